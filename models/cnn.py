@@ -1,0 +1,115 @@
+"""Convolutional networks: stages of convolutions closed by pooling, then dense layers under the head of an encoding."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from models import arguments
+from models.hidden_layers import DEFAULT_FACTOR, HiddenLayers
+from models.label_encodings import Head
+from models.lazy_keras import keras
+
+POOLINGS: Final = ("max", "average", "none")
+PADDINGS: Final = ("same", "valid")
+
+Stages = tuple[tuple[int, ...], ...]  # the filters of each convolution, stage by stage
+
+
+def build(
+    *,
+    input_shape: tuple[int, int, int],
+    head: Head,
+    filters: int | str = "32-64",
+    kernel_size: int = 3,
+    pooling: str = "max",
+    pool_every: int = 1,
+    padding: str = "same",
+    units: int | str = 128,
+    initializer: str = "glorot_uniform",
+    initializer_scale: float = 1.0,
+    activation: str = "relu",
+    regularizer: str = "none",
+    factor: float = DEFAULT_FACTOR,
+    dropout: str = "without",
+    dropout_rate: float = 0.0,
+    batch_norm: bool = False,
+) -> keras.Model:
+    """Convolutions, one for each width in `filters`, in stages of `pool_every`; the last stage may be shorter.
+
+    Maps images `(B, H, W, C)`, uint8, to what `head` makes of `(B, features)`. A stage is closed by pooling, which
+    halves height and width (odd ones are rounded down), and then by dropout; `pooling="none"` leaves the first out.
+    Dense layers follow, one for each width in `units` ("none": no such layer), each with its dropout.
+
+    Raises:
+        ValueError: an argument is not allowed, has no effect beside the others, or the images are too small for it.
+    """
+    hidden = HiddenLayers(
+        initializer=initializer,
+        initializer_scale=initializer_scale,
+        activation=activation,
+        regularizer=regularizer,
+        factor=factor,
+        dropout=dropout,
+        dropout_rate=dropout_rate,
+        batch_norm=batch_norm,
+    )
+    stages = _stages(arguments.widths("filters", filters), arguments.whole("pool_every", pool_every, at_least=1))
+    arguments.whole("kernel_size", kernel_size, at_least=1)
+    arguments.one_of("pooling", pooling, POOLINGS)
+    arguments.one_of("padding", padding, PADDINGS)
+    dense_widths = () if units == "none" else arguments.widths("units", units)
+    height, width, _ = arguments.shape("input_shape", input_shape, rank=3)
+    _refuse_small_images(height, width, stages, lost=kernel_size - 1 if padding == "valid" else 0, pooling=pooling)
+
+    inputs = keras.Input(input_shape, dtype="uint8", name="images")  # (B, H, W, C)
+    x = keras.layers.Rescaling(1 / 255, name="rescaling")(inputs)
+    x = _convolved(x, hidden, stages, kernel_size=kernel_size, padding=padding, pooling=pooling)
+    x = keras.layers.Flatten(name="flatten")(x)  # (B, features)
+    for number, units_here in enumerate(dense_widths, start=1):
+        x = hidden.dense(x, units_here, number=number)  # (B, units_here)
+        x = hidden.dropped(x, after=f"dense_{number}")
+    return keras.Model(inputs, head(x), name="cnn")
+
+
+def _stages(filters: tuple[int, ...], pool_every: int) -> Stages:
+    return tuple(filters[first : first + pool_every] for first in range(0, len(filters), pool_every))
+
+
+def _refuse_small_images(height: int, width: int, stages: Stages, *, lost: int, pooling: str) -> None:
+    """Follow the smaller side of the images through the stages; a convolution takes `lost` pixels, pooling halves."""
+    images, side = f"{height} x {width} images", min(height, width)
+    for number, stage in enumerate(stages, start=1):
+        side -= lost * len(stage)
+        if side < 1:
+            raise ValueError(
+                f"{images} are too small for the convolutions up to stage {number} of {len(stages)}, each taking "
+                f"{lost} pixels: take padding='same', a smaller kernel_size or fewer filters"
+            )
+        if pooling != "none":
+            if side < 2:
+                raise ValueError(
+                    f"{images} are too small for {len(stages)} poolings, {number - 1} leave nothing to halve: "
+                    "raise pool_every, take fewer filters or pooling='none'"
+                )
+            side //= 2
+
+
+def _convolved(
+    x: keras.KerasTensor, hidden: HiddenLayers, stages: Stages, *, kernel_size: int, padding: str, pooling: str
+) -> keras.KerasTensor:
+    """From `(B, H, W, C)` to `(B, H / 2**stages, W / 2**stages, last filters)` when pooled and padded."""
+    number = 0
+    for stage_number, stage in enumerate(stages, start=1):
+        for filters in stage:
+            number += 1
+            x = hidden.convolution(x, filters, kernel_size=kernel_size, padding=padding, number=number)
+        x = _pooled(x, pooling, name=f"stage_{stage_number}_pooling")
+        x = hidden.dropped(x, after=f"stage_{stage_number}")
+    return x
+
+
+def _pooled(x: keras.KerasTensor, pooling: str, *, name: str) -> keras.KerasTensor:
+    if pooling == "none":
+        return x
+    layer = keras.layers.MaxPooling2D if pooling == "max" else keras.layers.AveragePooling2D
+    return layer(2, name=name)(x)

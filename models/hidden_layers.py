@@ -1,0 +1,137 @@
+"""Hidden layers as the model families share them: what a kernel starts from, what follows it, and in which order.
+
+The order is kernel, batch normalization, activation, then (where the family says so) pooling and dropout. The output
+layer is no concern of this module: it belongs to the label encoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from models import arguments
+from models.lazy_keras import keras
+
+ACTIVATIONS: Final = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh")
+INITIALIZERS: Final = (
+    "random_normal",
+    "random_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+)
+REGULARIZERS: Final = ("none", "l1", "l2")
+DROPOUTS: Final = ("without", "with")
+DEFAULT_FACTOR: Final = 0.01  # what Keras takes for l1 and l2 when they are asked for by name
+
+
+@dataclass(frozen=True)
+class HiddenLayers:
+    """The knobs every hidden layer of a network shares, checked together when made.
+
+    A value that would have no effect is refused, so that one network is written in one way only: two trials never
+    differ in a number that neither of them used.
+
+    Raises:
+        ValueError: a value is not allowed, `factor` was set without a regularizer, or dropout and its rate disagree.
+    """
+
+    initializer: str
+    initializer_scale: float
+    activation: str
+    regularizer: str
+    factor: float
+    dropout: str
+    dropout_rate: float
+    batch_norm: bool
+
+    def __post_init__(self) -> None:
+        arguments.one_of("initializer", self.initializer, INITIALIZERS)
+        arguments.positive("initializer_scale", self.initializer_scale)
+        arguments.one_of("activation", self.activation, ACTIVATIONS)
+        arguments.one_of("regularizer", self.regularizer, REGULARIZERS)
+        arguments.positive("factor", self.factor)
+        if self.regularizer == "none" and self.factor != DEFAULT_FACTOR:
+            raise ValueError(f"factor={self.factor!r} needs a regularizer, l1 or l2; 'none' came")
+        arguments.one_of("dropout", self.dropout, DROPOUTS)
+        rate = arguments.fraction("dropout_rate", self.dropout_rate)
+        if (self.dropout == "with") != (rate > 0):
+            raise ValueError(
+                f"dropout='with' needs dropout_rate above 0, dropout='without' needs 0; "
+                f"dropout={self.dropout!r} came with {rate!r}"
+            )
+        arguments.flag("batch_norm", self.batch_norm)
+
+    def dense(self, x: keras.KerasTensor, units: int, *, number: int) -> keras.KerasTensor:
+        """One hidden layer of `units`, from `(B, F)` to `(B, units)`; `number` names it within the network."""
+        kernel = keras.layers.Dense(units, name=f"dense_{number}", **self._kernel())
+        return self._activated(kernel(x), after=f"dense_{number}")
+
+    def convolution(
+        self, x: keras.KerasTensor, filters: int, *, kernel_size: int, padding: str, number: int
+    ) -> keras.KerasTensor:
+        """One convolution of stride 1, from `(B, H, W, C)` to `(B, H', W', filters)`; padding "same" keeps H and W."""
+        kernel = keras.layers.Conv2D(
+            filters, kernel_size, padding=padding, name=f"convolution_{number}", **self._kernel()
+        )
+        return self._activated(kernel(x), after=f"convolution_{number}")
+
+    def dropped(self, x: keras.KerasTensor, *, after: str) -> keras.KerasTensor:
+        """`x` behind one dropout layer, or `x` itself without dropout."""
+        if self.dropout == "without":
+            return x
+        return keras.layers.Dropout(self.dropout_rate, name=f"{after}_dropout")(x)
+
+    def _kernel(self) -> dict[str, Any]:
+        # The offset of a batch normalization makes a bias before it redundant (Ioffe and Szegedy 2015, section 3.2).
+        return {
+            "use_bias": not self.batch_norm,
+            "kernel_initializer": initializer(self.initializer, self.initializer_scale),
+            "kernel_regularizer": regularizer(self.regularizer, self.factor),
+        }
+
+    def _activated(self, x: keras.KerasTensor, *, after: str) -> keras.KerasTensor:
+        if self.batch_norm:
+            x = keras.layers.BatchNormalization(name=f"{after}_batch_norm")(x)
+        return keras.layers.Activation(self.activation, name=f"{after}_{self.activation}")(x)
+
+
+def initializer(name: str, scale: float = 1.0) -> keras.initializers.Initializer:
+    """A fresh initializer whose values are `scale` times those Keras gives under that name.
+
+    One instance draws the same values each time it is asked, so every layer needs its own. It takes its seed from the
+    state that `keras.utils.set_random_seed` sets.
+
+    Raises:
+        ValueError: the name is not known, or the scale is not above 0.
+    """
+    arguments.one_of("initializer", name, INITIALIZERS)
+    arguments.positive("initializer_scale", scale)
+    plain = keras.initializers.get(name)
+    if name == "random_normal":
+        return keras.initializers.RandomNormal(stddev=scale * plain.stddev)
+    if name == "random_uniform":
+        return keras.initializers.RandomUniform(minval=scale * plain.minval, maxval=scale * plain.maxval)
+    if name == "orthogonal":
+        return keras.initializers.Orthogonal(gain=scale * plain.gain)
+    # The others are variance scalings: the variance grows with the square of the values.
+    return keras.initializers.VarianceScaling(
+        scale=scale**2 * plain.scale, mode=plain.mode, distribution=plain.distribution
+    )
+
+
+def regularizer(name: str, factor: float) -> keras.regularizers.Regularizer | None:
+    """The penalty on one kernel: `factor` times the sum of its absolute values (l1) or of its squares (l2).
+
+    Raises:
+        ValueError: the name is not known, or the factor is not above 0.
+    """
+    arguments.one_of("regularizer", name, REGULARIZERS)
+    arguments.positive("factor", factor)
+    if name == "none":
+        return None
+    return keras.regularizers.L1(factor) if name == "l1" else keras.regularizers.L2(factor)

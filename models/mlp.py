@@ -1,0 +1,52 @@
+"""Multilayer perceptrons: dense hidden layers under the head of a label encoding."""
+
+from __future__ import annotations
+
+from models import arguments
+from models.hidden_layers import DEFAULT_FACTOR, HiddenLayers
+from models.label_encodings import Head
+from models.lazy_keras import keras
+
+
+def build(
+    *,
+    input_shape: tuple[int, ...],
+    head: Head,
+    units: int | str = 128,
+    layers: int = 1,
+    initializer: str = "glorot_uniform",
+    initializer_scale: float = 1.0,
+    activation: str = "relu",
+    regularizer: str = "none",
+    factor: float = DEFAULT_FACTOR,
+    dropout: str = "without",
+    dropout_rate: float = 0.0,
+    batch_norm: bool = False,
+) -> keras.Model:
+    """Dense layers on flattened images.
+
+    Maps images `(B, *input_shape)`, uint8, to what `head` makes of `(B, last width)`. `units` is one width or a label
+    of widths ("512-128-32"), and the whole sequence is repeated `layers` times; the output layer is not counted.
+    With dropout, one dropout layer follows each hidden layer.
+
+    Raises:
+        ValueError: an argument is not allowed, or has no effect beside the others.
+    """
+    hidden = HiddenLayers(
+        initializer=initializer,
+        initializer_scale=initializer_scale,
+        activation=activation,
+        regularizer=regularizer,
+        factor=factor,
+        dropout=dropout,
+        dropout_rate=dropout_rate,
+        batch_norm=batch_norm,
+    )
+    all_widths = arguments.widths("units", units) * arguments.whole("layers", layers, at_least=1)
+    inputs = keras.Input(arguments.shape("input_shape", input_shape), dtype="uint8", name="images")  # (B, *input_shape)
+    x = keras.layers.Rescaling(1 / 255, name="rescaling")(inputs)
+    x = keras.layers.Flatten(name="flatten")(x)  # (B, F)
+    for number, width in enumerate(all_widths, start=1):
+        x = hidden.dense(x, width, number=number)  # (B, width)
+        x = hidden.dropped(x, after=f"dense_{number}")
+    return keras.Model(inputs, head(x), name="mlp")

@@ -1,0 +1,97 @@
+"""Optimizers with their learning rate schedules, from flat values that a search may choose."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Final
+
+from models import arguments
+from models.lazy_keras import keras
+from models.schedules import DEFAULT_DECAY_RATE, learning_rate_over_steps
+
+OPTIMIZERS: Final = ("sgd", "rmsprop", "adam", "adamw")
+
+# Who listens to which knob. Elsewhere it must keep its default, or two trials would differ in name only.
+_LISTENERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "momentum": ("sgd", "rmsprop"),
+    "nesterov": ("sgd",),
+    "rho": ("rmsprop",),
+    "beta_1": ("adam", "adamw"),
+    "beta_2": ("adam", "adamw"),
+    "weight_decay": ("adamw",),
+}
+
+
+def build(
+    *,
+    steps_per_epoch: int,
+    epochs: int,
+    optimizer: str = "adam",
+    learning_rate: float = 1e-3,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    rho: float = 0.9,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    warmup_epochs: int = 0,
+    decay_rate: float = DEFAULT_DECAY_RATE,
+    clip_norm: float | None = None,
+) -> keras.optimizers.Optimizer:
+    """An optimizer for a training of `epochs` times `steps_per_epoch` steps, with the schedules of `models.schedules`.
+
+    `decay_rate` is what an exponential schedule leaves at the end of the training, and the factor of each drop of a
+    step schedule. `clip_norm` bounds the norm of all gradients together (Pascanu et al. 2013). `weight_decay` is the
+    decoupled one of AdamW (Loshchilov and Hutter 2019), on kernels only; zero is refused there, as that is adam.
+    `nesterov` without momentum is plain gradient descent and allowed.
+
+    Raises:
+        ValueError: a value is not allowed, or is set where the optimizer or the schedule does not listen to it.
+    """
+    knobs = {
+        "momentum": arguments.fraction("momentum", momentum),
+        "nesterov": arguments.flag("nesterov", nesterov),
+        "rho": arguments.fraction("rho", rho),
+        "beta_1": arguments.fraction("beta_1", beta_1),
+        "beta_2": arguments.fraction("beta_2", beta_2),
+        "weight_decay": arguments.fraction("weight_decay", weight_decay),
+    }
+    arguments.one_of("optimizer", optimizer, OPTIMIZERS)
+    _refuse_idle(optimizer, knobs)
+    if clip_norm is not None:
+        arguments.positive("clip_norm", clip_norm)
+    rate = learning_rate_over_steps(
+        learning_rate=learning_rate,
+        schedule=schedule,
+        decay_rate=decay_rate,
+        warmup_epochs=warmup_epochs,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+    )
+    heard = {name: knob for name, knob in knobs.items() if optimizer in _LISTENERS[name]}
+    return _made(optimizer, heard, rate, clip_norm)
+
+
+def _refuse_idle(optimizer: str, knobs: Mapping[str, float | bool]) -> None:
+    for name, came in knobs.items():
+        if optimizer not in _LISTENERS[name] and came != inspect.signature(build).parameters[name].default:
+            raise ValueError(f"{name} is for {' and '.join(_LISTENERS[name])}; {came!r} came with {optimizer}")
+    if optimizer == "adamw" and not knobs["weight_decay"]:
+        raise ValueError("adamw needs weight_decay above 0, or it is adam; 0.0 came")
+
+
+def _made(
+    optimizer: str, knobs: Mapping[str, float | bool], rate: Any, clip_norm: float | None
+) -> keras.optimizers.Optimizer:
+    classes = {
+        "sgd": keras.optimizers.SGD,
+        "rmsprop": keras.optimizers.RMSprop,
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+    }
+    made = classes[optimizer](learning_rate=rate, global_clipnorm=clip_norm, **knobs)
+    if optimizer == "adamw":
+        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return made

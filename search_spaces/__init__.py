@@ -1,0 +1,1 @@
+"""What is tried: the language of spaces, Task, and the catalogue of tasks."""

@@ -1,0 +1,150 @@
+"""The tasks there are, and how a reference becomes one: a name of the catalogue, or a user's own file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from search_spaces.digits import DIGITS_CNN, DIGITS_MLP
+from search_spaces.fashion_mnist import FASHION_MNIST_CNN, FASHION_MNIST_MLP
+from search_spaces.mnist import MNIST_CNN, MNIST_MLP
+from search_spaces.spelling import near
+from search_spaces.task import Task, TaskError
+
+TASKS: tuple[Task, ...] = (
+    DIGITS_MLP,
+    DIGITS_CNN,
+    MNIST_MLP,
+    MNIST_CNN,
+    FASHION_MNIST_MLP,
+    FASHION_MNIST_CNN,
+)
+
+
+def find(reference: str) -> Task:
+    """The task of a name in the catalogue, of `FILE.py:NAME`, or of `FILE.py` with one task in it.
+
+    Raises:
+        TaskError: there is none, or the file cannot be read or imported; in one line.
+    """
+    file, attribute = split(reference)
+    if file is None:
+        return _named(reference)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise TaskError(f"no file {file}; a task of your own is named FILE.py or FILE.py:NAME") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"{file} cannot be read: {error}") from None
+    return _task_of(_imported(file.resolve(), text), file.name, attribute)
+
+
+def split(reference: str) -> tuple[Path | None, str | None]:
+    """The file and the attribute that a reference names, if it names a file; `~` is the home folder."""
+    if reference.endswith(".py"):
+        return Path(reference).expanduser(), None
+    file, _, attribute = reference.rpartition(":")
+    return (Path(file).expanduser(), attribute) if file.endswith(".py") else (None, None)
+
+
+def load_text(text: str, file_name: str, attribute: str | None, folder: Path) -> Task:
+    """The task in the text of a file that is not on this machine: a worker's.
+
+    The text is written under `folder` first, so that tracebacks can show its lines. Files beside the original are not
+    there: a task that workers elsewhere train has to stand alone.
+
+    Raises:
+        TaskError: the text cannot be imported or has no such task; in one line.
+    """
+    path = folder / hashlib.sha256(text.encode()).hexdigest()[:16] / Path(file_name).name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, text)
+    return _task_of(_imported(path.resolve(), text), path.name, attribute)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Other workers may write the same file now: none of them may see half of it."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as half:
+        half.write(text)
+    os.replace(half.name, path)  # noqa: PTH105 (half is a name, not a Path)
+
+
+def _named(name: str) -> Task:
+    for task in TASKS:
+        if task.name == name:
+            return task
+    raise TaskError(f"no task named {name!r}{near(name, (task.name for task in TASKS))}. `tune-jobs tasks` lists all")
+
+
+def _imported(path: Path, text: str) -> ModuleType:
+    """The module of a file, imported once for each text, under a name that no other module has.
+
+    The text is compiled here and not by the import system, whose cached bytecode would outlive an edit made within
+    the same second.
+    """
+    name = f"task_file_{hashlib.sha256(f'{path}:{text}'.encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # the file ends on .py
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: dataclasses look their own module up
+    try:
+        with _importable(path.parent):
+            exec(compile(text, str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise TaskError(_what_happened(path, error)) from error
+    return module
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Files beside a task's own can be imported by it while it is."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _what_happened(path: Path, error: BaseException) -> str:
+    """`own.py, line 3: NameError: name 'Spcae' is not defined`: where in the user's file, and what, in one line."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else (lines or [None])[-1]
+    where = path.name if line is None else f"{path.name}, line {line}"
+    message = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    if isinstance(error, ValueError) and type(error).__module__.startswith("search_spaces."):
+        return f"{where}: {message}"
+    return f"{where}: {type(error).__name__}{': ' * bool(message)}{message}"
+
+
+def _task_of(module: ModuleType, file_name: str, attribute: str | None) -> Task:
+    tasks: dict[str, Task] = {name: found for name, found in vars(module).items() if _is_own_task(found)}
+    if attribute is not None:
+        named: object = getattr(module, attribute, None)
+        if isinstance(named, Task):
+            return named
+        came = f"is no Task but {type(named).__name__}" if hasattr(module, attribute) else "is not in it"
+        raise TaskError(f"{file_name}: {attribute!r} {came}; its tasks: {', '.join(tasks) or 'none'}")
+    if not tasks:
+        raise TaskError(f"{file_name} has no Task at its top level")
+    if len({id(task) for task in tasks.values()}) > 1:
+        raise TaskError(
+            f"{file_name} has several tasks, {', '.join(tasks)}: name one, as {file_name}:{next(iter(tasks))}"
+        )
+    return next(iter(tasks.values()))
+
+
+def _is_own_task(found: object) -> bool:
+    """A task of the catalogue that a file imports, to start from, is not the file's own."""
+    return isinstance(found, Task) and all(found is not task for task in TASKS)

@@ -1,0 +1,258 @@
+"""Domains of one value: a range of floats, a range of ints, a choice of options.
+
+They check themselves when made and say in words what they hold. How they make up a space is in `domains.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+Value = None | bool | int | float | str
+Params = Mapping[str, Value]
+
+
+class SpaceError(ValueError):
+    """A space, an expression over one, or params that do not belong to one."""
+
+
+@dataclass(frozen=True)
+class Float:
+    """Floats from `low` to `high`, both included; every one of them, or those `step` apart, counted from `low`.
+
+    Raises:
+        SpaceError: bounds not finite or crossed, a log scale from zero or below, a step that does not end on `high`.
+    """
+
+    low: float
+    high: float
+    log: bool = field(default=False, kw_only=True)
+    step: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high", "step"):
+            bound = getattr(self, name)
+            if bound is not None:
+                object.__setattr__(self, name, _finite(bound, f"Float {name}"))
+        _check_bounds("Float", self.low, self.high, self.log)
+        if self.step is None:
+            return
+        if self.log:
+            raise SpaceError(f"Float takes log or a step, not both; got log=True, step={self.step}")
+        if self.step <= 0 or (_exact(self.high) - _exact(self.low)) % _exact(self.step):
+            raise SpaceError(f"Float needs a step that divides {self.low} to {self.high}; got {self.step}")
+
+    @property
+    def size(self) -> int | None:
+        """How many values there are; None when they cannot be counted."""
+        if self.low == self.high:
+            return 1
+        if self.step is None:
+            return None
+        return int((_exact(self.high) - _exact(self.low)) / _exact(self.step)) + 1
+
+    def values(self) -> Iterator[float]:
+        """Each value from low to high, as it would be written: 0.3 and not 0.30000000000000004."""
+        if self.size is None:
+            raise SpaceError(f"{self.words()} cannot be counted")
+        step = _exact(self.step or 0.0)
+        return (float(_exact(self.low) + step * i) for i in range(self.size))
+
+    def why_not(self, value: object) -> str | None:
+        """What is wrong with a value, as the rest of a sentence that begins with its name; None when nothing is."""
+        if isinstance(value, bool) or not isinstance(value, float):
+            return f"is {value!r}; needed: a float, {self.words()}"
+        on_step = self.step is None or (
+            math.isfinite(value) and not (_exact(value) - _exact(self.low)) % _exact(self.step)
+        )
+        return None if self.low <= value <= self.high and on_step else f"is {value!r}; allowed: {self.words()}"
+
+    def snap(self, value: Value) -> Value:
+        """The value as it is counted here, for samplers that compute `low + i * step` in binary."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return value
+        if self.step is None:
+            return float(value)
+        steps = round((value - self.low) / self.step)
+        counted = float(_exact(self.low) + steps * _exact(self.step))
+        return counted if math.isclose(counted, value, rel_tol=1e-9, abs_tol=self.step * 1e-6) else value
+
+    def words(self) -> str:
+        if self.low == self.high:
+            return text(self.low)
+        scale = ", on a log scale" if self.log else ""
+        step = f", in steps of {text(self.step)}" if self.step is not None else ""
+        return f"{text(self.low)} to {text(self.high)}{scale}{step}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"type": "float", "low": self.low, "high": self.high, "log": self.log, "step": self.step}
+
+
+@dataclass(frozen=True)
+class Int:
+    """Whole numbers from `low` to `high`, both included, `step` apart, counted from `low`.
+
+    Raises:
+        SpaceError: bounds not whole or crossed, a log scale from zero or below, a step that does not end on `high`.
+    """
+
+    low: int
+    high: int
+    log: bool = field(default=False, kw_only=True)
+    step: int = field(default=1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high", "step"):
+            bound = getattr(self, name)
+            if isinstance(bound, bool) or not isinstance(bound, int):
+                raise SpaceError(f"Int {name} needs a whole number; got {bound!r}")
+        _check_bounds("Int", self.low, self.high, self.log)
+        if self.log and self.step != 1:
+            raise SpaceError(f"Int takes log or a step, not both; got log=True, step={self.step}")
+        if self.step <= 0 or (self.high - self.low) % self.step:
+            raise SpaceError(f"Int needs a step that divides {self.low} to {self.high}; got {self.step}")
+
+    @property
+    def size(self) -> int:
+        return (self.high - self.low) // self.step + 1
+
+    def values(self) -> Iterator[int]:
+        return iter(range(self.low, self.high + 1, self.step))
+
+    def why_not(self, value: object) -> str | None:
+        """As `Float.why_not`."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            return f"is {value!r}; needed: a whole number, {self.words()}"
+        fits = self.low <= value <= self.high and (value - self.low) % self.step == 0
+        return None if fits else f"is {value!r}; allowed: {self.words()}"
+
+    def snap(self, value: Value) -> Value:
+        return value
+
+    def words(self) -> str:
+        if self.low == self.high:
+            return text(self.low)
+        scale = ", on a log scale" if self.log else ""
+        step = f", in steps of {self.step}" if self.step != 1 else ""
+        return f"{self.low} to {self.high}{scale}{step}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"type": "int", "low": self.low, "high": self.high, "log": self.log, "step": self.step}
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Choice:
+    """One of some options, in this order: None, bools, ints, floats or strings.
+
+    Options that Python calls equal (1, 1.0 and True) may not stand together, because what stores and samples them
+    looks them up by equality; nor may those that are written alike (7 and "7"), or `--set` could not tell them apart.
+
+    Raises:
+        SpaceError: no options, an option twice, an option of another type.
+    """
+
+    options: tuple[Value, ...]
+
+    def __init__(self, *options: Value) -> None:
+        object.__setattr__(self, "options", options)
+        if not options:
+            raise SpaceError("Choice needs at least one option; got none")
+        for index, option in enumerate(options):
+            if not isinstance(option, None | bool | int | float | str):
+                raise SpaceError(f"Choice takes None, bool, int, float and str; got {option!r}")
+            if isinstance(option, float):
+                _finite(option, "Choice")
+            for earlier in options[:index]:
+                if option == earlier or _written(option) == _written(earlier):
+                    raise SpaceError(f"Choice needs options that differ; got {earlier!r} and {option!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Choice) and self._typed() == other._typed()
+
+    def __hash__(self) -> int:
+        return hash(self._typed())
+
+    def _typed(self) -> tuple[tuple[str, Value], ...]:
+        return tuple((_kind(option), option) for option in self.options)
+
+    @property
+    def size(self) -> int:
+        return len(self.options)
+
+    def values(self) -> Iterator[Value]:
+        return iter(self.options)
+
+    def why_not(self, value: object) -> str | None:
+        """As `Float.why_not`; an int is no float here, for their hashes as params differ."""
+        fits = any(_kind(value) == _kind(option) and value == option for option in self.options)
+        return None if fits else f"is {value!r}; allowed: {self.words()}"
+
+    def snap(self, value: Value) -> Value:
+        return value
+
+    def words(self) -> str:
+        return ", ".join(text(option) for option in self.options)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"type": "choice", "options": list(self.options)}
+
+
+Scalar = Float | Int | Choice
+
+
+def params_id(params: Params) -> str:
+    """The identity of params: 12 hex digits of the SHA-256 of their JSON with sorted keys."""
+    canonical = json.dumps(dict(params), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def text(value: Value) -> str:
+    """A value as a person writes it; strings bare, unless bare they would be read as something else."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value and not _looks_like_number(value):
+        return value
+    return repr(value)
+
+
+def _written(value: Value) -> str:
+    return value if isinstance(value, str) else text(value)
+
+
+def _looks_like_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_bounds(kind: str, low: float, high: float, log: bool) -> None:
+    if low > high:
+        raise SpaceError(f"{kind} needs low <= high; got {low} to {high}")
+    if log and low <= 0:
+        raise SpaceError(f"{kind} on a log scale needs low > 0; got {low}")
+
+
+def _finite(number: object, what: str) -> float:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        raise SpaceError(f"{what} needs a finite number; got {number!r}")
+    return float(number)
+
+
+def _exact(number: float) -> Decimal:
+    """The number as written, so that 0.1 divides 0.1 to 0.5."""
+    return Decimal(repr(float(number)))
+
+
+def _kind(value: object) -> str:
+    """The JSON type of a value: a bool is no int, a numpy float is a float."""
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind.__name__
+    return type(value).__name__

@@ -1,0 +1,29 @@
+"""Domains that several tasks have in common: optimizers with what belongs to them, regularization, initialization."""
+
+from __future__ import annotations
+
+from models.hidden_layers import DEFAULT_FACTOR
+from search_spaces.domains import Choice, Fixed, Float, Int, Space, Variants
+
+# Learning rates are a factor of ten to each side of what Keras takes by default.
+OPTIMIZERS = Variants(
+    sgd=Space(
+        learning_rate=Float(1e-3, 1e-1, log=True),
+        momentum=Choice(0.5, 0.9, 0.95),  # not 0.0, under which both values of nesterov are the same network
+        nesterov=Choice(False, True),
+    ),
+    rmsprop=Space(learning_rate=Float(1e-4, 1e-2, log=True)),
+    adam=Space(learning_rate=Float(1e-4, 1e-2, log=True)),
+    adamw=Space(
+        learning_rate=Float(1e-4, 1e-2, log=True),
+        weight_decay=Float(1e-4, 1e-1, log=True),
+    ),
+)
+SCHEDULES = Choice("constant", "cosine")
+WARMUP_EPOCHS = Fixed(0, Int(0, 5))
+
+DROPOUT = Variants({"without": Space(), "with": Space(dropout_rate=Float(0.1, 0.5, step=0.1))})
+INITIALIZERS = Choice("random_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform")
+
+_FACTOR = Fixed(DEFAULT_FACTOR, Float(1e-6, 1e-1, log=True))
+REGULARIZERS = Variants(none=Space(), l1=Space(factor=_FACTOR), l2=Space(factor=_FACTOR))

@@ -1,0 +1,298 @@
+"""What a sweep is about, as a value that is checked when it is made.
+
+A task names its data, its model family with the label encoding, its space, its objective and its training protocol.
+How it is run is left to others.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import math
+import re
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from models import optimizers
+from search_spaces.domains import Params, Space, SpaceError, Value
+from search_spaces.spelling import near
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from models.label_encodings import LabelEncoding
+
+    Arrays = tuple[np.ndarray, np.ndarray]  # images, labels
+
+
+class TaskError(ValueError):
+    """A task, or a reference to one, that cannot be what was meant."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that decides, with its direction.
+
+    Raises:
+        TaskError: no metric, or a direction that is neither.
+    """
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+    def __post_init__(self) -> None:
+        if not self.metric or not isinstance(self.metric, str):
+            raise TaskError(f"Objective needs the name of a metric; got {self.metric!r}")
+        if self.direction not in ("maximize", "minimize"):
+            raise TaskError(f"Objective needs direction 'maximize' or 'minimize'; got {self.direction!r}")
+
+    @property
+    def worst(self) -> float:
+        """The score below every other one."""
+        return -math.inf if self.direction == "maximize" else math.inf
+
+    def is_better(self, score: float, than: float) -> bool:
+        """Whether a score beats another; equal scores do not, NaN beats nothing and loses to every number."""
+        if math.isnan(score) or math.isnan(than):
+            return not math.isnan(score)
+        return score > than if self.direction == "maximize" else score < than
+
+    def best(self, scores: Iterable[float]) -> float:
+        """The best of some scores; `worst` when none of them is a number."""
+        numbers = [score for score in scores if not math.isnan(score)]
+        return (max if self.direction == "maximize" else min)(numbers, default=self.worst)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How every trial of a task is trained.
+
+    `patience` is the number of epochs without a better score after which training ends; `validation` how much of the
+    training part is held out: images (a whole number) or a share (between 0 and 1).
+
+    Raises:
+        TaskError: a number that cannot be.
+    """
+
+    epochs: int
+    patience: int | None = None
+    batch_size: int = 128
+    validation: int | float = 5000
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "batch_size"):
+            number = getattr(self, name)
+            if not _is_count(number) and not (name == "patience" and number is None):
+                raise TaskError(f"Protocol needs {name} of 1 or more; got {number!r}")
+        share = self.validation
+        if not _is_count(share) and not (isinstance(share, float) and 0 < share < 1):
+            raise TaskError(
+                f"Protocol needs validation as a number of images or a share between 0 and 1; got {share!r}"
+            )
+
+
+Builder = Callable[..., "keras.Model"]
+DataSource = Callable[[], "tuple[Arrays, Arrays]"]
+
+
+class Images(typing.Protocol):
+    """A part of a dataset: images `(N, H, W, C)` and labels `(N, ...)`."""
+
+    @property
+    def x(self) -> np.ndarray: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+
+
+class TrainingData(typing.Protocol):
+    """What a task's own training loop may see; the test split is not in it."""
+
+    @property
+    def train(self) -> Images: ...
+    @property
+    def validation(self) -> Images: ...
+
+
+class TrainFunction(typing.Protocol):
+    """A task's own training loop, which yields the metrics of each epoch."""
+
+    def __call__(
+        self, params: Params, data: TrainingData, *, seed: int, epochs: int
+    ) -> Iterator[Mapping[str, float]]: ...
+
+
+@dataclass(frozen=True)
+class Routed:
+    """Params by who takes them."""
+
+    builder: dict[str, Value]
+    optimizer: dict[str, Value]
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A sweep's declaration.
+
+    `dataset` is a name that `tune_jobs.datasets` knows, or a callable that returns `((x, y), (x_test, y_test))` as
+    those of `keras.datasets` do. A task has a `build` function with an `encoding`, or a training loop `train` of its
+    own. A parameter of the space goes to the builder if that takes it, else to the optimizer, else it is `batch_size`.
+    `baseline` is the configuration to beat; it may use what the space holds Fixed. `source` says where the task is
+    from: a report and its table.
+
+    Raises:
+        TaskError: anything that could only fail later, in a trial.
+    """
+
+    name: str
+    summary: str
+    dataset: str | DataSource
+    space: Space
+    objective: Objective
+    protocol: Protocol
+    baseline: Params = field(hash=False)
+    build: Builder | None = None
+    encoding: LabelEncoding | None = None
+    train: TrainFunction | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch("[a-z0-9][a-z0-9-]*", self.name):
+            raise TaskError(f"a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got {self.name!r}")
+        self._check_types()
+        object.__setattr__(self, "baseline", dict(self.baseline))
+        if self.train is not None:
+            self._check_train(self.train)
+        else:
+            self._check_build()
+        wrong = self.space.open_all().why_not(self.baseline)
+        if wrong:
+            raise TaskError(f"task {self.name!r}: the baseline does not belong to the space: {wrong}")
+        if self.train is None:
+            self.route(self.baseline)
+
+    def _check_types(self) -> None:
+        if not (callable(self.dataset) or (isinstance(self.dataset, str) and self.dataset)):
+            raise self._error(f"dataset needs a name or a function that loads it; got {self.dataset!r}")
+        for name, kind in (("space", Space), ("objective", Objective), ("protocol", Protocol), ("baseline", Mapping)):
+            if not isinstance(getattr(self, name), kind):
+                raise self._error(f"{name} has to be of type {kind.__name__}; got {getattr(self, name)!r}")
+        if (self.build is None) == (self.train is None):
+            came = "neither" if self.build is None else "both"
+            raise self._error(f"needs either build (with an encoding) or train; got {came}")
+        if (self.build is None) != (self.encoding is None):
+            raise self._error("needs an encoding with build, and none with train")
+
+    def _check_train(self, train: TrainFunction) -> None:
+        try:
+            inspect.signature(train).bind({}, None, seed=0, epochs=1)
+        except TypeError as error:
+            raise self._error(f"train needs to take (params, data, *, seed, epochs): {error}") from None
+
+    def _check_build(self) -> None:
+        taken = self._builder_parameters()
+        builder, optimizer = taken.keys() - _TOLD_BUILDER, _optimizer_parameters()
+        known = {*builder, *optimizer, "batch_size"}
+        space = self.space.open_all()
+        for name in space.names():
+            if name not in known:
+                raise self._error(
+                    f"neither {_qualified(self.build)} nor the optimizer takes {name!r}{near(name, known)}; "
+                    f"the builder takes: {', '.join(sorted(builder))}"
+                )
+        for name in sorted(builder - space.always()):
+            if taken[name].default is inspect.Parameter.empty:
+                raise self._error(
+                    f"{_qualified(self.build)} needs {name!r} and the space does not always set it"
+                    f"{near(name, space.names())}; give it a default or a place in the space"
+                )
+
+    def _builder_parameters(self) -> Mapping[str, inspect.Parameter]:
+        assert self.build is not None
+        parameters = inspect.signature(self.build).parameters
+        for parameter in parameters.values():
+            if parameter.kind not in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+                raise self._error(
+                    f"{_qualified(self.build)} needs named parameters alone, so that a misspelt one is noticed; "
+                    f"it has {parameter}"
+                )
+        missing = sorted(_TOLD_BUILDER - parameters.keys())
+        if missing:
+            raise self._error(
+                f"{_qualified(self.build)} needs to take input_shape and head; it lacks {' and '.join(missing)}"
+            )
+        return parameters
+
+    def route(self, params: Params) -> Routed:
+        """Params by who takes them: the builder, the optimizer, or training itself.
+
+        Raises:
+            TaskError: the task trains itself and takes params whole, or a batch size is no count.
+            SpaceError: a name that nobody takes.
+        """
+        if self.build is None:
+            raise self._error("has a training loop of its own, which takes params whole")
+        builder_names = inspect.signature(self.build).parameters.keys() - _TOLD_BUILDER
+        builder = {name: value for name, value in params.items() if name in builder_names}
+        rest = {name: value for name, value in params.items() if name not in builder_names}
+        optimizer = {name: value for name, value in rest.items() if name in _optimizer_parameters()}
+        unknown = sorted(rest.keys() - optimizer.keys() - {"batch_size"})
+        if unknown:
+            raise SpaceError(f"task {self.name!r}: nobody takes {unknown[0]!r}{near(unknown[0], self.space.names())}")
+        batch_size = rest.get("batch_size", self.protocol.batch_size)
+        if not isinstance(batch_size, int) or not _is_count(batch_size):
+            raise self._error(f"batch_size needs a whole number of 1 or more; got {batch_size!r}")
+        return Routed(builder, optimizer, batch_size)
+
+    def digest(self) -> str:
+        """12 hex digits that change with what a study depends on, and neither with prose nor with the baseline.
+
+        A function counts by the name of its file and its own, not by its text: a comment may be mended while a study
+        lasts.
+        """
+        parts = {
+            "name": self.name,
+            "space": self.space.to_json(),
+            "objective": asdict(self.objective),
+            "protocol": asdict(self.protocol),
+            "dataset": self.dataset_name,
+            "encoding": None if self.encoding is None else self.encoding.name,
+            "trained_by": _qualified(self.build or self.train),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def dataset_name(self) -> str:
+        """The dataset's name, or that of the function that loads it."""
+        return self.dataset if isinstance(self.dataset, str) else _qualified(self.dataset)
+
+    def _error(self, what: str) -> TaskError:
+        return TaskError(f"task {self.name!r}: {what}")
+
+
+_TOLD_BUILDER = frozenset({"input_shape", "head"})  # known from the data and the encoding
+_TOLD_OPTIMIZER = frozenset({"steps_per_epoch", "epochs"})  # known from the data and the protocol
+
+
+@functools.cache
+def _optimizer_parameters() -> frozenset[str]:
+    return frozenset(inspect.signature(optimizers.build).parameters) - _TOLD_OPTIMIZER
+
+
+def _qualified(function: Any) -> str:
+    """`mlp.build`: the file's name and the function's, the same wherever the file was imported from."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, "__qualname__"):
+        function = type(function)
+    return f"{Path(inspect.getfile(function)).stem}.{function.__qualname__}"
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1

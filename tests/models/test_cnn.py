@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from models import cnn
+from models.label_encodings import Classes
+
+TEN = Classes(10)
+
+
+def built(**knobs: Any) -> keras.Model:
+    return cnn.build(**{"input_shape": (8, 8, 1), "head": TEN.head, "filters": "3-4", "units": 6, **knobs})
+
+
+def kinds(model: keras.Model) -> list[str]:
+    return [type(layer).__name__ for layer in model.layers]
+
+
+def test_a_padded_and_pooled_network_has_the_weights_its_shapes_ask_for() -> None:
+    convolutions = (3 * 3 * 1 * 3 + 3) + (3 * 3 * 3 * 4 + 4)
+    features = (8 // 2 // 2) ** 2 * 4
+    assert built().count_params() == convolutions + (features * 6 + 6) + (6 * 10 + 10)
+
+
+def test_valid_padding_takes_kernel_size_less_one_from_each_side() -> None:
+    model = built(padding="valid", input_shape=(12, 13, 2), kernel_size=2)
+    convolutions = (2 * 2 * 2 * 3 + 3) + (2 * 2 * 3 * 4 + 4)
+    features = ((12 - 1) // 2 - 1) // 2 * (((13 - 1) // 2 - 1) // 2) * 4
+    assert model.count_params() == convolutions + (features * 6 + 6) + (6 * 10 + 10)
+
+
+def test_a_stage_runs_convolution_batch_norm_activation_then_pooling_then_dropout() -> None:
+    model = built(batch_norm=True, dropout="with", dropout_rate=0.2)
+    inner = ["BatchNormalization", "Activation"]
+    stage = ["Conv2D", *inner, "MaxPooling2D", "Dropout"]
+    dense = ["Dense", *inner, "Dropout"]
+    assert kinds(model) == ["InputLayer", "Rescaling", *stage, *stage, "Flatten", *dense, "Dense"]
+    assert [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)] == [0.2] * 3
+
+
+def test_stages_hold_pool_every_convolutions_and_the_last_may_be_shorter() -> None:
+    model = built(filters="2-3-4-5-6", pool_every=2, pooling="average", dropout="with", dropout_rate=0.2, units="none")
+    two = ["Conv2D", "Activation", "Conv2D", "Activation", "AveragePooling2D", "Dropout"]
+    one = ["Conv2D", "Activation", "AveragePooling2D", "Dropout"]
+    assert kinds(model) == ["InputLayer", "Rescaling", *two, *two, *one, "Flatten", "Dense"]
+    assert [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)] == [2, 3, 4, 5, 6]
+
+
+def test_without_pooling_images_keep_their_size_and_stages_still_end_in_dropout() -> None:
+    model = built(pooling="none", dropout="with", dropout_rate=0.2, units="none")
+    assert kinds(model)[2:-2] == ["Conv2D", "Activation", "Dropout"] * 2
+    assert model.get_layer("flatten").output.shape == (None, 8 * 8 * 4)
+
+
+def test_units_are_a_label_of_dense_widths() -> None:
+    model = built(units="7-6")
+    assert [model.get_layer(name).units for name in ("dense_1", "dense_2", "logits")] == [7, 6, 10]
+
+
+def test_layers_under_batch_norm_have_no_bias() -> None:
+    model = built(batch_norm=True)
+    assert [model.get_layer(name).use_bias for name in ("convolution_1", "convolution_2", "dense_1")] == [False] * 3
+    assert model.get_layer("logits").use_bias
+
+
+def test_a_regularizer_penalizes_the_hidden_kernels_and_nothing_else() -> None:
+    model = built(regularizer="l1", factor=0.5)
+    for weight in model.weights:
+        weight.assign(keras.ops.ones_like(weight))
+    kernels = 3 * 3 * 1 * 3 + 3 * 3 * 3 * 4 + 2 * 2 * 4 * 6
+    assert sum(float(loss) for loss in model.losses) == pytest.approx(0.5 * kernels)
+
+
+def test_two_builds_after_the_same_seed_have_equal_weights() -> None:
+    def weights() -> list[np.ndarray]:
+        keras.utils.set_random_seed(7)
+        return built(initializer="orthogonal").get_weights()
+
+    assert all(np.array_equal(first, second) for first, second in zip(weights(), weights(), strict=True))
+
+
+def test_as_many_poolings_as_the_image_can_be_halved_are_built() -> None:
+    assert built(filters="2-2-2").get_layer("flatten").output.shape == (None, 1 * 1 * 2)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"filters": "2-2-2-2"}, "8 x 8 images are too small for 4 poolings, 3 leave nothing to halve"),
+        ({"input_shape": (8, 3, 1)}, "8 x 3 images are too small for 2 poolings, 1 leave nothing to halve"),
+        ({"padding": "valid", "kernel_size": 9}, "8 x 8 images are too small for the convolutions up to stage 1 of 2"),
+        ({"padding": "valid", "kernel_size": 5}, "8 x 8 images are too small for the convolutions up to stage 2 of 2"),
+        ({"pooling": "min"}, "pooling must be one of max, average, none; 'min' came"),
+        ({"padding": "full"}, "padding must be one of same, valid; 'full' came"),
+        ({"pool_every": 0}, "pool_every must be a whole number of at least 1; 0 came"),
+        ({"kernel_size": 0}, "kernel_size must be a whole number of at least 1; 0 came"),
+        ({"filters": "none"}, "filters must be a width"),
+        ({"input_shape": (8, 8)}, "input_shape must be 3 sizes"),
+        ({"dropout_rate": 0.5}, "dropout='without' needs 0"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_one_line(knobs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        built(**knobs)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("pooling", ["max", "none"])
+@pytest.mark.parametrize("kernel_size", [1, 2, 4])
+@pytest.mark.parametrize("side", [1, 2, 5, 7, 10])
+def test_what_is_too_small_for_keras_is_refused_here_and_nothing_else(
+    padding: str, pooling: str, kernel_size: int, side: int
+) -> None:
+    size = side
+    for _ in range(2):
+        size = size - kernel_size + 1 if padding == "valid" else size
+        size = size // 2 if pooling == "max" and size > 0 else size
+        fits = size > 0
+        if not fits:
+            break
+    knobs = {"padding": padding, "pooling": pooling, "kernel_size": kernel_size, "input_shape": (side, side, 1)}
+    if fits:
+        assert built(**knobs).get_layer("flatten").output.shape == (None, size * size * 4)
+    else:
+        with pytest.raises(ValueError, match="images are too small"):
+            built(**knobs)

@@ -1,0 +1,481 @@
+"""Spaces: their grids, what belongs to them and why not, narrowing and opening, words and JSON."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search_spaces.domains import Choice, Fixed, Float, Int, Space, SpaceError, Variants, params_id
+
+OPTIMIZERS = Variants(
+    sgd=Space(learning_rate=Float(1e-3, 1e-1, log=True), momentum=Choice(0.0, 0.9)),
+    rmsprop=Space(learning_rate=Choice(1e-3)),
+    adam=Space(learning_rate=Choice(1e-3, 1e-2)),
+)
+DROPOUT = Variants({"without": Space(), "with": Space(dropout_rate=Choice(0.1, 0.3))})
+SPACE = Space(
+    units=Choice(64, 128),
+    optimizer=OPTIMIZERS,
+    dropout=Fixed("without", DROPOUT),
+    layers=Fixed(1, Int(1, 3)),
+    batch_norm=Choice(False, True),
+)
+
+# --- spaces at random -------------------------------------------------------------------------------------------------
+
+scalars = st.one_of(
+    st.builds(lambda low, n: Int(low, low + n), st.integers(-5, 5), st.integers(0, 2)),
+    st.builds(
+        lambda low, n, step: Int(low, low + n * step, step=step), st.integers(1, 9), st.integers(0, 2), st.just(3)
+    ),
+    st.builds(lambda n: Float(0.1, (1 + n) / 10, step=0.1), st.integers(0, 2)),
+    st.lists(st.sampled_from(["relu", "64-32", "7", 8, 0.5, None, True]), min_size=1, max_size=3, unique=True).map(
+        lambda options: Choice(*options)
+    ),
+)
+
+
+def _fixed(domain):
+    values = [name for name, _ in domain.options] if isinstance(domain, Variants) else list(domain.values())
+    return st.sampled_from(values).map(lambda value: Fixed(value, domain))
+
+
+def _space(depth):
+    """Spaces of up to three parameters, with options up to `depth` deep; a name may recur under sibling options."""
+
+    def prefixed(space, prefix):
+        return Space.of({prefix + name: _renamed(domain, prefix) for name, domain in space.domains})
+
+    def _renamed(domain, prefix):
+        if isinstance(domain, Variants):
+            return Variants({option: prefixed(inner, prefix) for option, inner in domain.options})
+        return Fixed(domain.value, _renamed(domain.domain, prefix)) if isinstance(domain, Fixed) else domain
+
+    domain = scalars
+    if depth:
+        options = st.lists(_space(depth - 1), min_size=1, max_size=3)
+        domain |= options.map(lambda spaces: Variants({f"o{i}": space for i, space in enumerate(spaces)}))
+    domain |= domain.flatmap(_fixed)
+    return st.lists(domain, max_size=3).map(
+        lambda domains: Space.of({f"p{i}": _renamed(domain, f"p{i}_") for i, domain in enumerate(domains)})
+    )
+
+
+spaces = _space(2)
+
+
+@given(spaces)
+def test_every_point_of_a_grid_belongs_and_none_comes_twice(space):
+    points = list(space.grid())
+    assert [space.why_not(point) for point in points if space.why_not(point)] == []
+    assert len({params_id(point) for point in points}) == len(points) == space.size
+
+
+@given(spaces, st.randoms(use_true_random=False))
+def test_a_walk_of_any_choices_belongs(space, rng):
+    asked = []
+
+    def choose(name, domain, under):
+        asked.append((under, name))
+        return rng.choice(list(domain.values()))
+
+    point = space.walk(choose)
+    assert space.why_not(point) is None
+    assert list(point) == [name for name in space.names() if name in point], "not in declared order"
+    assert len(set(asked)) == len(asked)
+
+
+@given(spaces)
+def test_opening_only_adds_points(space):
+    assert all(space.open_all().why_not(point) is None for point in space.grid())
+    assert space.open_all().open_all() == space.open_all()
+
+
+@given(spaces)
+def test_json_gives_the_same_space_back(space):
+    assert Space.from_json(json.loads(json.dumps(space.to_json(), sort_keys=True))) == space
+    assert pickle.loads(pickle.dumps(space)) == space
+
+
+@settings(max_examples=200)
+@given(spaces, st.data())
+def test_narrowing_to_a_point_keeps_it_and_enlarges_nothing(space, data):
+    whole = space.open_all()
+    point = data.draw(st.sampled_from(list(whole.grid())))
+    settings_ = {name: str(value).lower() for name, value in point.items()}
+    narrowed = space.narrow(settings_)
+    assert point in list(narrowed.grid())
+    assert all(whole.why_not(found) is None for found in narrowed.grid())
+
+
+@given(spaces, st.data())
+def test_narrowing_one_open_parameter_never_enlarges(space, data):
+    point = data.draw(st.sampled_from(list(space.grid())))
+    if not point:
+        return
+    name = data.draw(st.sampled_from(sorted(point)))
+    try:
+        narrowed = space.narrow({name: str(point[name]).lower()})
+    except SpaceError:
+        raise AssertionError(f"{name}={point[name]} is in the space") from None
+    assert narrowed.size <= space.size
+    assert all(space.why_not(found) is None for found in narrowed.grid())
+
+
+@given(spaces)
+def test_a_space_says_every_parameter_in_words(space):
+    text = "\n".join(space.describe())
+    assert all(f"{name}: " in text for name in space.open_all().names())
+
+
+@given(spaces)
+def test_what_is_always_there_is_in_every_point(space):
+    assert space.always() == set.intersection(*(set(point) for point in space.grid()))
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def test_grid_skips_inactive_parameters_and_varies_the_last_fastest():
+    space = Space(
+        optimizer=Variants(sgd=Space(momentum=Choice(0.0, 0.9)), adam=Space()),
+        units=Choice(64, 128),
+        layers=Fixed(1, Int(1, 3)),
+    )
+    assert list(space.grid()) == [
+        {"optimizer": "sgd", "momentum": 0.0, "units": 64, "layers": 1},
+        {"optimizer": "sgd", "momentum": 0.0, "units": 128, "layers": 1},
+        {"optimizer": "sgd", "momentum": 0.9, "units": 64, "layers": 1},
+        {"optimizer": "sgd", "momentum": 0.9, "units": 128, "layers": 1},
+        {"optimizer": "adam", "units": 64, "layers": 1},
+        {"optimizer": "adam", "units": 128, "layers": 1},
+    ]
+    assert space.size == 6
+
+
+def test_an_empty_space_has_one_point():
+    assert Space().size == 1
+    assert list(Space().grid()) == [{}]
+
+
+def test_a_grid_of_a_range_is_refused_before_its_first_point():
+    with pytest.raises(SpaceError) as caught:
+        SPACE.grid()
+    assert str(caught.value) == (
+        "a grid needs values that can be counted, and learning_rate is anything from 0.001 to 0.1, on a log scale: "
+        "list some with --set learning_rate=0.001,0.1, or use another search"
+    )
+    assert SPACE.size is None
+
+
+def test_a_range_held_at_a_value_can_be_counted():
+    space = Space(factor=Fixed(0.01, Float(1e-6, 1e-1, log=True)))
+    assert list(space.grid()) == [{"factor": 0.01}]
+    assert space.size == 1
+
+
+def test_an_option_that_is_held_brings_its_space():
+    space = Space(dropout=Fixed("with", DROPOUT))
+    assert list(space.grid()) == [{"dropout": "with", "dropout_rate": rate} for rate in (0.1, 0.3)]
+    assert space.names() == ("dropout", "dropout_rate")
+    assert Space(dropout=Fixed("without", DROPOUT)).names() == ("dropout",)
+
+
+def test_names_may_recur_under_sibling_options():
+    assert SPACE.names() == ("units", "optimizer", "learning_rate", "momentum", "dropout", "layers", "batch_norm")
+
+
+def test_walk_asks_in_declared_order_and_says_under_what():
+    asked = []
+
+    def first(name, domain, under):
+        asked.append((name, under, type(domain).__name__))
+        return domain.low if isinstance(domain, Float) else domain.options[0]
+
+    assert SPACE.walk(first) == {
+        "units": 64,
+        "optimizer": "sgd",
+        "learning_rate": 0.001,
+        "momentum": 0.0,
+        "dropout": "without",
+        "layers": 1,
+        "batch_norm": False,
+    }
+    assert asked == [
+        ("units", "", "Choice"),
+        ("optimizer", "", "Choice"),
+        ("learning_rate", "optimizer=sgd", "Float"),
+        ("momentum", "optimizer=sgd", "Choice"),
+        ("batch_norm", "", "Choice"),
+    ]
+
+
+def test_walk_names_every_option_above_a_parameter():
+    asked = []
+    inner = Variants(step=Space(rate=Choice(0.1)))
+    Space(optimizer=Fixed("sgd", Variants(sgd=Space(schedule=inner), adam=Space()))).walk(
+        lambda name, domain, under: asked.append((under, name)) or next(iter(domain.values()))
+    )
+    assert asked == [("optimizer=sgd", "schedule"), ("optimizer=sgd/schedule=step", "rate")]
+
+
+def test_walk_refuses_a_choice_from_outside():
+    with pytest.raises(SpaceError, match="units was chosen outside its domain: it is 65; allowed: 64, 128"):
+        SPACE.walk(lambda name, domain, under: 65)
+
+
+def test_walk_takes_a_sampled_step_for_the_counted_one():
+    space = Space(rate=Float(0.1, 0.5, step=0.1))
+    assert space.walk(lambda name, domain, under: 0.1 + 2 * 0.1) == {"rate": 0.3}
+
+
+def _point(**changes):
+    point = {
+        "units": 64,
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "dropout": "without",
+        "layers": 1,
+        "batch_norm": True,
+        **changes,
+    }
+    return {name: value for name, value in point.items() if value != "absent"}
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        (_point(), None),
+        (
+            _point(unist=64),
+            "no parameter 'unist' in this space; near it: units; "
+            "it has: units, optimizer, learning_rate, momentum, dropout, dropout_rate, layers, batch_norm",
+        ),
+        (_point(units="absent"), "units is missing; needed: 64, 128"),
+        (_point(layers="absent"), "layers is missing; needed: 1"),
+        (_point(learning_rate="absent"), "learning_rate is missing; needed: 0.001, 0.01"),
+        (_point(units=65), "units is 65; allowed: 64, 128"),
+        (_point(learning_rate=0.1), "learning_rate is 0.1; allowed: 0.001, 0.01"),
+        (_point(optimizer="adan"), "optimizer is 'adan'; allowed: sgd, rmsprop, adam"),
+        (_point(momentum=0.9), "momentum is there only when optimizer is sgd"),
+        (_point(layers=2), "layers is 2 and held at 1; --set layers=2 opens it"),
+        (_point(layers=4), "layers is 4; allowed: 1 to 3"),
+        (_point(dropout="with"), "dropout is 'with' and held at without; --set dropout=with opens it"),
+        (_point(dropout_rate=0.1), "dropout_rate is there only when dropout is with"),
+        (_point(batch_norm=1), "batch_norm is 1; allowed: false, true"),
+    ],
+)
+def test_why_params_do_not_belong(params, reason):
+    assert SPACE.why_not(params) == reason
+
+
+def test_check_raises_the_reason():
+    SPACE.check(_point())
+    with pytest.raises(SpaceError, match="units is 65; allowed: 64, 128"):
+        SPACE.check(_point(units=65))
+
+
+# --- narrowing and opening --------------------------------------------------------------------------------------------
+
+
+def _domain(space, name, option=None):
+    domains = dict(space.domains)
+    return domains[name] if option is None else dict(dict(domains["optimizer"].options)[option].domains)[name]
+
+
+def test_narrowing_to_an_option_keeps_its_space():
+    narrowed = SPACE.narrow({"optimizer": "adam"})
+    assert _domain(narrowed, "optimizer") == Variants(adam=Space(learning_rate=Choice(1e-3, 1e-2)))
+    assert _domain(narrowed, "units") == Choice(64, 128)
+
+
+def test_several_options_stay_in_declared_order():
+    assert [name for name, _ in _domain(SPACE.narrow({"optimizer": "adam, sgd"}), "optimizer").options] == [
+        "sgd",
+        "adam",
+    ]
+    assert _domain(SPACE.narrow({"units": "128,64"}), "units") == Choice(64, 128)
+
+
+def test_a_range_keeps_its_scale():
+    narrowed = SPACE.narrow({"learning_rate": "2e-3..5e-2"})
+    assert _domain(narrowed, "learning_rate", "sgd") == Float(2e-3, 5e-2, log=True)
+    assert Space(n=Int(1, 64, log=True)).narrow({"n": "2..8"}) == Space(n=Int(2, 8, log=True))
+    assert Space(n=Int(1, 9, step=2)).narrow({"n": "3..7"}) == Space(n=Int(3, 7, step=2))
+
+
+def test_a_name_under_several_options_is_narrowed_where_the_values_fit():
+    narrowed = SPACE.narrow({"learning_rate": "0.01"})
+    assert _domain(narrowed, "learning_rate", "sgd") == Choice(0.01)
+    assert _domain(narrowed, "learning_rate", "adam") == Choice(0.01)
+    assert _domain(narrowed, "learning_rate", "rmsprop") == Choice(0.001), "nothing fits: left alone"
+
+
+def test_setting_what_is_held_opens_it_to_these_values():
+    narrowed = SPACE.narrow({"layers": "2,3", "dropout": "with", "dropout_rate": "0.3"})
+    assert _domain(narrowed, "layers") == Choice(2, 3)
+    assert _domain(narrowed, "dropout") == Variants({"with": Space(dropout_rate=Choice(0.3))})
+    assert _domain(SPACE.narrow({"layers": "1..2"}), "layers") == Int(1, 2)
+
+
+def test_words_are_read_as_the_options_they_name():
+    space = Space(a=Choice("7", 8, 0.5, None, True, "x,y", "1..2"))
+    for word, value in [
+        ("7", "7"),
+        ("8", 8),
+        ("5e-1", 0.5),
+        ("none", None),
+        ("True", True),
+        ("x,y", "x,y"),
+        ("1..2", "1..2"),
+    ]:
+        assert space.narrow({"a": word}) == Space(a=Choice(value))
+    assert space.narrow({"a": "null,8"}) == Space(a=Choice(8, None))
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        (
+            {"learnig_rate": "0.1"},
+            "no parameter 'learnig_rate' in this space; near it: learning_rate; "
+            "it has: units, optimizer, learning_rate, momentum, dropout, dropout_rate, layers, batch_norm",
+        ),
+        ({"units": "64,65"}, "units=65 is not in this space; allowed: 64, 128"),
+        ({"units": "64..128"}, "units=64..128 is not in this space; allowed: 64, 128"),
+        ({"optimizer": "adan"}, "optimizer=adan is not in this space; allowed: sgd, rmsprop, adam"),
+        ({"layers": "1..4"}, "layers=1..4 is not in this space; allowed: 1 to 3"),
+        ({"layers": "1.."}, "layers=1.. is not in this space; allowed: 1 to 3"),
+        (
+            {"learning_rate": "5"},
+            "learning_rate=5 is not in this space; allowed: 0.001 to 0.1, on a log scale; or 0.001; or 0.001, 0.01",
+        ),
+        (
+            {"optimizer": "adam", "learning_rate": "0.05"},
+            "learning_rate=0.05 is not in this space; allowed: 0.001, 0.01",
+        ),
+        ({"optimizer": "adam", "momentum": "0.9"}, "momentum is there only when optimizer is sgd; set that too"),
+        ({"dropout_rate": "0.1"}, "dropout_rate is there only when dropout is with; set that too"),
+        ({"units": ""}, "units= has an empty value; write units=A, units=A,B or units=LOW..HIGH"),
+        ({"units": "64,64"}, "units=64,64 names 64 twice"),
+        ({"layers": "3..1"}, "Int needs low <= high; got 3 to 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_told_why(settings_, message):
+    with pytest.raises(SpaceError) as caught:
+        SPACE.narrow(settings_)
+    assert str(caught.value) == message
+
+
+def test_opening_gives_the_whole_domain():
+    opened = SPACE.open(["layers", "dropout"])
+    assert _domain(opened, "layers") == Int(1, 3)
+    assert _domain(opened, "dropout") == DROPOUT
+    assert opened == SPACE.open_all()
+
+
+def test_opening_reaches_under_options():
+    factor = Fixed(0.01, Float(1e-6, 1e-1, log=True))
+    space = Space(regularizer=Fixed("none", Variants(none=Space(), l2=Space(factor=factor))))
+    with pytest.raises(SpaceError, match="factor is there only when regularizer is l2; set that too"):
+        space.open(["factor"])
+    assert space.open(["regularizer", "factor"]).names() == ("regularizer", "factor")
+    assert space.open(["regularizer"]).size == 2
+    assert space.open(["regularizer", "factor"]).size is None
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("units", "units is not held at a value, so there is nothing to open"),
+        ("layer", "no parameter 'layer' in this space; near it: layers; it has: units, "),
+    ],
+)
+def test_what_is_not_held_cannot_be_opened(name, message):
+    with pytest.raises(SpaceError) as caught:
+        SPACE.open([name])
+    assert str(caught.value).startswith(message)
+
+
+# --- declarations that cannot be --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (Variants, "Variants needs at least one option; got none"),
+        (lambda: Variants({"a": Space()}, a=Space()), "Choice needs options that differ; got 'a' and 'a'"),
+        (lambda: Variants({"": Space()}), "an option of Variants needs a name without '='; got ''"),
+        (lambda: Space(a=Variants(b=Choice(1))), "option 'b' of 'a' needs a Space; got Choice(options=(1,))"),
+        (lambda: Space(a=3), "parameter 'a' needs a Float, Int, Choice, Variants or Fixed; got 3"),
+        (lambda: Space.of({"a=b": Choice(1)}), "a parameter needs a name without '='; got 'a=b'"),
+        (lambda: Space.of({1: Choice(1)}), "a parameter needs a name without '='; got 1"),
+        (
+            lambda: Space(rate=Choice(1), a=Variants(b=Space(rate=Choice(1)))),
+            "parameter 'rate' could be there twice at once: seen again at 'a'",
+        ),
+        (
+            lambda: Space(a=Variants(b=Space(a=Choice(1)))),
+            "parameter 'a' could be there twice at once: seen again at 'a'",
+        ),
+        (
+            lambda: Space(a=Fixed("x", Variants(x=Space(), b=Space(r=Choice(1)))), c=Variants(d=Space(r=Choice(1)))),
+            "parameter 'r' could be there twice at once: seen again at 'c'",
+        ),
+        (lambda: Fixed(4, Int(1, 3)), "Fixed needs a value of its domain; it is 4; allowed: 1 to 3"),
+        (lambda: Fixed("c", Variants(a=Space())), "Fixed needs a value of its domain; it is 'c'; allowed: a"),
+        (lambda: Fixed(1, 1), "Fixed holds a Float, Int, Choice or Variants; got 1"),
+        (lambda: Space.from_json({}), "not a space in JSON form: KeyError 'parameters'"),
+        (
+            lambda: Space.from_json({"parameters": [{"name": "a", "type": "int64"}]}),
+            "not a space in JSON form: no domain type 'int64'",
+        ),
+    ],
+)
+def test_a_space_that_cannot_be_is_refused_with_what_came(make, message):
+    with pytest.raises(SpaceError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_describe_reads_as_declared():
+    assert SPACE.describe() == [
+        "units: 64, 128",
+        "optimizer: sgd, rmsprop, adam",
+        "  when optimizer is sgd:",
+        "    learning_rate: 0.001 to 0.1, on a log scale",
+        "    momentum: 0.0, 0.9",
+        "  when optimizer is rmsprop:",
+        "    learning_rate: 0.001",
+        "  when optimizer is adam:",
+        "    learning_rate: 0.001, 0.01",
+        "dropout: held at without (openable: without, with)",
+        "  when dropout is with:",
+        "    dropout_rate: 0.1, 0.3",
+        "layers: held at 1 (openable: 1 to 3)",
+        "batch_norm: false, true",
+    ]
+
+
+def test_spaces_are_values():
+    twin = Space.of(dict(SPACE.domains))
+    assert twin == SPACE
+    assert hash(twin) == hash(SPACE)
+    assert Space(a=Choice(1), b=Choice(2)) != Space(b=Choice(2), a=Choice(1)), "the order is part of the grid"
+
+
+def test_a_walk_with_a_seeded_generator_repeats():
+    def draw(seed):
+        rng = random.Random(seed)
+        return SPACE.walk(
+            lambda name, domain, under: (
+                rng.uniform(domain.low, domain.high) if isinstance(domain, Float) else rng.choice(list(domain.values()))
+            )
+        )
+
+    assert draw(7) == draw(7)

@@ -1,0 +1,239 @@
+"""Tasks: what is checked when one is made, who takes which params, what changes a digest."""
+
+from __future__ import annotations
+
+import functools
+import math
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from models import cnn, mlp
+from models.label_encodings import Classes
+from search_spaces.domains import Choice, Fixed, Float, Int, Space, SpaceError, Variants
+from search_spaces.task import Objective, Protocol, Routed, Task, TaskError
+
+ACCURACY = Objective("val_accuracy", "maximize")
+SPACE = Space(
+    units=Choice(32, 64),
+    optimizer=Variants(sgd=Space(momentum=Choice(0.5, 0.9)), adam=Space(learning_rate=Float(1e-4, 1e-2, log=True))),
+    batch_size=Fixed(32, Choice(32, 64)),
+)
+BASELINE = {"units": 64, "optimizer": "adam", "learning_rate": 1e-3, "batch_size": 64}
+
+
+def task(**changes):
+    terms = {
+        "name": "digits-small",
+        "summary": "a few dense layers",
+        "dataset": "digits",
+        "space": SPACE,
+        "objective": ACCURACY,
+        "protocol": Protocol(epochs=5),
+        "baseline": BASELINE,
+        "build": mlp.build,
+        "encoding": Classes(10),
+    }
+    return Task(**terms | changes)
+
+
+def train(params, data, *, seed, epochs):
+    yield from ({"val_accuracy": float(epoch)} for epoch in range(epochs))
+
+
+def needs_width(*, input_shape, head, width, depth=1):
+    raise NotImplementedError
+
+
+def takes_anything(*, input_shape, head, **rest):
+    raise NotImplementedError
+
+
+def takes_no_head(*, input_shape, units=3):
+    raise NotImplementedError
+
+
+def load_data():
+    raise NotImplementedError
+
+
+def test_objective_carries_its_direction():
+    loss = Objective("val_loss", "minimize")
+    assert ACCURACY.is_better(0.9, 0.8)
+    assert not ACCURACY.is_better(0.8, 0.9)
+    assert loss.is_better(0.8, 0.9)
+    assert not loss.is_better(0.9, 0.8)
+    assert not ACCURACY.is_better(0.9, 0.9)
+    assert (ACCURACY.best([0.8, math.nan, 0.9]), loss.best([0.8, math.nan, 0.9])) == (0.9, 0.8)
+    assert (ACCURACY.worst, loss.worst) == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("objective", [ACCURACY, Objective("val_loss", "minimize")])
+def test_no_number_is_the_worst_score(objective):
+    assert objective.is_better(0.5, math.nan)
+    assert not objective.is_better(math.nan, 0.5)
+    assert not objective.is_better(math.nan, math.nan)
+    assert objective.best([]) == objective.best([math.nan]) == objective.worst
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Objective("", "maximize"), "Objective needs the name of a metric; got ''"),
+        (lambda: Objective("loss", "min"), "Objective needs direction 'maximize' or 'minimize'; got 'min'"),
+        (lambda: Protocol(epochs=0), "Protocol needs epochs of 1 or more; got 0"),
+        (lambda: Protocol(epochs=2.0), "Protocol needs epochs of 1 or more; got 2.0"),
+        (lambda: Protocol(epochs=True), "Protocol needs epochs of 1 or more; got True"),
+        (lambda: Protocol(epochs=None), "Protocol needs epochs of 1 or more; got None"),
+        (lambda: Protocol(epochs=2, patience=0), "Protocol needs patience of 1 or more; got 0"),
+        (lambda: Protocol(epochs=2, batch_size=-1), "Protocol needs batch_size of 1 or more; got -1"),
+        (
+            lambda: Protocol(epochs=2, validation=1.0),
+            "Protocol needs validation as a number of images or a share between 0 and 1; got 1.0",
+        ),
+        (
+            lambda: Protocol(epochs=2, validation=0),
+            "Protocol needs validation as a number of images or a share between 0 and 1; got 0",
+        ),
+    ],
+)
+def test_an_objective_or_protocol_that_cannot_be_is_refused(make, message):
+    with pytest.raises(TaskError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "MNIST"}, "a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got 'MNIST'"),
+        ({"name": "-a"}, "a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got '-a'"),
+        ({"name": 3}, "a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got 3"),
+        ({"dataset": ""}, "task 'digits-small': dataset needs a name or a function that loads it; got ''"),
+        ({"space": {}}, "task 'digits-small': space has to be of type Space; got {}"),
+        ({"objective": "loss"}, "task 'digits-small': objective has to be of type Objective; got 'loss'"),
+        ({"protocol": 5}, "task 'digits-small': protocol has to be of type Protocol; got 5"),
+        ({"baseline": None}, "task 'digits-small': baseline has to be of type Mapping; got None"),
+        (
+            {"build": None, "encoding": None},
+            "task 'digits-small': needs either build (with an encoding) or train; got neither",
+        ),
+        ({"train": train}, "task 'digits-small': needs either build (with an encoding) or train; got both"),
+        ({"encoding": None}, "task 'digits-small': needs an encoding with build, and none with train"),
+        ({"build": None, "train": train}, "task 'digits-small': needs an encoding with build, and none with train"),
+        (
+            {"build": None, "encoding": None, "train": load_data},
+            "task 'digits-small': train needs to take (params, data, *, seed, epochs): too many positional arguments",
+        ),
+        (
+            {"space": Space(unist=Choice(3))},
+            "task 'digits-small': neither mlp.build nor the optimizer takes 'unist'; near it: units; "
+            "the builder takes: activation, batch_norm, dropout, dropout_rate, factor, initializer, initializer_scale, "
+            "layers, regularizer, units",
+        ),
+        (
+            {"space": Space(a=Fixed("x", Variants(x=Space(), y=Space(momentun=Choice(0.9)))))},
+            "task 'digits-small': neither mlp.build nor the optimizer takes 'a'; the builder takes: activation, ",
+        ),
+        (
+            {"space": Space(epochs=Int(1, 9))},
+            "task 'digits-small': neither mlp.build nor the optimizer takes 'epochs'; the builder takes: ",
+        ),
+        (
+            {"build": needs_width, "space": Space(depth=Int(1, 2))},
+            "task 'digits-small': test_task.needs_width needs 'width' and the space does not always set it; "
+            "give it a default or a place in the space",
+        ),
+        (
+            {"build": needs_width, "space": Space(optimizer=Variants(sgd=Space(width=Int(1, 2)), adam=Space()))},
+            "task 'digits-small': test_task.needs_width needs 'width' and the space does not always set it; near it: w",
+        ),
+        (
+            {"build": takes_anything},
+            "task 'digits-small': test_task.takes_anything needs named parameters alone, so that a misspelt one is "
+            "noticed; it has **rest",
+        ),
+        (
+            {"build": takes_no_head},
+            "task 'digits-small': test_task.takes_no_head needs to take input_shape and head; it lacks head",
+        ),
+        (
+            {"baseline": BASELINE | {"units": 65}},
+            "task 'digits-small': the baseline does not belong to the space: units is 65; allowed: 32, 64",
+        ),
+        (
+            {"space": Space(batch_size=Choice("many")), "baseline": {"batch_size": "many"}},
+            "task 'digits-small': batch_size needs a whole number of 1 or more; got 'many'",
+        ),
+    ],
+)
+def test_a_task_that_could_only_fail_later_is_refused(changes, message):
+    with pytest.raises(TaskError) as caught:
+        task(**changes)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_required_parameter_may_be_set_under_every_option():
+    options = Variants(sgd=Space(width=Int(1, 2)), adam=Space(width=Int(3, 4)))
+    made = task(build=needs_width, space=Space(optimizer=options), baseline={"optimizer": "sgd", "width": 1})
+    assert made.route(made.baseline).builder == {"width": 1}
+
+
+def test_params_go_to_who_takes_them():
+    params = {"units": 32, "optimizer": "sgd", "momentum": 0.9, "batch_size": 16}
+    assert task().route(params) == Routed({"units": 32}, {"optimizer": "sgd", "momentum": 0.9}, 16)
+    assert task(protocol=Protocol(epochs=1, batch_size=7)).route({"units": 32}).batch_size == 7
+
+
+def test_what_nobody_takes_is_not_routed():
+    with pytest.raises(SpaceError, match="nobody takes 'unit'; near it: units"):
+        task().route({"unit": 3})
+
+
+def test_a_task_with_a_loop_of_its_own_takes_params_whole():
+    own = task(build=None, encoding=None, train=train, space=Space(anything=Int(1, 3)), baseline={"anything": 2})
+    assert [dict(metrics) for metrics in own.train({}, None, seed=0, epochs=2)] == [
+        {"val_accuracy": 0.0},
+        {"val_accuracy": 1.0},
+    ]
+    with pytest.raises(TaskError, match="has a training loop of its own, which takes params whole"):
+        own.route({})
+
+
+def test_the_baseline_may_use_what_is_held():
+    assert task().space.why_not(BASELINE) == "batch_size is 64 and held at 32; --set batch_size=64 opens it"
+
+
+def test_the_digest_heeds_what_a_study_depends_on():
+    digests = [
+        made.digest()
+        for made in (
+            task(),
+            task(name="other"),
+            task(space=SPACE.open_all()),
+            task(objective=Objective("val_loss", "minimize")),
+            task(protocol=Protocol(epochs=6)),
+            task(dataset="mnist"),
+            task(dataset=load_data),
+            task(encoding=Classes(11)),
+            task(build=cnn.build),
+        )
+    ]
+    assert len(set(digests)) == len(digests)
+    assert all(len(digest) == 12 and int(digest, 16) >= 0 for digest in digests)
+
+
+def test_the_digest_ignores_prose_and_the_baseline():
+    assert task().digest() == task(summary="x", source="y", baseline=BASELINE | {"units": 32}).digest()
+    assert task(build=functools.partial(mlp.build, layers=2)).digest() == task().digest()
+
+
+def test_tasks_are_values():
+    made = task()
+    assert replace(made) == made
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert hash(made) == hash(task())
+    assert made.dataset_name == "digits"
+    assert task(dataset=load_data).dataset_name == "test_task.load_data"

@@ -1,0 +1,32 @@
+"""`doctor`: whether everything a sweep needs is there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, settings
+
+
+@click.command()
+@json_option
+@home_option
+@data_dir_option
+def doctor(as_json: bool, home: Path | None, data_dir: Path | None) -> int:
+    """Look at what is installed, GPUs, data, stores and disk; exit code 1 if a sweep would not run.
+
+    \b
+    Example:  tune-jobs doctor
+    """
+    from tune_jobs import diagnosis
+
+    findings = diagnosis.examine(settings(home, data_dir))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+        for finding in findings:
+            click.echo(f"{marks[finding.state]}  {finding.what:<12} {finding.found}")
+    return 1 if any(finding.state == "bad" for finding in findings) else 0

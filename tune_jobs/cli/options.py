@@ -1,0 +1,54 @@
+"""What several commands have in common: their options, and how they print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tune_jobs.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+home_option = click.option(
+    "--home", type=click.Path(path_type=Path), help="Folder of all state; else TUNE_JOBS_HOME, else ~/.tune-jobs."
+)
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Folder of data sets; else TUNE_JOBS_DATA, else HOME/data."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of a table.")
+
+
+def settings(home: Path | None, data_dir: Path | None = None) -> Settings:
+    return Settings.read(home, data_dir)
+
+
+def say(message: str) -> None:
+    """A message beside the result: to stderr."""
+    click.echo(message, err=True)
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A plain aligned table; numbers to the right."""
+    texts = [[_text(cell) for cell in row] for row in rows]
+    widths = [max([len(column), *(len(row[i]) for row in texts)]) for i, column in enumerate(columns)]
+    numeric = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
+    for line in [list(columns), *texts]:
+        cells = [
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)

@@ -1,0 +1,50 @@
+"""`sync` and `ui`: the study's view in MLflow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from tune_jobs.cli.options import home_option, say, settings
+
+
+@click.command()
+@click.argument("study")
+@click.option("--follow", is_flag=True, help="Deliver until standard input closes: what a launch starts beside itself.")
+@home_option
+def sync(study: str, follow: bool, home: Path | None) -> int:
+    """Deliver to MLflow what it does not have yet of a study.
+
+    \b
+    Example:  tune-jobs sync digits-mlp
+    """
+    from tune_jobs import delivery, tracking
+
+    where = settings(home)
+    if follow:
+        return 0 if delivery.follow(study, where) else 1
+    tracking.check(where)
+    record, news = delivery.deliver_once(study, where)
+    say(f"delivered {news} trials of {len(record.trials)}; MLflow at {where.tracking_uri} has all that is finished")
+    return 0
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@home_option
+def ui(port: int, home: Path | None) -> None:
+    """Open the MLflow UI on the right store, on loopback; Ctrl-C ends it.
+
+    \b
+    Example:  tune-jobs ui --port 5000
+    """
+    where = settings(home)
+    if where.tracking_uri.startswith("http"):
+        say(f"the MLflow server is at {where.tracking_uri}")
+        return
+    say(f"MLflow at http://127.0.0.1:{port}")
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where.tracking_uri, "--host", "127.0.0.1"]
+    os.execv(sys.executable, [*command, "--port", str(port)])

@@ -1,0 +1,74 @@
+"""`tasks` and `show`: what can be swept."""
+
+from __future__ import annotations
+
+import click
+
+from tune_jobs.cli.options import json_option, print_json, print_table
+
+
+@click.command()
+@json_option
+def tasks(as_json: bool) -> None:
+    """List the tasks of the catalogue.
+
+    \b
+    Example:  tune-jobs tasks
+    """
+    from search_spaces.catalog import TASKS
+
+    rows = [(task.name, task.dataset_name, task.space.size, task.summary) for task in TASKS]
+    if as_json:
+        print_json([dict(zip(("name", "dataset", "grid_size", "summary"), row, strict=True)) for row in rows])
+        return
+    print_table(("task", "data", "grid", "summary"), [(n, d, "infinite" if g is None else g, s) for n, d, g, s in rows])
+
+
+@click.command()
+@click.argument("task")
+@json_option
+def show(task: str, as_json: bool) -> None:
+    """Show a task: its data, objective, protocol, baseline and search space.
+
+    TASK is a name of the catalogue, or FILE.py:NAME for one of your own.
+
+    \b
+    Example:  tune-jobs show fashion-mnist-mlp
+    """
+    from dataclasses import asdict
+
+    from search_spaces import catalog
+
+    found = catalog.find(task)
+    size = found.space.size
+    if as_json:
+        print_json(
+            {
+                "name": found.name,
+                "summary": found.summary,
+                "source": found.source,
+                "dataset": found.dataset_name,
+                "objective": asdict(found.objective),
+                "protocol": asdict(found.protocol),
+                "baseline": dict(found.baseline),
+                "grid_size": size,
+                "space": found.space.to_json(),
+                "digest": found.digest(),
+            }
+        )
+        return
+    protocol = found.protocol
+    patience = "to the end" if protocol.patience is None else f"until {protocol.patience} epochs bring nothing better"
+    click.echo(f"{found.name}: {found.summary}")
+    click.echo(f"  source      {found.source or '-'}")
+    click.echo(f"  data        {found.dataset_name}, {_share(protocol.validation)} held out for validation")
+    click.echo(f"  objective   {found.objective.direction} {found.objective.metric}")
+    click.echo(f"  protocol    at most {protocol.epochs} epochs, {patience}; batch size {protocol.batch_size}")
+    click.echo(f"  baseline    {' '.join(f'{name}={value}' for name, value in found.baseline.items())}")
+    click.echo(f"  space       {'not finite' if size is None else f'{size} configurations'}")
+    for line in found.space.describe():
+        click.echo(f"    {line}")
+
+
+def _share(validation: float) -> str:
+    return f"{validation:.0%}" if isinstance(validation, float) else f"{validation} images"

@@ -1,0 +1,107 @@
+"""Delivers a study to MLflow from a process of its own, beside the sweep and never in its way.
+
+The process reads the study as anybody may, has lower priority than training, and asks nothing of the driver: it ends
+when the pipe to the driver closes, which happens however the driver ends. While MLflow is away it tries again; what it
+could not deliver is delivered by the next launch or by `tune-jobs sync`.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from tune_jobs.locks import taking_turns
+from tune_jobs.records import StudyRecord
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+from tune_jobs.tracking import Tracker
+
+_POLL_S = 1.0
+_PATIENCE_S = 15.0  # how long it goes on trying a store that is away once the sweep has ended
+
+
+@contextmanager
+def alongside(study_name: str, settings: Settings) -> Iterator[Callable[[], bool]]:
+    """Delivers while the block runs. The yielded call waits until all is delivered, or MLflow is given up for now;
+    it answers whether everything is there."""
+    command = [sys.executable, "-m", "tune_jobs", "sync", study_name, "--follow", "--home", str(settings.home)]
+    log = (settings.home / "delivery.log").open("ab")
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+
+    pipe = process.stdin
+    assert pipe is not None
+
+    def finish() -> bool:
+        pipe.close()
+        return process.wait() == 0
+
+    try:
+        yield finish
+    finally:
+        pipe.close()
+        log.close()
+
+
+def follow(study_name: str, settings: Settings) -> bool:
+    """Delivers until standard input closes and nothing is left; whether everything was delivered."""
+    os.nice(10)
+    study = Study.open(study_name, settings)
+    with _only_one(study_name, settings):
+        return _Follower(study, Tracker(settings)).run()
+
+
+def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]:
+    """Delivers what is missing now; the study and how many trials had news. Raises what MLflow raises."""
+    with _only_one(study_name, settings):
+        tracker = Tracker(settings)
+        record = Study.open(study_name, settings).record()
+        news = tracker.deliver(record)
+        tracker.close(record)
+        return record, news
+
+
+class _Follower:
+    def __init__(self, study: Study, tracker: Tracker) -> None:
+        self._study, self._tracker = study, tracker
+        self._away_since: float | None = None
+
+    def run(self) -> bool:
+        while True:
+            is_last = _input_closed(_POLL_S)
+            is_delivered = self._try(self._tracker.deliver)
+            if is_last and is_delivered:
+                return self._try(self._tracker.close)
+            if is_last and self._away_for() > _PATIENCE_S:
+                return False
+            if is_last:
+                time.sleep(_POLL_S)
+
+    def _try(self, action: Callable[[StudyRecord], object]) -> bool:
+        try:
+            action(self._study.record())
+        except Exception as error:
+            if self._away_since is None:
+                self._away_since = time.monotonic()
+                print(f"MLflow is away, waiting for it: {type(error).__name__}: {error}", flush=True)
+            return False
+        self._away_since = None
+        return True
+
+    def _away_for(self) -> float:
+        return 0.0 if self._away_since is None else time.monotonic() - self._away_since
+
+
+def _only_one(study_name: str, settings: Settings) -> AbstractContextManager[None]:
+    """Two deliverers at once would each make a run of the same trial: that of a killed driver may still be at it."""
+    return taking_turns(settings.studies_dir / f"{study_name}.delivery.lock")
+
+
+def _input_closed(wait_s: float) -> bool:
+    """Whether the driver has closed its end of the pipe; waits up to `wait_s` for that."""
+    ready, _, _ = select.select([sys.stdin], [], [], wait_s)
+    return bool(ready) and not os.read(sys.stdin.fileno(), 4096)

@@ -1,0 +1,101 @@
+"""The Ray cluster that a sweep runs on: one that it starts itself on this machine, or one that is running."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+
+from tune_jobs.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What one trial asks for, and how many trials fit at once."""
+
+    cpus: float
+    gpus: float
+    count: int
+
+    @property
+    def resources(self) -> dict[str, float]:
+        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
+
+
+@contextmanager
+def cluster(address: str | None, max_concurrent: int | None, cpus: float) -> Iterator[None]:
+    """A connection to Ray until the block ends.
+
+    A cluster of our own serves this sweep alone: it listens on loopback, has no dashboard, and gets as many logical
+    CPUs as `max_concurrent` trials of `cpus` want where that is more than the machine has.
+
+    Raises:
+        SettingsError: if nothing answers at `address`.
+    """
+    _quiet()
+    try:
+        if address is None:
+            wanted = max(os.cpu_count() or 1, int((max_concurrent or 1) * cpus))
+            ray.init(
+                num_cpus=wanted,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+            )
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
+        raise SettingsError(f"{where}: {str(error).splitlines()[0]}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def slots(cpus: float, gpus: float, max_concurrent: int | None) -> Slots:
+    """How many trials of this size the cluster runs at once.
+
+    Raises:
+        SettingsError: if no node could ever run a single one.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fits = [_fitting(node, cpus, gpus) for node in nodes]
+    if not sum(fits):
+        most = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise SettingsError(
+            f"a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, more than any node has ({most}): "
+            "ask for less with --cpus-per-trial or --gpus-per-trial"
+        )
+    count = sum(fits) if max_concurrent is None else min(sum(fits), max_concurrent)
+    return Slots(cpus, gpus, count)
+
+
+def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:
+    by_cpu = node.get("CPU", 0) / cpus if cpus else float("inf")
+    by_gpu = node.get("GPU", 0) / gpus if gpus else float("inf")
+    most = min(by_cpu, by_gpu)
+    return 0 if most == float("inf") else int(most + 1e-9)
+
+
+def _quiet() -> None:
+    """Ray speaks through this program's own messages, and Tune writes no files of its own for each trial."""
+    for name, value in {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
+        "TUNE_WARN_THRESHOLD_S": "60",
+        "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": str(10**9),
+    }.items():
+        os.environ.setdefault(name, value)
+    for name in ("ray", "ray.tune", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

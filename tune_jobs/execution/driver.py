@@ -1,0 +1,248 @@
+"""Runs a study on Ray Tune: asks for params, dispatches trials, records what comes back.
+
+The study decides and remembers; Tune places trials on workers, keeps the workers warm, and is forgotten afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from search_spaces.domains import Space
+from tune_jobs.errors import Reason
+from tune_jobs.execution.cluster import Slots
+from tune_jobs.execution.worker import Job, TrialActor
+from tune_jobs.interruption import Interruption
+from tune_jobs.records import TrialRecord
+from tune_jobs.sampling import Sampler
+from tune_jobs.study import Study
+from tune_jobs.trial import TrialResult
+
+_FINISHED: str = Searcher.FINISHED
+_CRASHES = 2  # a trial whose worker died is run again so often; then the trial itself is to blame
+
+
+class Watcher(Protocol):
+    """Whoever shows how the sweep goes. Called from the driver's loop: it must answer at once."""
+
+    def started(self, trial: TrialRecord) -> None: ...
+    def progressed(self, trial: TrialRecord, epoch: int, metrics: dict[str, float]) -> None: ...
+    def ended(self, trial: TrialRecord) -> None: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How far a sweep goes: `trials` is the study's total, None as many as the search finds."""
+
+    space: Space
+    seed: int
+    slots: Slots
+    trials: int | None
+    time_limit_s: float | None = None
+
+
+def run_sweep(
+    study: Study, sampler: Sampler, plan: Plan, job: Job, watcher: Watcher, interruption: Interruption
+) -> None:
+    """Runs the study's unfinished trials and new ones until the plan is fulfilled, the time is up or it is interrupted.
+
+    Needs a connection to Ray (`cluster.cluster`). What did not finish stays in the study and runs next time.
+    """
+    sweep = _Sweep(study, sampler, plan, job, watcher, interruption)
+    if not sweep.has_work:
+        return
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.slots.count + 1)
+    folder = tempfile.mkdtemp(prefix="tune-jobs-ray-")  # Tune insists on one; nothing in it is read again
+    try:
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(TrialActor, job=job), plan.slots.resources),
+            tune_config=tune.TuneConfig(search_alg=_Searcher(sweep), num_samples=-1, reuse_actors=True),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=folder,
+                stop=_Stopper(sweep),
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                callbacks=[_Callback(sweep)],
+                failure_config=tune.FailureConfig(max_failures=_CRASHES + 1),  # and once for a worn-out worker
+            ),
+        )
+        tuner.fit()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if sweep.failure is not None:
+        raise sweep.failure
+
+
+@dataclass
+class _Sweep:
+    """What the driver knows while Tune runs: which of Tune's trials is which of the study's."""
+
+    study: Study
+    sampler: Sampler
+    plan: Plan
+    job: Job
+    watcher: Watcher
+    interruption: Interruption
+    failure: BaseException | None = None
+    _trials: dict[str, TrialRecord] = field(default_factory=dict)
+    _again: deque[TrialRecord] = field(default_factory=deque)
+    _begun: int = 0
+    _deadline: float | None = None
+    _metric: str = ""
+
+    def __post_init__(self) -> None:
+        self._again = deque(self.study.unfinished())
+        self._begun = len(self.study.record().trials)
+        self._metric = self.study.terms.objective.metric
+        if self.plan.time_limit_s is not None:
+            self._deadline = time.monotonic() + self.plan.time_limit_s
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles and copies what it is given, for a resumption that is not used here."""
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Sweep:
+        return self
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._again) or self.plan.trials is None or self._begun < self.plan.trials
+
+    @property
+    def is_over(self) -> bool:
+        is_late = self._deadline is not None and time.monotonic() >= self._deadline
+        return is_late or self.interruption.is_set or self.failure is not None
+
+    def next(self, tune_id: str) -> TrialRecord | str | None:
+        """The trial that Tune is to run next, `_FINISHED` when there is none, None to ask again later.
+
+        One more than there are slots is kept ready, so that no slot waits; not more, because a search that learns
+        should ask late.
+        """
+        if self.is_over:
+            return _FINISHED
+        if len(self._trials) > self.plan.slots.count:
+            return None
+        trial = self._again.popleft() if self._again else self._ask()
+        if trial is None:
+            return _FINISHED
+        self._trials[tune_id] = trial
+        return trial
+
+    def _ask(self) -> TrialRecord | None:
+        if self.plan.trials is not None and self._begun >= self.plan.trials:
+            return None
+        params = self.sampler.ask()
+        if params is None:
+            return None
+        self._begun += 1
+        return self.study.add(self.plan.space, params, self.plan.seed)
+
+    def started(self, tune_id: str) -> None:
+        self._trials[tune_id] = trial = self.study.start(self._trials[tune_id])
+        self.watcher.started(trial)
+
+    def reported(self, tune_id: str, message: dict[str, Any]) -> None:
+        if tune_id not in self._trials:
+            return
+        trial, result = self._trials[tune_id], message["result"]
+        for epoch, metrics in message["epochs"]:
+            self.watcher.progressed(trial, epoch, metrics)
+            if result is None:
+                self.study.note_epoch(trial.number, epoch, metrics[self._metric])
+        if result is not None:
+            self.ended(tune_id, TrialResult(**result))
+
+    def crashed(self, tune_id: str) -> None:
+        """The trial's worker died more often than a healthy trial's would."""
+        if tune_id in self._trials:
+            attempts = self._trials[tune_id].attempts
+            message = f"its worker died {attempts} times: killed, or out of the machine's memory"
+            self.ended(tune_id, TrialResult("failed", reason=Reason.CRASHED, message=message))
+
+    def ended(self, tune_id: str, result: TrialResult) -> None:
+        trial = self.study.finish(self._trials.pop(tune_id), result, self.job.cpus)
+        self.sampler.tell(trial)
+        self.watcher.ended(trial)
+
+
+def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Tune must not swallow or wrap what goes wrong in the study: it ends the sweep and is raised when Tune is gone."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:
+            self._sweep.failure = self._sweep.failure or error
+            return None
+
+    return call
+
+
+class _Searcher(Searcher):  # type: ignore[misc]
+    def __init__(self, sweep: _Sweep) -> None:
+        super().__init__(metric="training_iteration", mode="max")  # Tune insists on one; the study has the scores
+        self._sweep = sweep
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        trial: TrialRecord | str | None = self._next(trial_id)
+        if not isinstance(trial, TrialRecord):
+            return trial
+        return {"params": json.dumps(dict(trial.params)), "seed": trial.seed}
+
+    @_guarded
+    def _next(self, trial_id: str) -> TrialRecord | str | None:
+        return self._sweep.next(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Results are taken from the callback, which sees every one of them."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """The study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The study is the state."""
+
+
+class _Callback(tune.Callback):  # type: ignore[misc]
+    def __init__(self, sweep: _Sweep) -> None:
+        self._sweep = sweep
+
+    @_guarded
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._sweep.started(trial.trial_id)
+
+    @_guarded
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._sweep.reported(trial.trial_id, json.loads(result["message"]))
+
+    @_guarded
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if not self._sweep.is_over and ray.is_initialized():
+            self._sweep.crashed(trial.trial_id)
+
+
+class _Stopper(Stopper):  # type: ignore[misc]
+    def __init__(self, sweep: _Sweep) -> None:
+        self._sweep = sweep
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._sweep.is_over

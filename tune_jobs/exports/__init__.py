@@ -1,0 +1,74 @@
+"""What leaves a study: its leaderboard as text, Markdown, HTML, CSV and JSON, and its best configuration.
+
+Everything is a pure function from a study's record to text (`render`, `best_text`); `write_all` and `write` only
+write. Nothing that a study holds can break a format: each escapes what it must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from tune_jobs import leaderboard
+from tune_jobs.errors import UserError
+from tune_jobs.exports import data, page, tables
+from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, load_best
+from tune_jobs.exports.board import Board
+from tune_jobs.exports.files import write
+from tune_jobs.records import StudyRecord
+
+__all__ = [
+    "FORMATS",
+    "BestConfig",
+    "Format",
+    "best_config",
+    "best_row",
+    "best_text",
+    "load_best",
+    "render",
+    "write",
+    "write_all",
+]
+
+Format = Literal["table", "csv", "json", "md", "html"]
+
+_FORMATS: dict[Format, Callable[[Board], str]] = {
+    "table": tables.text,
+    "csv": data.csv_text,
+    "json": data.json_text,
+    "md": tables.markdown,
+    "html": page.html_text,
+}
+FORMATS: tuple[Format, ...] = tuple(_FORMATS)
+
+
+def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  # noqa: A002 - what it is called
+    """The leaderboard of `study` in a format, ending with a newline; the best `top` configurations, or all.
+
+    Raises:
+        UserError: `top` is below one.
+    """
+    if top is not None and top < 1:
+        raise UserError(f"top needs to be 1 or more; got {top}")
+    rows = leaderboard.rank(study.trials, study.terms.objective)
+    return _FORMATS[format](Board(study, rows, rows[:top]))
+
+
+def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
+    """Writes `leaderboard.*` in every format and, once a trial is complete, `best.yaml`; the files it wrote.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    suffixes = {"table": "txt"}
+    texts = {f"leaderboard.{suffixes.get(name, name)}": render(study, name) for name in FORMATS}
+    if best_row(study) is not None:
+        texts["best.yaml"] = best_text(study)
+    for name, text in texts.items():
+        write(folder / name, text)
+    return tuple(folder / name for name in texts)

@@ -1,0 +1,249 @@
+"""The best configuration as a file that trains again to the same score: what is in it, and how it is read back."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search_spaces.domains import Value
+from search_spaces.spelling import near
+from search_spaces.task import Objective, Protocol, TaskError
+from tune_jobs import leaderboard
+from tune_jobs.errors import StudyError
+from tune_jobs.exports.board import one_line
+from tune_jobs.leaderboard import Row
+from tune_jobs.records import StudyRecord
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class BestConfig:
+    """A configuration with what its score depends on."""
+
+    task: str
+    reference: str  # where the task is found: its name in the catalogue, or FILE.py:NAME
+    study: str
+    trial: int
+    params: Mapping[str, Value]
+    seed: int
+    score: float  # of this trial, with this seed
+    objective: Objective
+    protocol: Protocol
+    dataset: str
+    data_digest: str
+    task_digest: str
+    cpus: float | None
+    best_epoch: int | None
+    versions: Mapping[str, str]
+
+
+def best_row(study: StudyRecord) -> Row | None:
+    """The study's best configuration, if a trial is complete."""
+    return leaderboard.best(leaderboard.rank(study.trials, study.terms.objective))
+
+
+def best_config(study: StudyRecord) -> dict[str, Any]:
+    """The content of `best.yaml`.
+
+    Of a configuration with several seeds it is the first trial, not the luckiest: its score repeats and promises
+    nothing that the others do not keep.
+
+    Raises:
+        StudyError: if no trial is complete.
+    """
+    row = best_row(study)
+    if row is None:
+        raise StudyError(f"study {study.name!r} has no best configuration: none of its trials is complete")
+    trial = next(trial for trial in study.trials if trial.number == row.trials[0])
+    terms = study.terms
+    is_file_task = terms.reference != terms.task
+    return {
+        "format": _FORMAT,
+        "task": terms.task,
+        **({"reference": terms.reference} if is_file_task else {}),
+        "study": study.name,
+        "trial": trial.number,
+        "params": dict(trial.params),
+        "seed": trial.seed,
+        "score": trial.score,
+        "metric": terms.objective.metric,
+        "direction": terms.objective.direction,
+        "protocol": asdict(terms.protocol),
+        "dataset": terms.dataset,
+        "data_digest": terms.data_digest,
+        "task_digest": terms.task_digest,
+        "cpus": trial.cpus,
+        "best_epoch": trial.best_epoch,
+        "versions": dict(study.launch.versions) if study.launch else {},
+    }
+
+
+def best_text(study: StudyRecord) -> str:
+    """`best.yaml` as text; floats are written so that they are read back exactly.
+
+    Raises:
+        StudyError: if no trial is complete.
+    """
+    content = yaml.safe_dump(best_config(study), sort_keys=False, allow_unicode=True)
+    name = one_line(study.name)
+    return f"# The best configuration of study {name}. To train it again:\n#   tune-jobs train best.yaml\n{content}"
+
+
+def load_best(path: Path) -> BestConfig:
+    """Reads a `best.yaml`.
+
+    Raises:
+        StudyError: anything in it that is missing, unknown or not what it must be; the message names the key.
+    """
+    values = _mapping(path)
+    _check(path, values)
+    return BestConfig(
+        objective=Objective(values["metric"], values["direction"]),
+        protocol=_protocol(path, values["protocol"]),
+        reference=values.get("reference", values["task"]),
+        score=float(values["score"]),
+        **{name: values[name] for name in _KEYS if name in _KEPT},
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only, and no key twice: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        mapping = super().construct_mapping(node, deep=deep)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                what = f"the key {_shown(key.value)} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else key)
+        return mapping
+
+
+# what PyYAML lets through for a value that its tag does not fit, such as `!!int ""`
+_ODD = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_bytes(), Loader=_Loader)  # a SafeLoader
+    except FileNotFoundError as error:
+        raise StudyError(f"there is no file {path}; `tune-jobs export` writes a best.yaml") from error
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, *_ODD) as error:
+        raise StudyError(f"{path} is no YAML that can be read: {_why(error)}") from error
+    if not isinstance(values, dict):
+        raise StudyError(f"{path} needs to be a best.yaml with keys like task and params; got {_shown(values)}")
+    return values
+
+
+def _check(path: Path, values: Mapping[str, Any]) -> None:
+    if values.get("format") != _FORMAT or isinstance(values["format"], bool):
+        came = _shown(values["format"]) if "format" in values else "none"
+        raise StudyError(f"{path}: format needs to be {_FORMAT}, the one this version reads; got {came}")
+    for key in values:
+        if key not in _KEYS:
+            raise StudyError(f"{path}: there is no key {_shown(key)}{near(key, _KEYS) if isinstance(key, str) else ''}")
+    for key, (is_right, needed) in _KEYS.items():
+        if key not in values and key != "reference":
+            raise StudyError(f"{path}: the key {key} is missing; it needs {needed}")
+        if key in values and not is_right(values[key]):
+            raise StudyError(f"{path}: {key} needs {needed}; got {_shown(values[key])}")
+    for name, value in values["params"].items():
+        if not _is_value(value):
+            raise StudyError(
+                f"{path}: params.{one_line(name)} needs a number, a text, true, false or null; got {_shown(value)}"
+            )
+
+
+def _protocol(path: Path, values: Mapping[str, Any]) -> Protocol:
+    known = [field.name for field in fields(Protocol)]
+    for name in values:
+        if name not in known:
+            raise StudyError(f"{path}: there is no key protocol.{one_line(name)}{near(name, known)}")
+    for name in known:
+        if name not in values:
+            raise StudyError(f"{path}: the key protocol.{name} is missing")
+    try:
+        return Protocol(**values)
+    except TaskError as error:
+        raise StudyError(f"{path}: protocol: {error}") from error
+
+
+def _why(error: Exception) -> str:
+    """The error in one line, with the line of the file where it is known."""
+    mark = getattr(error, "problem_mark", None)
+    words = getattr(error, "problem", None) or str(error)
+    return one_line(words) + (f" in line {mark.line + 1}" if mark is not None else "")
+
+
+def _shown(value: object) -> str:
+    """A value in short, however large or deep it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return type(value).__name__
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_epoch(value: object) -> bool:
+    return value is None or (_is_whole(value) and value != 0)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+def _is_cpus(value: object) -> bool:
+    return value is None or (_is_number(value) and isinstance(value, int | float) and value > 0)
+
+
+def _is_value(value: object) -> bool:
+    return value is None or isinstance(value, bool | str) or _is_number(value)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_text(name) for name in value)
+
+
+def _is_versions(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_text(part) for item in value.items() for part in item)
+
+
+_KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "format": (_is_whole, f"{_FORMAT}"),
+    "task": (_is_text, "a task's name"),
+    "reference": (_is_text, "a task's file, as FILE.py:NAME"),
+    "study": (_is_text, "a study's name"),
+    "trial": (_is_whole, "a trial's number"),
+    "params": (_is_mapping, "a mapping from names to values"),
+    "seed": (_is_whole, "a whole number of 0 or more"),
+    "score": (_is_number, "a finite number"),
+    "metric": (_is_text, "a metric's name"),
+    "direction": (lambda value: value in ("maximize", "minimize"), "maximize or minimize"),
+    "protocol": (_is_mapping, "a mapping with epochs, patience, batch_size and validation"),
+    "dataset": (_is_text, "a dataset's name"),
+    "data_digest": (_is_text, "hex digits in quotes"),
+    "task_digest": (_is_text, "hex digits in quotes"),
+    "cpus": (_is_cpus, "a number above 0, or null"),
+    "best_epoch": (_is_epoch, "a whole number of 1 or more, or null"),
+    "versions": (_is_versions, "a mapping from packages to versions in quotes"),
+}
+_KEPT = {field.name for field in fields(BestConfig)} - {"reference", "score", "protocol"}  # taken as they are

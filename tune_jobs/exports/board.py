@@ -1,0 +1,149 @@
+"""What every format shows of a leaderboard, in words and cells; how it looks is left to each.
+
+Cells are for people: long floats are shortened, and what is the same everywhere is said once. `data.py` is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from search_spaces import scalars
+from search_spaces.domains import Value
+from tune_jobs import leaderboard
+from tune_jobs.leaderboard import Row
+from tune_jobs.records import StudyRecord
+
+ABSENT = "-"  # a parameter that a configuration does not have
+
+
+Kind = Literal["number", "score", "text", "param", "detail"]  # a detail is a number that may be left out
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading with a cell for each row shown."""
+
+    heading: str
+    cells: tuple[str, ...]
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Board:
+    """A study with its ranked rows, of which `shown` are the first."""
+
+    study: StudyRecord
+    rows: tuple[Row, ...]
+    shown: tuple[Row, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All parameters, in the order in which they first come."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.params))
+
+    @cached_property
+    def varied(self) -> tuple[str, ...]:
+        """The parameters that are not the same in all rows, those below `top` included."""
+        return tuple(name for name in self.names if len({_identity(row, name) for row in self.rows}) > 1)
+
+    @property
+    def same(self) -> tuple[tuple[str, str], ...]:
+        """The other parameters, with the one value each has."""
+        return tuple((name, value_text(self.rows[0].params[name])) for name in self.names if name not in self.varied)
+
+    @property
+    def about(self) -> str:
+        terms = self.study.terms
+        return (
+            f"study {self.study.name}: {terms.task} on {terms.dataset}, {terms.objective.direction} "
+            f"{terms.objective.metric}, seed {terms.seed}"
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known about the rows: counts first, then what the order does not say."""
+        notes = [leaderboard.summary(self.study.trials).words()]
+        if len(self.shown) < len(self.rows):
+            notes.append(f"the first {len(self.shown)} of {len(self.rows)} configurations")
+        if any(row.tied for row in self.shown):
+            notes.append("= shares its rank with an equal score")
+        if any(row.state == "stopped" for row in self.shown):
+            notes.append("stopped configurations come last: how they would have ended is not known")
+        if self.rows and all(row.n == 1 for row in self.rows):
+            notes.append("one seed each: small differences may be chance")
+        return tuple(notes)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Rank, score, the parameters that vary, and how it was reached. An empty column is left out."""
+        is_repeated = any(row.n > 1 for row in self.shown)
+        apart = " " if any(row.tied for row in self.shown) else ""  # the numbers stay in line beside `1=`
+        score = self.score_format
+        columns = [
+            self._column("rank", "number", lambda row: f"{row.rank}{'=' if row.tied else apart}"),
+            self._column(self.study.terms.objective.metric, "score", lambda row: format(row.score, score)),
+        ]
+        if is_repeated:
+            spread = self._column("std", "number", lambda row: ABSENT if row.std is None else format(row.std, score))
+            columns += [spread, self._column("n", "number", lambda row: str(row.n))]
+        if any(row.state == "stopped" for row in self.shown):
+            columns.append(self._column("state", "text", lambda row: row.state))
+        columns += [self._column(name, "param", _param(name)) for name in self.varied]
+        columns += [self._column("epoch", "detail", _epochs), self._column("train_s", "detail", _seconds)]
+        columns.append(self._column("trials" if is_repeated else "trial", "number", _trials))
+        return tuple(column for column in columns if set(column.cells) != {ABSENT})
+
+    @cached_property
+    def score_format(self) -> str:
+        """As few decimals, from four, as keep different scores different; six at most."""
+        scores = {row.score for row in self.shown}
+        if any(score and abs(score) < 1e-3 for score in scores):
+            return ".5g"
+        for form in (".4f", ".5f"):
+            if len({format(score, form) for score in scores}) == len(scores):
+                return form
+        return ".6f"
+
+    def _column(self, heading: str, kind: Kind, cell: Callable[[Row], str]) -> Column:
+        return Column(one_line(heading), tuple(cell(row) for row in self.shown), kind)
+
+
+def value_text(value: Value) -> str:
+    """A parameter's value in one line; a long float to four digits."""
+    if isinstance(value, float) and len(repr(value)) > 8:
+        return f"{value:.4g}"
+    return one_line(scalars.text(value))
+
+
+def one_line(text: str) -> str:
+    """Text without anything that moves a cursor or hides."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _identity(row: Row, name: str) -> tuple[object, ...]:
+    """A parameter's value with its type, since 1, 1.0 and True are equal; `()` where there is none."""
+    return (type(row.params[name]), row.params[name]) if name in row.params else ()
+
+
+def _param(name: str) -> Callable[[Row], str]:
+    return lambda row: value_text(row.params[name]) if name in row.params else ABSENT
+
+
+def _epochs(row: Row) -> str:
+    """`12`, or `9-14` over several trials."""
+    known = [epoch for epoch in row.best_epochs if epoch is not None]
+    if not known:
+        return ABSENT
+    return str(known[0]) if min(known) == max(known) else f"{min(known)}-{max(known)}"
+
+
+def _seconds(row: Row) -> str:
+    return ABSENT if row.train_seconds is None else f"{row.train_seconds:.1f}"
+
+
+def _trials(row: Row) -> str:
+    more = f" +{row.n - 3}" if row.n > 3 else ""
+    return ",".join(map(str, row.trials[:3])) + more

@@ -1,0 +1,66 @@
+"""The leaderboard for programs, as CSV and JSON: every number exact, nothing shortened."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.domains import Value
+from tune_jobs.exports.board import Board
+from tune_jobs.leaderboard import Row
+
+
+def json_text(board: Board) -> str:
+    """An array with an object for each row."""
+    rows = [_fields(row) | {"params": dict(row.params)} for row in board.shown]
+    return json.dumps(rows, indent=2) + "\n"
+
+
+def csv_text(board: Board) -> str:
+    """A line for each row and a column for each parameter, empty where a row does not have it.
+
+    `trials`, `seeds` and `best_epochs` are numbers with spaces between. A parameter that is called like one of the
+    other columns is headed `params.NAME`.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *(_cell(f"params.{name}" if name in _COLUMNS else name) for name in board.names)])
+    for row in board.shown:
+        fields = _fields(row)
+        writer.writerow(
+            [*(_cell(fields[name]) for name in _COLUMNS), *(_param_cell(row.params, name) for name in board.names)]
+        )
+    return file.getvalue()
+
+
+_COLUMNS = (
+    *("rank", "score", "std", "n", "tied", "state", "best_epochs", "train_seconds", "weights"),
+    *("trials", "seeds", "params_id"),
+)
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _COLUMNS}
+
+
+def _param_cell(params: Mapping[str, Value], name: str) -> str:
+    if name not in params:
+        return ""
+    value = params[name]
+    return "none" if value is None else _cell(value)
+
+
+def _cell(value: object) -> str:
+    """A value as CSV text. A spreadsheet runs text that begins like a formula, so such text gets an apostrophe."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return " ".join("" if part is None else str(part) for part in value)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return str(value)

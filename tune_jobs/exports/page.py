@@ -1,0 +1,168 @@
+"""The leaderboard as one HTML page: no scripts, nothing fetched, readable by day and by night and on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from html import escape
+
+from search_spaces.task import Objective
+from tune_jobs import leaderboard
+from tune_jobs.exports.board import ABSENT, Board, Column, one_line
+from tune_jobs.leaderboard import Row
+
+
+def html_text(board: Board) -> str:
+    """A whole page, from the best score down to the versions it was reached with."""
+    name = _safe(board.study.name)
+    body = [f"<h1>{name}</h1>", *_headline(board), *_facts(board), *_same(board), *_table(board), *_notes(board)]
+    return _PAGE.format(title=name, style=_STYLE, body="\n".join(body))
+
+
+def _headline(board: Board) -> Iterator[str]:
+    best = leaderboard.best(board.rows)
+    terms = board.study.terms
+    if best is None:
+        yield '<p class="best">No trial is complete yet.</p>'
+        return
+    form = board.score_format
+    mean = "" if best.std is None else f", the mean of {best.n} seeds with std {best.std:{form}}"
+    yield f'<p class="best"><strong>{best.score:{form}}</strong> best {_safe(terms.objective.metric)}{mean}</p>'
+
+
+def _facts(board: Board) -> Iterator[str]:
+    terms, launch = board.study.terms, board.study.launch
+    begun = datetime.fromtimestamp(board.study.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    protocol = ", ".join(f"{name.replace('_', ' ')} {_known(value)}" for name, value in asdict(terms.protocol).items())
+    facts = {
+        "Task": terms.task if terms.reference == terms.task else f"{terms.task} ({terms.reference})",
+        "Data": f"{terms.dataset} ({terms.data_digest})",
+        "Objective": f"{terms.objective.direction} {terms.objective.metric}",
+        "Protocol": protocol,
+        "Seed": str(terms.seed),
+        "Begun": begun,
+    }
+    if launch is not None:
+        facts["Search"] = launch.search
+        facts["Versions"] = ", ".join(f"{package} {version}" for package, version in launch.versions.items())
+    yield "<dl>"
+    yield from (f"<div><dt>{name}</dt><dd>{_safe(value)}</dd></div>" for name, value in facts.items() if value)
+    yield "</dl>"
+
+
+def _same(board: Board) -> Iterator[str]:
+    if board.same:
+        pairs = ", ".join(f"<b>{_safe(name)}</b>&nbsp;{_safe(value)}" for name, value in board.same)
+        yield f'<p class="same">In all rows: {pairs}</p>'
+
+
+def _table(board: Board) -> Iterator[str]:
+    """The rows; the one column that is drawn as well is the score."""
+    if not board.shown:
+        return
+    yield '<div class="wide"><table><thead><tr>'
+    yield from (f'<th scope="col" class="{column.kind}">{_safe(column.heading)}</th>' for column in board.columns)
+    yield "</tr></thead><tbody>"
+    scale = _Scale(board.shown, board.study.terms.objective)
+    for index, row in enumerate(board.shown):
+        cells = (_cell(column, index, scale.mark(row)) for column in board.columns)
+        place = "first" if row.rank == 1 and row.state == "complete" else row.state
+        yield f'<tr class="{place}">{"".join(cells)}</tr>'
+    yield "</tbody></table></div>"
+
+
+def _cell(column: Column, index: int, mark: str) -> str:
+    text = _safe(column.cells[index])
+    kind = f"{column.kind} absent" if column.cells[index] == ABSENT else column.kind
+    return f'<td class="{kind}">{text}{mark if column.kind == "score" else ""}</td>'
+
+
+def _notes(board: Board) -> Iterator[str]:
+    notes = list(board.notes)
+    if len(board.shown) > 1:
+        notes.append("the dots run from the worst score shown, on the left, to the best; a bar is one std to each side")
+    yield '<ul class="notes">'
+    yield from (f"<li>{_safe(note)}</li>" for note in notes)
+    yield "</ul>"
+
+
+class _Scale:
+    """Places scores on a line. Dots, not bars: a bar's length would lie wherever the line does not begin at zero."""
+
+    def __init__(self, rows: tuple[Row, ...], objective: Objective) -> None:
+        scores = [row.score for row in rows]
+        low, high = min(scores), max(scores)
+        self._worst, self._best = (low, high) if objective.direction == "maximize" else (high, low)
+
+    def mark(self, row: Row) -> str:
+        """The line with its dot, nothing where all scores are equal."""
+        span = abs(self._best - self._worst)
+        if span == 0:
+            return ""
+        at = 100 * abs(row.score - self._worst) / span
+        bar = ""
+        if row.std:
+            left, right = max(0.0, at - 100 * row.std / span), min(100.0, at + 100 * row.std / span)
+            bar = f'<i style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
+        return f'<span class="line" aria-hidden="true"><span>{bar}<b style="left:{at:.2f}%"></b></span></span>'
+
+
+def _known(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def _safe(text: str) -> str:
+    return escape(one_line(text))
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+_STYLE = """:root { color-scheme: light dark; --ink: #1d2126; --paper: #fff; --quiet: #636b75; --rule: #e2e5e9;
+  --mark: #2563a8; --tint: #f5f7f9; }
+@media screen and (prefers-color-scheme: dark) { :root { --ink: #e4e6e9; --paper: #16191d; --quiet: #969da6;
+  --rule: #2d3239; --mark: #79b1ec; --tint: #1d2126; } }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 84rem; margin: 0 auto; padding: 2.5rem 1.5rem; }
+h1 { font-size: 1.5rem; font-weight: 600; margin: 0; overflow-wrap: anywhere; }
+.best { margin: .25rem 0 1.5rem; color: var(--quiet); }
+.best strong { color: var(--ink); font-size: 1.15rem; font-variant-numeric: tabular-nums; }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: .6rem 2rem;
+  margin: 0 0 1.25rem; }
+dt { color: var(--quiet); font-size: .8rem; }
+dd { margin: 0; overflow-wrap: anywhere; }
+.same { margin: 0 0 1.25rem; color: var(--quiet); overflow-wrap: anywhere; }
+.same b { color: var(--ink); font-weight: 500; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .925rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .6rem; text-align: left; white-space: pre; border-bottom: 1px solid var(--rule); }
+th { font-size: .8rem; font-weight: 500; color: var(--quiet); vertical-align: bottom; }
+.number, .detail, td.score { text-align: right; }
+tbody tr:hover { background: var(--tint); }
+tr.first td { font-weight: 600; }
+tr.stopped td, td.absent { color: var(--quiet); }
+.line { display: inline-block; width: 7rem; height: .5rem; margin-left: .75rem; padding: 0 4px; vertical-align: middle;
+  background: linear-gradient(var(--rule), var(--rule)) center / 100% 1px no-repeat; }
+.line > span { display: block; position: relative; height: 100%; }
+.line i { position: absolute; top: calc(50% - 1px); height: 2px; background: var(--mark); opacity: .55; }
+.line b { position: absolute; top: calc(50% - 4px); width: 8px; height: 8px; margin-left: -4px; border-radius: 50%;
+  background: var(--mark); }
+tr.stopped .line b { background: var(--paper); box-shadow: inset 0 0 0 2px var(--quiet); }
+.notes { margin: 1.25rem 0 0; padding-left: 1.1rem; color: var(--quiet); font-size: .9rem; }
+@media print { main { max-width: none; padding: 0; } .wide { overflow: visible; } }
+"""

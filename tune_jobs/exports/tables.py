@@ -1,0 +1,99 @@
+"""The leaderboard as aligned text for a terminal and as a Markdown table."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from tune_jobs.exports.board import ABSENT, Board, Column, one_line
+
+_WIDTH = 120
+_GAP = "  "
+
+
+def text(board: Board) -> str:
+    """Aligned text of at most 120 columns.
+
+    Where there is no room, details go, then the last parameters move to a line of their own under each row.
+    """
+    same = "  ".join(f"{name}={value}" for name, value in board.same)
+    head = [one_line(board.about), *([f"in all rows: {same}"] if same else [])]
+    lines = [part for line in head for part in _wrapped(line, "    ")]
+    rows = list(_rows(board.columns)) if board.shown else ["no trial has a score yet"]
+    foot = [part for note in board.notes for part in _wrapped(one_line(note), "  ")]
+    return "\n".join([*lines, "", *rows, "", *foot]) + "\n"
+
+
+def markdown(board: Board) -> str:
+    """A section with a table in GitHub's Markdown."""
+    lines = [f"# Leaderboard of {_escaped(board.study.name)}", "", _escaped(board.about)]
+    if board.same:
+        lines += [
+            "",
+            "In all rows: " + ", ".join(f"{_escaped(name)} = {_escaped(value)}" for name, value in board.same),
+        ]
+    if board.shown:
+        columns = board.columns
+        rules = [":--" if _is_left(column) else "--:" for column in columns]
+        lines += ["", _piped(_escaped(column.heading) for column in columns), _piped(rules)]
+        lines += [_piped(_escaped(column.cells[index]) for column in columns) for index in range(len(board.shown))]
+    else:
+        lines += ["", "No trial has a score yet."]
+    return "\n".join([*lines, "", *(f"- {_escaped(note)}" for note in board.notes)]) + "\n"
+
+
+def _rows(columns: Sequence[Column]) -> Iterator[str]:
+    """The headings, then each row with the line of its folded parameters."""
+    kept, folded = _fold(columns)
+    yield _aligned(kept, [column.heading for column in kept])
+    for index in range(len(columns[0].cells)):
+        yield _aligned(kept, [column.cells[index] for column in kept])
+        rest = _GAP.join(
+            f"{column.heading}={column.cells[index]}" for column in folded if column.cells[index] != ABSENT
+        )
+        if rest:
+            yield from _wrapped(f"      {rest}", "      ")
+
+
+def _fold(columns: Sequence[Column]) -> tuple[list[Column], list[Column]]:
+    """The columns that fit side by side, and the last parameters, which do not."""
+    kept = list(columns)
+    folded: list[Column] = []
+    to_go = [column for kind in ("param", "detail") for column in columns if column.kind == kind]
+    while to_go and sum(_width(column) + len(_GAP) for column in kept) - len(_GAP) > _WIDTH:
+        column = to_go.pop()
+        kept.remove(column)
+        if column.kind == "param":
+            folded.insert(0, column)
+    return kept, folded
+
+
+def _aligned(columns: Sequence[Column], cells: Sequence[str]) -> str:
+    padded = (
+        cell.ljust(_width(column)) if _is_left(column) else cell.rjust(_width(column))
+        for column, cell in zip(columns, cells, strict=True)
+    )
+    return _GAP.join(padded).rstrip()
+
+
+def _is_left(column: Column) -> bool:
+    return column.kind in ("text", "param")
+
+
+def _width(column: Column) -> int:
+    return max(len(cell) for cell in (column.heading, *column.cells))
+
+
+def _wrapped(line: str, indent: str) -> list[str]:
+    return textwrap.wrap(line, _WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""]
+
+
+def _piped(cells: Iterator[str] | Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(cell: str) -> str:
+    """Text that Markdown shows as it is. An underscore inside a word is left alone: it means nothing there."""
+    escaped = re.sub(r"([\\`*\[\]<>|~$#])", r"\\\1", one_line(cell).replace("&", "&amp;"))
+    return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", escaped)

@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM: once ends a sweep cleanly with what is finished, twice ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass
+class Interruption:
+    """Set by a signal; whoever works looks here between two steps."""
+
+    signal: int | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return self.signal is not None
+
+
+@contextmanager
+def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
+    """An `Interruption` that SIGINT and SIGTERM set while the block runs. The second signal does not come back: Ray's
+    own processes end with ours."""
+    interruption = Interruption()
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if interruption.is_set:
+            os._exit(128 + number)
+        interruption.signal = number
+        say("ending: what is finished is kept, the rest runs next time (once more to end at once)")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

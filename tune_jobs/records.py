@@ -1,0 +1,96 @@
+"""What is known of a study and its trials, as plain values: what `study.py` reads and everything else shows.
+
+Nothing here reads, writes or decides; a record is a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from search_spaces.domains import Value, params_id
+from search_spaces.task import Objective, Protocol
+
+State = Literal["waiting", "running", "complete", "stopped", "failed"]
+FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as the study knows it; times are unix seconds, epochs are counted from one."""
+
+    number: int
+    params: Mapping[str, Value]
+    seed: int
+    state: State
+    attempts: int = 0  # how often it was started; more than one after an interruption or a lost worker
+    score: float | None = None  # the objective at the best epoch
+    best_epoch: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)  # at the best epoch
+    history: tuple[Mapping[str, float], ...] = ()  # one mapping an epoch
+    reason: str | None = None  # why it failed or was stopped, in one word
+    message: str | None = None  # the same in one line
+    started: float | None = None
+    finished: float | None = None
+    train_seconds: float | None = None  # inside epochs, without building and compiling
+    weights: int | None = None  # how many the model has
+    cpus: float | None = None  # that it trained on; part of what makes a score repeatable
+
+    @property
+    def params_id(self) -> str:
+        """The identity of the configuration: a hash of its params."""
+        return params_id(self.params)
+
+    @property
+    def seconds(self) -> float | None:
+        """From its start to its end, building and compiling included."""
+        if self.started is None or self.finished is None:
+            return None
+        return self.finished - self.started
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True)
+class StudyTerms:
+    """What a study was begun on and may not change while it lasts."""
+
+    task: str
+    task_digest: str
+    reference: str  # where the task is found again: its catalogue name, or FILE.py:NAME
+    dataset: str
+    data_digest: str
+    space: Mapping[str, Any]  # JSON form, as narrowed by --set
+    objective: Objective
+    protocol: Protocol
+    seed: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a study was last run: what may change between one launch and the next."""
+
+    search: str
+    trials: int | None  # the study's total that was asked for
+    host: str
+    at: float  # unix seconds
+    commit: str | None  # of the folder it was launched from, where git knows it
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study with its trials in the order they were begun."""
+
+    name: str
+    identity: str  # another one where the same name is used again for a new study
+    terms: StudyTerms
+    launch: Launch | None
+    created: float
+    trials: tuple[TrialRecord, ...]
+
+    def count(self, state: State) -> int:
+        return sum(trial.state == state for trial in self.trials)

@@ -1,0 +1,110 @@
+"""Trains a saved configuration again, to the score it was saved with, and hands the model out.
+
+On the same machine and data the score is the same to the last digit: the threads, the seed and the protocol are those
+of the trial that won.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search_spaces import catalog
+from tune_jobs import datasets, tracking
+from tune_jobs.errors import DataError, SettingsError, UserError
+from tune_jobs.exports import BestConfig, load_best
+from tune_jobs.progress import duration
+from tune_jobs.settings import Settings, prepare_tensorflow
+from tune_jobs.trial import TrialRun
+
+if TYPE_CHECKING:
+    from models.lazy_keras import keras
+
+_SAMPLE = 8  # images that show a model's signature
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A configuration trained again; `recorded` is the score it was saved with."""
+
+    metric: str
+    score: float
+    recorded: float
+    best_epoch: int
+    model_uri: str | None
+
+    @property
+    def is_same(self) -> bool:
+        return self.score == self.recorded
+
+
+def train(
+    path: Path, settings: Settings, *, output: Path | None, with_mlflow: bool, say: Callable[[str], None]
+) -> Retrained:
+    """Trains the configuration in `path`, saves the model to `output` and logs it to MLflow.
+
+    Raises:
+        UserError: if the file, its task or its data are not there or not what they were; if the trial fails.
+    """
+    config = load_best(path)
+    task = replace(catalog.find(config.reference), protocol=config.protocol)
+    data = datasets.load(task.dataset, data_dir=settings.data_dir, validation=config.protocol.validation).training
+    if data.digest != config.data_digest:
+        raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
+    if output is not None and output.suffix != ".keras":
+        raise SettingsError(f"a model is saved as FILE.keras; got {output}")
+    if with_mlflow:
+        settings.prepare()
+        tracking.check(settings)
+    model, retrained = _train(config, TrialRun(task, config.params, data, seed=config.seed), say)
+    if model is None:
+        return retrained
+    if output is not None:
+        _save(model, output)
+        say(f"model saved to {output}")
+    if with_mlflow:
+        say("logging the model to MLflow …")
+        sample = np.ascontiguousarray(data.validation.x[:_SAMPLE])
+        uri = tracking.Tracker(settings).log_model(config.task, _bare(model), sample, retrained.score, retrained.metric)
+        return replace(retrained, model_uri=uri)
+    return retrained
+
+
+def _train(config: BestConfig, run: TrialRun, say: Callable[[str], None]) -> tuple[keras.Model | None, Retrained]:
+    prepare_tensorflow()
+    from tune_jobs import training
+
+    training.prepare_devices(config.cpus)
+    for epoch, metrics in run:
+        say(f"epoch {epoch}/{config.protocol.epochs}  {config.metric} {metrics.get(config.metric, float('nan')):.4f}")
+    result = run.result
+    if result.score is None or result.best_epoch is None:
+        raise UserError(f"the configuration did not train: {result.reason} ({result.message})")
+    say(f"trained in {duration(result.train_seconds)}")
+    return run.model, Retrained(config.metric, result.score, config.score, result.best_epoch, None)
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    """Writes the model whole or not at all."""
+    part = path.with_name(f".{path.stem}.part.keras")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _bare(model).save(part)
+        part.replace(path)
+    except OSError as error:
+        raise SettingsError(f"the model cannot be written to {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _bare(model: keras.Model) -> keras.Model:
+    """The model without its optimizer, whose learning-rate schedule a plain `load_model` would not know."""
+    from models.lazy_keras import keras
+
+    if type(model).__name__ != "Functional":  # a subclass saves itself, in its own way
+        return model
+    return keras.Model(model.inputs, model.outputs, name=model.name)

@@ -1,0 +1,223 @@
+"""Search algorithms: a space and what was tried in, the next params out. Never the same params twice.
+
+Every algorithm is a function of the study's seed and of the trials so far, nothing else: a sweep that was killed and
+continued proposes what an undisturbed one would have proposed. The search itself is Optuna's, run on a copy of the
+record in memory; the durable record is `study.py`'s.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from search_spaces.domains import Float, Int, Params, Space, Value, params_id
+from search_spaces.scalars import Scalar
+from search_spaces.task import Objective
+from tune_jobs.errors import SettingsError
+from tune_jobs.records import TrialRecord
+
+Search = Literal["grid", "random", "tpe"]
+SEARCHES: tuple[Search, ...] = get_args(Search)
+
+_DRAWS = 50  # of params already tried, before one is picked among those left
+_LISTED = 100_000  # the largest finite space whose untried points are listed; beyond it a draw is as good as new
+
+
+class Sampler(Protocol):
+    """Proposes params; told of every trial that ended."""
+
+    def ask(self) -> Params | None:
+        """The next params, or None where the whole space was tried."""
+
+    def tell(self, trial: TrialRecord) -> None:
+        """What became of params asked for earlier."""
+
+
+def search(name: str) -> Search:
+    """The algorithm of this name.
+
+    Raises:
+        SettingsError: if there is none.
+    """
+    for known in SEARCHES:
+        if name == known:
+            return known
+    raise SettingsError(f"no search named {name!r}; there are {', '.join(SEARCHES)}")
+
+
+def check(search: Search, space: Space) -> None:
+    """Whether `search` can walk `space`.
+
+    Raises:
+        SpaceError: for a grid over a space that is not finite; it names the domain.
+    """
+    if search == "grid":
+        space.grid()
+
+
+def sampler(search: Search, space: Space, objective: Objective, seed: int, trials: tuple[TrialRecord, ...]) -> Sampler:
+    """The algorithm `search`, continued after `trials`.
+
+    Raises:
+        SpaceError: for a grid over a space that is not finite.
+    """
+    if search == "grid":
+        return _Grid(space, trials)
+    return _OptunaSampler(search, space, objective, seed, trials)
+
+
+@dataclass(frozen=True)
+class OptunaForm:
+    """Params as Optuna keeps them: a parameter that lives under an option carries that option in its name, since
+    one name may have another domain under another option, which Optuna refuses within a study."""
+
+    params: dict[str, Value]
+    distributions: dict[str, BaseDistribution]
+
+
+def optuna_form(space: Space, params: Params) -> OptunaForm:
+    """The active, variable parameters of `params` with their distributions."""
+    form = OptunaForm({}, {})
+
+    def take(name: str, domain: Scalar, under: str) -> Value:
+        form.params[_path(name, under)] = params[name]
+        form.distributions[_path(name, under)] = _distribution(domain)
+        return params[name]
+
+    space.walk(take)
+    return form
+
+
+def _path(name: str, under: str) -> str:
+    return f"{under}/{name}" if under else name
+
+
+def _distribution(domain: Scalar) -> BaseDistribution:
+    """The one translation of a domain to Optuna; bounds are inclusive on both sides."""
+    if isinstance(domain, Float):
+        return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    if isinstance(domain, Int):
+        return IntDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    return CategoricalDistribution(domain.options)
+
+
+class _Grid:
+    """Every point of a finite space, in declared order."""
+
+    def __init__(self, space: Space, trials: tuple[TrialRecord, ...]) -> None:
+        self._points: Iterator[Params] = iter(space.grid())
+        self._tried = {trial.params_id for trial in trials}
+
+    def ask(self) -> Params | None:
+        return next((point for point in self._points if params_id(point) not in self._tried), None)
+
+    def tell(self, trial: TrialRecord) -> None:
+        """A grid learns nothing."""
+
+
+class _OptunaSampler:
+    """Random search or TPE (multivariate, one group per set of active parameters), without repeats.
+
+    TPE: Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011; the multivariate form with groups as in
+    Falkner et al., BOHB, 2018. Trials that still run count as poor ones, so that workers asking at the same time get
+    different answers.
+    """
+
+    def __init__(
+        self, search: Search, space: Space, objective: Objective, seed: int, trials: tuple[TrialRecord, ...]
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._search, self._space, self._objective, self._seed = search, space, objective, seed
+        self._study = optuna.create_study(direction=objective.direction)
+        self._tried: set[str] = set()
+        self._asked: dict[str, optuna.Trial] = {}
+        for trial in trials:
+            self._remember(trial)
+
+    def ask(self) -> Params | None:
+        if self._space.size is not None and len(self._tried) >= self._space.size:
+            return None
+        number = len(self._tried)
+        for draw in range(_DRAWS):
+            self._study.sampler = self._algorithm(number, draw)
+            trial = self._study.ask()
+            params = self._space.walk(functools.partial(_suggest, trial))
+            if params_id(params) not in self._tried:
+                self._tried.add(params_id(params))
+                self._asked[params_id(params)] = trial
+                return params
+            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return self._untried(number)
+
+    def tell(self, trial: TrialRecord) -> None:
+        asked = self._asked.pop(trial.params_id, None)
+        if asked is None:
+            self._remember(trial)
+            return
+        state, score = _outcome(trial)
+        if state == optuna.trial.TrialState.PRUNED:
+            for step, value in _curve(trial, self._objective).items():
+                asked.report(value, step)
+        self._study.tell(asked, values=score, state=state)
+
+    def _algorithm(self, number: int, draw: int) -> optuna.samplers.BaseSampler:
+        seed = int(np.random.SeedSequence((self._seed, number, draw)).generate_state(1)[0])
+        if self._search == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, group=True, constant_liar=True, warn_independent_sampling=False
+        )
+
+    def _untried(self, number: int) -> Params | None:
+        """Any point not tried yet, where drawing finds none: the space is nearly used up."""
+        left = [point for point in itertools.islice(self._space.grid(), _LISTED) if params_id(point) not in self._tried]
+        if not left:
+            return None
+        params = left[int(np.random.default_rng((self._seed, number)).integers(len(left)))]
+        self._tried.add(params_id(params))
+        return params
+
+    def _remember(self, trial: TrialRecord) -> None:
+        self._tried.add(trial.params_id)
+        if not trial.is_finished:
+            return
+        form = optuna_form(self._space, trial.params)
+        state, score = _outcome(trial)
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                params=form.params,
+                distributions=form.distributions,
+                state=state,
+                value=score,
+                intermediate_values=_curve(trial, self._objective),
+            )
+        )
+
+
+def _outcome(trial: TrialRecord) -> tuple[optuna.trial.TrialState, float | None]:
+    """A trial that was stopped early is pruned, never complete: its last value is no measure of a whole training."""
+    states = optuna.trial.TrialState
+    if trial.state == "complete":
+        return states.COMPLETE, trial.score
+    return (states.PRUNED if trial.state == "stopped" else states.FAIL), None
+
+
+def _curve(trial: TrialRecord, objective: Objective) -> dict[int, float]:
+    return {epoch: metrics[objective.metric] for epoch, metrics in enumerate(trial.history, start=1)}
+
+
+def _suggest(trial: optuna.Trial, name: str, domain: Scalar, under: str) -> Value:
+    path = _path(name, under)
+    if isinstance(domain, Float):
+        return trial.suggest_float(path, domain.low, domain.high, log=domain.log, step=domain.step)
+    if isinstance(domain, Int):
+        return trial.suggest_int(path, domain.low, domain.high, log=domain.log, step=domain.step)
+    value: Value = trial.suggest_categorical(path, domain.options)
+    return value

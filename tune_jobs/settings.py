@@ -1,0 +1,95 @@
+"""Where this installation keeps things: the only reader of the environment, and the home of its defaults.
+
+What a single study or trial is about does not belong here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_jobs.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The folders and addresses that a command works with; all paths are absolute.
+
+    `storage` is an Optuna storage URL; None means a journal file per study under `studies_dir`.
+    """
+
+    home: Path
+    data_dir: Path
+    storage: str | None
+    tracking_uri: str
+
+    @classmethod
+    def read(cls, home: Path | str | None = None, data_dir: Path | str | None = None) -> Settings:
+        """Settings from the command line's flags first, the environment second, the defaults last.
+
+        Reads TUNE_JOBS_HOME, TUNE_JOBS_DATA, TUNE_JOBS_STORAGE and MLFLOW_TRACKING_URI. A variable set to
+        nothing counts as not set, because shells and compose files cannot always leave one out.
+
+        Raises:
+            SettingsError: if a `~user` in a path names nobody here.
+        """
+        chosen_home = _absolute(home or os.environ.get("TUNE_JOBS_HOME") or "~/.tune-jobs")
+        return cls(
+            home=chosen_home,
+            data_dir=_absolute(data_dir or os.environ.get("TUNE_JOBS_DATA") or chosen_home / "data"),
+            storage=os.environ.get("TUNE_JOBS_STORAGE") or None,
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{chosen_home / 'mlflow.db'}",
+        )
+
+    @property
+    def studies_dir(self) -> Path:
+        """Where journal files of studies lie."""
+        return self.home / "studies"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Where MLflow keeps files when it has no server of its own."""
+        return self.home / "mlartifacts"
+
+    def exports_dir(self, study: str) -> Path:
+        """Where a study's leaderboard and best configuration are written when a launch ends."""
+        return self.home / "exports" / study
+
+    def prepare(self) -> None:
+        """Make the home and its folders, and see that they can be written.
+
+        The data folder is left alone: it may well be shared and read-only.
+
+        Raises:
+            SettingsError: if a folder cannot be made or written.
+        """
+        for folder in (self.home, self.studies_dir, self.artifacts_dir):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise _unusable(folder, error.strerror or type(error).__name__) from error
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise _unusable(folder, "Permission denied")
+
+
+def _absolute(path: Path | str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise SettingsError(f"the path {str(path)!r} starts at a home folder that does not exist") from error
+
+
+def _unusable(folder: Path, why: str) -> SettingsError:
+    return SettingsError(f"cannot write in {folder} ({why}): name another home with --home or TUNE_JOBS_HOME")
+
+
+def prepare_tensorflow() -> None:
+    """Variables that TensorFlow reads when it is imported; call this before. What the user set stays.
+
+    oneDNN is asked for, because its default depends on the processor and small convolutions take four times as long
+    without it; TensorFlow's start-up messages are not for our users.
+    """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")

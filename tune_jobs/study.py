@@ -1,0 +1,362 @@
+"""The durable record of a search, on an Optuna storage: what finished here is never lost, run twice or counted twice.
+
+By default a study is one journal file in the home folder, which measured several times faster than SQLite and outlives
+`kill -9` at any byte (benchmarks/storage.py); any Optuna storage URL serves as well. One process writes a study at
+a time (`locks.py`); anybody may read it meanwhile.
+
+A trial is durable before it starts. Its result is written before its state: a trial found running with a result has
+ended, one without was interrupted and runs again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces.domains import Params, Space
+from search_spaces.spelling import near
+from search_spaces.task import Objective, Protocol
+from tune_jobs.errors import StudyError
+from tune_jobs.locks import Holder, StudyLock
+from tune_jobs.records import Launch, State, StudyRecord, StudyTerms, TrialRecord
+from tune_jobs.sampling import optuna_form
+from tune_jobs.settings import Settings
+from tune_jobs.trial import TrialResult
+
+_STATES: dict[TrialState, State] = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "stopped",
+    TrialState.FAIL: "failed",
+}
+_ENDED = {state: optuna_state for optuna_state, state in _STATES.items()}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def study_names(settings: Settings) -> tuple[str, ...]:
+    """The studies there are, in alphabetical order."""
+    if settings.storage is not None:
+        return tuple(sorted(optuna.get_all_study_names(_server(settings.storage))))
+    return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal")))
+
+
+class Study:
+    """One study, opened for reading; what changes it wants `hold()` around it."""
+
+    def __init__(self, name: str, storage: BaseStorage, study_id: int, lock: StudyLock) -> None:
+        self.name = name
+        self._storage = storage
+        self._id = study_id
+        self._lock = lock
+        self._ids: dict[int, int] = {}  # trial numbers to Optuna's trial ids
+        self._ended: dict[int, TrialRecord] = {}  # records that do not change any more
+
+    @classmethod
+    def exists(cls, name: str, settings: Settings) -> bool:
+        return name in study_names(settings)
+
+    @classmethod
+    def open(cls, name: str, settings: Settings) -> Study:
+        """The study `name`.
+
+        Raises:
+            StudyError: if there is none, or its file is damaged.
+        """
+        names = study_names(settings)
+        if name not in names:
+            raise StudyError(f"no study named {name!r}{near(name, names)}. `tune-jobs studies` lists all")
+        storage = _storage(name, settings)
+        return cls(name, storage, storage.get_study_id_from_name(name), _lock(name, settings))
+
+    @classmethod
+    @contextmanager
+    def create_or_hold(cls, name: str, terms: StudyTerms, settings: Settings) -> Iterator[Study]:
+        """The study `name`, begun on `terms` if there is none yet, held for writing until the block ends.
+
+        Raises:
+            StudyError: if another process holds it, it was begun on other terms, or the name cannot be a file's.
+        """
+        if not _NAME.fullmatch(name):
+            raise StudyError(f"a study's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
+        with _lock(name, settings).hold():
+            if settings.storage is None:
+                _cut_half_written_line(_journal(name, settings))
+            storage = _storage(name, settings)
+            study = cls(name, storage, _study_id(storage, name, terms.objective), _lock(name, settings))
+            study._begin(terms)
+            yield study
+
+    @property
+    def terms(self) -> StudyTerms:
+        return _terms(self._attributes["terms"])
+
+    @property
+    def has_begun(self) -> bool:
+        return "terms" in self._attributes
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        attributes: dict[str, Any] = self._storage.get_study_user_attrs(self._id)
+        return attributes
+
+    def holder(self) -> Holder | None:
+        """The process on this machine that writes the study now, if there is one."""
+        return self._lock.holder()
+
+    def record(self) -> StudyRecord:
+        """A snapshot of the study and its trials."""
+        attributes = self._attributes
+        trials = self._storage.get_all_trials(self._id, deepcopy=False)
+        return StudyRecord(
+            name=self.name,
+            terms=_terms(attributes["terms"]),
+            identity=attributes["identity"],
+            launch=Launch(**attributes["launch"]) if "launch" in attributes else None,
+            created=attributes["created"],
+            trials=tuple(self._trial(trial) for trial in trials),
+        )
+
+    def note_launch(self, launch: Launch) -> None:
+        """How the study is run from now on."""
+        self._storage.set_study_user_attr(self._id, "launch", _plain(launch))
+
+    def add(self, space: Space, params: Params, seed: int) -> TrialRecord:
+        """A new trial, waiting; durable when this returns."""
+        form = optuna_form(space, params)
+        template = optuna.trial.create_trial(
+            state=TrialState.WAITING,
+            params=form.params,
+            distributions=form.distributions,
+            user_attrs={"params": dict(params), "seed": seed},
+        )
+        trial_id = self._storage.create_new_trial(self._id, template_trial=template)
+        number = self._storage.get_trial_number_from_id(trial_id)
+        self._ids[number] = trial_id
+        return TrialRecord(number=number, params=dict(params), seed=seed, state="waiting")
+
+    def start(self, trial: TrialRecord) -> TrialRecord:
+        """The trial begins on a worker, perhaps not for the first time."""
+        trial_id = self._trial_id(trial.number)
+        attempt = {"number": trial.attempts + 1, "started": time.time()}
+        self._storage.set_trial_user_attr(trial_id, "attempt", attempt)
+        if trial.state == "waiting":
+            self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        return replace(trial, state="running", attempts=trial.attempts + 1, started=attempt["started"])
+
+    def note_epoch(self, number: int, epoch: int, score: float) -> None:
+        """A running trial's objective after an epoch, for those who watch from outside."""
+        self._storage.set_trial_intermediate_value(self._trial_id(number), epoch, score)
+
+    def finish(self, trial: TrialRecord, result: TrialResult, cpus: float) -> TrialRecord:
+        """What became of a trial: its result first, then its state."""
+        trial_id = self._trial_id(trial.number)
+        self._storage.set_trial_user_attr(trial_id, "result", {**asdict(result), "finished": time.time(), "cpus": cpus})
+        self._settle(trial_id)
+        return self._trial(self._storage.get_trial(trial_id))
+
+    def unfinished(self) -> tuple[TrialRecord, ...]:
+        """The trials to run again: interrupted or never started. One that has its result is settled here instead."""
+        again = []
+        for trial in self._storage.get_all_trials(self._id, deepcopy=False):
+            if trial.state.is_finished():
+                continue
+            if "result" in trial.user_attrs:
+                self._settle(trial._trial_id)
+            else:
+                again.append(self._trial(trial))
+        return tuple(again)
+
+    def _begin(self, terms: StudyTerms) -> None:
+        """Writes the terms of a new study; holds those of an old one against them."""
+        if not self.has_begun:
+            self._storage.set_study_user_attr(self._id, "created", time.time())
+            self._storage.set_study_user_attr(self._id, "identity", uuid.uuid4().hex)
+            self._storage.set_study_user_attr(self._id, "terms", _plain(asdict(terms)))
+        difference = _difference(self.terms, terms)
+        if difference:
+            raise StudyError(f"study {self.name!r} was begun {difference}: start another with --study NAME")
+
+    def _settle(self, trial_id: int) -> None:
+        result = self._storage.get_trial(trial_id).user_attrs["result"]
+        score = result["score"]
+        state = _ENDED[result["state"]]
+        values = [score] if score is not None and state != TrialState.FAIL else None
+        self._storage.set_trial_state_values(trial_id, state, values)
+
+    def _trial_id(self, number: int) -> int:
+        if number not in self._ids:
+            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+        return self._ids[number]
+
+    def _trial(self, trial: FrozenTrial) -> TrialRecord:
+        if trial.number not in self._ended:
+            record = _record(trial)
+            if not record.is_finished:
+                return record
+            self._ended[trial.number] = record
+        return self._ended[trial.number]
+
+
+def _record(trial: FrozenTrial) -> TrialRecord:
+    attributes = trial.user_attrs
+    attempt = attributes.get("attempt", {})
+    result: dict[str, Any] = attributes.get("result", {})
+    history = tuple(result.get("history", ())) or tuple(
+        {"score": value} for _, value in sorted(trial.intermediate_values.items())
+    )
+    return TrialRecord(
+        number=trial.number,
+        params=attributes["params"],
+        seed=attributes["seed"],
+        state=_STATES[trial.state],
+        attempts=attempt.get("number", 0),
+        started=attempt.get("started"),
+        history=history,
+        metrics=result.get("metrics", {}),
+        **{name: result.get(name) for name in _RESULT_FIELDS},
+    )
+
+
+_RESULT_FIELDS = ("score", "best_epoch", "reason", "message", "finished", "train_seconds", "weights", "cpus")
+
+
+def _terms(saved: Mapping[str, Any]) -> StudyTerms:
+    return StudyTerms(
+        **{**saved, "objective": Objective(**saved["objective"]), "protocol": Protocol(**saved["protocol"])}
+    )
+
+
+def _difference(begun: StudyTerms, now: StudyTerms) -> str | None:
+    """The first thing that is not what the study was begun on, in words; None where nothing is."""
+    named = {
+        "task": "for task {}, and this is {}",
+        "dataset": "on dataset {}, and this task's is {}",
+        "data_digest": "on data {}, and they are now {}",
+        "objective": "with the objective {}, and it is now {}",
+        "protocol": "with the protocol {}, and it is now {}",
+        "space": "with another search space than {} (see `tune-jobs show`); what differs: {}",
+        "task_digest": "on version {} of its task, which is now {}",
+        "seed": "with --seed {}, and this asks for {}",
+    }
+    for name, words in named.items():
+        old, new = _plain(getattr(begun, name)), _plain(getattr(now, name))
+        if old != new:
+            if name == "space":
+                return words.format("this", ", ".join(_changed(old, new)))
+            return words.format(_words(getattr(begun, name)), _words(getattr(now, name)))
+    return None
+
+
+def _changed(old: Any, new: Any) -> list[str]:
+    """The names of the domains that differ between two spaces in JSON form."""
+    before, after = (Space.from_json(form) for form in (old, new))
+    lines = set(before.describe()) ^ set(after.describe())
+    return sorted({line.strip().split(":")[0].split(" ")[0] for line in lines})
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Objective):
+        return f"{value.direction} {value.metric}"
+    if isinstance(value, Protocol):
+        return ", ".join(f"{name} {part}" for name, part in asdict(value).items())
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back: tuples become lists, dataclasses mappings."""
+    if hasattr(value, "__dataclass_fields__"):
+        value = asdict(value)
+    return json.loads(json.dumps(value))
+
+
+class _Alone(JournalFileOpenLock):
+    """No lock of its own: whoever appends holds the whole study already. Optuna's own is a file that a killed process
+    leaves behind, and the next one then waits 30 s for it."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+def _journal(name: str, settings: Settings) -> Path:
+    return settings.studies_dir / f"{name}.journal"
+
+
+def _lock(name: str, settings: Settings) -> StudyLock:
+    return StudyLock(name, settings.studies_dir / f"{name}.lock", settings.storage)
+
+
+def _storage(name: str, settings: Settings) -> BaseStorage:
+    if settings.storage is not None:
+        return _server(settings.storage)
+    path = _journal(name, settings)
+    try:
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=_Alone(str(path))))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise StudyError(
+            f"the study file {path} is damaged ({error}): restore it from a backup, or move it away"
+        ) from error
+    except OSError as error:
+        raise StudyError(f"the study file {path} cannot be read: {error.strerror}") from error
+
+
+def _server(url: str) -> BaseStorage:
+    try:
+        return RDBStorage(url)
+    except ImportError as error:
+        raise StudyError(
+            f"the storage {without_password(url)} needs a driver that is not installed: {error}"
+        ) from error
+    except Exception as error:  # whatever its driver raises: refused, unknown host, wrong password, no such database
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StudyError(f"the storage {without_password(url)} does not answer: {first}") from error
+
+
+def without_password(url: str) -> str:
+    """A storage URL as it may be shown."""
+    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", url)
+
+
+def _study_id(storage: BaseStorage, name: str, objective: Objective) -> int:
+    try:
+        return int(storage.get_study_id_from_name(name))
+    except KeyError:
+        direction = StudyDirection.MAXIMIZE if objective.direction == "maximize" else StudyDirection.MINIMIZE
+        return int(storage.create_new_study([direction], name))
+
+
+def _cut_half_written_line(path: Path) -> None:
+    """Cuts a journal back to its last whole line: what a killed process appends next would be glued to the half one
+    and lost with it. The half line was never acknowledged, so nothing finished goes with it."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content_end = file.seek(0, 2)
+        position = content_end
+        while position > 0:
+            start = max(0, position - 65536)
+            file.seek(start)
+            newline = file.read(position - start).rfind(b"\n")
+            if newline >= 0:
+                file.truncate(start + newline + 1)
+                return
+            position = start
+        file.truncate(0)

@@ -1,0 +1,304 @@
+"""A study as MLflow shows it: one parent run a study, one nested run a trial. The only home of MLflow.
+
+MLflow is a view: everything here is computed from the study's record, and delivering the same record again changes
+nothing. Whatever was not delivered therefore waits in the study itself, and no event can be lost. Who delivers, and
+when, is `delivery.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.domains import Space
+from tune_jobs import exports
+from tune_jobs.errors import SettingsError
+from tune_jobs.records import State, StudyRecord, TrialRecord
+from tune_jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from models.lazy_keras import keras
+
+_STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+_METRICS_A_BATCH = 1000  # MLflow's limit
+_STUDY_TAG = "study"
+
+
+def check(settings: Settings) -> None:
+    """Whether the tracking store answers, without importing MLflow.
+
+    Raises:
+        SettingsError: if it does not, or is a plain folder, which MLflow no longer writes.
+    """
+    uri = settings.tracking_uri
+    scheme, _, rest = uri.partition("://")
+    if scheme in ("http", "https"):
+        _check_server(uri)
+    elif scheme == "sqlite":
+        folder = Path(rest.removeprefix("/")).expanduser().parent
+        if not os.access(folder, os.W_OK):
+            raise SettingsError(f"MLFLOW_TRACKING_URI is {uri}, and {folder} is no folder that can be written")
+    elif scheme not in ("postgresql", "mysql", "mssql") and "+" not in scheme:
+        raise SettingsError(
+            f"MLFLOW_TRACKING_URI must be http(s)://SERVER, sqlite:///FILE or a database; got {uri} "
+            "(MLflow has given up plain folders)"
+        )
+
+
+def _check_server(uri: str) -> None:
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5):
+            return
+    except urllib.error.HTTPError:
+        return  # it answers; what it says to a stranger is its own affair
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise SettingsError(
+            f"no MLflow server answers at {uri} ({reason}): start it, or unset MLFLOW_TRACKING_URI to use a local file"
+        ) from error
+
+
+@dataclass
+class _Delivered:
+    """What MLflow is known to have of one trial."""
+
+    run_id: str
+    epochs: int = 0
+    is_final: bool = False
+
+
+@dataclass
+class Tracker:
+    """Delivers one study's records. Holds run ids in hand; nothing depends on an active run.
+
+    Every method may raise MLflow's exceptions while the store is away; calling it again later goes on where it was.
+    """
+
+    settings: Settings
+    _client: MlflowClient | None = None
+    _experiment: str = ""
+    _parent: str = ""
+    _runs: dict[int, _Delivered] = field(default_factory=dict)
+
+    def deliver(self, study: StudyRecord) -> int:
+        """Brings MLflow up to date; the number of trials that had news."""
+        client = self._connect(study)
+        news = 0
+        for trial in study.trials:
+            delivered = self._runs.get(trial.number)
+            if trial.state == "waiting" or (delivered is not None and delivered.is_final):
+                continue
+            news += self._deliver_trial(client, study, trial, delivered)
+        return news
+
+    def waiting(self, study: StudyRecord) -> int:
+        """How many finished trials MLflow does not have yet."""
+        return sum(
+            trial.is_finished and not self._runs.get(trial.number, _Delivered("")).is_final for trial in study.trials
+        )
+
+    def close(self, study: StudyRecord) -> None:
+        """The leaderboard becomes an artifact of the parent run, which ends, to be taken up by the next launch."""
+        client = self._connect(study)
+        with tempfile.TemporaryDirectory() as folder:
+            exports.write_all(study, Path(folder))
+            client.log_artifacts(self._parent, folder, "leaderboard")
+        best = exports.best_row(study)
+        if best is not None:
+            client.log_metric(self._parent, f"best_{study.terms.objective.metric}", best.score)
+        client.set_terminated(self._parent, "FINISHED")
+
+    def log_model(self, study_name: str, model: keras.Model, sample: Any, score: float, metric: str) -> str:
+        """A trained model with its signature, as a run of its own beside the study's; its MLflow URI."""
+        import mlflow
+        from mlflow.models import infer_signature
+
+        client = self._open()
+        experiment = self._experiment_id(client, study_name)
+        run = client.create_run(experiment, run_name=f"{study_name}-train")
+        mlflow.set_tracking_uri(self.settings.tracking_uri)
+        signature = infer_signature(sample, model.predict(sample, verbose=0))
+        client.log_metric(run.info.run_id, f"best_{metric}", score)
+        with mlflow.start_run(run_id=run.info.run_id):
+            logged = mlflow.keras.log_model(
+                model, name="model", signature=signature, pip_requirements=["tensorflow", "keras"]
+            )
+        return str(logged.model_uri)
+
+    def _open(self) -> MlflowClient:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.settings.tracking_uri)
+
+    def _connect(self, study: StudyRecord) -> MlflowClient:
+        """The client, with the study's runs found or, at the first time, made."""
+        if self._client is not None:
+            return self._client
+        client = self._open()
+        self._experiment = self._experiment_id(client, study.terms.task)
+        self._parent = self._find_parent(client, study) or self._create_parent(client, study)
+        client.update_run(self._parent, status="RUNNING")
+        self._runs = self._find_trials(client, study)
+        self._client = client
+        return client
+
+    def _experiment_id(self, client: MlflowClient, name: str) -> str:
+        known = client.get_experiment_by_name(name)
+        if known is not None:
+            return str(known.experiment_id)
+        is_server = self.settings.tracking_uri.startswith("http")
+        location = None if is_server else (self.settings.artifacts_dir / name).as_uri()
+        return str(client.create_experiment(name, artifact_location=location))
+
+    def _find_parent(self, client: MlflowClient, study: StudyRecord) -> str | None:
+        found = client.search_runs([self._experiment], f"tags.{_STUDY_TAG} = '{study.identity}'", max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def _create_parent(self, client: MlflowClient, study: StudyRecord) -> str:
+        run = client.create_run(
+            self._experiment,
+            start_time=int(study.created * 1000),
+            tags={_STUDY_TAG: study.identity, "mlflow.note.content": _study_note(study)} | _system_tags(study),
+            run_name=study.name,
+        )
+        return str(run.info.run_id)
+
+    def _find_trials(self, client: MlflowClient, study: StudyRecord) -> dict[int, _Delivered]:
+        found: dict[int, _Delivered] = {}
+        token = None
+        while True:
+            page = client.search_runs(
+                [self._experiment], f"tags.`mlflow.parentRunId` = '{self._parent}'", max_results=1000, page_token=token
+            )
+            for run in page:
+                number = int(run.info.run_name.rsplit("-", 1)[1])
+                found[number] = _Delivered(
+                    run.info.run_id, self._epochs(client, study, run), run.info.status in _STATUS.values()
+                )
+            token = page.token
+            if not token:
+                return found
+
+    def _epochs(self, client: MlflowClient, study: StudyRecord, run: Run) -> int:
+        metric = study.terms.objective.metric
+        if run.info.status != "RUNNING" or metric not in run.data.metrics:
+            return 0
+        return max(int(point.step) for point in client.get_metric_history(run.info.run_id, metric))
+
+    def _deliver_trial(
+        self, client: MlflowClient, study: StudyRecord, trial: TrialRecord, delivered: _Delivered | None
+    ) -> bool:
+        if delivered is None:
+            delivered = self._create_trial(client, study, trial)
+            self._runs[trial.number] = delivered
+        elif not trial.is_finished and len(trial.history) <= delivered.epochs:
+            return False
+        metrics = _metrics(trial, study.terms.objective.metric, delivered.epochs)
+        for start in range(0, len(metrics), _METRICS_A_BATCH):
+            client.log_batch(delivered.run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
+        delivered.epochs = max(delivered.epochs, len(trial.history))
+        if trial.is_finished:
+            self._finish(client, study, trial, delivered)
+        return True
+
+    def _create_trial(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord) -> _Delivered:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        terms = study.terms
+        run = client.create_run(
+            self._experiment,
+            start_time=_ms(trial.started or study.created),
+            tags={"mlflow.parentRunId": self._parent, "state": trial.state, "seed": str(trial.seed)}
+            | {"mlflow.note.content": _trial_note(study, trial)}
+            | _system_tags(study),
+            run_name=f"{study.name}-{trial.number:04d}",
+        )
+        params = [Param(name, str(trial.params[name])) for name in _varied(study) if name in trial.params]
+        client.log_batch(run.info.run_id, params=params)
+        dataset = Dataset(terms.dataset, terms.data_digest, "local", json.dumps({"name": terms.dataset}))
+        client.log_inputs(run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+        return _Delivered(run.info.run_id)
+
+    def _finish(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord, delivered: _Delivered) -> None:
+        from mlflow.entities import RunTag
+
+        tags: dict[str, str] = {"state": trial.state}
+        if trial.reason is not None:
+            tags |= {"reason": trial.reason, "mlflow.note.content": _trial_note(study, trial)}
+        client.log_batch(delivered.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        client.set_terminated(delivered.run_id, _STATUS[trial.state], _ms(trial.finished or study.created))
+        delivered.is_final = True
+
+
+def _metrics(trial: TrialRecord, objective: str, after: int) -> list[Any]:
+    """Each epoch's metrics after epoch `after`; of a trial that ended also its best, under names of their own,
+    because MLflow's table shows the last value of a name."""
+    from mlflow.entities import Metric
+
+    at = _ms(trial.started or 0.0)
+    points = [
+        Metric(objective if name == "score" else name, value, at + epoch, epoch)
+        for epoch, metrics in enumerate(trial.history, start=1)
+        for name, value in metrics.items()
+        if epoch > after or (trial.is_finished and name != objective)
+    ]
+    if trial.is_finished:
+        best = {f"best_{objective}": trial.score, "best_epoch": trial.best_epoch, "train_seconds": trial.train_seconds}
+        points += [Metric(name, float(value), at, 0) for name, value in best.items() if value is not None]
+    return points
+
+
+def _varied(study: StudyRecord) -> Sequence[str]:
+    """The parameters that differ between trials: the others would only fill MLflow's table with equal columns."""
+    return Space.from_json(study.terms.space).varied()
+
+
+def _trial_note(study: StudyRecord, trial: TrialRecord) -> str:
+    lines = [f"trial {trial.number} of study {study.name}, seed {trial.seed}"]
+    if trial.reason is not None:
+        lines.append(f"**{trial.state}: {trial.reason}** {trial.message or ''}")
+    lines += [
+        "",
+        "| parameter | value |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in trial.params.items()),
+    ]
+    return "\n".join([*lines, "", _versions(study)])
+
+
+def _study_note(study: StudyRecord) -> str:
+    terms = study.terms
+    space = "\n".join(Space.from_json(terms.space).describe())
+    return (
+        f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {terms.objective.direction} "
+        f"{terms.objective.metric}, seed {terms.seed}\n\n```\n{space}\n```\n\n{_versions(study)}"
+    )
+
+
+def _versions(study: StudyRecord) -> str:
+    versions: Mapping[str, str] = study.launch.versions if study.launch else {}
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _system_tags(study: StudyRecord) -> dict[str, str]:
+    tags = {"mlflow.source.name": "tune-jobs", "mlflow.source.type": "JOB"}
+    if study.launch is not None and study.launch.commit is not None:
+        tags["mlflow.source.git.commit"] = study.launch.commit
+    return tags
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,126 @@
+"""Trains any compiled Keras model, a whole epoch per compiled call, on data that stays in device memory.
+
+`fit` pays Python for every batch: for a small network that is three quarters of its time (benchmarks/epoch.py). Here
+an epoch is one `tf.function` whose loop gathers each batch on the device and calls the model's own `train_step`, so a
+subclass with a train step of its own works too. Early stopping, scoring and what a failure means are `trial.py`'s.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from models.lazy_keras import keras
+from tune_jobs.datasets import Split
+
+EVALUATION_BATCH = 500  # images; only memory bounds it, and the result does not depend on it
+
+_resident: dict[str, tuple[ResidentSplit, ...]] = {}
+
+
+def prepare_devices(cpus: float) -> None:
+    """Holds TensorFlow to `cpus` threads and lets a GPU's memory grow; call it before the first op of the process.
+
+    TensorFlow takes every core it sees unless told, and trials beside each other then fight for them. Deterministic
+    kernels are asked for: with one seed and one number of threads a score repeats bit for bit on a CPU.
+    """
+    threads = max(1, int(cpus))
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    tf.config.experimental.enable_op_determinism()
+
+
+@dataclass(frozen=True)
+class ResidentSplit:
+    """Images `(N, ...)` as stored and their training targets, as tensors on the device."""
+
+    x: Any
+    targets: Any
+    size: int
+
+
+def resident(
+    key: str, splits: tuple[Split, ...], targets: Callable[[np.ndarray], np.ndarray]
+) -> tuple[ResidentSplit, ...]:
+    """The splits on the device; kept until another `key` is asked for, so that the next trial finds them there."""
+    if key not in _resident:
+        _resident.clear()
+        _resident[key] = tuple(
+            ResidentSplit(tf.constant(split.x), tf.nest.map_structure(tf.constant, targets(split.labels)), len(split.x))
+            for split in splits
+        )
+    return _resident[key]
+
+
+class CompiledEpochs:
+    """A compiled model's epochs over resident data, each one call.
+
+    The order of the images is drawn from `seed` and the epoch's number alone. The last batch of an epoch is the
+    shorter one, as in `fit`.
+    """
+
+    def __init__(self, model: keras.Model, *, batch_size: int, seed: int) -> None:
+        self._model = model
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+        self._train = tf.function(self._train_batches, autograph=True)
+        self._evaluate = tf.function(self._evaluate_batches, autograph=True)
+
+    def train(self, data: ResidentSplit) -> dict[str, float]:
+        """Trains one epoch; the means of the model's metrics over it, such as `loss` and `accuracy`."""
+        order = np.random.default_rng((self._seed, self._epoch)).permutation(data.size).astype(np.int32)
+        self._epoch += 1
+        self._model.reset_metrics()
+        self._train(data.x, data.targets, tf.constant(order))
+        return _floats(self._model.get_metrics_result())
+
+    def evaluate(self, data: ResidentSplit) -> dict[str, float]:
+        """The model's metrics over `data`, without training."""
+        self._model.reset_metrics()
+        self._evaluate(data.x, data.targets)
+        return _floats(self._model.get_metrics_result())
+
+    def _train_batches(self, x: Any, targets: Any, order: Any) -> None:
+        size = self._batch_size
+        for batch in tf.range(-(-tf.shape(order)[0] // size)):
+            rows = order[batch * size : (batch + 1) * size]
+            self._model.train_step((tf.gather(x, rows), _gather(targets, rows)))
+
+    def _evaluate_batches(self, x: Any, targets: Any) -> None:
+        size = EVALUATION_BATCH
+        for batch in tf.range(-(-tf.shape(x)[0] // size)):
+            rows = tf.range(batch * size, tf.minimum((batch + 1) * size, tf.shape(x)[0]))
+            self._model.test_step((tf.gather(x, rows), _gather(targets, rows)))
+
+
+def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """The model's outputs for images `(N, ...)`, in batches."""
+    return np.asarray(model.predict(x, batch_size=EVALUATION_BATCH, verbose=0))
+
+
+def begin(seed: int) -> None:
+    """A fresh start in a process that trained before: Keras' state dropped, every generator seeded."""
+    keras.backend.clear_session()
+    gc.collect()
+    keras.utils.set_random_seed(seed)
+
+
+def weight_count(model: keras.Model) -> int:
+    return int(model.count_params())
+
+
+def _gather(targets: Any, rows: Any) -> Any:
+    """The rows of each part of the targets, of which a model with several heads has several."""
+    return tf.nest.map_structure(lambda part: tf.gather(part, rows), targets)
+
+
+def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}

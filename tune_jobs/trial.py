@@ -1,0 +1,258 @@
+"""One trial: build, train, score. A plain function that has not heard of Ray, MLflow or Optuna.
+
+The best epoch counts: its score is the trial's, and its weights are the ones the model ends with. Training stops
+after `patience` epochs without a better score, and at once when a number is not finite.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from search_spaces.domains import Params
+from search_spaces.task import Objective, Task
+from tune_jobs.datasets import TrainingData
+from tune_jobs.errors import Reason, TrialError
+
+if TYPE_CHECKING:
+    from models.lazy_keras import keras
+
+Metrics = Mapping[str, float]
+Report = Callable[[int, Metrics], bool]  # the epoch, from one, and its metrics; answers whether to stop
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How a trial ended. `metrics` are those of the best epoch; `history` has one mapping an epoch."""
+
+    state: Literal["complete", "stopped", "failed"]
+    score: float | None = None
+    best_epoch: int | None = None
+    metrics: Metrics = field(default_factory=dict)
+    history: tuple[Metrics, ...] = ()
+    train_seconds: float = 0.0  # inside epochs: without building the model, with compiling it
+    weights: int | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+def run_trial(
+    task: Task, params: Params, data: TrainingData, *, seed: int, report: Report | None = None
+) -> TrialResult:
+    """Trains `params` of `task` on `data` and scores them on the validation split.
+
+    A configuration that fails is a result (`failed`, with its reason), not an exception. `report` may answer True to
+    stop the trial.
+    """
+    run = TrialRun(task, params, data, seed=seed)
+    for epoch, metrics in run:
+        if report is not None and report(epoch, metrics):
+            run.stop()
+    return run.result
+
+
+class TrialRun:
+    """A trial as an iterator over its epochs, so that whoever drives it may pause, look and stop between two of them.
+
+    Yields `(epoch, metrics)` and never raises for a configuration that fails; `result` and `model` are there when it
+    is exhausted.
+    """
+
+    def __init__(self, task: Task, params: Params, data: TrainingData, *, seed: int) -> None:
+        self.result = TrialResult("failed", reason=Reason.CRASHED, message="the trial was left before its end")
+        self.model: keras.Model | None = None
+        self._stopped = False
+        self._epochs = self._guarded(task, params, data, seed)
+
+    def __iter__(self) -> Iterator[tuple[int, Metrics]]:
+        return self._epochs
+
+    def stop(self) -> None:
+        """Ends the trial after the epoch just yielded: it becomes `stopped`, with what it reached."""
+        self._stopped = True
+
+    def _guarded(self, task: Task, params: Params, data: TrainingData, seed: int) -> Iterator[tuple[int, Metrics]]:
+        progress = _Progress(task.objective)
+        try:
+            yield from self._train(progress, task, params, data, seed)
+            self.result = progress.result("stopped" if self._stopped else "complete")
+        except TrialError as error:
+            self.result = progress.result("failed", error.reason, str(error))
+        except Exception as error:
+            reason = Reason.OUT_OF_MEMORY if _is_out_of_memory(error) else Reason.CRASHED
+            self.result = progress.result("failed", reason, one_line(error))
+
+    def _train(
+        self, progress: _Progress, task: Task, params: Params, data: TrainingData, seed: int
+    ) -> Iterator[tuple[int, Metrics]]:
+        training = _OwnTraining(task, params, data, seed) if task.train else _KerasTraining(task, params, data, seed)
+        self.model, progress.weights = training.model, training.weights
+        for epoch, metrics in enumerate(progress.timed(training.epochs()), start=1):
+            if progress.add(metrics):
+                training.keep()
+            yield epoch, metrics
+            if self._stopped or epoch == task.protocol.epochs or progress.is_flat(task.protocol.patience):
+                break
+        if progress.best is None:
+            raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
+        training.restore()
+
+
+class _Progress:
+    """What a trial reached so far, and when it ceased to get better."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.weights: int | None = None
+        self.history: list[Metrics] = []
+        self.best: int | None = None  # index of the best epoch
+        self.seconds = 0.0
+
+    def timed(self, epochs: Iterator[Metrics]) -> Iterator[Metrics]:
+        """The epochs, with the time spent inside them added up."""
+        while True:
+            started = time.perf_counter()
+            metrics = next(epochs, None)
+            self.seconds += time.perf_counter() - started
+            if metrics is None:
+                return
+            yield metrics
+
+    def add(self, metrics: Metrics) -> bool:
+        """Notes an epoch; whether it is the best so far.
+
+        Raises:
+            TrialError: if a number is not finite, or the objective is not among them.
+        """
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise TrialError(Reason.DIVERGED, f"{name} was {value} in epoch {len(self.history) + 1}")
+        self.history.append(metrics)
+        wanted = self.objective.metric
+        if wanted not in metrics:
+            raise TrialError(Reason.INVALID, f"no metric {wanted!r} to judge by; the trial has {', '.join(metrics)}")
+        if self.best is None or self.objective.is_better(metrics[wanted], self.history[self.best][wanted]):
+            self.best = len(self.history) - 1
+            return True
+        return False
+
+    def is_flat(self, patience: int | None) -> bool:
+        return patience is not None and self.best is not None and len(self.history) - 1 - self.best >= patience
+
+    def result(
+        self, state: Literal["complete", "stopped", "failed"], reason: str | None = None, message: str | None = None
+    ) -> TrialResult:
+        best = self.history[self.best] if self.best is not None and state != "failed" else None
+        return TrialResult(
+            state=state,
+            score=None if best is None else best[self.objective.metric],
+            best_epoch=None if best is None or self.best is None else self.best + 1,
+            metrics=best or {},
+            history=tuple(self.history),
+            train_seconds=self.seconds,
+            weights=self.weights,
+            reason=None if reason is None else str(reason),
+            message=message,
+        )
+
+
+class _Training(Protocol):
+    """Where a trial's epochs come from."""
+
+    model: keras.Model | None
+    weights: int | None
+
+    def epochs(self) -> Iterator[Metrics]: ...
+    def keep(self) -> None: ...
+    def restore(self) -> None: ...
+
+
+class _OwnTraining:
+    """The training that a task brings itself."""
+
+    model = None
+    weights = None
+
+    def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
+        assert task.train is not None
+        self._epochs = task.train(params, data, seed=seed, epochs=task.protocol.epochs)
+
+    def epochs(self) -> Iterator[Metrics]:
+        return ({name: float(value) for name, value in metrics.items()} for metrics in self._epochs)
+
+    def keep(self) -> None:
+        """Nothing to keep: what such a training holds is its own."""
+
+    def restore(self) -> None:
+        """Nothing was kept."""
+
+
+class _KerasTraining:
+    """A Keras model, built from the params and trained in compiled epochs."""
+
+    def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
+        from tune_jobs import training
+
+        assert task.encoding is not None
+        training.begin(seed)
+        splits = (data.train, data.validation)
+        self._train, self._validation = training.resident(
+            f"{data.digest}/{task.encoding}", splits, task.encoding.targets
+        )
+        batch_size = task.route(params).batch_size
+        self.model = _build(task, params, data, math.ceil(self._train.size / batch_size))
+        self.weights = training.weight_count(self.model)
+        self._epochs = training.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
+        self._best: list[object] = []
+
+    def epochs(self) -> Iterator[Metrics]:
+        while True:
+            trained = self._epochs.train(self._train)
+            scored = self._epochs.evaluate(self._validation)
+            yield trained | {f"val_{name}": value for name, value in scored.items()}
+
+    def keep(self) -> None:
+        self._best = self.model.get_weights()
+
+    def restore(self) -> None:
+        self.model.set_weights(self._best)
+
+
+def _build(task: Task, params: Params, data: TrainingData, steps_per_epoch: int) -> keras.Model:
+    """The compiled model of `params`; a builder that refuses them makes the trial `invalid`."""
+    from models import optimizers
+
+    assert task.build is not None
+    assert task.encoding is not None
+    routed = task.route(params)
+    told: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
+    try:
+        model = task.build(input_shape=data.train.x.shape[1:], head=task.encoding.head, **routed.builder)
+        if not model.compiled:
+            model.compile(
+                optimizer=optimizers.build(**told | routed.optimizer),
+                loss=task.encoding.loss(),
+                metrics=task.encoding.metrics(),
+            )
+    except (ValueError, TypeError) as error:
+        raise TrialError(Reason.INVALID, one_line(error)) from error
+    wanted, came = model.inputs[0].dtype if getattr(model, "inputs", None) else None, data.train.x.dtype
+    if wanted == "uint8" and came != np.uint8:
+        raise TrialError(Reason.INVALID, f"the model takes uint8 images of 0 to 255, and the data are {came}")
+    return model
+
+
+def one_line(error: BaseException) -> str:
+    """An exception in one line of at most 300 characters."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:300]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether host or device had no memory left; by name, so that a trial without TensorFlow does not import it."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
