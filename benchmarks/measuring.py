@@ -13,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -121,6 +123,17 @@ class Sweep:
             raise SystemExit(f"{self.home} should hold one study, and holds {len(names)}; see {self.log}")
         return Study.open(names[0], settings).record()
 
+    def n_finished(self) -> int:
+        """How many trials have ended so far; may be asked while the sweep runs."""
+        from tune_jobs.errors import StudyError
+
+        if len(list((self.home / "studies").glob("*.journal"))) != 1:
+            return 0
+        try:
+            return sum(trial.is_finished for trial in self.record().trials)
+        except (StudyError, KeyError):  # it is just being begun
+            return 0
+
 
 def seconds_of(command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path | None = None) -> float:
     """Runs a command; seconds from its start to its exit. Ends the benchmark where the command fails."""
@@ -135,6 +148,31 @@ def seconds_of(command: Sequence[str], env: Mapping[str, str], log: Path, cwd: P
         end = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
         raise SystemExit(f"exit code {done.returncode} of {' '.join(command)}:\n{end}")
     return seconds
+
+
+def kill_family(process: subprocess.Popen[bytes], *, spare: Callable[[psutil.Process], bool] = lambda _: False) -> int:
+    """SIGKILL to a process that we started and to all that descend from it, but those to `spare`; how many died.
+
+    All of them are stopped first, so that none starts another meanwhile; only then is any killed.
+    """
+    parent = psutil.Process(process.pid)
+    family: list[psutil.Process] = []
+    parent.suspend()
+    while fresh := [child for child in parent.children(recursive=True) if child not in family]:
+        for child in fresh:
+            with suppress(psutil.NoSuchProcess):
+                child.suspend()
+        family += fresh
+    spared = [child for child in family if spare(child)]
+    victims = [parent, *(child for child in family if child not in spared)]
+    for victim in victims:
+        with suppress(psutil.NoSuchProcess):
+            victim.kill()
+    for child in spared:
+        child.resume()
+    process.wait()
+    psutil.wait_procs(victims, timeout=10)
+    return len(victims)
 
 
 def answer_of(command: Sequence[str], env: Mapping[str, str]) -> Any:

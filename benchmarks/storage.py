@@ -9,47 +9,23 @@ again, has every trial that was acknowledged, with its score and history, and ta
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from measuring import answer_of, environment, parser, print_machine, print_table, say, workplace
+from measuring import HERE, answer_of, environment, parser, print_machine, print_table, say, workplace
+from study_writer import EPOCHS, STORES, TASK, TERMS, result_of, settings_of, written
 
-from search_spaces import catalog
-from tune_jobs.records import StudyTerms
-from tune_jobs.sampling import sampler
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
-from tune_jobs.trial import TrialResult
-
-TASK = catalog.find("digits-mlp")
-EPOCHS = 10
-STORES = ("journal", "sqlite")
-TERMS = StudyTerms(
-    task=TASK.name,
-    task_digest=TASK.digest(),
-    reference=TASK.name,
-    dataset="digits",
-    data_digest="0" * 16,
-    space=TASK.space.to_json(),
-    objective=TASK.objective,
-    protocol=TASK.protocol,
-    seed=0,
-)
 
 
 def main() -> None:
     options = _options()
-    if options.child:
-        what, store, home, trials = options.child
-        {"time": _time_writes, "load": _time_load, "write": _write}[what](_settings(store, Path(home)), int(trials))
-        return
     print_machine()
     with workplace(options.keep) as folder:
         _print_writes(options.trials, folder / "writes")
@@ -64,62 +40,11 @@ def _options() -> argparse.Namespace:
     made.add_argument("--kills", type=int, default=20, help="of a writer, for each store")
     made.add_argument("--cuts", type=int, default=200, help="of a journal file, each at a random byte")
     made.add_argument("--seed", type=int, default=0, help="of the moments and the places")
-    made.add_argument("--child", nargs=4, help=argparse.SUPPRESS)  # what, store, home, trials
     return made.parse_args()
 
 
-def _settings(store: str, home: Path) -> Settings:
-    url = f"sqlite:///{home / 'study.db'}" if store == "sqlite" else None
-    settings = Settings(home, home, url, f"sqlite:///{home / 'mlflow.db'}")
-    settings.prepare()
-    return settings
-
-
 def _child(what: str, store: str, home: Path, trials: int) -> list[str]:
-    return [sys.executable, __file__, "--child", what, store, str(home), str(trials)]
-
-
-def _written(settings: Settings, trials: int) -> Iterator[tuple[int, float]]:
-    """Writes so many trials; after each its number and the seconds it took."""
-    search = sampler("random", TASK.space, TASK.objective, 0, ())
-    with Study.create_or_hold("study", TERMS, settings) as study:
-        for _ in range(trials):
-            params = search.ask()
-            assert params is not None
-            started = time.perf_counter()
-            trial = study.start(study.add(TASK.space, params, 0))
-            for epoch in range(1, EPOCHS):
-                study.note_epoch(trial.number, epoch, _result(trial.number).history[epoch - 1]["val_accuracy"])
-            study.finish(trial, _result(trial.number), 1.0)
-            yield trial.number, time.perf_counter() - started
-
-
-def _result(number: int) -> TrialResult:
-    """What a training may well bring back; it depends on the number alone, so that a reader can check it."""
-    numbers = random.Random(number)
-    names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    history = tuple({name: numbers.random() for name in names} for _ in range(EPOCHS))
-    best = max(range(EPOCHS), key=lambda epoch: history[epoch]["val_accuracy"])
-    return TrialResult("complete", history[best]["val_accuracy"], best + 1, history[best], history, 1.0, 100)
-
-
-def _time_writes(settings: Settings, trials: int) -> None:
-    print(json.dumps([seconds for _, seconds in _written(settings, trials)]))
-
-
-def _write(settings: Settings, trials: int) -> None:
-    """Says each trial's number once the study has acknowledged it."""
-    for number, _ in _written(settings, trials):
-        print(number, flush=True)
-
-
-def _time_load(settings: Settings, trials: int) -> None:
-    started = time.perf_counter()
-    record = Study.open("study", settings).record()
-    seconds = time.perf_counter() - started
-    if len(record.trials) != trials or len(record.trials[-1].history) != EPOCHS:
-        raise SystemExit(f"{trials} trials were written, and {len(record.trials)} read")
-    print(json.dumps(seconds))
+    return [sys.executable, str(HERE / "study_writer.py"), what, store, str(home), str(trials)]
 
 
 def _print_writes(trials: int, folder: Path) -> None:
@@ -190,16 +115,16 @@ def _killed(store: str, home: Path, after_s: float) -> str | None:
     process.send_signal(signal.SIGKILL)
     acknowledged += [int(line) for line in process.stdout if line.endswith("\n")]
     process.wait()
-    return _what_is_wrong(_settings(store, home), acknowledged)
+    return _what_is_wrong(settings_of(store, home), acknowledged)
 
 
 def _cut(folder: Path, cuts: int, places: random.Random) -> list[str | None]:
-    whole = _settings("journal", folder / "whole").studies_dir / "study.journal"
-    lengths = [(whole.stat().st_size, number) for number, _ in _written(_settings("journal", folder / "whole"), 40)]
+    whole = settings_of("journal", folder / "whole").studies_dir / "study.journal"
+    lengths = [(whole.stat().st_size, number) for number, _ in written(settings_of("journal", folder / "whole"), 40)]
     content, faults = whole.read_bytes(), []
     for cut in range(cuts):
         place = places.randrange(len(content))
-        settings = _settings("journal", folder / str(cut))
+        settings = settings_of("journal", folder / str(cut))
         (settings.studies_dir / "study.journal").write_bytes(content[:place])
         faults.append(_what_is_wrong(settings, [number for length, number in lengths if length <= place]))
     return faults
@@ -210,7 +135,7 @@ def _what_is_wrong(settings: Settings, acknowledged: list[int]) -> str | None:
         with Study.create_or_hold("study", TERMS, settings) as study:
             _check(study, acknowledged)
             trial = study.start(study.add(TASK.space, TASK.baseline, 1))
-            study.finish(trial, _result(trial.number), 1.0)
+            study.finish(trial, result_of(trial.number), 1.0)
         _check(Study.open("study", settings), [*acknowledged, trial.number])
     except Exception as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
@@ -221,7 +146,7 @@ def _check(study: Study, acknowledged: list[int]) -> None:
     """Raises where an acknowledged trial is not there, or is not what was written."""
     trials = {trial.number: trial for trial in study.record().trials}
     for number in acknowledged:
-        trial, expected = trials.get(number), _result(number)
+        trial, expected = trials.get(number), result_of(number)
         if trial is None or (trial.state, trial.score, trial.history) != ("complete", expected.score, expected.history):
             raise LookupError("an acknowledged trial is lost or changed")
 

@@ -21,8 +21,7 @@ from tune_jobs import datasets, delivery, exports, sampling, tracking
 from tune_jobs.datasets import TrainingData
 from tune_jobs.interruption import Interruption, interruptible
 from tune_jobs.progress import Progress
-from tune_jobs.records import Launch, StudyRecord, StudyTerms
-from tune_jobs.sampling import Search
+from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 
@@ -46,7 +45,7 @@ class Request:
     time_limit_s: float | None = None
     max_concurrent: int | None = None
     cpus_per_trial: float = 1.0
-    gpus_per_trial: float = 0.0
+    gpus_per_trial: float | None = None  # one where there are GPUs
     narrowed: Mapping[str, str] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
     address: str | None = None
@@ -109,7 +108,7 @@ def _run(study: Study, sweep: _Sweep, request: Request, interruption: Interrupti
     from tune_jobs.execution import cluster, driver, worker
 
     say("starting Ray …")
-    with cluster.cluster(request.address, request.max_concurrent, request.cpus_per_trial):
+    with cluster.cluster(request.address):
         slots = cluster.slots(request.cpus_per_trial, request.gpus_per_trial, request.max_concurrent)
         progress = _progress(study, sweep, slots.count)
         sampler = sampling.sampler(sweep.search, sweep.space, sweep.task.objective, sweep.seed, trials)
@@ -121,7 +120,7 @@ def _run(study: Study, sweep: _Sweep, request: Request, interruption: Interrupti
 
 def _resolve(task: Task, request: Request, begun: StudyRecord | None, settings: Settings) -> _Sweep:
     """Fills in what was not said: from the study where it was begun already, else from the task and the defaults."""
-    search = request.search or (sampling.search(begun.launch.search) if begun and begun.launch else DEFAULT_SEARCH)
+    search = request.search or (begun.launch.search if begun and begun.launch else DEFAULT_SEARCH)
     trials = request.trials or (begun.launch.trials if begun and begun.launch else None)
     if trials is None and search != "grid":
         trials = DEFAULT_TRIALS

@@ -141,10 +141,19 @@ def _row(configuration: _Configuration, rank: int, tied: bool) -> Row:
         params_id=trials[0].params_id,
         params=trials[0].params,
         score=configuration.score,
-        std=float(statistics.stdev(configuration.scores)) if len(trials) > 1 else None,
+        std=_deviation(configuration.scores),
         trials=tuple(trial.number for trial in trials),
         seeds=tuple(trial.seed for trial in trials),
         best_epochs=tuple(trial.best_epoch for trial in trials),
         train_seconds=statistics.mean(seconds) if seconds else None,
         weights=trials[0].weights,
     )
+
+
+def _deviation(scores: Sequence[float]) -> float | None:
+    if len(scores) < 2:
+        return None
+    try:
+        return float(statistics.stdev(scores))
+    except OverflowError:  # a loss of 1e308 beside one of -1e308
+        return math.inf

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from search_spaces.domains import Value, params_id
 from search_spaces.task import Objective, Protocol
 
 State = Literal["waiting", "running", "complete", "stopped", "failed"]
+Search = Literal["grid", "random", "tpe"]
+SEARCHES: tuple[Search, ...] = get_args(Search)
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
 
 
@@ -73,7 +75,7 @@ class StudyTerms:
 class Launch:
     """How a study was last run: what may change between one launch and the next."""
 
-    search: str
+    search: Search
     trials: int | None  # the study's total that was asked for
     host: str
     at: float  # unix seconds

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 import optuna
@@ -20,11 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from search_spaces.domains import Float, Int, Params, Space, Value, params_id
 from search_spaces.scalars import Scalar
 from search_spaces.task import Objective
-from tune_jobs.errors import SettingsError
-from tune_jobs.records import TrialRecord
-
-Search = Literal["grid", "random", "tpe"]
-SEARCHES: tuple[Search, ...] = get_args(Search)
+from tune_jobs.records import Search, TrialRecord
 
 _DRAWS = 50  # of params already tried, before one is picked among those left
 _LISTED = 100_000  # the largest finite space whose untried points are listed; beyond it a draw is as good as new
@@ -38,18 +35,6 @@ class Sampler(Protocol):
 
     def tell(self, trial: TrialRecord) -> None:
         """What became of params asked for earlier."""
-
-
-def search(name: str) -> Search:
-    """The algorithm of this name.
-
-    Raises:
-        SettingsError: if there is none.
-    """
-    for known in SEARCHES:
-        if name == known:
-            return known
-    raise SettingsError(f"no search named {name!r}; there are {', '.join(SEARCHES)}")
 
 
 def check(search: Search, space: Space) -> None:
@@ -171,9 +156,9 @@ class _OptunaSampler:
         seed = int(np.random.SeedSequence((self._seed, number, draw)).generate_state(1)[0])
         if self._search == "random":
             return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True, constant_liar=True, warn_independent_sampling=False
-        )
+        with warnings.catch_warnings():  # groups are called experimental, and have been since 2021
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
     def _untried(self, number: int) -> Params | None:
         """Any point not tried yet, where drawing finds none: the space is nearly used up."""

@@ -93,3 +93,10 @@ def prepare_tensorflow() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+def prepare_mlflow() -> None:
+    """Variables that MLflow reads at each call; what the user set stays. It is asked again soon enough: seven retries
+    of two minutes each, as it does by itself, would keep a launch from ending while its server is away."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

@@ -21,7 +21,7 @@ from search_spaces.domains import Space
 from tune_jobs import exports
 from tune_jobs.errors import SettingsError
 from tune_jobs.records import State, StudyRecord, TrialRecord
-from tune_jobs.settings import Settings
+from tune_jobs.settings import Settings, prepare_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -136,9 +136,7 @@ class Tracker:
         return str(logged.model_uri)
 
     def _open(self) -> MlflowClient:
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+        prepare_mlflow()
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.settings.tracking_uri)

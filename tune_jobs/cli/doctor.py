@@ -10,7 +10,7 @@ import click
 from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, settings
 
 
-@click.command()
+@click.command(short_help="Look whether everything is there.")
 @json_option
 @home_option
 @data_dir_option

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
+from tune_jobs.records import SEARCHES
 
-_SEARCHES = ("grid", "random", "tpe")
 _TOP = 10  # of the leaderboard that is shown at the end
 
 
@@ -42,18 +42,18 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
     return found
 
 
-@click.command()
+@click.command(short_help="Begin a study, or continue it.")
 @click.argument("task")
 @click.option("--study", help="Name of the study; the task's name where not given.")
 @click.option("--trials", type=click.IntRange(min=1), help="Trials in the study in all; a grid runs to its end.")
-@click.option("--search", type=click.Choice(_SEARCHES), help="How params are found (tpe where not given).")
+@click.option("--search", type=click.Choice(SEARCHES), help="How params are found (tpe where not given).")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs at most, in place of the task's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the search and of every trial (0 where not given).")
 @click.option("--time-limit", type=_Duration(), help="Stop after so long: 90s, 30m, 2h. The rest runs next time.")
 @click.option("--max-concurrent", type=click.IntRange(min=1), help="Trials at once; as many as fit where not given.")
 @click.option("--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True)
 @click.option(
-    "--gpus-per-trial", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0.25 shares a GPU."
+    "--gpus-per-trial", type=click.FloatRange(min=0), help="0.25 shares a GPU; one where there are any if not given."
 )
 @click.option(
     "--set",

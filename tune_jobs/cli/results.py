@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import home_option, json_option, say, settings
+from tune_jobs.exports import FORMATS
 
-_FORMATS = ("table", "csv", "json", "md", "html")
 
-
-@click.command()
+@click.command(short_help="Show a study's configurations in order.")
 @click.argument("study")
 @click.option("--top", type=click.IntRange(min=1), help="Only the best N configurations.")
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="table", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the terminal.")
 @json_option
 @home_option
@@ -36,7 +35,7 @@ def leaderboard(study: str, top: int | None, form: str, output: Path | None, as_
         say(f"wrote {output}")
 
 
-@click.command()
+@click.command(short_help="Write the leaderboard's files and best.yaml.")
 @click.argument("study")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder.")
 @home_option

@@ -11,7 +11,7 @@ import click
 from tune_jobs.cli.options import home_option, say, settings
 
 
-@click.command()
+@click.command(short_help="Deliver what MLflow does not have yet.")
 @click.argument("study")
 @click.option("--follow", is_flag=True, help="Deliver until standard input closes: what a launch starts beside itself.")
 @home_option
@@ -32,7 +32,7 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
     return 0
 
 
-@click.command()
+@click.command(short_help="Open the MLflow UI on the right store.")
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @home_option
 def ui(port: int, home: Path | None) -> None:

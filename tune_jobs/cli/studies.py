@@ -10,7 +10,7 @@ import click
 from tune_jobs.cli.options import home_option, json_option, print_json, print_table, say, settings
 
 
-@click.command()
+@click.command(short_help="List the studies there are.")
 @home_option
 @json_option
 def studies(home: Path | None, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def studies(home: Path | None, as_json: bool) -> None:
         say("no study yet: tune-jobs launch digits-mlp begins one")
 
 
-@click.command()
+@click.command(short_help="Show how a study goes.")
 @click.argument("study")
 @home_option
 @json_option

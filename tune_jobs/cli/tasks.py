@@ -7,7 +7,7 @@ import click
 from tune_jobs.cli.options import json_option, print_json, print_table
 
 
-@click.command()
+@click.command(short_help="List the tasks there are.")
 @json_option
 def tasks(as_json: bool) -> None:
     """List the tasks of the catalogue.
@@ -24,7 +24,7 @@ def tasks(as_json: bool) -> None:
     print_table(("task", "data", "grid", "summary"), [(n, d, "infinite" if g is None else g, s) for n, d, g, s in rows])
 
 
-@click.command()
+@click.command(short_help="Show a task and its search space.")
 @click.argument("task")
 @json_option
 def show(task: str, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import click
 from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, say, settings
 
 
-@click.command()
+@click.command(short_help="Train a best.yaml again.")
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Save the model: model.keras.")
 @click.option("--no-mlflow", is_flag=True, help="Do not log the model to MLflow.")

@@ -27,11 +27,10 @@ class Slots:
 
 
 @contextmanager
-def cluster(address: str | None, max_concurrent: int | None, cpus: float) -> Iterator[None]:
+def cluster(address: str | None) -> Iterator[None]:
     """A connection to Ray until the block ends.
 
-    A cluster of our own serves this sweep alone: it listens on loopback, has no dashboard, and gets as many logical
-    CPUs as `max_concurrent` trials of `cpus` want where that is more than the machine has.
+    A cluster of our own serves this sweep alone: it listens on loopback and has no dashboard.
 
     Raises:
         SettingsError: if nothing answers at `address`.
@@ -39,14 +38,7 @@ def cluster(address: str | None, max_concurrent: int | None, cpus: float) -> Ite
     _quiet()
     try:
         if address is None:
-            wanted = max(os.cpu_count() or 1, int((max_concurrent or 1) * cpus))
-            ray.init(
-                num_cpus=wanted,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=True,
-            )
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
@@ -58,13 +50,15 @@ def cluster(address: str | None, max_concurrent: int | None, cpus: float) -> Ite
         ray.shutdown()
 
 
-def slots(cpus: float, gpus: float, max_concurrent: int | None) -> Slots:
-    """How many trials of this size the cluster runs at once.
+def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
+    """How many trials of this size the cluster runs at once; `gpus` None is one where there are any.
 
     Raises:
         SettingsError: if no node could ever run a single one.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if gpus is None:
+        gpus = float(any(node.get("GPU", 0) >= 1 for node in nodes))
     fits = [_fitting(node, cpus, gpus) for node in nodes]
     if not sum(fits):
         most = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
@@ -89,7 +83,6 @@ def _quiet() -> None:
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_DEDUP_LOGS": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),

@@ -7,13 +7,13 @@ import reprlib
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from search_spaces.domains import Value
 from search_spaces.spelling import near
-from search_spaces.task import Objective, Protocol, TaskError
+from search_spaces.task import Protocol, TaskError
 from tune_jobs import leaderboard
 from tune_jobs.errors import StudyError
 from tune_jobs.exports.board import one_line
@@ -34,12 +34,13 @@ class BestConfig:
     params: Mapping[str, Value]
     seed: int
     score: float  # of this trial, with this seed
-    objective: Objective
+    metric: str
+    direction: Literal["maximize", "minimize"]
     protocol: Protocol
     dataset: str
     data_digest: str
     task_digest: str
-    cpus: float | None
+    cpus: float
     best_epoch: int | None
     versions: Mapping[str, str]
 
@@ -91,7 +92,7 @@ def best_text(study: StudyRecord) -> str:
     Raises:
         StudyError: if no trial is complete.
     """
-    content = yaml.safe_dump(best_config(study), sort_keys=False, allow_unicode=True)
+    content = yaml.safe_dump(best_config(study), sort_keys=False)
     name = one_line(study.name)
     return f"# The best configuration of study {name}. To train it again:\n#   tune-jobs train best.yaml\n{content}"
 
@@ -105,10 +106,10 @@ def load_best(path: Path) -> BestConfig:
     values = _mapping(path)
     _check(path, values)
     return BestConfig(
-        objective=Objective(values["metric"], values["direction"]),
         protocol=_protocol(path, values["protocol"]),
         reference=values.get("reference", values["task"]),
         score=float(values["score"]),
+        cpus=float(values["cpus"]),
         **{name: values[name] for name in _KEYS if name in _KEPT},
     )
 
@@ -212,7 +213,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_cpus(value: object) -> bool:
-    return value is None or (_is_number(value) and isinstance(value, int | float) and value > 0)
+    return _is_number(value) and isinstance(value, int | float) and value > 0
 
 
 def _is_value(value: object) -> bool:
@@ -242,8 +243,8 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "dataset": (_is_text, "a dataset's name"),
     "data_digest": (_is_text, "hex digits in quotes"),
     "task_digest": (_is_text, "hex digits in quotes"),
-    "cpus": (_is_cpus, "a number above 0, or null"),
+    "cpus": (_is_cpus, "a number above 0"),
     "best_epoch": (_is_epoch, "a whole number of 1 or more, or null"),
     "versions": (_is_versions, "a mapping from packages to versions in quotes"),
 }
-_KEPT = {field.name for field in fields(BestConfig)} - {"reference", "score", "protocol"}  # taken as they are
+_KEPT = {field.name for field in fields(BestConfig)} - {"reference", "score", "cpus", "protocol"}  # taken as they are

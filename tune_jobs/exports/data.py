@@ -61,6 +61,6 @@ def _cell(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return " ".join("" if part is None else str(part) for part in value)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return str(value)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+        value = f"'{value}"
+    return str(value).replace("\r", "\n")  # Python 3.11 leaves a bare carriage return unquoted

@@ -1,0 +1,164 @@
+"""A sweep whose MLflow server goes away in its middle and comes back, against the same sweep with the server there.
+
+A real `mlflow server` on loopback is killed when a quarter of the trials have ended and started again when three
+quarters have. Trials must train no slower meanwhile (each is compared with the same one of the other sweep), and in the
+end nothing may be missing in MLflow. On digits-mlp, random search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from auditing import print_audit
+from measuring import Sweep, environment, kill_family, parser, print_machine, print_table, say, warm_disk, workplace
+
+from tune_jobs.records import TrialRecord
+
+_TIMEOUT_S = 3600
+_POLL_S = 0.5
+
+
+def main() -> None:
+    options = _options()
+    print_machine()
+    with workplace(options.keep) as folder:
+        warm_disk()
+        server = _Server(folder / "server", _free_port())
+        server.start()
+        try:
+            there = _sweep(folder / "there", options, server.url)
+            away = _sweep(folder / "away", options, server.url)
+            say("a sweep with the server there")
+            _watched(there, {})
+            say("a sweep with the server away from its middle")
+            moments = _watched(away, {options.trials // 4: server.stop, options.trials * 3 // 4: server.start})
+            _print_times(there, away, *moments)
+            print_audit(there, away)
+        finally:
+            server.stop()
+
+
+def _options() -> argparse.Namespace:
+    made = parser(__doc__)
+    made.add_argument("--trials", type=int, default=32)
+    made.add_argument("--epochs", type=int, default=20)
+    return made.parse_args()
+
+
+def _sweep(home: Path, options: argparse.Namespace, tracking_uri: str) -> Sweep:
+    return Sweep(
+        home,
+        "digits-mlp",
+        options.trials,
+        epochs=options.epochs,
+        max_concurrent=2,
+        data_dir=options.data_dir,
+        tracking_uri=tracking_uri,
+    )
+
+
+@dataclass
+class _Server:
+    """A real MLflow server on loopback, that can be stopped and started on the same store."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        flags = {
+            "--backend-store-uri": f"sqlite:///{self.folder / 'server.db'}",
+            "--artifacts-destination": str(self.folder / "artifacts"),
+            "--host": "127.0.0.1",
+            "--port": str(self.port),
+            "--workers": "1",
+        }
+        command = [sys.executable, "-m", "mlflow", "server", *(word for flag in flags.items() for word in flag)]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
+        _wait_for(self._answers, f"the MLflow server at {self.url} to answer; its log is {log.name}")
+        say("the MLflow server answers")
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            kill_family(self.process)
+            say("the MLflow server is gone")
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=2):
+                return True
+        except OSError:
+            return False
+
+
+def _watched(sweep: Sweep, actions: dict[int, Callable[[], None]]) -> list[float]:
+    """Runs a sweep to its exit and acts whenever so many trials have ended; the times of that, in unix seconds."""
+    process = sweep.start()
+    moments = []
+    for n_trials, act in actions.items():
+        _wait_for(lambda n=n_trials: sweep.n_finished() >= n or process.poll() is not None, f"{n_trials} trials to end")
+        act()
+        moments.append(time.time())
+    _wait_for(lambda: sweep.n_finished() >= sweep.trials or process.poll() is not None, "all trials to end")
+    if process.wait(_TIMEOUT_S) != 0:
+        raise SystemExit(f"exit code {process.returncode} of a sweep; see {sweep.log}")
+    return moments
+
+
+def _print_times(there: Sweep, away: Sweep, stopped: float, back: float) -> None:
+    before = {(trial.params_id, trial.seed): trial for trial in there.record().trials}
+    pairs = [(before[trial.params_id, trial.seed], trial) for trial in away.record().trials]
+    during = [pair for pair in pairs if _overlaps(pair[1], stopped, back)]
+    others = [pair for pair in pairs if not _overlaps(pair[1], stopped, back)]
+    print(f"the server was away for {back - stopped:.1f} s\n")
+    print_table(
+        ["seconds inside epochs", "trials", "server there", "server stopped", "ratio", "median of ratios"],
+        [_row("trials during the outage", during), _row("trials before and after it", others)],
+    )
+
+
+def _overlaps(trial: TrialRecord, first: float, last: float) -> bool:
+    return (trial.started or 0.0) < last and (trial.finished or 0.0) > first
+
+
+def _row(what: str, pairs: list[tuple[TrialRecord, TrialRecord]]) -> list[str]:
+    times = [(one.train_seconds or 0.0, other.train_seconds or 0.0) for one, other in pairs]
+    if not times:
+        return [what, "0", "", "", "", ""]
+    there, away = (sum(side) for side in zip(*times, strict=True))
+    ratios = [other / one for one, other in times]
+    return [what, str(len(times)), f"{there:.1f}", f"{away:.1f}", f"{away / there:.2f}x", f"{median(ratios):.2f}x"]
+
+
+def _wait_for(is_so: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + _TIMEOUT_S
+    while not is_so():
+        if time.monotonic() > until:
+            raise SystemExit(f"waited {_TIMEOUT_S} s for {what}")
+        time.sleep(_POLL_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    main()

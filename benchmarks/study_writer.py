@@ -1,0 +1,98 @@
+"""The processes that `storage.py` measures: one that writes trials to a study, one that loads a study.
+
+`python study_writer.py WHAT STORE HOME TRIALS`, where WHAT is `time` (writes, then the seconds of each trial as JSON),
+`write` (each trial's number once it is acknowledged) or `load` (the seconds of a load), STORE `journal` or `sqlite`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import measuring  # noqa: F401 (it puts this checkout on the path)
+
+from search_spaces import catalog
+from tune_jobs.records import StudyTerms
+from tune_jobs.sampling import sampler
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+from tune_jobs.trial import TrialResult
+
+TASK = catalog.find("digits-mlp")
+EPOCHS = 10
+STORES = ("journal", "sqlite")
+TERMS = StudyTerms(
+    task=TASK.name,
+    task_digest=TASK.digest(),
+    reference=TASK.name,
+    dataset="digits",
+    data_digest="0" * 16,
+    space=TASK.space.to_json(),
+    objective=TASK.objective,
+    protocol=TASK.protocol,
+    seed=0,
+)
+
+
+def main() -> None:
+    what, store, home, trials = sys.argv[1:]
+    act = {"time": _time_writes, "load": _time_load, "write": _write}[what]
+    act(settings_of(store, Path(home)), int(trials))
+
+
+def settings_of(store: str, home: Path) -> Settings:
+    url = f"sqlite:///{home / 'study.db'}" if store == "sqlite" else None
+    settings = Settings(home, home, url, f"sqlite:///{home / 'mlflow.db'}")
+    settings.prepare()
+    return settings
+
+
+def written(settings: Settings, trials: int) -> Iterator[tuple[int, float]]:
+    """Writes so many trials; after each its number and the seconds it took."""
+    search = sampler("random", TASK.space, TASK.objective, 0, ())
+    with Study.create_or_hold("study", TERMS, settings) as study:
+        for _ in range(trials):
+            params = search.ask()
+            assert params is not None
+            started = time.perf_counter()
+            trial = study.start(study.add(TASK.space, params, 0))
+            for epoch in range(1, EPOCHS):
+                study.note_epoch(trial.number, epoch, result_of(trial.number).history[epoch - 1]["val_accuracy"])
+            study.finish(trial, result_of(trial.number), 1.0)
+            yield trial.number, time.perf_counter() - started
+
+
+def result_of(number: int) -> TrialResult:
+    """What a training may well bring back; it depends on the number alone, so that a reader can check it."""
+    numbers = random.Random(number)
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    history = tuple({name: numbers.random() for name in names} for _ in range(EPOCHS))
+    best = max(range(EPOCHS), key=lambda epoch: history[epoch]["val_accuracy"])
+    return TrialResult("complete", history[best]["val_accuracy"], best + 1, history[best], history, 1.0, 100)
+
+
+def _time_writes(settings: Settings, trials: int) -> None:
+    print(json.dumps([seconds for _, seconds in written(settings, trials)]))
+
+
+def _write(settings: Settings, trials: int) -> None:
+    """Says each trial's number once the study has acknowledged it."""
+    for number, _ in written(settings, trials):
+        print(number, flush=True)
+
+
+def _time_load(settings: Settings, trials: int) -> None:
+    started = time.perf_counter()
+    record = Study.open("study", settings).record()
+    seconds = time.perf_counter() - started
+    if len(record.trials) != trials or len(record.trials[-1].history) != EPOCHS:
+        raise SystemExit(f"{trials} trials were written, and {len(record.trials)} read")
+    print(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    main()
