@@ -1,12 +1,13 @@
-"""Whether a sweep that was disturbed has the trials of an undisturbed one, in the study and in MLflow; for faults.py and outage.py."""
+"""Whether a sweep that was disturbed has the trials of an undisturbed one, in the study and in MLflow."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from measuring import Sweep, print_table
+from measuring import print_table
 from mlflow_runs import Run, trial_runs
+from sweeps import Sweep
 
 from tune_jobs.records import StudyRecord
 
@@ -36,8 +37,8 @@ class Differences:
         )
 
     @property
-    def any(self) -> bool:
-        return any(self.cells[1:])
+    def is_none(self) -> bool:
+        return not any(self.cells[1:])
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -47,8 +48,8 @@ class Differences:
 _COLUMNS = ("expected", "lost", "twice", "surplus", "different")
 
 
-def print_audit(alone: Sweep, disturbed: Sweep) -> None:
-    """A table with the two sweeps' differences, and a last word on whether there are any."""
+def print_audit(alone: Sweep, disturbed: Sweep) -> bool:
+    """A table with the two sweeps' differences; whether there are none."""
     expected, found = alone.record(), disturbed.record()
     logged = _logged(disturbed, found)
     rows = {
@@ -59,11 +60,7 @@ def print_audit(alone: Sweep, disturbed: Sweep) -> None:
         "MLflow, against its own study": Differences.between(_study_curves(found), _run_curves(logged, found)),
     }
     print_table(["trials", *_COLUMNS], [[what, *differences.cells] for what, differences in rows.items()])
-    print(
-        "all is there, once and the same\n"
-        if not any(differences.any for differences in rows.values())
-        else "SOMETHING IS NOT AS IT SHOULD BE\n"
-    )
+    return all(differences.is_none for differences in rows.values())
 
 
 def _study_facts(study: StudyRecord) -> Facts:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psutil
 from auditing import print_audit
-from measuring import Sweep, kill_family, parser, print_machine, say, warm_disk, workplace
+from measuring import parser, print_machine, say, warm_disk, workplace
+from sweeps import Sweep, kill_family
 
 GRID = (  # 24 points
     "units=32,64,128",
@@ -36,8 +37,9 @@ def main() -> None:
     print_machine()
     with workplace(options.keep) as folder:
         warm_disk()
-        for search in options.searches.split(","):
-            _measure(search, options, folder)
+        are_same = [_measure(search, options, folder) for search in options.searches.split(",")]
+    if not all(are_same):
+        raise SystemExit("a sweep that was killed has not the trials of the undisturbed one")
 
 
 def _options() -> argparse.Namespace:
@@ -50,7 +52,7 @@ def _options() -> argparse.Namespace:
     return made.parse_args()
 
 
-def _measure(search: str, options: argparse.Namespace, folder: Path) -> None:
+def _measure(search: str, options: argparse.Namespace, folder: Path) -> bool:
     alone = _sweep(search, folder / f"{search}-alone", options)
     killed = _sweep(search, folder / f"{search}-killed", options)
     say(f"{search}: undisturbed")
@@ -71,7 +73,7 @@ def _measure(search: str, options: argparse.Namespace, folder: Path) -> None:
         f"{search} search: {n_kills} kills of a running sweep; {sum(n > 1 for n in attempts)} trials were begun more "
         f"than once, at most {max(attempts)} times\n"
     )
-    print_audit(alone, killed)
+    return print_audit(alone, killed)
 
 
 def _sweep(search: str, home: Path, options: argparse.Namespace) -> Sweep:

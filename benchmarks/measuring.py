@@ -13,21 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
-
-from tune_jobs.records import StudyRecord  # noqa: E402 (it is found on the path just set)
-from tune_jobs.settings import Settings  # noqa: E402
 
 PACKAGES = ("ray", "tensorflow", "keras", "optuna", "mlflow", "numpy")
 _OURS = ("TUNE_JOBS_", "MLFLOW_", "TUNE_", "RAY_", "TF_", "OMP_")  # what would make one machine's figures another's
@@ -65,76 +59,6 @@ def environment(**extra: str) -> dict[str, str]:
     return plain | {"PYTHONPATH": str(ROOT)} | extra
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A `launch` command with a home of its own; nothing of it is shared with another sweep."""
-
-    home: Path
-    task: str
-    trials: int
-    search: str = "random"
-    epochs: int | None = None
-    max_concurrent: int | None = None
-    data_dir: Path = Path("data")
-    settings: tuple[str, ...] = ()  # NAME=VALUE
-    tracking_uri: str | None = None
-
-    @property
-    def command(self) -> list[str]:
-        flags: dict[str, object] = {
-            "--search": self.search,
-            "--trials": self.trials,
-            "--epochs": self.epochs,
-            "--max-concurrent": self.max_concurrent,
-            "--home": self.home,
-            "--data-dir": self.data_dir.absolute(),
-        }
-        given = [text for name, value in flags.items() if value is not None for text in (name, str(value))]
-        narrowed = [text for setting in self.settings for text in ("--set", setting)]
-        return [sys.executable, "-m", "tune_jobs", "launch", self.task, *given, *narrowed]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return environment() if self.tracking_uri is None else environment(MLFLOW_TRACKING_URI=self.tracking_uri)
-
-    @property
-    def log(self) -> Path:
-        return self.home.with_suffix(".log")
-
-    def run(self) -> float:
-        """Seconds from the start of the process to its exit."""
-        return seconds_of(self.command, self.environment, self.log)
-
-    def start(self) -> subprocess.Popen[bytes]:
-        """The same, left running."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-            )
-
-    def record(self) -> StudyRecord:
-        """The one study in the home."""
-        from tune_jobs.study import Study, study_names
-
-        settings = Settings(self.home, self.data_dir, None, self.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}")
-        names = study_names(settings)
-        if len(names) != 1:
-            raise SystemExit(f"{self.home} should hold one study, and holds {len(names)}; see {self.log}")
-        return Study.open(names[0], settings).record()
-
-    def n_finished(self) -> int:
-        """How many trials have ended so far; may be asked while the sweep runs."""
-        from tune_jobs.errors import StudyError
-
-        if len(list((self.home / "studies").glob("*.journal"))) != 1:
-            return 0
-        try:
-            return sum(trial.is_finished for trial in self.record().trials)
-        except (StudyError, KeyError):  # it is just being begun
-            return 0
-
-
 def seconds_of(command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path | None = None) -> float:
     """Runs a command; seconds from its start to its exit. Ends the benchmark where the command fails."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -148,31 +72,6 @@ def seconds_of(command: Sequence[str], env: Mapping[str, str], log: Path, cwd: P
         end = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
         raise SystemExit(f"exit code {done.returncode} of {' '.join(command)}:\n{end}")
     return seconds
-
-
-def kill_family(process: subprocess.Popen[bytes], *, spare: Callable[[psutil.Process], bool] = lambda _: False) -> int:
-    """SIGKILL to a process that we started and to all that descend from it, but those to `spare`; how many died.
-
-    All of them are stopped first, so that none starts another meanwhile; only then is any killed.
-    """
-    parent = psutil.Process(process.pid)
-    family: list[psutil.Process] = []
-    parent.suspend()
-    while fresh := [child for child in parent.children(recursive=True) if child not in family]:
-        for child in fresh:
-            with suppress(psutil.NoSuchProcess):
-                child.suspend()
-        family += fresh
-    spared = [child for child in family if spare(child)]
-    victims = [parent, *(child for child in family if child not in spared)]
-    for victim in victims:
-        with suppress(psutil.NoSuchProcess):
-            victim.kill()
-    for child in spared:
-        child.resume()
-    process.wait()
-    psutil.wait_procs(victims, timeout=10)
-    return len(victims)
 
 
 def answer_of(command: Sequence[str], env: Mapping[str, str]) -> Any:

@@ -19,7 +19,8 @@ from pathlib import Path
 from statistics import median
 
 from auditing import print_audit
-from measuring import Sweep, environment, kill_family, parser, print_machine, print_table, say, warm_disk, workplace
+from measuring import environment, parser, print_machine, print_table, say, warm_disk, workplace
+from sweeps import Sweep, kill_family
 
 from tune_jobs.records import TrialRecord
 
@@ -42,9 +43,11 @@ def main() -> None:
             say("a sweep with the server away from its middle")
             moments = _watched(away, {options.trials // 4: server.stop, options.trials * 3 // 4: server.start})
             _print_times(there, away, *moments)
-            print_audit(there, away)
+            is_same = print_audit(there, away)
         finally:
             server.stop()
+    if not is_same:
+        raise SystemExit("something is missing in MLflow, or is not as it should be")
 
 
 def _options() -> argparse.Namespace:

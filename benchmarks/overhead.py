@@ -1,48 +1,50 @@
 """What a trial costs beside its training: no-op trials of ten reports, by `tune-jobs launch` and by plain Ray Tune.
 
 Both sides draw at random, run as many trials at a time as there are cores, and log to MLflow on SQLite; the plain one
-(plain_noop.py) is a function trainable with Ray's defaults and `MLflowLoggerCallback`. Two clocks: from the start of
-the process to its exit, where everything is in MLflow; and from the first trial's start to the last one's end. Then
-how the cost of a trial of ours grows with their number.
+(plain_noop.py) is a function trainable with Ray's defaults and `MLflowLoggerCallback`. Three clocks: from the start of
+the process to its exit, by when everything must be in MLflow; from the first trial's start to that exit, which leaves
+the start of Ray out; and from the first trial's start to the last one's end. Then how the cost of a trial of ours
+grows with their number.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from measuring import (
-    HERE,
-    Sweep,
-    environment,
-    parser,
-    print_machine,
-    print_table,
-    say,
-    seconds_of,
-    warm_disk,
-    workplace,
-)
+from measuring import HERE, environment, parser, print_machine, print_table, say, seconds_of, warm_disk, workplace
 from mlflow_runs import Run, trial_runs
+from sweeps import Sweep
+
+
+CLOCKS = (
+    "start of the process to its exit",
+    "first trial's start to that exit",
+    "first trial's start to last one's end",
+)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds for `trials` trials."""
+    """What so many trials took, by each of the clocks."""
 
     trials: int
-    process: float  # from the start of the process to its exit
-    trialing: float  # from the first trial's start to the last one's end
+    seconds: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, times: Sequence[tuple[float, float]], process_seconds: float, exited: float) -> Cost:
+        """From each trial's start and end and the process' exit, all in unix seconds."""
+        first, last = min(started for started, _ in times), max(ended for _, ended in times)
+        return cls(len(times), (process_seconds, exited - first, last - first))
 
     @property
-    def process_each(self) -> float:
-        return self.process / self.trials
-
-    @property
-    def trialing_each(self) -> float:
-        return self.trialing / self.trials
+    def each(self) -> tuple[float, ...]:
+        """Seconds a trial."""
+        return tuple(seconds / self.trials for seconds in self.seconds)
 
 
 def main() -> None:
@@ -70,18 +72,19 @@ def _plain(trials: int, folder: Path) -> Cost:
     folder.mkdir()
     command = [sys.executable, str(HERE / "plain_noop.py"), "--folder", str(folder), "--trials", str(trials)]
     seconds = seconds_of(command, environment(), folder / "log", cwd=folder)
+    exited = time.time()
     runs = _complete(trial_runs(f"sqlite:///{folder}/mlflow.db", "plain"), trials)
-    return Cost(trials, seconds, max(run.ended or 0.0 for run in runs) - min(run.started for run in runs))
+    return Cost.of([(run.started, run.ended or 0.0) for run in runs], seconds, exited)
 
 
 def _ours(trials: int, home: Path) -> Cost:
     say(f"{trials} no-op trials by tune-jobs launch")
     sweep = Sweep(home, str(HERE / "noop_task.py:NOOP"), trials)
     seconds = sweep.run()
+    exited = time.time()
     study = sweep.record()
     _complete(trial_runs(f"sqlite:///{home}/mlflow.db", study.terms.task, study=study.identity), trials)
-    first = min(trial.started or 0.0 for trial in study.trials)
-    return Cost(trials, seconds, max(trial.finished or 0.0 for trial in study.trials) - first)
+    return Cost.of([(trial.started or 0.0, trial.finished or 0.0) for trial in study.trials], seconds, exited)
 
 
 def _complete(runs: list[Run], trials: int) -> list[Run]:
@@ -93,25 +96,21 @@ def _complete(runs: list[Run], trials: int) -> list[Run]:
 
 
 def _print_ratio(plain: Cost, ours: Cost) -> None:
-    rows = [
-        ["start of the process to its exit", plain.process_each, ours.process_each],
-        ["first trial's start to last one's end", plain.trialing_each, ours.trialing_each],
-    ]
     print_table(
         ["seconds a no-op trial, 10 reports", f"plain ({plain.trials})", f"tune-jobs ({ours.trials})", "ratio"],
-        [[what, f"{slow:.4f}", f"{fast:.4f}", f"{slow / fast:.2f}x"] for what, slow, fast in rows],
+        [_row(what, slow, fast, slow / fast) for what, slow, fast in zip(CLOCKS, plain.each, ours.each, strict=True)],
     )
 
 
 def _print_growth(few: Cost, many: Cost) -> None:
-    rows = [
-        ["start of the process to its exit", few.process_each, many.process_each],
-        ["first trial's start to last one's end", few.trialing_each, many.trialing_each],
-    ]
     print_table(
         ["seconds a no-op trial of tune-jobs", f"{few.trials} trials", f"{many.trials} trials", "growth"],
-        [[what, f"{before:.4f}", f"{after:.4f}", f"{after / before:.2f}x"] for what, before, after in rows],
+        [_row(what, start, end, end / start) for what, start, end in zip(CLOCKS, few.each, many.each, strict=True)],
     )
+
+
+def _row(what: str, one: float, other: float, ratio: float) -> list[str]:
+    return [what, f"{one:.4f}", f"{other:.4f}", f"{ratio:.2f}x"]
 
 
 if __name__ == "__main__":

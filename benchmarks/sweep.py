@@ -16,19 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from measuring import (
-    HERE,
-    Sweep,
-    environment,
-    parser,
-    print_machine,
-    print_table,
-    say,
-    seconds_of,
-    warm_disk,
-    workplace,
-)
+from measuring import HERE, environment, parser, print_machine, print_table, say, seconds_of, warm_disk, workplace
 from mlflow_runs import Run, trial_runs
+from sweeps import Sweep
 
 from tune_jobs import datasets
 

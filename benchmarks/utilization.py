@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 from statistics import median
 
-from measuring import HERE, Sweep, parser, print_machine, print_table, say, warm_disk, workplace
+from measuring import HERE, parser, print_machine, print_table, say, warm_disk, workplace
+from sweeps import Sweep
 
 from tune_jobs.records import StudyRecord
 

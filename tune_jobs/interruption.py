@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,8 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
         if interruption.is_set:
             os._exit(128 + number)
         interruption.signal = number
-        say("ending: what is finished is kept, the rest runs next time (once more to end at once)")
+        if not sys.stderr.isatty():  # on a terminal the view says it
+            say("ending: what is finished is kept, the rest runs next time (once more to end at once)")
 
     if threading.current_thread() is not threading.main_thread():
         yield interruption

@@ -110,7 +110,7 @@ def _run(study: Study, sweep: _Sweep, request: Request, interruption: Interrupti
     say("starting Ray …")
     with cluster.cluster(request.address):
         slots = cluster.slots(request.cpus_per_trial, request.gpus_per_trial, request.max_concurrent)
-        progress = _progress(study, sweep, slots.count)
+        progress = _progress(study, sweep, interruption)
         sampler = sampling.sampler(sweep.search, sweep.space, sweep.task.objective, sweep.seed, trials)
         plan = driver.Plan(sweep.space, sweep.seed, slots, sweep.trials, request.time_limit_s)
         job = worker.Job(worker.TaskSource.of(request.task), sweep.task.protocol, sweep.data, request.cpus_per_trial)
@@ -174,8 +174,8 @@ def _commit() -> str | None:
     return answer.stdout.strip() or None
 
 
-def _progress(study: Study, sweep: _Sweep, slots: int) -> Progress:
+def _progress(study: Study, sweep: _Sweep, interruption: Interruption) -> Progress:
     ended = tuple(trial for trial in study.record().trials if trial.is_finished)
     total = sweep.space.size if sweep.trials is None else sweep.trials
     task = sweep.task
-    return Progress(study.name, task.objective, task.protocol.epochs, total, ended, sweep.space.varied(), slots)
+    return Progress(study.name, task.objective, task.protocol.epochs, total, ended, sweep.space.varied(), interruption)

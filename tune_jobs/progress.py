@@ -6,6 +6,7 @@ It is told what happens and draws; it decides nothing and reads nothing.
 from __future__ import annotations
 
 import sys
+import termios
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from search_spaces.domains import Value
 from search_spaces.task import Objective
+from tune_jobs.interruption import Interruption
 from tune_jobs.records import TrialRecord
 
 
@@ -46,10 +48,10 @@ class Progress:
         total: int | None,
         earlier: tuple[TrialRecord, ...],
         varied: tuple[str, ...],
-        slots: int,
+        interruption: Interruption,
     ) -> None:
         self._title, self._objective, self._epochs, self._total = title, objective, epochs, total
-        self._varied, self._slots = varied, slots
+        self._varied, self._interruption = varied, interruption
         self._counts = Counter(trial.state for trial in earlier)
         self._running: dict[int, _Running] = {}
         self._best: TrialRecord | None = None
@@ -66,7 +68,7 @@ class Progress:
         if not self._console.is_terminal:
             yield
             return
-        with Live(self, console=self._console, refresh_per_second=4, transient=True):
+        with _without_echo_of_keys(), Live(self, console=self._console, refresh_per_second=4, transient=True):
             yield
 
     def started(self, trial: TrialRecord) -> None:
@@ -92,7 +94,9 @@ class Progress:
             parts: list[RenderableType] = [self._headline(), self._bar(), self._best_line()]
             if self._running:
                 parts.append(self._table())
-            elif not self._ended_now:
+            if self._interruption.is_set:
+                parts.append(Text("ending: what is finished is kept (Ctrl-C again ends at once)", style="yellow"))
+            elif not self._running and not self._ended_now:
                 parts.append(Text("starting workers …", style="dim"))
             return Group(*parts)
 
@@ -123,7 +127,9 @@ class Progress:
     def _bar(self) -> RenderableType:
         if self._total is None:
             return Text("")
-        return ProgressBar(total=self._total, completed=self._done, width=60)
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(ProgressBar(total=self._total, completed=self._done, width=60), f"{self._done}/{self._total}")
+        return grid
 
     def _best_line(self) -> Text:
         if self._best is None or self._best.score is None:
@@ -138,15 +144,16 @@ class Progress:
         )
 
     def _table(self) -> Table:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for name in ("trial", "epoch", self._objective.metric, "params"):
-            table.add_column(name, justify="left" if name == "params" else "right", no_wrap=True)
-        for number, running in sorted(self._running.items())[: self._slots]:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+        for name in ("trial", "epoch", self._objective.metric):
+            table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+        table.add_column("params", no_wrap=True, overflow="ellipsis", ratio=1)
+        for number, running in sorted(self._running.items()):
             table.add_row(
                 str(number),
                 f"{running.epoch}/{self._epochs}",
                 "…" if running.score is None else f"{running.score:.4f}",
-                Text(short_params(running.trial.params, self._varied), overflow="ellipsis"),
+                short_params(running.trial.params, self._varied),
             )
         return table
 
@@ -159,6 +166,22 @@ class Progress:
             what = f"{trial.state} {self._objective.metric} {score} at epoch {trial.best_epoch}"
         params = short_params(trial.params, self._varied)
         return f"[{self._done}/{total}] trial {trial.number} {what} in {duration(trial.seconds or 0)}  {params}"
+
+
+@contextmanager
+def _without_echo_of_keys() -> Iterator[None]:
+    """A terminal writes `^C` where the cursor is, which would tear the view."""
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (termios.error, OSError, ValueError):  # standard input is no terminal
+        yield
+        return
+    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def short_params(params: Mapping[str, Value], names: tuple[str, ...]) -> str:

@@ -23,7 +23,8 @@ from search_spaces.scalars import Scalar
 from search_spaces.task import Objective
 from tune_jobs.records import Search, TrialRecord
 
-_DRAWS = 50  # of params already tried, before one is picked among those left
+_DRAWS = 10  # of params already tried, before one is picked among those left; of TPE each costs milliseconds
+_RANDOM_DRAWS = 1000  # further ones where what is left cannot be listed: TPE may have settled on a point for good
 _LISTED = 100_000  # the largest finite space whose untried points are listed; beyond it a draw is as good as new
 
 
@@ -130,7 +131,8 @@ class _OptunaSampler:
         if self._space.size is not None and len(self._tried) >= self._space.size:
             return None
         number = len(self._tried)
-        for draw in range(_DRAWS):
+        draws = _DRAWS if self._space.size is not None else _DRAWS + _RANDOM_DRAWS
+        for draw in range(draws):
             self._study.sampler = self._algorithm(number, draw)
             trial = self._study.ask()
             params = self._space.walk(functools.partial(_suggest, trial))
@@ -139,7 +141,7 @@ class _OptunaSampler:
                 self._asked[params_id(params)] = trial
                 return params
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        return self._untried(number)
+        return None if self._space.size is None else self._untried(number)
 
     def tell(self, trial: TrialRecord) -> None:
         asked = self._asked.pop(trial.params_id, None)
@@ -147,14 +149,13 @@ class _OptunaSampler:
             self._remember(trial)
             return
         state, score = _outcome(trial)
-        if state == optuna.trial.TrialState.PRUNED:
-            for step, value in _curve(trial, self._objective).items():
-                asked.report(value, step)
+        for step, value in _curve(trial, self._objective).items():
+            asked.report(value, step)
         self._study.tell(asked, values=score, state=state)
 
     def _algorithm(self, number: int, draw: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence((self._seed, number, draw)).generate_state(1)[0])
-        if self._search == "random":
+        if self._search == "random" or draw >= _DRAWS:
             return optuna.samplers.RandomSampler(seed=seed)
         with warnings.catch_warnings():  # groups are called experimental, and have been since 2021
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -171,8 +172,6 @@ class _OptunaSampler:
 
     def _remember(self, trial: TrialRecord) -> None:
         self._tried.add(trial.params_id)
-        if not trial.is_finished:
-            return
         form = optuna_form(self._space, trial.params)
         state, score = _outcome(trial)
         self._study.add_trial(
@@ -184,17 +183,29 @@ class _OptunaSampler:
                 intermediate_values=_curve(trial, self._objective),
             )
         )
+        if not trial.is_finished:
+            kept = self._study.get_trials(deepcopy=False)[-1]
+            self._asked[trial.params_id] = optuna.Trial(self._study, kept._trial_id)
 
 
 def _outcome(trial: TrialRecord) -> tuple[optuna.trial.TrialState, float | None]:
     """A trial that was stopped early is pruned, never complete: its last value is no measure of a whole training."""
     states = optuna.trial.TrialState
-    if trial.state == "complete":
-        return states.COMPLETE, trial.score
-    return (states.PRUNED if trial.state == "stopped" else states.FAIL), None
+    match trial.state:
+        case "complete":
+            return states.COMPLETE, trial.score
+        case "stopped":
+            return states.PRUNED, None
+        case "failed":
+            return states.FAIL, None
+        case "waiting" | "running":
+            return states.RUNNING, None
 
 
 def _curve(trial: TrialRecord, objective: Objective) -> dict[int, float]:
+    """The objective after each epoch of a trial that was stopped; nobody learns from another's, which may lack it."""
+    if trial.state != "stopped":
+        return {}
     return {epoch: metrics[objective.metric] for epoch, metrics in enumerate(trial.history, start=1)}
 
 

@@ -50,9 +50,10 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def study_names(settings: Settings) -> tuple[str, ...]:
-    """The studies there are, in alphabetical order."""
+    """The studies there are, in alphabetical order; in a database, those that were begun here, of all it holds."""
     if settings.storage is not None:
-        return tuple(sorted(optuna.get_all_study_names(_server(settings.storage))))
+        studies = _server(settings.storage).get_all_studies()
+        return tuple(sorted(study.study_name for study in studies if "terms" in study.user_attrs))
     return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal")))
 
 
@@ -82,7 +83,13 @@ class Study:
         if name not in names:
             raise StudyError(f"no study named {name!r}{near(name, names)}. `tune-jobs studies` lists all")
         storage = _storage(name, settings)
-        return cls(name, storage, storage.get_study_id_from_name(name), _lock(name, settings))
+        try:
+            study = cls(name, storage, storage.get_study_id_from_name(name), _lock(name, settings))
+        except KeyError:
+            raise _damaged(_journal(name, settings), "it does not say whose study it is") from None
+        if not study.has_begun:
+            raise _damaged(_journal(name, settings), "it has no terms")
+        return study
 
     @classmethod
     @contextmanager
@@ -94,13 +101,24 @@ class Study:
         """
         if not _NAME.fullmatch(name):
             raise StudyError(f"a study's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
+        server = None if settings.storage is None else _server(settings.storage)  # refused here if it does not answer
         with _lock(name, settings).hold():
-            if settings.storage is None:
-                _cut_half_written_line(_journal(name, settings))
-            storage = _storage(name, settings)
-            study = cls(name, storage, _study_id(storage, name, terms.objective), _lock(name, settings))
-            study._begin(terms)
-            yield study
+            if server is not None:
+                yield cls._begun(name, server, terms, settings)
+                return
+            path, draft = _journal(name, settings), _journal(name, settings).with_suffix(".draft")
+            _cut_half_written_line(path)
+            if not path.exists():  # begun aside, so that under this name there is never one without terms
+                draft.unlink(missing_ok=True)
+                cls._begun(name, _journal_storage(draft), terms, settings)
+                draft.replace(path)
+            yield cls._begun(name, _journal_storage(path), terms, settings)
+
+    @classmethod
+    def _begun(cls, name: str, storage: BaseStorage, terms: StudyTerms, settings: Settings) -> Study:
+        study = cls(name, storage, _study_id(storage, name, terms.objective), _lock(name, settings))
+        study._begin(terms)
+        return study
 
     @property
     def terms(self) -> StudyTerms:
@@ -307,15 +325,20 @@ def _lock(name: str, settings: Settings) -> StudyLock:
 def _storage(name: str, settings: Settings) -> BaseStorage:
     if settings.storage is not None:
         return _server(settings.storage)
-    path = _journal(name, settings)
+    return _journal_storage(_journal(name, settings))
+
+
+def _journal_storage(path: Path) -> BaseStorage:
     try:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=_Alone(str(path))))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise StudyError(
-            f"the study file {path} is damaged ({error}): restore it from a backup, or move it away"
-        ) from error
     except OSError as error:
         raise StudyError(f"the study file {path} cannot be read: {error.strerror}") from error
+    except Exception as error:  # whatever Optuna trips over in a line that is not as it wrote it
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _damaged(path: Path, why: str) -> StudyError:
+    return StudyError(f"the study file {path} is damaged ({why}): restore it from a backup, or move it away")
 
 
 def _server(url: str) -> BaseStorage:
@@ -331,8 +354,8 @@ def _server(url: str) -> BaseStorage:
 
 
 def without_password(url: str) -> str:
-    """A storage URL as it may be shown."""
-    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", url)
+    """A storage URL as it may be shown; a password may stand before the host, without a user too, or in the query."""
+    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))
 
 
 def _study_id(storage: BaseStorage, name: str, objective: Objective) -> int:

@@ -85,7 +85,7 @@ def launch(home: Path | None, data_dir: Path | None, time_limit: float | None, *
     request = launching.Request(time_limit_s=time_limit, **options)  # type: ignore[arg-type]
     outcome = launching.launch(request, where, say)
     click.echo(exports.render(outcome.study, "table", _TOP))
-    say(f"all of it, and best.yaml, in {outcome.exports_dir}")
+    say(f"all of it, and best.yaml once a trial is complete, in {outcome.exports_dir}")
     if outcome.is_delivered:
         say("every trial in MLflow: tune-jobs ui")
     else:

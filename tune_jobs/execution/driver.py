@@ -18,7 +18,6 @@ from typing import Any, Protocol
 import ray
 from ray import tune
 from ray.tune.search import Searcher
-from ray.tune.stopper import Stopper
 
 from search_spaces.domains import Space
 from tune_jobs.errors import Reason
@@ -72,7 +71,6 @@ def run_sweep(
             run_config=tune.RunConfig(
                 name="sweep",
                 storage_path=folder,
-                stop=_Stopper(sweep),
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 callbacks=[_Callback(sweep)],
@@ -80,6 +78,8 @@ def run_sweep(
             ),
         )
         tuner.fit()
+    except _Over:
+        pass
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if sweep.failure is not None:
@@ -179,6 +179,11 @@ class _Sweep:
         self.watcher.ended(trial)
 
 
+class _Over(BaseException):
+    """Ends Tune at once. Not an `Exception`, for which Tune would first wait for every worker to come to a stop; they
+    end with the connection to Ray, and what they had not finished is in the study."""
+
+
 def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
     """Tune must not swallow or wrap what goes wrong in the study: it ends the sweep and is raised when Tune is gone."""
 
@@ -221,6 +226,10 @@ class _Callback(tune.Callback):  # type: ignore[misc]
     def __init__(self, sweep: _Sweep) -> None:
         self._sweep = sweep
 
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._sweep.is_over:
+            raise _Over
+
     @_guarded
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._sweep.started(trial.trial_id)
@@ -235,14 +244,3 @@ class _Callback(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if not self._sweep.is_over and ray.is_initialized():
             self._sweep.crashed(trial.trial_id)
-
-
-class _Stopper(Stopper):  # type: ignore[misc]
-    def __init__(self, sweep: _Sweep) -> None:
-        self._sweep = sweep
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self._sweep.is_over

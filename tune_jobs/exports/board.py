@@ -115,7 +115,7 @@ def value_text(value: Value) -> str:
     """A parameter's value in one line; a long float to four digits."""
     if isinstance(value, float) and len(repr(value)) > 8:
         return f"{value:.4g}"
-    return one_line(scalars.text(value))
+    return one_line(value if isinstance(value, str) else scalars.text(value))
 
 
 def one_line(text: str) -> str:
