@@ -59,13 +59,16 @@ def _measure(search: str, options: argparse.Namespace, folder: Path) -> bool:
     began = time.time()
     seconds = alone.run()
     starting = min(trial.started or began for trial in alone.record().trials) - began
+    a_trial = (seconds - starting) / options.trials
     moments = random.Random(f"{options.seed} {search}")
     n_kills = 0
-    for number in range(options.kills):
-        within = 2 * (seconds - starting) / (options.kills + 1)  # so that the kills go through the whole sweep
+    for left in range(options.kills, 0, -1):
+        within = (
+            1.5 * a_trial * (options.trials - killed.n_finished()) / (left + 1)
+        )  # so that work is left for them all
         is_early = moments.random() < _EARLY
-        moment = moments.uniform(0, starting) if is_early else starting + moments.uniform(0, within)
-        n_kills += _kill(killed, moment, spares_delivery=number % 2 == 0)
+        moment = moments.uniform(0, starting if is_early else within)
+        n_kills += _kill(killed, moment, is_early=is_early, spares_delivery=left % 2 == 0)
     say(f"{search}: to its end")
     killed.run()
     attempts = [trial.attempts for trial in killed.record().trials]
@@ -89,19 +92,26 @@ def _sweep(search: str, home: Path, options: argparse.Namespace) -> Sweep:
     )
 
 
-def _kill(sweep: Sweep, moment: float, *, spares_delivery: bool) -> bool:
-    """Kills the sweep so many seconds after its start; whether it still ran."""
+def _kill(sweep: Sweep, moment: float, *, is_early: bool, spares_delivery: bool) -> bool:
+    """Kills the sweep so many seconds after its start or, unless early, its first trial's; whether it still ran."""
+    began = time.time()
     process = sweep.start()
+    while not is_early and process.poll() is None and not _trains_since(sweep, began):
+        time.sleep(0.2)
     try:
         process.wait(timeout=moment)
     except subprocess.TimeoutExpired:
         n_killed = kill_family(process, spare=_delivers if spares_delivery else lambda _: False)
-        say(f"{n_killed} processes killed after {moment:.1f} s; {sweep.n_finished()} trials were finished")
+        say(f"{n_killed} processes killed after {time.time() - began:.1f} s; {sweep.n_finished()} trials were finished")
         return True
     if process.returncode != 0:
         raise SystemExit(f"exit code {process.returncode} of a sweep that nobody disturbed; see {sweep.log}")
-    say(f"the sweep ended before its kill at {moment:.1f} s")
+    say("the sweep ended before its kill")
     return False
+
+
+def _trains_since(sweep: Sweep, moment: float) -> bool:
+    return any((trial.started or 0.0) > moment for trial in sweep.trials_so_far())
 
 
 def _delivers(process: psutil.Process) -> bool:

@@ -20,7 +20,6 @@ from measuring import HERE, environment, parser, print_machine, print_table, say
 from mlflow_runs import Run, trial_runs
 from sweeps import Sweep
 
-
 CLOCKS = (
     "start of the process to its exit",
     "first trial's start to that exit",

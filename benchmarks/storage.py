@@ -132,7 +132,8 @@ def _cut(folder: Path, cuts: int, places: random.Random) -> list[str | None]:
 
 def _what_is_wrong(settings: Settings, acknowledged: list[int]) -> str | None:
     try:
-        with Study.create_or_hold("study", TERMS, settings) as study:
+        with Study.hold("study", settings) as study:
+            study.begin(TERMS)
             _check(study, acknowledged)
             trial = study.start(study.add(TASK.space, TASK.baseline, 1))
             study.finish(trial, result_of(trial.number), 1.0)

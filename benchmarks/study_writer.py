@@ -54,7 +54,8 @@ def settings_of(store: str, home: Path) -> Settings:
 def written(settings: Settings, trials: int) -> Iterator[tuple[int, float]]:
     """Writes so many trials; after each its number and the seconds it took."""
     search = sampler("random", TASK.space, TASK.objective, 0, ())
-    with Study.create_or_hold("study", TERMS, settings) as study:
+    with Study.hold("study", settings) as study:
+        study.begin(TERMS)
         for _ in range(trials):
             params = search.ask()
             assert params is not None

@@ -13,7 +13,7 @@ import psutil
 from measuring import environment, seconds_of
 
 from tune_jobs.errors import StudyError
-from tune_jobs.records import StudyRecord
+from tune_jobs.records import StudyRecord, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study, study_names
 
@@ -74,14 +74,17 @@ class Sweep:
             raise SystemExit(f"{self.home} should hold one study, and holds {len(names)}; see {self.log}")
         return Study.open(names[0], settings).record()
 
-    def n_finished(self) -> int:
-        """How many trials have ended so far; may be asked while the sweep runs."""
+    def trials_so_far(self) -> tuple[TrialRecord, ...]:
+        """As they are now; may be asked before the sweep is begun and while it runs."""
         if len(list((self.home / "studies").glob("*.journal"))) != 1:
-            return 0
+            return ()
         try:
-            return sum(trial.is_finished for trial in self.record().trials)
+            return self.record().trials
         except (StudyError, KeyError):  # it is just being begun
-            return 0
+            return ()
+
+    def n_finished(self) -> int:
+        return sum(trial.is_finished for trial in self.trials_so_far())
 
 
 def kill_family(process: subprocess.Popen[bytes], *, spare: Callable[[psutil.Process], bool] = lambda _: False) -> int:

@@ -84,9 +84,9 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
     name = request.study or task.name
     settings.prepare()
     tracking.check(settings)
-    begun = Study.open(name, settings) if Study.exists(name, settings) else None
-    sweep = _resolve(task, request, None if begun is None else begun.record(), settings)
-    with Study.create_or_hold(name, _terms(sweep, request.task), settings) as study:
+    with Study.hold(name, settings) as study:
+        sweep = _resolve(task, request, study.record() if study.has_begun else None, settings)
+        study.begin(_terms(sweep, request.task))
         study.note_launch(_note(sweep))
         with interruptible(say) as interruption, delivery.alongside(name, settings) as deliver_rest:
             _run(study, sweep, request, interruption, say)
@@ -140,7 +140,7 @@ def _terms(sweep: _Sweep, reference: str) -> StudyTerms:
     return StudyTerms(
         task=sweep.task.name,
         task_digest=sweep.task_digest,
-        reference=reference,
+        reference=_lasting(reference),
         dataset=sweep.data.name,
         data_digest=sweep.data.digest,
         space=sweep.space.to_json(),
@@ -148,6 +148,14 @@ def _terms(sweep: _Sweep, reference: str) -> StudyTerms:
         protocol=sweep.task.protocol,
         seed=sweep.seed,
     )
+
+
+def _lasting(reference: str) -> str:
+    """The reference as it is found from any folder."""
+    file, attribute = catalog.split(reference)
+    if file is None:
+        return reference
+    return str(file.resolve()) if attribute is None else f"{file.resolve()}:{attribute}"
 
 
 def _note(sweep: _Sweep) -> Launch:

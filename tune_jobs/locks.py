@@ -60,7 +60,7 @@ class StudyLock:
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a+") as file:
-            if not _try_flock(file.fileno()):
+            if not _take_flock(file.fileno()):
                 raise self._refusal(_read_holder(self._path))
             with self._hold_on_server():
                 file.seek(0)
@@ -109,6 +109,15 @@ def taking_turns(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
         yield
+
+
+def _take_flock(descriptor: int) -> bool:
+    """Tried a few times, because whoever looks for a holder has the lock for an instant too."""
+    for _ in range(10):
+        if _try_flock(descriptor):
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def _try_flock(descriptor: int, *, shared: bool = False) -> bool:

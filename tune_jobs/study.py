@@ -58,67 +58,69 @@ def study_names(settings: Settings) -> tuple[str, ...]:
 
 
 class Study:
-    """One study, opened for reading; what changes it wants `hold()` around it."""
+    """One study: opened for reading with `open`, or for writing with `hold`."""
 
-    def __init__(self, name: str, storage: BaseStorage, study_id: int, lock: StudyLock) -> None:
+    def __init__(self, name: str, storage: BaseStorage, lock: StudyLock) -> None:
         self.name = name
         self._storage = storage
-        self._id = study_id
         self._lock = lock
+        self._id = _study_id(storage, name)
         self._ids: dict[int, int] = {}  # trial numbers to Optuna's trial ids
         self._ended: dict[int, TrialRecord] = {}  # records that do not change any more
 
     @classmethod
-    def exists(cls, name: str, settings: Settings) -> bool:
-        return name in study_names(settings)
-
-    @classmethod
     def open(cls, name: str, settings: Settings) -> Study:
-        """The study `name`.
+        """The study `name`, for reading.
 
         Raises:
-            StudyError: if there is none, or its file is damaged.
+            StudyError: if there is none, it was never begun, or its file is damaged.
         """
         names = study_names(settings)
         if name not in names:
             raise StudyError(f"no study named {name!r}{near(name, names)}. `tune-jobs studies` lists all")
-        storage = _storage(name, settings)
-        try:
-            study = cls(name, storage, storage.get_study_id_from_name(name), _lock(name, settings))
-        except KeyError:
-            raise _damaged(_journal(name, settings), "it does not say whose study it is") from None
+        study = cls(name, _storage(name, settings), _lock(name, settings))
         if not study.has_begun:
-            raise _damaged(_journal(name, settings), "it has no terms")
+            raise StudyError(f"study {name!r} was killed before it began: launch it again")
         return study
 
     @classmethod
     @contextmanager
-    def create_or_hold(cls, name: str, terms: StudyTerms, settings: Settings) -> Iterator[Study]:
-        """The study `name`, begun on `terms` if there is none yet, held for writing until the block ends.
+    def hold(cls, name: str, settings: Settings) -> Iterator[Study]:
+        """The study `name`, for writing, until the block ends; `begin` makes it where there is none yet.
 
         Raises:
-            StudyError: if another process holds it, it was begun on other terms, or the name cannot be a file's.
+            StudyError: if another process holds it, its file is damaged, or the name cannot be a file's.
         """
         if not _NAME.fullmatch(name):
             raise StudyError(f"a study's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
-        server = None if settings.storage is None else _server(settings.storage)  # refused here if it does not answer
-        with _lock(name, settings).hold():
-            if server is not None:
-                yield cls._begun(name, server, terms, settings)
-                return
-            path, draft = _journal(name, settings), _journal(name, settings).with_suffix(".draft")
+        path = _journal(name, settings)
+        lock = _lock(name, settings)
+        with lock.hold():
             _cut_half_written_line(path)
-            if not path.exists():  # begun aside, so that under this name there is never one without terms
-                draft.unlink(missing_ok=True)
-                cls._begun(name, _journal_storage(draft), terms, settings)
-                draft.replace(path)
-            yield cls._begun(name, _journal_storage(path), terms, settings)
+            study = cls(name, _storage(name, settings), lock)
+            try:
+                yield study
+            finally:
+                if not study.has_begun:
+                    path.unlink(missing_ok=True)
 
-    @classmethod
-    def _begun(cls, name: str, storage: BaseStorage, terms: StudyTerms, settings: Settings) -> Study:
-        study = cls(name, storage, _study_id(storage, name, terms.objective), _lock(name, settings))
-        study._begin(terms)
-        return study
+    def begin(self, terms: StudyTerms) -> None:
+        """Makes the study on these terms, or holds them against those it was begun on.
+
+        Raises:
+            StudyError: if they differ; the message says in what.
+        """
+        if self._id is None:
+            maximize = terms.objective.direction == "maximize"
+            direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
+            self._id = int(self._storage.create_new_study([direction], self.name))
+        if not self.has_begun:
+            self._note("created", time.time())
+            self._note("identity", uuid.uuid4().hex)
+            self._note("terms", _plain(terms))
+        difference = _difference(self.terms, terms)
+        if difference:
+            raise StudyError(f"study {self.name!r} was begun {difference}: start another with --study NAME")
 
     @property
     def terms(self) -> StudyTerms:
@@ -129,9 +131,13 @@ class Study:
         return "terms" in self._attributes
 
     @property
+    def _begun_id(self) -> int:
+        assert self._id is not None, f"study {self.name} was not begun"
+        return self._id
+
+    @property
     def _attributes(self) -> dict[str, Any]:
-        attributes: dict[str, Any] = self._storage.get_study_user_attrs(self._id)
-        return attributes
+        return {} if self._id is None else dict(self._storage.get_study_user_attrs(self._id))
 
     def holder(self) -> Holder | None:
         """The process on this machine that writes the study now, if there is one."""
@@ -140,7 +146,7 @@ class Study:
     def record(self) -> StudyRecord:
         """A snapshot of the study and its trials."""
         attributes = self._attributes
-        trials = self._storage.get_all_trials(self._id, deepcopy=False)
+        trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)
         return StudyRecord(
             name=self.name,
             terms=_terms(attributes["terms"]),
@@ -152,7 +158,7 @@ class Study:
 
     def note_launch(self, launch: Launch) -> None:
         """How the study is run from now on."""
-        self._storage.set_study_user_attr(self._id, "launch", _plain(launch))
+        self._note("launch", _plain(launch))
 
     def add(self, space: Space, params: Params, seed: int) -> TrialRecord:
         """A new trial, waiting; durable when this returns."""
@@ -163,7 +169,7 @@ class Study:
             distributions=form.distributions,
             user_attrs={"params": dict(params), "seed": seed},
         )
-        trial_id = self._storage.create_new_trial(self._id, template_trial=template)
+        trial_id = self._storage.create_new_trial(self._begun_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(trial_id)
         self._ids[number] = trial_id
         return TrialRecord(number=number, params=dict(params), seed=seed, state="waiting")
@@ -191,7 +197,7 @@ class Study:
     def unfinished(self) -> tuple[TrialRecord, ...]:
         """The trials to run again: interrupted or never started. One that has its result is settled here instead."""
         again = []
-        for trial in self._storage.get_all_trials(self._id, deepcopy=False):
+        for trial in self._storage.get_all_trials(self._begun_id, deepcopy=False):
             if trial.state.is_finished():
                 continue
             if "result" in trial.user_attrs:
@@ -200,15 +206,8 @@ class Study:
                 again.append(self._trial(trial))
         return tuple(again)
 
-    def _begin(self, terms: StudyTerms) -> None:
-        """Writes the terms of a new study; holds those of an old one against them."""
-        if not self.has_begun:
-            self._storage.set_study_user_attr(self._id, "created", time.time())
-            self._storage.set_study_user_attr(self._id, "identity", uuid.uuid4().hex)
-            self._storage.set_study_user_attr(self._id, "terms", _plain(asdict(terms)))
-        difference = _difference(self.terms, terms)
-        if difference:
-            raise StudyError(f"study {self.name!r} was begun {difference}: start another with --study NAME")
+    def _note(self, key: str, value: Any) -> None:
+        self._storage.set_study_user_attr(self._begun_id, key, value)
 
     def _settle(self, trial_id: int) -> None:
         result = self._storage.get_trial(trial_id).user_attrs["result"]
@@ -219,7 +218,7 @@ class Study:
 
     def _trial_id(self, number: int) -> int:
         if number not in self._ids:
-            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._begun_id, number)
         return self._ids[number]
 
     def _trial(self, trial: FrozenTrial) -> TrialRecord:
@@ -358,12 +357,11 @@ def without_password(url: str) -> str:
     return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))
 
 
-def _study_id(storage: BaseStorage, name: str, objective: Objective) -> int:
+def _study_id(storage: BaseStorage, name: str) -> int | None:
     try:
         return int(storage.get_study_id_from_name(name))
     except KeyError:
-        direction = StudyDirection.MAXIMIZE if objective.direction == "maximize" else StudyDirection.MINIMIZE
-        return int(storage.create_new_study([direction], name))
+        return None
 
 
 def _cut_half_written_line(path: Path) -> None:

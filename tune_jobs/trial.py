@@ -96,7 +96,10 @@ class TrialRun:
             if progress.add(metrics):
                 training.keep()
             yield epoch, metrics
-            if self._stopped or epoch == task.protocol.epochs or progress.is_flat(task.protocol.patience):
+            if epoch == task.protocol.epochs or progress.is_flat(task.protocol.patience):
+                self._stopped = False  # it was at its end anyway: nothing was cut off
+                break
+            if self._stopped:
                 break
         if progress.best is None:
             raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
@@ -202,7 +205,7 @@ class _KerasTraining:
         training.begin(seed)
         splits = (data.train, data.validation)
         self._train, self._validation = training.resident(
-            f"{data.digest}/{task.encoding}", splits, task.encoding.targets
+            f"{data.digest}/{task.encoding.name}", splits, task.encoding.targets
         )
         batch_size = task.route(params).batch_size
         self.model = _build(task, params, data, math.ceil(self._train.size / batch_size))
@@ -233,6 +236,8 @@ def _build(task: Task, params: Params, data: TrainingData, steps_per_epoch: int)
     told: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
     try:
         model = task.build(input_shape=data.train.x.shape[1:], head=task.encoding.head, **routed.builder)
+        if not model.built:  # a subclass builds its weights when it first sees an image
+            model(data.train.x[:1])
         if not model.compiled:
             model.compile(
                 optimizer=optimizers.build(**told | routed.optimizer),
@@ -250,7 +255,7 @@ def _build(task: Task, params: Params, data: TrainingData, steps_per_epoch: int)
 def one_line(error: BaseException) -> str:
     """An exception in one line of at most 300 characters."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300]
+    return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:300]
 
 
 def _is_out_of_memory(error: Exception) -> bool:

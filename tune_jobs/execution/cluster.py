@@ -20,6 +20,7 @@ class Slots:
     cpus: float
     gpus: float
     count: int
+    held: int  # how many trials Ray is given: one in waiting, so that no slot waits, where resources hold it back
 
     @property
     def resources(self) -> dict[str, float]:
@@ -66,8 +67,9 @@ def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
             f"a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, more than any node has ({most}): "
             "ask for less with --cpus-per-trial or --gpus-per-trial"
         )
-    count = sum(fits) if max_concurrent is None else min(sum(fits), max_concurrent)
-    return Slots(cpus, gpus, count)
+    if max_concurrent is not None and max_concurrent < sum(fits):
+        return Slots(cpus, gpus, count=max_concurrent, held=max_concurrent)
+    return Slots(cpus, gpus, count=sum(fits), held=sum(fits) + 1)
 
 
 def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from search_spaces.domains import Space
-from tune_jobs.errors import Reason
+from tune_jobs.errors import Reason, UserError
 from tune_jobs.execution.cluster import Slots
 from tune_jobs.execution.worker import Job, TrialActor
 from tune_jobs.interruption import Interruption
@@ -30,7 +30,7 @@ from tune_jobs.study import Study
 from tune_jobs.trial import TrialResult
 
 _FINISHED: str = Searcher.FINISHED
-_CRASHES = 2  # a trial whose worker died is run again so often; then the trial itself is to blame
+_RERUNS = 3  # of a trial whose worker is lost, one of them for a worn-out worker; then the trial itself is to blame
 
 
 class Watcher(Protocol):
@@ -74,7 +74,6 @@ def run_sweep(
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 callbacks=[_Callback(sweep)],
-                failure_config=tune.FailureConfig(max_failures=_CRASHES + 1),  # and once for a worn-out worker
             ),
         )
         tuner.fit()
@@ -99,6 +98,8 @@ class _Sweep:
     failure: BaseException | None = None
     _trials: dict[str, TrialRecord] = field(default_factory=dict)
     _again: deque[TrialRecord] = field(default_factory=deque)
+    _lost: Counter[int] = field(default_factory=Counter)  # how often each trial lost its worker
+    _is_asked_out: bool = False
     _begun: int = 0
     _deadline: float | None = None
     _metric: str = ""
@@ -127,26 +128,24 @@ class _Sweep:
         return is_late or self.interruption.is_set or self.failure is not None
 
     def next(self, tune_id: str) -> TrialRecord | str | None:
-        """The trial that Tune is to run next, `_FINISHED` when there is none, None to ask again later.
-
-        One more than there are slots is kept ready, so that no slot waits; not more, because a search that learns
-        should ask late.
-        """
+        """The trial that Tune is to run next, `_FINISHED` when there is none, None to ask again later: as long as a
+        trial runs, it may lose its worker and be the next one."""
         if self.is_over:
             return _FINISHED
-        if len(self._trials) > self.plan.slots.count:
+        if len(self._trials) >= self.plan.slots.held:
             return None
         trial = self._again.popleft() if self._again else self._ask()
         if trial is None:
-            return _FINISHED
+            return None if self._trials else _FINISHED
         self._trials[tune_id] = trial
         return trial
 
     def _ask(self) -> TrialRecord | None:
-        if self.plan.trials is not None and self._begun >= self.plan.trials:
+        if self._is_asked_out or (self.plan.trials is not None and self._begun >= self.plan.trials):
             return None
         params = self.sampler.ask()
         if params is None:
+            self._is_asked_out = True
             return None
         self._begun += 1
         return self.study.add(self.plan.space, params, self.plan.seed)
@@ -158,23 +157,33 @@ class _Sweep:
     def reported(self, tune_id: str, message: dict[str, Any]) -> None:
         if tune_id not in self._trials:
             return
+        if message["refusal"] is not None:
+            raise UserError(f"a worker could not take up the task: {message['refusal']}")
         trial, result = self._trials[tune_id], message["result"]
         for epoch, metrics in message["epochs"]:
             self.watcher.progressed(trial, epoch, metrics)
             if result is None:
                 self.study.note_epoch(trial.number, epoch, metrics[self._metric])
         if result is not None:
-            self.ended(tune_id, TrialResult(**result))
+            self.ended(self._trials.pop(tune_id), TrialResult(**result))
 
-    def crashed(self, tune_id: str) -> None:
-        """The trial's worker died more often than a healthy trial's would."""
-        if tune_id in self._trials:
-            attempts = self._trials[tune_id].attempts
-            message = f"its worker died {attempts} times: killed, or out of the machine's memory"
-            self.ended(tune_id, TrialResult("failed", reason=Reason.CRASHED, message=message))
+    def lost(self, tune_id: str) -> None:
+        """The trial's worker died, before it began or while it ran.
 
-    def ended(self, tune_id: str, result: TrialResult) -> None:
-        trial = self.study.finish(self._trials.pop(tune_id), result, self.job.cpus)
+        Tune's own retries are not for this: it gives a trial up whose worker dies between two trials.
+        """
+        trial = self._trials.pop(tune_id, None)
+        if trial is None:
+            return
+        self._lost[trial.number] += 1
+        if self._lost[trial.number] <= _RERUNS:
+            self._again.appendleft(trial)
+            return
+        message = f"its worker died {self._lost[trial.number]} times: killed, or out of the machine's memory"
+        self.ended(trial, TrialResult("failed", reason=Reason.CRASHED, message=message))
+
+    def ended(self, trial: TrialRecord, result: TrialResult) -> None:
+        trial = self.study.finish(trial, result, self.job.cpus)
         self.sampler.tell(trial)
         self.watcher.ended(trial)
 
@@ -243,4 +252,4 @@ class _Callback(tune.Callback):  # type: ignore[misc]
     @_guarded
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if not self._sweep.is_over and ray.is_initialized():
-            self._sweep.crashed(trial.trial_id)
+            self._sweep.lost(trial.trial_id)

@@ -20,9 +20,9 @@ from typing import Any
 from ray import tune
 
 from search_spaces import catalog
-from search_spaces.task import Protocol, Task
+from search_spaces.task import Protocol, Task, TaskError
 from tune_jobs.datasets import TrainingData
-from tune_jobs.trial import Metrics, TrialRun
+from tune_jobs.trial import Metrics, TrialRun, one_line
 
 _STEP_S = 0.5  # how long a step may wait for more epochs before it reports
 _TRIALS = 200  # after so many a worker makes room for a fresh one: Keras keeps a little of each model it traced
@@ -73,24 +73,31 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         assert job is not None
         self._job = job
-        self._task = replace(job.source.load(), protocol=job.protocol)
-        if self._task.train is None:
-            _warm_up(job.cpus)
+        self._refusal: str | None = None
+        try:
+            self._task = replace(job.source.load(), protocol=job.protocol)
+            if self._task.train is None:
+                _warm_up(job.cpus)
+        except Exception as error:  # no trial's fault: another worker would not fare better
+            self._refusal = str(error) if isinstance(error, TaskError) else one_line(error)
+            return
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial, in the same process.
 
-        A worker that is worn out ends itself here, before the trial has begun: Tune then starts the trial on a fresh
-        one. (Answering False would make the trial an error.)
+        Raises:
+            RuntimeError: if this worker is worn out. Tune ends it then, and the driver hands the trial in again.
         """
         if _is_worn_out():
-            os._exit(0)
+            raise RuntimeError("worn out")
         self._begin(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
         """Trains for `_STEP_S` or to the end; the epochs since the last step, and the result once there is one."""
+        if self._refusal is not None:
+            return _message([], None, self._refusal)
         epochs: list[tuple[int, Metrics]] = []
         until = time.monotonic() + _STEP_S
         for epoch, metrics in self._epochs:
@@ -107,9 +114,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._epochs: Iterator[tuple[int, Metrics]] = iter(self._run)
 
 
-def _message(epochs: list[tuple[int, Metrics]], result: dict[str, Any] | None) -> dict[str, Any]:
+def _message(
+    epochs: list[tuple[int, Metrics]], result: dict[str, Any] | None, refusal: str | None = None
+) -> dict[str, Any]:
     """One string, because Tune keeps statistics of every number it sees in a result."""
-    return {"message": json.dumps({"epochs": epochs, "result": result}), "done": result is not None}
+    message = {"epochs": epochs, "result": result, "refusal": refusal}
+    return {"message": json.dumps(message), "done": result is not None or refusal is not None}
 
 
 def _warm_up(cpus: float) -> None:

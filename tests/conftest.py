@@ -1,0 +1,95 @@
+"""What many tests need: a home of their own, a data set and tasks small enough to train in a moment, a server."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tune_jobs.settings import Settings, prepare_tensorflow
+
+prepare_tensorflow()  # before any test imports Keras
+
+from models.label_encodings import Classes, Head  # noqa: E402
+from models.lazy_keras import keras  # noqa: E402
+from search_spaces.domains import Choice, Fixed, Float, Space  # noqa: E402
+from search_spaces.task import Objective, Protocol, Task  # noqa: E402
+from tune_jobs.datasets import Split, TrainingData  # noqa: E402
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home of the test's own, whatever the environment says."""
+    home = tmp_path / "home"
+    return Settings(home, home / "data", storage=None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="session")
+def tiny_data() -> TrainingData:
+    """Noisy images `(N, 4, 4, 1)` of three classes, each of which has its own bright row: 90 to train on, 30 to judge."""
+    return TrainingData("tiny", _images(90, seed=1), _images(30, seed=2), digest="tiny-data")
+
+
+@pytest.fixture
+def tiny_task() -> Callable[..., Task]:
+    """Makes a task over `tiny_data` that an untrained dense network solves in a few epochs; takes Task's fields."""
+
+    def make(**changes: Any) -> Task:
+        return replace(_TINY, **changes)
+
+    return make
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """An empty place of the test's own on the server that TUNE_JOBS_TEST_POSTGRES names."""
+    server = os.environ.get("TUNE_JOBS_TEST_POSTGRES")
+    if not server:
+        pytest.skip("TUNE_JOBS_TEST_POSTGRES names no server")
+    import sqlalchemy
+
+    schema = f"test_{uuid.uuid4().hex}"
+    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.pool.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE SCHEMA {schema}"))
+    yield f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"DROP SCHEMA {schema} CASCADE"))
+
+
+def _images(n: int, seed: int) -> Split:
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    x = generator.integers(0, 120, (n, 4, 4, 1))  # (N, H, W, C)
+    x[np.arange(n), labels] += 100
+    return Split(x.astype(np.uint8), labels)
+
+
+def _build(*, input_shape: tuple[int, int, int], head: Head, units: int) -> keras.Model:
+    """One dense layer; images `(B, H, W, C)`, uint8, to the head's outputs."""
+    inputs = keras.Input(input_shape, dtype="uint8")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, head(keras.layers.Dense(units, activation="relu")(x)))
+
+
+def _no_data() -> Any:
+    raise AssertionError("tests hand data over themselves")
+
+
+_TINY = Task(
+    name="tiny",
+    summary="Three classes of bright rows",
+    dataset=_no_data,
+    space=Space(units=Choice(4, 8), learning_rate=Float(1e-4, 1e30, log=True), batch_size=Fixed(16, Choice(16, 32))),
+    objective=Objective("val_accuracy", "maximize"),
+    protocol=Protocol(epochs=3, batch_size=16),
+    baseline={"units": 8, "learning_rate": 0.01, "batch_size": 16},
+    build=_build,
+    encoding=Classes(3),
+)
