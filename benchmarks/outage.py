@@ -2,7 +2,8 @@
 
 A real `mlflow server` on loopback is killed when a quarter of the trials have ended and started again when three
 quarters have. Trials must train no slower meanwhile (each is compared with the same one of the other sweep), and in the
-end nothing may be missing in MLflow. On digits-mlp, random search.
+end nothing may be missing in MLflow. On digits-mlp, random search. The server shares the cores with the sweep, which
+one elsewhere would not: it runs at the lowest priority, and trials that its start may slow have a row of their own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from measuring import environment, parser, print_machine, print_table, say, warm
 from sweeps import Sweep, kill_family
 
 from tune_jobs.records import TrialRecord
+
+Window = tuple[float, float]  # unix seconds
 
 _TIMEOUT_S = 3600
 _POLL_S = 0.5
@@ -90,10 +93,21 @@ class _Server:
             "--port": str(self.port),
             "--workers": "1",
         }
-        command = [sys.executable, "-m", "mlflow", "server", *(word for flag in flags.items() for word in flag)]
+        command = [
+            "nice",
+            "-n",
+            "19",
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            *(word for flag in flags.items() for word in flag),
+        ]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
-        _wait_for(self._answers, f"the MLflow server at {self.url} to answer; its log is {log.name}")
+            self.process = subprocess.Popen(
+                command, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        _wait_for(self._answers, f"the MLflow server to answer; its log is {log.name}", timeout_s=180)
         say("the MLflow server answers")
 
     def stop(self) -> None:
@@ -109,34 +123,40 @@ class _Server:
             return False
 
 
-def _watched(sweep: Sweep, actions: dict[int, Callable[[], None]]) -> list[float]:
-    """Runs a sweep to its exit and acts whenever so many trials have ended; the times of that, in unix seconds."""
+def _watched(sweep: Sweep, actions: dict[int, Callable[[], None]]) -> list[Window]:
+    """Runs a sweep to its exit and acts whenever so many trials have ended; when each act began and ended."""
     process = sweep.start()
     moments = []
     for n_trials, act in actions.items():
         _wait_for(lambda n=n_trials: sweep.n_finished() >= n or process.poll() is not None, f"{n_trials} trials to end")
+        began = time.time()
         act()
-        moments.append(time.time())
+        moments.append((began, time.time()))
     _wait_for(lambda: sweep.n_finished() >= sweep.trials or process.poll() is not None, "all trials to end")
     if process.wait(_TIMEOUT_S) != 0:
         raise SystemExit(f"exit code {process.returncode} of a sweep; see {sweep.log}")
     return moments
 
 
-def _print_times(there: Sweep, away: Sweep, stopped: float, back: float) -> None:
+def _print_times(there: Sweep, away: Sweep, stop: Window, start: Window) -> None:
     before = {(trial.params_id, trial.seed): trial for trial in there.record().trials}
-    pairs = [(before[trial.params_id, trial.seed], trial) for trial in away.record().trials]
-    during = [pair for pair in pairs if _overlaps(pair[1], stopped, back)]
-    others = [pair for pair in pairs if not _overlaps(pair[1], stopped, back)]
-    print(f"the server was away for {back - stopped:.1f} s\n")
+    groups: dict[str, list[tuple[TrialRecord, TrialRecord]]] = {
+        "while the server was away": [],
+        "while it was starting again": [],
+        "before and after that": [],
+    }
+    for trial in away.record().trials:
+        when = 1 if _overlaps(trial, start) else 0 if _overlaps(trial, (stop[0], start[0])) else 2
+        list(groups.values())[when].append((before[trial.params_id, trial.seed], trial))
+    print(f"the server was away for {start[1] - stop[1]:.1f} s\n")
     print_table(
-        ["seconds inside epochs", "trials", "server there", "server stopped", "ratio", "median of ratios"],
-        [_row("trials during the outage", during), _row("trials before and after it", others)],
+        ["seconds inside epochs of trials", "trials", "server there", "server stopped", "ratio", "median of ratios"],
+        [_row(what, pairs) for what, pairs in groups.items()],
     )
 
 
-def _overlaps(trial: TrialRecord, first: float, last: float) -> bool:
-    return (trial.started or 0.0) < last and (trial.finished or 0.0) > first
+def _overlaps(trial: TrialRecord, window: Window) -> bool:
+    return (trial.started or 0.0) < window[1] and (trial.finished or 0.0) > window[0]
 
 
 def _row(what: str, pairs: list[tuple[TrialRecord, TrialRecord]]) -> list[str]:
@@ -148,11 +168,11 @@ def _row(what: str, pairs: list[tuple[TrialRecord, TrialRecord]]) -> list[str]:
     return [what, str(len(times)), f"{there:.1f}", f"{away:.1f}", f"{away / there:.2f}x", f"{median(ratios):.2f}x"]
 
 
-def _wait_for(is_so: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + _TIMEOUT_S
+def _wait_for(is_so: Callable[[], bool], what: str, timeout_s: float = _TIMEOUT_S) -> None:
+    until = time.monotonic() + timeout_s
     while not is_so():
         if time.monotonic() > until:
-            raise SystemExit(f"waited {_TIMEOUT_S} s for {what}")
+            raise SystemExit(f"waited {timeout_s:.0f} s for {what}")
         time.sleep(_POLL_S)
 
 

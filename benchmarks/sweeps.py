@@ -51,6 +51,10 @@ class Sweep:
         return environment() if self.tracking_uri is None else environment(MLFLOW_TRACKING_URI=self.tracking_uri)
 
     @property
+    def _where(self) -> Settings:
+        return Settings(self.home, self.data_dir, None, self.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}")
+
+    @property
     def log(self) -> Path:
         return self.home.with_suffix(".log")
 
@@ -68,18 +72,17 @@ class Sweep:
 
     def record(self) -> StudyRecord:
         """The one study in the home."""
-        settings = Settings(self.home, self.data_dir, None, self.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}")
-        names = study_names(settings)
+        names = study_names(self._where)
         if len(names) != 1:
             raise SystemExit(f"{self.home} should hold one study, and holds {len(names)}; see {self.log}")
-        return Study.open(names[0], settings).record()
+        return Study.open(names[0], self._where).record()
 
     def trials_so_far(self) -> tuple[TrialRecord, ...]:
         """As they are now; may be asked before the sweep is begun and while it runs."""
-        if len(list((self.home / "studies").glob("*.journal"))) != 1:
-            return ()
         try:
-            return self.record().trials
+            return tuple(
+                trial for name in study_names(self._where) for trial in Study.open(name, self._where).record().trials
+            )
         except (StudyError, KeyError):  # it is just being begun
             return ()
 

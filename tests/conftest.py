@@ -7,20 +7,24 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import sqlalchemy
 
 from tune_jobs.settings import Settings, prepare_tensorflow
 
 prepare_tensorflow()  # before any test imports Keras
 
 from models.label_encodings import Classes, Head  # noqa: E402
-from models.lazy_keras import keras  # noqa: E402
 from search_spaces.domains import Choice, Fixed, Float, Space  # noqa: E402
 from search_spaces.task import Objective, Protocol, Task  # noqa: E402
 from tune_jobs.datasets import Split, TrainingData  # noqa: E402
+
+
+if TYPE_CHECKING:
+    import keras
 
 
 @pytest.fixture
@@ -47,18 +51,27 @@ def tiny_task() -> Callable[..., Task]:
 
 
 @pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """An empty place of the test's own on the server that TUNE_JOBS_TEST_POSTGRES names."""
+def postgres_url(_postgres_schema: tuple[str, sqlalchemy.Engine]) -> str:
+    """A storage URL on the server that TUNE_JOBS_TEST_POSTGRES names, without a study in it."""
+    url, engine = _postgres_schema
+    with engine.connect() as connection:
+        if connection.execute(sqlalchemy.text("SELECT to_regclass('studies')")).scalar():
+            connection.execute(sqlalchemy.text("TRUNCATE studies CASCADE"))
+    return url
+
+
+@pytest.fixture(scope="session")
+def _postgres_schema() -> Iterator[tuple[str, sqlalchemy.Engine]]:
+    """A schema for this run of the tests, removed after it."""
     server = os.environ.get("TUNE_JOBS_TEST_POSTGRES")
     if not server:
         pytest.skip("TUNE_JOBS_TEST_POSTGRES names no server")
-    import sqlalchemy
-
     schema = f"test_{uuid.uuid4().hex}"
-    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.pool.NullPool)
+    url = f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.pool.NullPool)
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text(f"CREATE SCHEMA {schema}"))
-    yield f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
+    yield url, engine
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text(f"DROP SCHEMA {schema} CASCADE"))
 
@@ -73,6 +86,8 @@ def _images(n: int, seed: int) -> Split:
 
 def _build(*, input_shape: tuple[int, int, int], head: Head, units: int) -> keras.Model:
     """One dense layer; images `(B, H, W, C)`, uint8, to the head's outputs."""
+    import keras  # here, because pytest looks into every name of this module, and a lazy one would import TensorFlow
+
     inputs = keras.Input(input_shape, dtype="uint8")
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
     return keras.Model(inputs, head(keras.layers.Dense(units, activation="relu")(x)))

@@ -1,4 +1,4 @@
-"""Small sweeps for tests: a task file whose training does as it is told, the command line as a process, and patience.
+"""Small sweeps for tests: a task file whose training does as it is told, and the command line as a process.
 
 The task has its own training loop, so that no trial imports TensorFlow, and it writes down what it was asked to train.
 """
@@ -10,19 +10,31 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
+from search_spaces import catalog
+from search_spaces.task import Task
+from tune_jobs import datasets
+from tune_jobs.datasets import TrainingData
+from tune_jobs.records import StudyTerms
+from tune_jobs.settings import Settings, prepare_ray
 
-PATIENCE_S = 90.0  # before a wait is given up; the machine may be busy
+prepare_ray(is_own_cluster=True)  # before any test imports Ray
+
+PATIENCE_S = 120.0  # before a wait is given up; the machine may be busy
 
 TASK = '''
 """A task whose trials do what `act` says; it stands in no catalogue and imports nothing heavy."""
 
-import fcntl, json, os, random, sys, time
+import fcntl
+import json
+import os
+import random
+import sys
+import time
 from pathlib import Path
 
 from search_spaces.domains import Choice, Fixed, Float, Int, Space
@@ -59,6 +71,7 @@ def act(what, params, epoch):
     elif what == "wear":
         from tune_jobs.execution import worker
         worker._TRIALS = 2
+        time.sleep(0.2)  # so that two at once would be seen
 
 
 def train(params, data, *, seed, epochs):
@@ -67,9 +80,10 @@ def train(params, data, *, seed, epochs):
         act(params["act"], params, epoch)
         if params["act"] == "diverge" and epoch == 2:
             yield {{"val_accuracy": float("nan")}}
+        if epoch == epochs:
+            note("end", params)
         value = random.Random(f"{{seed}} {{params}} {{epoch}}").random()
         yield {{"val_accuracy": value, "val_loss": 1 - value, "images": len(data.train.x)}}
-    note("end", params)
 
 
 OWN = Task(
@@ -96,27 +110,71 @@ class Own:
         return f"{self.file}:OWN"
 
     @property
+    def task(self) -> Task:
+        return catalog.find(self.reference)
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         file = self.file.parent / "events"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    def begun(self, *names: str) -> list[tuple[object, ...]]:
-        """The values of the named parameters of each training begun, in order."""
-        return [tuple(event[name] for name in names) for event in self.events if event["what"] == "begin"]
+    def noted(self, what: str, *names: str) -> list[tuple[Any, ...]]:
+        """The values of these names in each event of this kind, in order."""
+        return [tuple(event[name] for name in names) for event in self.events if event["what"] == what]
 
     def go(self) -> None:
         """Lets those go on that wait."""
         (self.file.parent / "go").touch()
 
 
-def own_task(folder: Path, *acts: str, width: str = "Choice(1, 2, 3, 4)") -> Own:
-    """A task file in `folder` whose space is `acts` times `width`."""
+def own_task(folder: Path, *acts: str, width: str = "Choice(1, 2, 3, 4)", before: str = "") -> Own:
+    """A task file in `folder` whose space is `acts` times `width`; `before` are lines at its top."""
     folder.mkdir(parents=True, exist_ok=True)
     acts = acts or ("fine",)
     space = f"Space(act=Choice(*{acts!r}), width={width}, depth=Fixed(1, Int(1, 3)))"
-    file = folder / "own_task.py"
-    file.write_text(
-        TASK.format(folder=str(folder), space=space, baseline={"act": acts[0], "width": 1, "depth": 1}),
-        encoding="utf-8",
+    text = TASK.format(folder=str(folder), space=space, baseline={"act": acts[0], "width": 1, "depth": 1})
+    own = Own(folder / "own_task.py")
+    own.file.write_text(before + text, encoding="utf-8")
+    return own
+
+
+def data_of(task: Task) -> TrainingData:
+    return datasets.load(task.dataset, data_dir=Path("nowhere"), validation=task.protocol.validation).training
+
+
+def terms_of(task: Task, reference: str, data: TrainingData, seed: int = 0) -> StudyTerms:
+    return StudyTerms(
+        task=task.name,
+        task_digest=task.digest(),
+        reference=reference,
+        dataset=data.name,
+        data_digest=data.digest,
+        space=task.space.to_json(),
+        objective=task.objective,
+        protocol=task.protocol,
+        seed=seed,
     )
-    return Own(file)
+
+
+def command_line(settings: Settings, *words: str, **variables: str) -> subprocess.Popen[str]:
+    """`tune-jobs` as a process of its own group, as a terminal starts it, with nothing of ours in its environment."""
+    ours = ("RAY_", "TUNE_", "MLFLOW_", "PYTEST_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {"TUNE_JOBS_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri} | variables
+    command = [sys.executable, "-m", "tune_jobs", *words]
+    pipe = subprocess.PIPE
+    settings.home.parent.mkdir(parents=True, exist_ok=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=pipe, stderr=pipe, text=True, process_group=0, cwd=settings.home.parent
+    )
+
+
+def until(is_so: Callable[[], Any], what: str, process: subprocess.Popen[str] | None = None) -> None:
+    """Waits for a condition; a process that ends meanwhile is an error."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        if process is not None and process.poll() is not None:
+            assert is_so(), f"it ended with {process.returncode} before {what}: {process.communicate()}"
+            return
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S:.0f} s for {what}"
+        time.sleep(0.05)

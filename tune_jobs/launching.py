@@ -22,7 +22,7 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.interruption import Interruption, interruptible
 from tune_jobs.progress import Progress
 from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
-from tune_jobs.settings import Settings
+from tune_jobs.settings import Settings, prepare_ray
 from tune_jobs.study import Study
 
 DEFAULT_SEARCH: Search = "tpe"
@@ -105,6 +105,7 @@ def _run(study: Study, sweep: _Sweep, request: Request, interruption: Interrupti
     elif sweep.trials is not None and len(trials) >= sweep.trials:
         say(f"study {study.name} has its {len(trials)} trials; --trials asks for more")
         return
+    prepare_ray(is_own_cluster=request.address is None)
     from tune_jobs.execution import cluster, driver, worker
 
     say("starting Ray …")

@@ -153,7 +153,7 @@ class Progress:
                 str(number),
                 f"{running.epoch}/{self._epochs}",
                 "…" if running.score is None else f"{running.score:.4f}",
-                short_params(running.trial.params, self._varied),
+                Text(short_params(running.trial.params, self._varied)),  # a str would be read as markup
             )
         return table
 

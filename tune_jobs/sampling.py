@@ -133,14 +133,9 @@ class _OptunaSampler:
         number = len(self._tried)
         draws = _DRAWS if self._space.size is not None else _DRAWS + _RANDOM_DRAWS
         for draw in range(draws):
-            self._study.sampler = self._algorithm(number, draw)
-            trial = self._study.ask()
-            params = self._space.walk(functools.partial(_suggest, trial))
+            params = self._drawn(number, draw)
             if params_id(params) not in self._tried:
-                self._tried.add(params_id(params))
-                self._asked[params_id(params)] = trial
-                return params
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                return self._begun(params)
         return None if self._space.size is None else self._untried(number)
 
     def tell(self, trial: TrialRecord) -> None:
@@ -152,6 +147,19 @@ class _OptunaSampler:
         for step, value in _curve(trial, self._objective).items():
             asked.report(value, step)
         self._study.tell(asked, values=score, state=state)
+
+    def _drawn(self, number: int, draw: int) -> Params:
+        """What the algorithm proposes now. Optuna's own trial is given up at once, for its values are not always those
+        of the record (0.30000000000000004 where the space counts 0.3), and TPE would go on differently from those."""
+        self._study.sampler = self._algorithm(number, draw)
+        trial = self._study.ask()
+        params = self._space.walk(functools.partial(_suggest, trial))
+        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return params
+
+    def _begun(self, params: Params) -> Params:
+        self._remember(TrialRecord(number=len(self._tried), params=params, seed=self._seed, state="waiting"))
+        return params
 
     def _algorithm(self, number: int, draw: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence((self._seed, number, draw)).generate_state(1)[0])
@@ -166,9 +174,7 @@ class _OptunaSampler:
         left = [point for point in itertools.islice(self._space.grid(), _LISTED) if params_id(point) not in self._tried]
         if not left:
             return None
-        params = left[int(np.random.default_rng((self._seed, number)).integers(len(left)))]
-        self._tried.add(params_id(params))
-        return params
+        return self._begun(left[int(np.random.default_rng((self._seed, number)).integers(len(left)))])
 
     def _remember(self, trial: TrialRecord) -> None:
         self._tried.add(trial.params_id)

@@ -100,3 +100,15 @@ def prepare_mlflow() -> None:
     of two minutes each, as it does by itself, would keep a launch from ending while its server is away."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+
+def prepare_ray(*, is_own_cluster: bool) -> None:
+    """Variables that Ray reads when it is imported; call this before. What the user set stays.
+
+    A cluster of our own listens on loopback alone: the first one makes Ray take this machine for 127.0.0.1, whichever
+    its system. The second drops Ray's own words on dead workers, which would come between the results on standard
+    output; the study says what became of the trial.
+    """
+    if is_own_cluster:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")

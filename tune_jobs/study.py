@@ -10,6 +10,7 @@ ended, one without was interrupted and runs again.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -54,7 +55,7 @@ def study_names(settings: Settings) -> tuple[str, ...]:
     if settings.storage is not None:
         studies = _server(settings.storage).get_all_studies()
         return tuple(sorted(study.study_name for study in studies if "terms" in study.user_attrs))
-    return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal")))
+    return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal") if _is_written(path)))
 
 
 class Study:
@@ -95,9 +96,10 @@ class Study:
             raise StudyError(f"a study's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
         path = _journal(name, settings)
         lock = _lock(name, settings)
+        server = None if settings.storage is None else _server(settings.storage)  # before its lock: it may not answer
         with lock.hold():
             _cut_half_written_line(path)
-            study = cls(name, _storage(name, settings), lock)
+            study = cls(name, server or _storage(name, settings), lock)
             try:
                 yield study
             finally:
@@ -324,23 +326,25 @@ def _lock(name: str, settings: Settings) -> StudyLock:
 def _storage(name: str, settings: Settings) -> BaseStorage:
     if settings.storage is not None:
         return _server(settings.storage)
-    return _journal_storage(_journal(name, settings))
-
-
-def _journal_storage(path: Path) -> BaseStorage:
+    path = _journal(name, settings)
     try:
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=_Alone(str(path))))
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Alone(str(path))))
     except OSError as error:
         raise StudyError(f"the study file {path} cannot be read: {error.strerror}") from error
     except Exception as error:  # whatever Optuna trips over in a line that is not as it wrote it
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        why = f"{type(error).__name__}: {error}"
+        raise StudyError(
+            f"the study file {path} is damaged ({why}): restore it from a backup, or move it away"
+        ) from error
+    for other in storage.get_all_studies():
+        if other.study_name != name:  # a copy or a file renamed: another study must not be begun inside it
+            raise StudyError(f"the study file {path} is that of study {other.study_name!r}: give it that name again")
+    return storage
 
 
-def _damaged(path: Path, why: str) -> StudyError:
-    return StudyError(f"the study file {path} is damaged ({why}): restore it from a backup, or move it away")
-
-
+@functools.cache
 def _server(url: str) -> BaseStorage:
+    """Connected to once in a process: each connection takes a tenth of a second, and one that is dropped stays open."""
     try:
         return RDBStorage(url)
     except ImportError as error:
@@ -362,6 +366,14 @@ def _study_id(storage: BaseStorage, name: str) -> int | None:
         return int(storage.get_study_id_from_name(name))
     except KeyError:
         return None
+
+
+def _is_written(path: Path) -> bool:
+    """Whether anything is in a journal: it is empty while a launch has not begun its study, and may be gone after."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _cut_half_written_line(path: Path) -> None:

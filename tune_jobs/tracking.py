@@ -75,6 +75,7 @@ class _Delivered:
     run_id: str
     epochs: int = 0
     is_final: bool = False
+    is_described: bool = False  # whether it has its params and its dataset
 
 
 @dataclass
@@ -94,11 +95,15 @@ class Tracker:
         """Brings MLflow up to date; the number of trials that had news."""
         client = self._connect(study)
         news = 0
-        for trial in study.trials:
-            delivered = self._runs.get(trial.number)
-            if trial.state == "waiting" or (delivered is not None and delivered.is_final):
-                continue
-            news += self._deliver_trial(client, study, trial, delivered)
+        try:
+            for trial in study.trials:
+                delivered = self._runs.get(trial.number)
+                if trial.state == "waiting" or (delivered is not None and delivered.is_final):
+                    continue
+                news += self._deliver_trial(client, study, trial, delivered)
+        except Exception:
+            self._client = None  # a call that failed here may have been heard there: MLflow is asked what it has
+            raise
         return news
 
     def waiting(self, study: StudyRecord) -> int:
@@ -159,7 +164,8 @@ class Tracker:
             return str(known.experiment_id)
         is_server = self.settings.tracking_uri.startswith("http")
         location = None if is_server else (self.settings.artifacts_dir / name).as_uri()
-        return str(client.create_experiment(name, artifact_location=location))
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI opens on traces of language models
+        return str(client.create_experiment(name, artifact_location=location, tags=kind))
 
     def _find_parent(self, client: MlflowClient, study: StudyRecord) -> str | None:
         found = client.search_runs([self._experiment], f"tags.{_STUDY_TAG} = '{study.identity}'", max_results=1)
@@ -184,7 +190,10 @@ class Tracker:
             for run in page:
                 number = int(run.info.run_name.rsplit("-", 1)[1])
                 found[number] = _Delivered(
-                    run.info.run_id, self._epochs(client, study, run), run.info.status in _STATUS.values()
+                    run.info.run_id,
+                    epochs=self._epochs(client, study, run),
+                    is_final=run.info.status in _STATUS.values(),
+                    is_described=bool(run.inputs.dataset_inputs),
                 )
             token = page.token
             if not token:
@@ -204,6 +213,8 @@ class Tracker:
             self._runs[trial.number] = delivered
         elif not trial.is_finished and len(trial.history) <= delivered.epochs:
             return False
+        if not delivered.is_described:
+            self._describe(client, study, trial, delivered)
         metrics = _metrics(trial, study.terms.objective.metric, delivered.epochs)
         for start in range(0, len(metrics), _METRICS_A_BATCH):
             client.log_batch(delivered.run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
@@ -213,9 +224,6 @@ class Tracker:
         return True
 
     def _create_trial(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord) -> _Delivered:
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
-        terms = study.terms
         run = client.create_run(
             self._experiment,
             start_time=_ms(trial.started or study.created),
@@ -224,11 +232,18 @@ class Tracker:
             | _system_tags(study),
             run_name=f"{study.name}-{trial.number:04d}",
         )
-        params = [Param(name, str(trial.params[name])) for name in _varied(study) if name in trial.params]
-        client.log_batch(run.info.run_id, params=params)
-        dataset = Dataset(terms.dataset, terms.data_digest, "local", json.dumps({"name": terms.dataset}))
-        client.log_inputs(run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
         return _Delivered(run.info.run_id)
+
+    def _describe(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord, delivered: _Delivered) -> None:
+        """The params and, last, the dataset; saying both again changes nothing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        terms = study.terms
+        params = [Param(name, str(trial.params[name])) for name in _varied(study) if name in trial.params]
+        client.log_batch(delivered.run_id, params=params)
+        dataset = Dataset(terms.dataset, terms.data_digest, "local", json.dumps({"name": terms.dataset}))
+        client.log_inputs(delivered.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+        delivered.is_described = True
 
     def _finish(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord, delivered: _Delivered) -> None:
         from mlflow.entities import RunTag

@@ -62,9 +62,7 @@ def test_epochs_are_those_of_keras_fit_on_the_same_order(
     assert_same_weights(ours, keras_own)
 
 
-def test_the_last_shorter_batch_is_trained_and_counted(
-    tiny_task: Callable[..., Task], tiny_data: TrainingData
-) -> None:
+def test_the_last_shorter_batch_is_trained_and_counted(tiny_task: Callable[..., Task], tiny_data: TrainingData) -> None:
     model = model_of(tiny_task())
     train, _ = on_device(tiny_data, tiny_task())
     metrics = CompiledEpochs(model, batch_size=BATCH, seed=SEED).train(train)

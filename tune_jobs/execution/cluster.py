@@ -31,7 +31,7 @@ class Slots:
 def cluster(address: str | None) -> Iterator[None]:
     """A connection to Ray until the block ends.
 
-    A cluster of our own serves this sweep alone: it listens on loopback and has no dashboard.
+    A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`) and has no dashboard.
 
     Raises:
         SettingsError: if nothing answers at `address`.
@@ -83,7 +83,6 @@ def _quiet() -> None:
     """Ray speaks through this program's own messages, and Tune writes no files of its own for each trial."""
     for name, value in {
         "RAY_AIR_NEW_OUTPUT": "0",
-        "RAY_DEDUP_LOGS": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_DISABLE_SIGINT_HANDLER": "1",

@@ -1,0 +1,279 @@
+"""Sweeps on a real Ray cluster: every trial ends as it should, whatever its training does to the worker."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.sweeping import Own, data_of, own_task, terms_of
+from tune_jobs import sampling
+from tune_jobs.errors import SettingsError, UserError
+from tune_jobs.execution import cluster, driver, worker
+from tune_jobs.execution.cluster import Slots
+from tune_jobs.interruption import Interruption
+from tune_jobs.records import Search, StudyRecord, TrialRecord
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+from tune_jobs.trial import run_trial
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray() -> Iterator[None]:
+    with cluster.cluster(None):
+        yield
+
+
+@dataclass
+class Watched:
+    """Keeps what a sweep told, and does something when a trial has ended."""
+
+    then: Callable[[], None] = lambda: None
+    told: list[tuple[str, int]] = field(default_factory=list)
+    epochs: list[tuple[int, int]] = field(default_factory=list)
+
+    def started(self, trial: TrialRecord) -> None:
+        self.told.append(("started", trial.number))
+
+    def progressed(self, trial: TrialRecord, epoch: int, metrics: dict[str, float]) -> None:
+        self.epochs.append((trial.number, epoch))
+
+    def ended(self, trial: TrialRecord) -> None:
+        self.told.append(("ended", trial.number))
+        self.then()
+
+
+def sweep(
+    own: Own,
+    settings: Settings,
+    *,
+    search: Search = "grid",
+    trials: int | None = None,
+    slots: Slots | None = None,
+    time_limit_s: float | None = None,
+    watcher: Watched | None = None,
+    interruption: Interruption | None = None,
+    before: Callable[[], None] = lambda: None,
+) -> StudyRecord:
+    """Runs the study `own` in `settings`' home, or continues it; `before` is called when all is ready."""
+    settings.prepare()
+    task, source = own.task, worker.TaskSource.of(own.reference)
+    data = data_of(task)
+    with Study.hold("own", settings) as study:
+        study.begin(terms_of(task, own.reference, data))
+        sampler = sampling.sampler(search, task.space, task.objective, 0, study.record().trials)
+        plan = driver.Plan(task.space, 0, slots or cluster.slots(1, 0, None), trials, time_limit_s)
+        job = worker.Job(source, task.protocol, data, 1.0)
+        before()
+        try:
+            driver.run_sweep(study, sampler, plan, job, watcher or Watched(), interruption or Interruption())
+        finally:
+            end_workers()
+        return study.record()
+
+
+def end_workers() -> None:
+    """A sweep that ended early leaves its workers to the end of the connection to Ray, which is far off here."""
+    workers = [child for child in psutil.Process().children(recursive=True) if "ResourceTrainable" in child.name()]
+    for process in workers:
+        process.kill()
+    psutil.wait_procs(workers)
+
+
+def by_act(record: StudyRecord) -> dict[Any, TrialRecord]:
+    return {trial.params["act"]: trial for trial in record.trials}
+
+
+@dataclass(frozen=True)
+class Hostile:
+    own: Own
+    record: StudyRecord
+    watched: Watched
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
+    """A sweep of trials that raise, diverge and kill their workers; its task's file is gone before it begins."""
+    folder = tmp_path_factory.mktemp("hostile")
+    settings = Settings.read(home=folder / "home")
+    own = own_task(folder / "task", "fine", "raise", "die", "diverge", "die-once", width="Choice(1)")
+    watched, here = Watched(), Path.cwd()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "_RERUNS", 1)
+        os.chdir(settings.home.parent)
+        try:
+            record = sweep(own, settings, watcher=watched, before=own.file.unlink)
+        finally:
+            os.chdir(here)
+    return Hostile(own, record, watched)
+
+
+def test_a_users_file_trains_on_workers_that_do_not_have_it(hostile: Hostile) -> None:
+    assert not hostile.own.file.exists()
+    fine = by_act(hostile.record)["fine"]
+    assert (fine.state, fine.attempts, len(fine.history)) == ("complete", 1, 3)
+    assert os.getpid() not in {pid for (pid,) in hostile.own.noted("begin", "pid")}
+
+
+def test_a_trial_on_a_worker_is_the_trial_that_a_plain_call_runs(hostile: Hostile, tmp_path: Path) -> None:
+    fine = by_act(hostile.record)["fine"]
+    task = own_task(tmp_path, "fine", "raise", "die", "diverge", "die-once", width="Choice(1)").task
+    expected = run_trial(task, fine.params, data_of(task), seed=fine.seed)
+    assert (fine.score, fine.best_epoch, fine.metrics, fine.history) == (
+        expected.score,
+        expected.best_epoch,
+        expected.metrics,
+        expected.history,
+    )
+
+
+def test_a_trial_that_raises_is_a_crash_in_one_line(hostile: Hostile) -> None:
+    trial = by_act(hostile.record)["raise"]
+    assert (trial.state, trial.reason, trial.score, trial.attempts) == ("failed", "crashed", None, 1)
+    assert trial.message == "RuntimeError: no such thing"
+    assert len(trial.history) == 1  # the epoch before
+
+
+def test_a_trial_that_diverges_says_where(hostile: Hostile) -> None:
+    trial = by_act(hostile.record)["diverge"]
+    assert (trial.state, trial.reason, trial.attempts) == ("failed", "diverged", 1)
+    assert trial.message == "val_accuracy was nan in epoch 2"
+
+
+def test_a_trial_that_kills_every_worker_is_given_up(hostile: Hostile) -> None:
+    trial = by_act(hostile.record)["die"]
+    assert (trial.state, trial.reason, trial.attempts) == ("failed", "crashed", 2)
+    assert trial.message == "its worker died 2 times: killed, or out of the machine's memory"
+
+
+def test_a_trial_whose_worker_dies_once_succeeds_on_another(hostile: Hostile) -> None:
+    trial = by_act(hostile.record)["die-once"]
+    assert (trial.state, trial.attempts, trial.reason) == ("complete", 2, None)
+    pids = [pid for act, pid in hostile.own.noted("begin", "act", "pid") if act == "die-once"]
+    assert len(set(pids)) == 2
+
+
+def test_a_watcher_is_told_of_each_trial(hostile: Hostile) -> None:
+    told = Counter(hostile.watched.told)
+    attempts = {trial.number: trial.attempts for trial in hostile.record.trials}
+    assert told == {("started", n): k for n, k in attempts.items()} | {("ended", n): 1 for n in attempts}
+    fine = by_act(hostile.record)["fine"].number
+    assert [epoch for number, epoch in hostile.watched.epochs if number == fine] == [1, 2, 3]
+
+
+def test_a_worn_out_worker_makes_room_and_no_trial_suffers(tmp_path: Path, settings: Settings) -> None:
+    own = own_task(tmp_path, "wear")  # its first trial allows this worker but two
+    record = sweep(own, settings, slots=cluster.slots(1, 0, 1))
+    assert [(trial.state, trial.attempts) for trial in record.trials] == [("complete", 1)] * 4
+    assert list(Counter(pid for (pid,) in own.noted("begin", "pid")).values()) == [2, 2]
+
+
+def test_max_concurrent_is_kept(tmp_path: Path, settings: Settings) -> None:
+    assert cluster.slots(1, 0, None).count > 1  # Ray would run more at once
+    own = own_task(tmp_path, "wear", width="Choice(1, 2, 3)")
+    watched = Watched()
+    sweep(own, settings, slots=cluster.slots(1, 0, 1), watcher=watched)
+    assert [what for what, _ in watched.told] == ["started", "ended"] * 3
+    assert [event["what"] for event in own.events] == ["begin", "end"] * 3
+
+
+def test_a_sweep_whose_time_is_up_leaves_the_rest_for_next_time(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_task(tmp_path, "fine", "wait-2", width="Choice(1, 2)")  # the last two would train for ever
+    clock = [0.0]
+    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    finished: list[None] = []
+
+    def ended() -> None:
+        finished.append(None)
+        clock[0] += 60.0 * (len(finished) == 2)
+
+    first = sweep(own, settings, time_limit_s=30.0, watcher=Watched(ended))
+    assert [trial.state for trial in first.trials][:2] == ["complete", "complete"]
+    assert len(own.noted("begin")) <= 4
+    own.go()
+    second = sweep(own, settings)
+    assert [trial.state for trial in second.trials] == ["complete"] * 4
+    assert [trial.params for trial in second.trials] == list(own.task.space.grid())
+    assert second.trials[:2] == first.trials[:2]
+    assert Counter(own.noted("begin", "act", "width"))["fine", 1] == 1
+    again = own.noted("begin")
+    assert sweep(own, settings) == second
+    assert own.noted("begin") == again
+
+
+def test_a_study_grows_by_what_an_undisturbed_search_would_have_tried(tmp_path: Path, settings: Settings) -> None:
+    own = own_task(tmp_path, width="Float(1e-3, 1e3, log=True)")
+    sweep(own, settings, search="random", trials=2)
+    grown = sweep(own, settings, search="random", trials=4)
+    undisturbed = sampling.sampler("random", own.task.space, own.task.objective, 0, ())
+    assert [trial.params for trial in grown.trials] == [undisturbed.ask() for _ in range(4)]
+    assert [trial.attempts for trial in grown.trials] == [1] * 4
+    assert len(own.noted("begin")) == 4
+
+
+def test_an_interrupted_sweep_does_not_wait_for_its_trials(tmp_path: Path, settings: Settings) -> None:
+    own = own_task(tmp_path, "fine", "wait", width="Choice(1)")
+    interruption = Interruption()
+
+    def ended() -> None:
+        interruption.signal = 2
+
+    record = sweep(own, settings, watcher=Watched(ended), interruption=interruption)
+    assert [trial.state for trial in record.trials][:1] == ["complete"]
+    assert all(not trial.is_finished for trial in record.trials[1:])
+    assert own.noted("end", "act") == [("fine",)]
+    own.go()  # for the worker, should it live still
+
+
+def test_a_task_that_workers_cannot_load_ends_the_sweep_and_blames_no_trial(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "beside_own_task.py").write_text("")
+    own = own_task(tmp_path, before="import beside_own_task\n")
+    with pytest.raises(UserError, match=r"own_task.py, line 1: ModuleNotFoundError: .*beside_own_task") as caught:
+        sweep(own, settings)
+    assert "\n" not in str(caught.value)
+    assert {trial.state for trial in Study.open("own", settings).record().trials} <= {"waiting", "running"}
+
+
+def test_what_goes_wrong_in_the_driver_comes_out_of_it(tmp_path: Path, settings: Settings) -> None:
+    def ended() -> None:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        sweep(own_task(tmp_path), settings, watcher=Watched(ended))
+
+
+@pytest.mark.parametrize(("cpus", "gpus"), [(4096.0, 0.0), (1.0, 4096.0)])
+def test_a_trial_that_fits_on_no_node_is_refused(cpus: float, gpus: float) -> None:
+    with pytest.raises(
+        SettingsError, match=f"asks for {cpus:g} CPUs and {gpus:g} GPUs, more than any node has"
+    ) as caught:
+        cluster.slots(cpus, gpus, None)
+    assert "\n" not in str(caught.value)
+
+
+def test_as_many_trials_run_at_once_as_fit() -> None:
+    n_cpus = psutil.cpu_count() or 1
+    every, halves, one = cluster.slots(1, 0, None), cluster.slots(0.5, 0, None), cluster.slots(1, 0, 1)
+    assert (every.count, halves.count, one.count) == (n_cpus, 2 * n_cpus, 1)
+    assert every.resources == {"CPU": 1}
+    assert cluster.slots(0.25, 0, 10_000).count == 4 * n_cpus
+
+
+def test_the_cluster_listens_on_loopback_alone() -> None:
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}

@@ -1,0 +1,256 @@
+"""Searches propose what was not tried, what belongs to the space, and the same again after a restart."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from search_spaces.domains import Choice, Fixed, Float, Int, Params, Space, SpaceError, Variants, params_id
+from search_spaces.task import Objective
+from tune_jobs import sampling
+from tune_jobs.records import SEARCHES, State, TrialRecord
+from tune_jobs.sampling import Sampler, optuna_form
+
+MAXIMIZE = Objective("val_accuracy", "maximize")
+FINITE = Space(
+    units=Choice(64, 128),
+    optimizer=Variants(sgd=Space(momentum=Choice(0.0, 0.9), nesterov=Choice(False, True)), adam=Space()),
+    depth=Fixed(1, Int(1, 3)),
+)
+ENDLESS = Space(
+    layers=Int(1, 3),
+    rate=Float(0.1, 0.5, step=0.1),
+    optimizer=Variants(
+        sgd=Space(learning_rate=Float(1e-3, 1e-1, log=True), momentum=Float(0.0, 0.99)),
+        adam=Space(learning_rate=Float(1e-4, 1e-2, log=True)),
+    ),
+)
+
+
+def surrogate(params: Params) -> float:
+    """Best, at 1, for adam with a learning rate near 1e-3 in two layers."""
+    rate = float(params["learning_rate"])  # type: ignore[arg-type]
+    return 1.0 - abs(rate - 1e-3) * 20 - abs(int(params["layers"]) - 2) * 0.1 - (params["optimizer"] == "sgd") * 0.3  # type: ignore[arg-type]
+
+
+def ended(number: int, params: Params, score: float = 0.5, state: State = "complete", epochs: int = 1) -> TrialRecord:
+    history = tuple({"loss": 1.0, "val_accuracy": score} for _ in range(epochs))
+    if state == "failed":
+        return TrialRecord(number, params, seed=0, state=state, history=({"loss": 1.0},), reason="invalid")
+    return TrialRecord(number, params, seed=0, state=state, score=score, history=history)
+
+
+def walk(search: Any, space: Space, n: int, trials: tuple[TrialRecord, ...] = (), seed: int = 0) -> list[Params]:
+    """Asked and told n times, one trial after another, after those that are there already."""
+    sampler = sampling.sampler(search, space, MAXIMIZE, seed, trials)
+    asked: list[Params] = []
+    for number in range(len(trials), len(trials) + n):
+        params = sampler.ask()
+        if params is None:
+            break
+        asked.append(params)
+        sampler.tell(ended_by_number(number, params))
+    return asked
+
+
+def ended_by_number(number: int, params: Params) -> TrialRecord:
+    """Every sort of end, in turn."""
+    state: State = ("complete", "complete", "failed", "stopped")[number % 4]
+    score = surrogate(params) if "learning_rate" in params else len(params_id(params)) / (2 + number)
+    return ended(number, params, score, state, epochs=1 + number % 3)
+
+
+def test_a_grid_is_walked_in_declared_order() -> None:
+    assert walk("grid", FINITE, 99) == list(FINITE.grid())
+
+
+def test_a_grid_skips_what_was_tried() -> None:
+    points = list(FINITE.grid())
+    tried = tuple(ended(number, points[at]) for number, at in enumerate((0, 3, 9)))
+    assert walk("grid", FINITE, 99, tried) == [point for at, point in enumerate(points) if at not in (0, 3, 9)]
+
+
+def test_a_grid_over_a_space_without_end_is_refused_before_it_is_walked() -> None:
+    with pytest.raises(SpaceError, match=r"--set learning_rate="):
+        sampling.check("grid", ENDLESS)
+    for search in SEARCHES:
+        sampling.check(search, FINITE)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_a_finite_space_is_used_up_without_a_repeat_and_then_nothing_is_left(search: Any) -> None:
+    asked = walk(search, FINITE, 99)
+    assert sorted(params_id(params) for params in asked) == sorted(params_id(params) for params in FINITE.grid())
+    assert sampling.sampler(search, FINITE, MAXIMIZE, 0, tuple(map(ended, range(10), asked))).ask() is None
+
+
+@pytest.mark.parametrize("search", ["random", "tpe"])
+def test_what_is_proposed_belongs_to_the_space_and_never_twice(search: Any) -> None:
+    asked = walk(search, ENDLESS, 30)
+    assert [ENDLESS.why_not(params) for params in asked] == [None] * 30
+    assert len({params_id(params) for params in asked}) == 30
+    assert {params["optimizer"] for params in asked} == {"sgd", "adam"}
+
+
+@pytest.mark.parametrize("search", ["random", "tpe"])
+@pytest.mark.parametrize("space", [FINITE, ENDLESS])
+def test_a_search_continued_from_the_record_proposes_what_an_undisturbed_one_would(search: Any, space: Space) -> None:
+    whole = walk(search, space, 26, seed=3)
+    for cut in (1, 6, 17, 25):
+        if cut > len(whole):
+            continue
+        record = tuple(ended_by_number(number, params) for number, params in enumerate(whole[:cut]))
+        assert walk(search, space, 26 - cut, record, seed=3) == whole[cut:]
+
+
+@pytest.mark.parametrize("search", ["random", "tpe"])
+def test_trials_that_still_run_count_the_same_before_and_after_a_restart(search: Any) -> None:
+    """Four run at a time: twelve have ended when the driver is killed, and the others begin again in the next one."""
+    undisturbed = sampling.sampler(search, ENDLESS, MAXIMIZE, 5, ())
+    asked = [must(undisturbed.ask()) for _ in range(16)]
+    told = [ended_by_number(number, params) for number, params in enumerate(asked[:12])]
+    for trial in told:
+        undisturbed.tell(trial)
+    running = [TrialRecord(number, asked[number], seed=0, state="running") for number in range(12, 15)]
+    waiting = TrialRecord(15, asked[15], seed=0, state="waiting")
+    continued = sampling.sampler(search, ENDLESS, MAXIMIZE, 5, (*told, *running, waiting))
+    for number in range(12, 16):
+        assert continued.ask() == undisturbed.ask()
+        for one in (undisturbed, continued):
+            one.tell(ended_by_number(number, asked[number]))
+    assert continued.ask() == undisturbed.ask()
+
+
+def test_another_seed_is_another_search() -> None:
+    assert walk("random", ENDLESS, 5, seed=1) != walk("random", ENDLESS, 5, seed=2)
+    assert walk("tpe", ENDLESS, 5, seed=1) != walk("tpe", ENDLESS, 5, seed=2)
+
+
+def test_random_search_is_uniform_over_each_domain() -> None:
+    asked = walk("random", ENDLESS, 300)
+    optimizers = Counter(params["optimizer"] for params in asked)
+    assert abs(optimizers["adam"] - 150) < 5 * (300 * 0.5 * 0.5) ** 0.5  # five standard deviations
+    for layers in (1, 2, 3):
+        assert abs(sum(params["layers"] == layers for params in asked) - 100) < 5 * (300 * 2 / 9) ** 0.5
+    low = sum(float(params["learning_rate"]) < 1e-3 for params in asked if params["optimizer"] == "adam")  # type: ignore[arg-type]
+    assert abs(low - optimizers["adam"] / 2) < 5 * (optimizers["adam"] / 4) ** 0.5  # half a log scale
+
+
+def test_tpe_reaches_a_good_point_of_a_conditional_space_sooner_than_random() -> None:
+    """The median over seeds of the best score after 40 trials."""
+
+    def best(search: Any, seed: int) -> float:
+        sampler = sampling.sampler(search, ENDLESS, MAXIMIZE, seed, ())
+        scores = []
+        for number in range(40):
+            params = must(sampler.ask())
+            scores.append(surrogate(params))
+            sampler.tell(ended(number, params, scores[-1]))
+        return max(scores)
+
+    seeds = range(7)
+    missing_tpe, missing_random = (
+        1 - statistics.median(best(search, seed) for seed in seeds) for search in ("tpe", "random")
+    )
+    assert missing_tpe < missing_random / 2
+
+
+def test_tpe_minimizes_where_the_objective_does() -> None:
+    sampler = sampling.sampler("tpe", Space(x=Float(0.0, 1.0)), Objective("val_accuracy", "minimize"), 0, ())
+    asked = []
+    for number in range(40):
+        asked.append(must(sampler.ask()))
+        sampler.tell(ended(number, asked[-1], float(asked[-1]["x"])))  # type: ignore[arg-type]
+    assert statistics.mean(float(params["x"]) for params in asked[25:]) < 0.25  # type: ignore[arg-type]
+
+
+def test_tpe_goes_on_where_its_favourite_can_be_tried_only_once() -> None:
+    """Drawing alone would propose the one flat point for ever, and what is left of a Float cannot be listed."""
+    space = Space(kind=Variants(flat=Space(), deep=Space(rate=Float(0.0, 1.0))))
+    sampler = sampling.sampler("tpe", space, MAXIMIZE, 0, ())
+    kinds = []
+    for number in range(25):
+        params = must(sampler.ask())
+        kinds.append(params["kind"])
+        sampler.tell(ended(number, params, 1.0 if params["kind"] == "flat" else 0.1))
+    assert Counter(kinds) == {"flat": 1, "deep": 24}
+
+
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_a_stopped_trial_is_told_as_pruned_and_a_failed_one_as_no_value(rebuilt: bool) -> None:
+    """A trial that was stopped with a good score must not pass for a whole training."""
+    sampler = sampling.sampler("tpe", ENDLESS, MAXIMIZE, 0, ())
+    asked = [must(sampler.ask()) for _ in range(3)]
+    records = [
+        ended(0, asked[0], 0.7),
+        ended(1, asked[1], 0.9, "stopped", epochs=2),
+        ended(2, asked[2], state="failed"),
+    ]
+    if rebuilt:
+        sampler = sampling.sampler("tpe", ENDLESS, MAXIMIZE, 0, tuple(records))
+    else:
+        for record in records:
+            sampler.tell(record)
+    states = optuna.trial.TrialState
+    trials = sampler._study.trials  # type: ignore[attr-defined]
+    complete, pruned = (trial for trial in trials if trial.state != states.FAIL)
+    assert (complete.state, complete.value) == (states.COMPLETE, 0.7)
+    assert (pruned.state, pruned.intermediate_values) == (states.PRUNED, {1: 0.9, 2: 0.9})
+    assert all(trial.values is None for trial in trials if trial.state == states.FAIL)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_a_trial_that_nobody_here_asked_for_counts_as_tried(search: Any) -> None:
+    sampler: Sampler = sampling.sampler(search, FINITE, MAXIMIZE, 0, (ended(0, next(FINITE.grid())),))
+    asked = []
+    while (params := sampler.ask()) is not None:
+        asked.append(params)
+        sampler.tell(ended(len(asked), params))
+        sampler.tell(ended(len(asked), params))  # a replicate of it
+    assert len(asked) == 9
+
+
+@pytest.mark.parametrize("space", [FINITE, ENDLESS])
+def test_optunas_form_names_the_option_a_parameter_lives_under(space: Space) -> None:
+    for params in walk("random", space, 10):
+        form = optuna_form(space, params)
+        option = params["optimizer"]
+        inside = {name for name in params if name in ("learning_rate", "momentum", "nesterov")}
+        assert {f"optimizer={option}/{name}" for name in inside} <= form.params.keys()
+        assert "depth" not in form.params  # Fixed: there is nothing to search
+        assert form.params.keys() == form.distributions.keys()
+        assert all(form.distributions[name]._contains(form.distributions[name].to_internal_repr(value))  # type: ignore[no-untyped-call]
+                   for name, value in form.params.items())  # fmt: skip
+
+
+DOMAINS: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
+    "float": lambda: st.sampled_from([Float(0.1, 0.9, step=0.1), Float(1e-5, 1e-1, log=True), Float(-1.0, 1.0)]),
+    "int": lambda: st.sampled_from([Int(1, 4), Int(2, 10, step=4), Int(1, 1024, log=True)]),
+    "choice": lambda: st.sampled_from([Choice(None, "a"), Choice(True, False), Choice(1, 2.5, "x"), Choice("only")]),
+}
+
+
+@hypothesis_settings(deadline=None, max_examples=25)
+@given(
+    st.tuples(*(make() for make in DOMAINS.values())),
+    st.sampled_from(["random", "tpe"]),
+    st.integers(0, 2**32),
+)
+def test_every_kind_of_domain_is_sampled_within_itself(domains: Any, search: Any, seed: int) -> None:
+    outer, inner, choice = domains
+    space = Space(outer=outer, kind=Variants(one=Space(inner=inner), two=Space(inner=choice)), choice=choice)
+    for params in walk(search, space, 4, seed=seed):
+        assert space.why_not(params) is None
+
+
+def must(params: Params | None) -> Params:
+    assert params is not None
+    return params
