@@ -24,7 +24,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
 PACKAGES = ("ray", "tensorflow", "keras", "optuna", "mlflow", "numpy")
-_OURS = ("TUNE_JOBS_", "MLFLOW_", "TUNE_", "RAY_", "TF_", "OMP_")  # what would make one machine's figures another's
+_SETTINGS = ("TUNE_", "MLFLOW_", "RAY_", "TF_", "OMP_")  # what would make one user's figures not another's
 
 
 def parser(docstring: str | None) -> argparse.ArgumentParser:
@@ -55,7 +55,7 @@ def workplace(keep: Path | None) -> Iterator[Path]:
 
 def environment(**extra: str) -> dict[str, str]:
     """The environment of a user who has set nothing for any of the programs measured."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
     return plain | {"PYTHONPATH": str(ROOT)} | extra
 
 

@@ -22,7 +22,6 @@ from search_spaces.domains import Choice, Fixed, Float, Space  # noqa: E402
 from search_spaces.task import Objective, Protocol, Task  # noqa: E402
 from tune_jobs.datasets import Split, TrainingData  # noqa: E402
 
-
 if TYPE_CHECKING:
     import keras
 
@@ -36,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def tiny_data() -> TrainingData:
-    """Noisy images `(N, 4, 4, 1)` of three classes, each of which has its own bright row: 90 to train on, 30 to judge."""
+    """Noisy images `(N, 4, 4, 1)` of three classes, each with a bright row of its own: 90 to train on, 30 to judge."""
     return TrainingData("tiny", _images(90, seed=1), _images(30, seed=2), digest="tiny-data")
 
 

@@ -19,10 +19,8 @@ from search_spaces import catalog
 from search_spaces.task import Task
 from tune_jobs import datasets
 from tune_jobs.datasets import TrainingData
-from tune_jobs.records import StudyTerms
-from tune_jobs.settings import Settings, prepare_ray
-
-prepare_ray(is_own_cluster=True)  # before any test imports Ray
+from tune_jobs.records import StudyRecord, StudyTerms
+from tune_jobs.settings import Settings
 
 PATIENCE_S = 120.0  # before a wait is given up; the machine may be busy
 
@@ -59,7 +57,7 @@ def is_first(params):
 
 
 def act(what, params, epoch):
-    if what == "wait" or what == f"wait-{{epoch}}":
+    if what == "wait" or (what == "wait-at-4" and params["width"] == 4 and epoch == 2):
         while not (FOLDER / "go").exists():
             time.sleep(0.02)
     elif what == "raise" and epoch == 2:
@@ -132,7 +130,8 @@ def own_task(folder: Path, *acts: str, width: str = "Choice(1, 2, 3, 4)", before
     folder.mkdir(parents=True, exist_ok=True)
     acts = acts or ("fine",)
     space = f"Space(act=Choice(*{acts!r}), width={width}, depth=Fixed(1, Int(1, 3)))"
-    text = TASK.format(folder=str(folder), space=space, baseline={"act": acts[0], "width": 1, "depth": 1})
+    baseline = {"act": acts[0], "width": 1.0 if width.startswith("Float") else 1, "depth": 1}
+    text = TASK.format(folder=str(folder), space=space, baseline=baseline)
     own = Own(folder / "own_task.py")
     own.file.write_text(before + text, encoding="utf-8")
     return own
@@ -154,6 +153,62 @@ def terms_of(task: Task, reference: str, data: TrainingData, seed: int = 0) -> S
         protocol=task.protocol,
         seed=seed,
     )
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What MLflow has of a study: its parents and its trials' runs, by number."""
+
+    parents: tuple[Any, ...]
+    trials: tuple[Any, ...]
+    points: dict[str, dict[str, list[tuple[int, float]]]]
+
+    def run(self, number: int) -> Any:
+        (found,) = (run for run in self.trials if run.info.run_name.endswith(f"-{number:04d}"))
+        return found
+
+    def curve(self, number: int, name: str) -> list[tuple[int, float]]:
+        return self.points[self.run(number).info.run_id].get(name, [])
+
+    @property
+    def facts(self) -> Any:
+        """All there is to know but the times of MLflow's own clock."""
+        runs = sorted(self.trials, key=lambda run: run.info.run_name)
+        return [
+            {
+                "name": run.info.run_name,
+                "ended": (run.info.status, run.info.start_time, run.info.end_time),
+                "params": run.data.params,
+                "tags": run.data.tags,
+                "points": self.points[run.info.run_id],
+                "data": [found.dataset.digest for found in run.inputs.dataset_inputs],
+            }
+            for run in runs
+        ]
+
+
+def logged(settings: Settings, record: StudyRecord) -> Logged:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name(record.terms.task)
+    assert experiment is not None
+    parents = client.search_runs([experiment.experiment_id], f"tags.study = '{record.identity}'")
+    trials = [
+        run
+        for parent in parents
+        for run in client.search_runs(
+            [experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'", max_results=1000
+        )
+    ]
+    points = {
+        run.info.run_id: {
+            name: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
+            for name in run.data.metrics
+        }
+        for run in trials
+    }
+    return Logged(tuple(parents), tuple(trials), points)
 
 
 def command_line(settings: Settings, *words: str, **variables: str) -> subprocess.Popen[str]:

