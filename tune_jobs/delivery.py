@@ -68,7 +68,8 @@ def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]
 class _Follower:
     def __init__(self, study: Study, tracker: Tracker) -> None:
         self._study, self._tracker = study, tracker
-        self._away_since: float | None = None
+        self._is_away = False
+        self._given_until: float | None = None  # once the sweep has ended
 
     def run(self) -> bool:
         while True:
@@ -76,7 +77,7 @@ class _Follower:
             is_delivered = self._try(self._tracker.deliver)
             if is_last and is_delivered:
                 return self._try(self._tracker.close)
-            if is_last and self._away_for() > _PATIENCE_S:
+            if is_last and self._is_too_late():
                 return False
             if is_last:
                 time.sleep(_POLL_S)
@@ -85,15 +86,20 @@ class _Follower:
         try:
             action(self._study.record())
         except Exception as error:
-            if self._away_since is None:
-                self._away_since = time.monotonic()
+            if not self._is_away:
                 print(f"MLflow is away, waiting for it: {type(error).__name__}: {error}", flush=True)
+            self._is_away = True
             return False
-        self._away_since = None
+        self._is_away = False
+        self._given_until = None  # it answers: whatever is left is worth another try
         return True
 
-    def _away_for(self) -> float:
-        return 0.0 if self._away_since is None else time.monotonic() - self._away_since
+    def _is_too_late(self) -> bool:
+        """Whether a store that is away has been given its time; that begins when the sweep ends."""
+        now = time.monotonic()
+        if self._given_until is None:
+            self._given_until = now + _PATIENCE_S
+        return now > self._given_until
 
 
 def _only_one(study_name: str, settings: Settings) -> AbstractContextManager[None]:

@@ -286,7 +286,7 @@ def _changed(old: Any, new: Any) -> list[str]:
     """The names of the domains that differ between two spaces in JSON form."""
     before, after = (Space.from_json(form) for form in (old, new))
     lines = set(before.describe()) ^ set(after.describe())
-    return sorted({line.strip().split(":")[0].split(" ")[0] for line in lines})
+    return sorted({line.strip().split(":")[0].split(" ")[0] for line in lines}) or ["the order"]
 
 
 def _words(value: Any) -> str:
@@ -320,6 +320,10 @@ def _journal(name: str, settings: Settings) -> Path:
 
 
 def _lock(name: str, settings: Settings) -> StudyLock:
+    """Beside the study: in the home folder, or beside the SQLite file that several homes may share."""
+    if settings.storage is not None and settings.storage.startswith("sqlite:///"):
+        file = Path(settings.storage.removeprefix("sqlite:///"))
+        return StudyLock(name, file.with_name(f"{file.name}.{name}.lock"))
     return StudyLock(name, settings.studies_dir / f"{name}.lock", settings.storage)
 
 

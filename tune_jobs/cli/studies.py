@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import home_option, json_option, print_json, print_table, say, settings
+from tune_jobs.settings import Settings
 
 
 @click.command(short_help="List the studies there are.")
@@ -19,35 +20,42 @@ def studies(home: Path | None, as_json: bool) -> None:
     \b
     Example:  tune-jobs studies
     """
-    from tune_jobs.exports import best_row
-    from tune_jobs.study import Study, study_names
+    from tune_jobs.study import study_names
 
     where = settings(home)
-    rows = []
-    for name in study_names(where):
-        study = Study.open(name, where)
-        record = study.record()
-        best = best_row(record)
-        rows.append(
-            {
-                "study": name,
-                "task": record.terms.task,
-                "trials": len(record.trials),
-                "complete": record.count("complete"),
-                "failed": record.count("failed"),
-                "best": None if best is None else best.score,
-                "metric": record.terms.objective.metric,
-                "running": study.holder() is not None,
-            }
-        )
+    rows = [_row(name, where) for name in study_names(where)]
     if as_json:
         print_json(rows)
     elif rows:
-        print_table(
-            tuple(rows[0]), [tuple("yes" if v is True else "no" if v is False else v for v in r.values()) for r in rows]
-        )
+        print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
     else:
         say("no study yet: tune-jobs launch digits-mlp begins one")
+
+
+def _row(name: str, where: Settings) -> dict[str, object]:
+    """A study in a line; one that cannot be read is a line too, and the others are still listed."""
+    from tune_jobs.errors import StudyError
+    from tune_jobs.exports import best_row
+    from tune_jobs.study import Study
+
+    columns = ("study", "task", "trials", "complete", "failed", "best", "metric", "state")
+    try:
+        study = Study.open(name, where)
+    except StudyError as error:
+        return dict.fromkeys(columns) | {"study": name, "state": str(error)}
+    record = study.record()
+    best = best_row(record)
+    found = (
+        name,
+        record.terms.task,
+        len(record.trials),
+        record.count("complete"),
+        record.count("failed"),
+        None if best is None else best.score,
+        record.terms.objective.metric,
+        "idle" if study.holder() is None else "running",
+    )
+    return dict(zip(columns, found, strict=True))
 
 
 @click.command(short_help="Show how a study goes.")

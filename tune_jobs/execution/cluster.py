@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ def cluster(address: str | None) -> Iterator[None]:
         if address is None:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         else:
+            _reach(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
@@ -70,6 +72,21 @@ def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
     if max_concurrent is not None and max_concurrent < sum(fits):
         return Slots(cpus, gpus, count=max_concurrent, held=max_concurrent)
     return Slots(cpus, gpus, count=sum(fits), held=sum(fits) + 1)
+
+
+def _reach(address: str) -> None:
+    """Whether anything listens there; Ray itself would try for minutes.
+
+    Raises:
+        ConnectionError: if nothing does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # "auto" and the like, which Ray resolves
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise ConnectionError(error.strerror or str(error)) from error
 
 
 def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:

@@ -1,0 +1,356 @@
+"""A launch from its request to its end: what is refused, what is kept, and what a hard life leaves of a study."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from search_spaces.domains import SpaceError
+from tests.sweeping import Logged, Own, command_line, data_of, logged, own_task, until
+from tune_jobs import launching
+from tune_jobs.errors import StudyError
+from tune_jobs.interruption import interruptible
+from tune_jobs.launching import Request
+from tune_jobs.records import StudyRecord
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study, study_names
+from tune_jobs.trial import run_trial
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+
+ENDLESS = "Float(1.0, 100.0, log=True)"
+
+
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[Request], Any]:
+    """Launches up to the point where Ray would start; what would be run."""
+    swept: list[Any] = []
+    monkeypatch.setattr(launching, "_run", lambda study, sweep, *others: swept.append(sweep))
+    monkeypatch.setattr(launching.delivery, "alongside", lambda *_: nullcontext(lambda: True))
+
+    def launch(request: Request) -> Any:
+        launching.launch(request, settings, lambda message: None)
+        return swept.pop()
+
+    return launch
+
+
+def test_what_is_not_said_has_its_default(tmp_path: Path, resolved: Callable[[Request], Any]) -> None:
+    own = own_task(tmp_path)
+    sweep = resolved(Request(own.reference))
+    assert (sweep.search, sweep.trials, sweep.seed) == ("tpe", 20, 0)
+    assert (sweep.space, sweep.task.protocol) == (own.task.space, own.task.protocol)
+    assert resolved(Request(own.reference, study="all", search="grid")).trials is None
+
+
+def test_a_study_keeps_what_it_was_begun_with(tmp_path: Path, resolved: Callable[[Request], Any]) -> None:
+    own = own_task(tmp_path)
+    said = Request(
+        own.reference, trials=3, search="random", epochs=2, seed=5, narrowed={"width": "1,2"}, opened=("depth",)
+    )
+    first = resolved(said)
+    assert (first.space.names(), first.space.size) == (("act", "width", "depth"), 6)
+    assert (first.task.protocol.epochs, first.search, first.trials, first.seed) == (2, "random", 3, 5)
+    assert resolved(Request(own.reference)) == first
+    assert resolved(said) == first
+    assert resolved(Request(own.reference, trials=9)).trials == 9
+    assert resolved(Request(own.reference)).trials == 9  # what was said last
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": 6}, "with --seed 5, and this asks for 6"),
+        ({"epochs": 9}, "with the protocol epochs 3"),
+        ({"narrowed": {"width": "1"}}, "with another search space .*width"),
+        ({"opened": ("depth",)}, "with another search space .*depth"),
+    ],
+)
+def test_a_study_does_not_change_its_terms(
+    tmp_path: Path, resolved: Callable[[Request], Any], change: dict[str, Any], words: str
+) -> None:
+    request = Request(own_task(tmp_path).reference, seed=5)
+    resolved(request)
+    with pytest.raises(StudyError, match=f"study 'own' was begun {words}.*: start another with --study NAME") as caught:
+        resolved(replace(request, **change))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_study_does_not_change_its_task(tmp_path: Path, resolved: Callable[[Request], Any]) -> None:
+    own = own_task(tmp_path)
+    resolved(Request(own.reference))
+    own.file.write_text(own.file.read_text().replace("Protocol(epochs=3", "Protocol(epochs=4"))
+    with pytest.raises(StudyError, match="study 'own' was begun on version"):
+        resolved(Request(own.reference))
+
+
+def test_a_file_is_found_again_from_any_folder(
+    tmp_path: Path, resolved: Callable[[Request], Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_task(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    resolved(Request("own_task.py:OWN"))
+    assert Study.open("own", settings).record().terms.reference == own.reference
+
+
+@pytest.mark.parametrize(
+    ("request_changes", "words"),
+    [
+        ({"search": "grid"}, "width"),
+        ({"narrowed": {"width": "1000"}}, "width"),
+        ({"narrowed": {"wdith": "1"}}, "width"),
+        ({"opened": ("width",)}, "width"),
+        ({"opened": ("dpeth",)}, "depth"),
+    ],
+    ids=["grid-without-end", "set-outside", "set-unknown", "open-open", "open-unknown"],
+)
+def test_what_does_not_fit_the_space_is_refused_and_leaves_nothing(
+    tmp_path: Path,
+    resolved: Callable[[Request], Any],
+    settings: Settings,
+    request_changes: dict[str, Any],
+    words: str,
+) -> None:
+    own = own_task(tmp_path, width=ENDLESS)
+    with pytest.raises(SpaceError, match=words) as caught:
+        resolved(Request(own.reference, **request_changes))
+    assert "\n" not in str(caught.value)
+    assert study_names(settings) == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_asks_for_a_clean_end(number: signal.Signals) -> None:
+    before, said = signal.getsignal(number), []
+    with interruptible(said.append) as interruption:
+        assert not interruption.is_set
+        os.kill(os.getpid(), number)
+        assert interruption.signal == number
+    assert "what is finished is kept" in said[0]
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    program = (
+        "import os, signal\nfrom tune_jobs.interruption import interruptible\n"
+        "with interruptible(print):\n    os.kill(os.getpid(), signal.SIGINT)\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('still here')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert "still here" not in ended.stdout
+
+
+@dataclass
+class Server:
+    """An MLflow server on loopback, that can be killed and started on the same store."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, process_group=0)
+        until(self._answers, "the MLflow server")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            kill_family(self.process)
+
+    def _answers(self) -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=2):
+            return True
+        return False
+
+
+def kill_family(process: subprocess.Popen[Any]) -> None:
+    """SIGKILL to a process and all that it started."""
+    family: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(family)
+    process.communicate()
+
+
+@contextmanager
+def launched(settings: Settings, own: Own) -> Iterator[subprocess.Popen[str]]:
+    process = command_line(settings, "launch", own.reference, "--search", "grid")
+    try:
+        yield process
+    finally:
+        kill_family(process)
+
+
+@dataclass
+class HardLife:
+    """What was seen of a study that was interrupted, killed and cut off from MLflow."""
+
+    settings: Settings
+    own: Own
+    second_driver: tuple[int, str, str] = (0, "", "")
+    first_pid: int = 0
+    listening: set[str] = field(default_factory=set)
+    after_interrupt: StudyRecord | None = None
+    interrupted: tuple[int, str, str] = (0, "", "")
+    left_over: list[str] = field(default_factory=list)
+    killed: int = 0
+    finished: tuple[int, str, str] = (0, "", "")
+    synced: tuple[int, str, str] = (0, "", "")
+    record: StudyRecord | None = None
+    logged: Logged | None = None
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    stdout, stderr = process.communicate(timeout=120)
+    return process.returncode, stdout, stderr
+
+
+@pytest.fixture(scope="module")
+def hard_life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HardLife]:
+    """A grid of four of which the last trial waits: Ctrl-C, then SIGKILL to all, then MLflow gone before the end."""
+    folder = tmp_path_factory.mktemp("hard-life")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        server = Server(folder, free.getsockname()[1])
+    settings = replace(Settings.read(home=folder / "home"), tracking_uri=server.url)
+    life = HardLife(settings, own_task(folder / "task", "wait-at-4"))
+    server.start()
+    try:
+        _interrupt(life)
+        _kill(life)
+        _lose_mlflow(life, server)
+        server.start()
+        life.synced = ended(command_line(settings, "sync", "own"))
+        life.record = Study.open("own", settings).record()
+        life.logged = logged(settings, life.record)
+    finally:
+        server.stop()
+    yield life
+
+
+def _waits_for_the(nth: int, own: Own) -> Callable[[], bool]:
+    """Whether the three others have ended and the last trial was begun so often."""
+    return lambda: len(own.noted("end")) == 3 and own.noted("begin", "width").count((4,)) == nth
+
+
+def _interrupt(life: HardLife) -> None:
+    with launched(life.settings, life.own) as process:
+        until(_waits_for_the(1, life.own), "the last trial to wait", process)
+        life.second_driver = ended(command_line(life.settings, "launch", life.own.reference, "--search", "grid"))
+        life.first_pid = process.pid
+        family = psutil.Process(process.pid).children(recursive=True)
+        for member in [psutil.Process(process.pid), *family]:
+            connections = member.net_connections()
+            life.listening |= {found.laddr.ip for found in connections if found.status == psutil.CONN_LISTEN}
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        life.interrupted = ended(process)
+        _, alive = psutil.wait_procs(family, timeout=20)
+        life.left_over = [str(member) for member in alive]
+    life.after_interrupt = Study.open("own", life.settings).record()
+
+
+def _kill(life: HardLife) -> None:
+    with launched(life.settings, life.own) as process:
+        until(_waits_for_the(2, life.own), "the last trial to wait again", process)
+        kill_family(process)
+        life.killed = process.returncode
+
+
+def _lose_mlflow(life: HardLife, server: Server) -> None:
+    with launched(life.settings, life.own) as process:
+        until(_waits_for_the(3, life.own), "the last trial to wait once more", process)
+        server.stop()
+        life.own.go()
+        life.finished = ended(process)
+
+
+def test_ctrl_c_ends_cleanly_with_what_is_finished(hard_life: HardLife) -> None:
+    code, stdout, stderr = hard_life.interrupted
+    assert code == 130, stderr
+    assert "Traceback" not in stderr
+    assert "3 complete" in stdout
+    assert hard_life.after_interrupt is not None
+    assert sorted(trial.state for trial in hard_life.after_interrupt.trials) == ["complete"] * 3 + ["running"]
+    assert (hard_life.settings.exports_dir("own") / "best.yaml").exists()
+
+
+def test_ctrl_c_leaves_no_process_behind(hard_life: HardLife) -> None:
+    assert hard_life.left_over == []
+
+
+def test_a_second_driver_is_told_who_holds_the_study(hard_life: HardLife) -> None:
+    code, stdout, stderr = hard_life.second_driver
+    assert (code, stdout) == (2, "")
+    assert stderr.count("\n") == 1
+    assert f"study 'own' is being run by process {hard_life.first_pid} of " in stderr
+
+
+def test_nothing_listens_beyond_loopback(hard_life: HardLife) -> None:
+    assert {address.removeprefix("::ffff:") for address in hard_life.listening} == {"127.0.0.1"}
+
+
+def test_a_study_that_was_killed_has_exactly_the_undisturbed_trials(hard_life: HardLife) -> None:
+    assert hard_life.killed == -signal.SIGKILL
+    assert hard_life.record is not None
+    task = hard_life.own.task
+    data = data_of(task)
+    expected = []
+    for params in task.space.grid():
+        result = run_trial(task, params, data, seed=0)
+        expected.append((params, 0, "complete", result.score, result.best_epoch, result.history))
+    found = [(t.params, t.seed, t.state, t.score, t.best_epoch, t.history) for t in hard_life.record.trials]
+    assert found == expected
+
+
+def test_what_was_finished_ran_once_and_the_rest_as_often_as_it_was_disturbed(hard_life: HardLife) -> None:
+    assert hard_life.record is not None
+    assert [trial.attempts for trial in hard_life.record.trials] == [1, 1, 1, 3]
+
+
+def test_without_mlflow_a_launch_ends_well_and_says_what_to_do(hard_life: HardLife) -> None:
+    code, stdout, stderr = hard_life.finished
+    assert code == 0, stderr
+    assert "4 complete" in stdout
+    assert "MLflow is away: nothing is lost, `tune-jobs sync own` delivers when it is back" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_what_mlflow_missed_is_delivered_once(hard_life: HardLife) -> None:
+    code, _, stderr = hard_life.synced
+    assert code == 0, stderr
+    assert re.search(r"delivered \d trials of 4", stderr)
+    assert hard_life.record is not None
+    assert hard_life.logged is not None
+    assert [run.info.status for run in hard_life.logged.parents] == ["FINISHED"]
+    assert len(hard_life.logged.trials) == 4
+    for trial in hard_life.record.trials:
+        run = hard_life.logged.run(trial.number)
+        assert run.data.params == {"act": "wait-at-4", "width": str(trial.params["width"])}
+        assert (run.info.status, run.data.metrics["best_val_accuracy"]) == ("FINISHED", trial.score)
+        for name in ("val_accuracy", "val_loss", "images"):
+            points = [(epoch, metrics[name]) for epoch, metrics in enumerate(trial.history, start=1)]
+            assert hard_life.logged.curve(trial.number, name) == points
