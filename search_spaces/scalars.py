@@ -162,14 +162,17 @@ class Choice:
         object.__setattr__(self, "options", options)
         if not options:
             raise SpaceError("Choice needs at least one option; got none")
-        for index, option in enumerate(options):
+        values: dict[Value, Value] = {}
+        spellings: dict[str, Value] = {}
+        for option in options:
             if not isinstance(option, None | bool | int | float | str):
                 raise SpaceError(f"Choice takes None, bool, int, float and str; got {option!r}")
             if isinstance(option, float):
                 _finite(option, "Choice")
-            for earlier in options[:index]:
-                if option == earlier or _written(option) == _written(earlier):
-                    raise SpaceError(f"Choice needs options that differ; got {earlier!r} and {option!r}")
+            if option in values or _written(option) in spellings:
+                earlier = values[option] if option in values else spellings[_written(option)]
+                raise SpaceError(f"Choice needs options that differ; got {earlier!r} and {option!r}")
+            values[option] = spellings[_written(option)] = option
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Choice) and self._typed() == other._typed()

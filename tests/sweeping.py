@@ -19,8 +19,10 @@ from search_spaces import catalog
 from search_spaces.task import Task
 from tune_jobs import datasets
 from tune_jobs.datasets import TrainingData
-from tune_jobs.records import StudyRecord, StudyTerms
+from tune_jobs.records import Launch, StudyRecord, StudyTerms
 from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+from tune_jobs.trial import run_trial
 
 PATIENCE_S = 120.0  # before a wait is given up; the machine may be busy
 
@@ -153,6 +155,20 @@ def terms_of(task: Task, reference: str, data: TrainingData, seed: int = 0) -> S
         protocol=task.protocol,
         seed=seed,
     )
+
+
+def finished_study(own: Own, settings: Settings, name: str = "own") -> StudyRecord:
+    """A study of the task's whole grid, run here without Ray."""
+    settings.prepare()
+    task = own.task
+    data = data_of(task)
+    with Study.hold(name, settings) as study:
+        study.begin(terms_of(task, own.reference, data))
+        study.note_launch(Launch("grid", None, "host", time.time(), None, {"keras": "3.15"}))
+        for params in task.space.grid():
+            trial = study.start(study.add(task.space, params, 0))
+            study.finish(trial, run_trial(task, params, data, seed=0), cpus=1.0)
+        return study.record()
 
 
 @dataclass(frozen=True)

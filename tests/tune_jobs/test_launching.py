@@ -64,8 +64,8 @@ def test_a_study_keeps_what_it_was_begun_with(tmp_path: Path, resolved: Callable
     first = resolved(said)
     assert (first.space.names(), first.space.size) == (("act", "width", "depth"), 6)
     assert (first.task.protocol.epochs, first.search, first.trials, first.seed) == (2, "random", 3, 5)
-    assert resolved(Request(own.reference)) == first
-    assert resolved(said) == first
+    for again in (Request(own.reference), said):
+        assert replace(resolved(again), data=first.data) == first  # arrays do not compare
     assert resolved(Request(own.reference, trials=9)).trials == 9
     assert resolved(Request(own.reference)).trials == 9  # what was said last
 
@@ -145,8 +145,8 @@ def test_a_signal_asks_for_a_clean_end(number: signal.Signals) -> None:
 def test_a_second_signal_ends_at_once() -> None:
     program = (
         "import os, signal\nfrom tune_jobs.interruption import interruptible\n"
-        "with interruptible(print):\n    os.kill(os.getpid(), signal.SIGINT)\n    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    print('still here')"
+        "with interruptible(print):\n    for number in (signal.SIGINT, signal.SIGTERM):\n"
+        "        os.kill(os.getpid(), number)\n    print('still here')"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 128 + signal.SIGTERM
@@ -188,12 +188,13 @@ def kill_family(process: subprocess.Popen[Any]) -> None:
     """SIGKILL to a process and all that it started."""
     family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
     for member in family:
         with suppress(psutil.NoSuchProcess):
             member.kill()
-    psutil.wait_procs(family)
     process.communicate()
+    psutil.wait_procs(family)
 
 
 @contextmanager
@@ -230,7 +231,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def hard_life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HardLife]:
+def hard_life(tmp_path_factory: pytest.TempPathFactory) -> HardLife:
     """A grid of four of which the last trial waits: Ctrl-C, then SIGKILL to all, then MLflow gone before the end."""
     folder = tmp_path_factory.mktemp("hard-life")
     with socket.socket() as free:
@@ -249,7 +250,7 @@ def hard_life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HardLife]:
         life.logged = logged(settings, life.record)
     finally:
         server.stop()
-    yield life
+    return life
 
 
 def _waits_for_the(nth: int, own: Own) -> Callable[[], bool]:

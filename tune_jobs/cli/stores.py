@@ -22,10 +22,12 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
     Example:  tune-jobs sync digits-mlp
     """
     from tune_jobs import delivery, tracking
+    from tune_jobs.study import Study
 
     where = settings(home)
     if follow:
         return 0 if delivery.follow(study, where) else 1
+    Study.open(study, where)  # a name that is wrong is said before a store that is away
     tracking.check(where)
     record, news = delivery.deliver_once(study, where)
     say(f"delivered {news} trials of {len(record.trials)}; MLflow at {where.tracking_uri} has all that is finished")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,11 +41,8 @@ def cluster(address: str | None) -> Iterator[None]:
     """
     _quiet()
     try:
-        if address is None:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            _reach(address)
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _own_signals():
+            _connect(address)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
         raise SettingsError(f"{where}: {str(error).splitlines()[0]}") from error
@@ -51,6 +50,26 @@ def cluster(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    if address is None:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        _reach(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself when it starts, and would abort the process: who had the signals gets them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
