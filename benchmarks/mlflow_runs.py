@@ -33,7 +33,7 @@ def trial_runs(tracking_uri: str, experiment: str, *, study: str | None = None, 
         raise SystemExit(f"{tracking_uri} has no experiment {experiment}")
     runs = _search(client, known.experiment_id, "")
     if study is not None:
-        parents = [run.info.run_id for run in runs if run.data.tags.get("study") == study]
+        parents = [run.info.run_id for run in runs if run.data.tags.get("mlflow.tune_jobs.study") == study]
         if len(parents) != 1:
             raise SystemExit(f"{tracking_uri} should have one run of study {study}, and has {len(parents)}")
         runs = _search(client, known.experiment_id, f"tags.`mlflow.parentRunId` = '{parents[0]}'")

@@ -10,13 +10,13 @@ OPTIMIZERS = Variants(
     sgd=Space(
         learning_rate=Float(1e-3, 1e-1, log=True),
         momentum=Choice(0.5, 0.9, 0.95),  # not 0.0, under which both values of nesterov are the same network
-        nesterov=Choice(False, True),
+        nesterov=Fixed(True, Choice(False, True)),  # costs nothing and seldom loses
     ),
     rmsprop=Space(learning_rate=Float(1e-4, 1e-2, log=True)),
     adam=Space(learning_rate=Float(1e-4, 1e-2, log=True)),
     adamw=Space(
         learning_rate=Float(1e-4, 1e-2, log=True),
-        weight_decay=Float(1e-4, 1e-1, log=True),
+        weight_decay=Fixed(0.004, Float(1e-4, 1e-1, log=True)),  # Keras' own default
     ),
 )
 SCHEDULES = Choice("constant", "cosine")

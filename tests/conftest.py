@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pytest
 import sqlalchemy
@@ -24,6 +25,9 @@ from tune_jobs.datasets import Split, TrainingData  # noqa: E402
 
 if TYPE_CHECKING:
     import keras
+
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)  # the same cases in every run
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture

@@ -209,7 +209,7 @@ def logged(settings: Settings, record: StudyRecord) -> Logged:
     client = MlflowClient(tracking_uri=settings.tracking_uri)
     experiment = client.get_experiment_by_name(record.terms.task)
     assert experiment is not None
-    parents = client.search_runs([experiment.experiment_id], f"tags.study = '{record.identity}'")
+    parents = client.search_runs([experiment.experiment_id], f"tags.`mlflow.tune_jobs.study` = '{record.identity}'")
     trials = [
         run
         for parent in parents

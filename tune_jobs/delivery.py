@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from tune_jobs.errors import SettingsError
 from tune_jobs.locks import taking_turns
 from tune_jobs.records import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 from tune_jobs.tracking import Tracker
+from tune_jobs.trial import one_line
 
 _POLL_S = 1.0
 _PATIENCE_S = 15.0  # how long it goes on trying a store that is away once the sweep has ended
@@ -56,12 +58,22 @@ def follow(study_name: str, settings: Settings) -> bool:
 
 
 def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]:
-    """Delivers what is missing now; the study and how many trials had news. Raises what MLflow raises."""
+    """Delivers what is missing now; the study and how many trials had news.
+
+    Raises:
+        SettingsError: if MLflow fails on the way; calling again goes on where it was.
+    """
     with _only_one(study_name, settings):
         tracker = Tracker(settings)
         record = Study.open(study_name, settings).record()
-        news = tracker.deliver(record)
-        tracker.close(record)
+        try:
+            news = tracker.deliver(record)
+            tracker.close(record)
+        except Exception as error:
+            why = one_line(error)
+            raise SettingsError(
+                f"MLflow failed on the way ({why}): nothing is lost, run `tune-jobs sync` again"
+            ) from error
         return record, news
 
 

@@ -105,6 +105,9 @@ def _run(study: Study, sweep: _Sweep, request: Request, interruption: Interrupti
     elif sweep.trials is not None and len(trials) >= sweep.trials:
         say(f"study {study.name} has its {len(trials)} trials; --trials asks for more")
         return
+    elif sweep.space.size is not None and len({trial.params_id for trial in trials}) >= sweep.space.size:
+        say(f"study {study.name} has tried all {sweep.space.size} configurations of its space")
+        return
     prepare_ray(is_own_cluster=request.address is None)
     from tune_jobs.execution import cluster, driver, worker
 

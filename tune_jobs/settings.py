@@ -96,9 +96,9 @@ def prepare_tensorflow() -> None:
 
 
 def prepare_mlflow() -> None:
-    """Variables that MLflow reads at each call; what the user set stays. It is asked again soon enough: seven retries
-    of two minutes each, as it does by itself, would keep a launch from ending while its server is away."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    """Variables that MLflow reads at each call; what the user set stays. It asks once: we ask again
+    ourselves, after looking what was heard, where a blind retry could make a run twice."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 

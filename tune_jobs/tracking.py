@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _METRICS_A_BATCH = 1000  # MLflow's limit
-_STUDY_TAG = "study"
+_STUDY_TAG = "mlflow.tune_jobs.study"  # so named, the table does not show it
 
 
 def check(settings: Settings) -> None:
@@ -168,7 +168,7 @@ class Tracker:
         return str(client.create_experiment(name, artifact_location=location, tags=kind))
 
     def _find_parent(self, client: MlflowClient, study: StudyRecord) -> str | None:
-        found = client.search_runs([self._experiment], f"tags.{_STUDY_TAG} = '{study.identity}'", max_results=1)
+        found = client.search_runs([self._experiment], f"tags.`{_STUDY_TAG}` = '{study.identity}'", max_results=1)
         return str(found[0].info.run_id) if found else None
 
     def _create_parent(self, client: MlflowClient, study: StudyRecord) -> str:
@@ -269,7 +269,7 @@ def _metrics(trial: TrialRecord, objective: str, after: int) -> list[Any]:
         if epoch > after or (trial.is_finished and name != objective)
     ]
     if trial.is_finished:
-        best = {f"best_{objective}": trial.score, "best_epoch": trial.best_epoch, "train_seconds": trial.train_seconds}
+        best = {f"best_{objective}": trial.score, "best_epoch": trial.best_epoch}
         points += [Metric(name, float(value), at, 0) for name, value in best.items() if value is not None]
     return points
 

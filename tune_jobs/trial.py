@@ -83,7 +83,7 @@ class TrialRun:
             self.result = progress.result("stopped" if self._stopped else "complete")
         except TrialError as error:
             self.result = progress.result("failed", error.reason, str(error))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a user's training may call sys.exit
             reason = Reason.OUT_OF_MEMORY if _is_out_of_memory(error) else Reason.CRASHED
             self.result = progress.result("failed", reason, one_line(error))
 
@@ -258,6 +258,6 @@ def one_line(error: BaseException) -> str:
     return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:300]
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     """Whether host or device had no memory left; by name, so that a trial without TensorFlow does not import it."""
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
