@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 from tune_jobs.errors import SettingsError
 from tune_jobs.locks import taking_turns
@@ -27,26 +28,34 @@ _POLL_S = 1.0
 _PATIENCE_S = 15.0  # how long it goes on trying a store that is away once the sweep has ended
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """The process that delivers beside a sweep."""
+
+    _process: subprocess.Popen[bytes]
+
+    def sweep_ended(self) -> None:
+        """Lets it deliver what is left and end; to be said again does no harm."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def is_complete(self) -> bool:
+        """Waits until all is delivered, or MLflow is given up for now; whether everything is there."""
+        self.sweep_ended()
+        return self._process.wait() == 0
+
+
 @contextmanager
-def alongside(study_name: str, settings: Settings) -> Iterator[Callable[[], bool]]:
-    """Delivers while the block runs. The yielded call waits until all is delivered, or MLflow is given up for now;
-    it answers whether everything is there."""
+def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
+    """Delivers while the block runs."""
     command = [sys.executable, "-m", "tune_jobs", "sync", study_name, "--follow", "--home", str(settings.home)]
-    log = (settings.home / "delivery.log").open("ab")
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
-
-    pipe = process.stdin
-    assert pipe is not None
-
-    def finish() -> bool:
-        pipe.close()
-        return process.wait() == 0
-
+    with (settings.home / "delivery.log").open("ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+    delivery = Delivery(process)
     try:
-        yield finish
+        yield delivery
     finally:
-        pipe.close()
-        log.close()
+        delivery.sweep_ended()
 
 
 def follow(study_name: str, settings: Settings) -> bool:

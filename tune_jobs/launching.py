@@ -19,6 +19,7 @@ from search_spaces.domains import Space
 from search_spaces.task import Task
 from tune_jobs import datasets, delivery, exports, sampling, tracking
 from tune_jobs.datasets import TrainingData
+from tune_jobs.delivery import Delivery
 from tune_jobs.interruption import Interruption, interruptible
 from tune_jobs.progress import Progress
 from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
@@ -88,16 +89,18 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
         sweep = _resolve(task, request, study.record() if study.has_begun else None, settings)
         study.begin(_terms(sweep, request.task))
         study.note_launch(_note(sweep))
-        with interruptible(say) as interruption, delivery.alongside(name, settings) as deliver_rest:
-            _run(study, sweep, request, interruption, say)
+        with interruptible(say) as interruption, delivery.alongside(name, settings) as delivered:
+            _run(study, sweep, request, interruption, delivered, say)
             record = study.record()
             exports.write_all(record, settings.exports_dir(name))
             say("delivering to MLflow …")
-            is_delivered = deliver_rest()
+            is_delivered = delivered.is_complete()
         return Outcome(record, settings.exports_dir(name), is_delivered, interruption.signal)
 
 
-def _run(study: Study, sweep: _Sweep, request: Request, interruption: Interruption, say: Say) -> None:
+def _run(
+    study: Study, sweep: _Sweep, request: Request, interruption: Interruption, delivered: Delivery, say: Say
+) -> None:
     unfinished = study.unfinished()
     trials = study.record().trials
     if unfinished:
@@ -109,10 +112,12 @@ def _run(study: Study, sweep: _Sweep, request: Request, interruption: Interrupti
         say(f"study {study.name} has tried all {sweep.space.size} configurations of its space")
         return
     prepare_ray(is_own_cluster=request.address is None)
-    from tune_jobs.execution import cluster, driver, worker
+    from tune_jobs.execution import cluster
 
     say("starting Ray …")
     with cluster.cluster(request.address):
+        from tune_jobs.execution import driver, worker
+
         slots = cluster.slots(request.cpus_per_trial, request.gpus_per_trial, request.max_concurrent)
         progress = _progress(study, sweep, interruption)
         sampler = sampling.sampler(sweep.search, sweep.space, sweep.task.objective, sweep.seed, trials)
@@ -120,6 +125,7 @@ def _run(study: Study, sweep: _Sweep, request: Request, interruption: Interrupti
         job = worker.Job(worker.TaskSource.of(request.task), sweep.task.protocol, sweep.data, request.cpus_per_trial)
         with progress.shown():
             driver.run_sweep(study, sampler, plan, job, progress, interruption)
+        delivered.sweep_ended()  # the rest is delivered while Ray goes down
 
 
 def _resolve(task: Task, request: Request, begun: StudyRecord | None, settings: Settings) -> _Sweep:

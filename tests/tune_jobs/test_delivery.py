@@ -38,8 +38,8 @@ def scores(settings: Settings, record: StudyRecord) -> dict[int, float | None]:
 
 def test_a_study_is_delivered_beside_its_driver_and_sync_finds_nothing_left(own: Own, settings: Settings) -> None:
     record = finished_study(own, settings)
-    with delivery.alongside("own", settings) as deliver_rest:
-        assert deliver_rest()
+    with delivery.alongside("own", settings) as delivered:
+        assert delivered.is_complete()
     assert scores(settings, record) == {trial.number: trial.score for trial in record.trials}
     before = logged(settings, record).facts
     assert delivery.deliver_once("own", settings) == (record, 0)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -39,7 +40,11 @@ def resolved(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[R
     """Launches up to the point where Ray would start; what would be run."""
     swept: list[Any] = []
     monkeypatch.setattr(launching, "_run", lambda study, sweep, *others: swept.append(sweep))
-    monkeypatch.setattr(launching.delivery, "alongside", lambda *_: nullcontext(lambda: True))
+    monkeypatch.setattr(
+        launching.delivery,
+        "alongside",
+        lambda *_: nullcontext(SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: True)),
+    )
 
     def launch(request: Request) -> Any:
         launching.launch(request, settings, lambda message: None)

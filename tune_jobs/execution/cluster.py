@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -41,6 +42,8 @@ def cluster(address: str | None) -> Iterator[None]:
     """
     _quiet()
     try:
+        # most of Ray's start is waiting for its processes; importing Tune takes a second of it
+        threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
         with _own_signals():
             _connect(address)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
