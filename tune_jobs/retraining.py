@@ -60,6 +60,8 @@ def train(
     if with_mlflow:
         settings.prepare()
         tracking.check(settings)
+    if task.train is None:
+        _prepare_devices(config.cpus)
     model, retrained = _train(config, TrialRun(task, config.params, data, seed=config.seed), say)
     if model is None:
         return retrained
@@ -74,11 +76,14 @@ def train(
     return retrained
 
 
-def _train(config: BestConfig, run: TrialRun, say: Callable[[str], None]) -> tuple[keras.Model | None, Retrained]:
+def _prepare_devices(cpus: float) -> None:
     prepare_tensorflow()
     from tune_jobs import training
 
-    training.prepare_devices(config.cpus)
+    training.prepare_devices(cpus)
+
+
+def _train(config: BestConfig, run: TrialRun, say: Callable[[str], None]) -> tuple[keras.Model | None, Retrained]:
     for epoch, metrics in run:
         say(f"epoch {epoch}/{config.protocol.epochs}  {config.metric} {metrics.get(config.metric, float('nan')):.4f}")
     result = run.result
