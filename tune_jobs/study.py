@@ -1,7 +1,7 @@
 """The durable record of a search, on an Optuna storage: what finished here is never lost, run twice or counted twice.
 
 By default a study is one journal file in the home folder, which measured several times faster than SQLite and outlives
-`kill -9` at any byte (benchmarks/storage.py); any Optuna storage URL serves as well. One process writes a study at
+a cut at any byte (benchmarks/storage.py, tests); any Optuna storage URL serves as well. One process writes a study at
 a time (`locks.py`); anybody may read it meanwhile.
 
 A trial is durable before it starts. Its result is written before its state: a trial found running with a result has

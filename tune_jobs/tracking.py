@@ -106,12 +106,6 @@ class Tracker:
             raise
         return news
 
-    def waiting(self, study: StudyRecord) -> int:
-        """How many finished trials MLflow does not have yet."""
-        return sum(
-            trial.is_finished and not self._runs.get(trial.number, _Delivered("")).is_final for trial in study.trials
-        )
-
     def close(self, study: StudyRecord) -> None:
         """The leaderboard becomes an artifact of the parent run, which ends, to be taken up by the next launch."""
         client = self._connect(study)

@@ -112,11 +112,6 @@ class CompiledEpochs:
             self._model.test_step((tf.gather(x, rows), _gather(targets, rows)))
 
 
-def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """The model's outputs for images `(N, ...)`, in batches."""
-    return np.asarray(model.predict(x, batch_size=EVALUATION_BATCH, verbose=0))
-
-
 def begin(seed: int) -> None:
     """A fresh start in a process that trained before: Keras' state dropped and collected, every generator seeded."""
     keras.backend.clear_session()

@@ -190,13 +190,8 @@ def test_data_stay_on_the_device_until_others_are_asked_for(tiny_data: TrainingD
     assert asked == [90, 30, 90]
 
 
-def test_prediction_and_weight_count_are_those_of_keras(
-    tiny_task: Callable[..., Task], tiny_data: TrainingData
-) -> None:
-    model = model_of(tiny_task())
-    x = tiny_data.validation.x
-    np.testing.assert_allclose(training.predict(model, x), np.asarray(model(x)), rtol=1e-5, atol=1e-6)
-    assert training.weight_count(model) == 16 * 8 + 8 + 8 * 3 + 3
+def test_weights_are_counted(tiny_task: Callable[..., Task]) -> None:
+    assert training.weight_count(model_of(tiny_task())) == 16 * 8 + 8 + 8 * 3 + 3
 
 
 def test_images_are_resident_as_they_are_stored(tiny_data: TrainingData) -> None:
