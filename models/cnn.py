@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from models import arguments
+from models import arguments, pictures
 from models.hidden_layers import DEFAULT_FACTOR, HiddenLayers
 from models.label_encodings import Head
 from models.lazy_keras import keras
@@ -20,7 +21,7 @@ def build(
     input_shape: tuple[int, int, int],
     head: Head,
     filters: int | str = "32-64",
-    kernel_size: int = 3,
+    kernel_size: int | str = 3,
     pooling: str = "max",
     pool_every: int = 1,
     padding: str = "same",
@@ -32,13 +33,19 @@ def build(
     factor: float = DEFAULT_FACTOR,
     dropout: str = "without",
     dropout_rate: float = 0.0,
+    dense_dropout_rate: float | None = None,
     batch_norm: bool = False,
+    augmentation: str = "none",
+    pixels: str = "original",
 ) -> keras.Model:
     """Convolutions, one for each width in `filters`, in stages of `pool_every`; the last stage may be shorter.
 
-    Maps images `(B, H, W, C)`, uint8, to what `head` makes of `(B, features)`. A stage is closed by pooling, which
-    halves height and width (odd ones are rounded down), and then by dropout; `pooling="none"` leaves the first out.
-    Dense layers follow, one for each width in `units` ("none": no such layer), each with its dropout.
+    Maps images `(B, H, W, C)`, uint8, to what `head` makes of `(B, features)`. Stages of unequal length are written
+    with slashes: "64/128-128" is one convolution, then two. A stage is closed by pooling, which halves height and
+    width (odd ones are rounded down), and then by dropout; `pooling="none"` leaves the first out. `kernel_size` is
+    one for all or a label with one for each convolution ("7-3-3"). Dense layers follow, one for each width in `units`
+    ("none": no such layer), each with its dropout, at `dense_dropout_rate` where that is given. `augmentation` and
+    `pixels` are those of `pictures.scaled`.
 
     Raises:
         ValueError: an argument is not allowed, has no effect beside the others, or the images are too small for it.
@@ -51,19 +58,21 @@ def build(
         factor=factor,
         dropout=dropout,
         dropout_rate=dropout_rate,
+        dense_dropout_rate=dense_dropout_rate,
         batch_norm=batch_norm,
     )
-    stages = _stages(arguments.widths("filters", filters), arguments.whole("pool_every", pool_every, at_least=1))
-    arguments.whole("kernel_size", kernel_size, at_least=1)
+    stages = _stages(filters, arguments.whole("pool_every", pool_every, at_least=1))
+    kernels = _kernels(kernel_size, sum(len(stage) for stage in stages))
     arguments.one_of("pooling", pooling, POOLINGS)
     arguments.one_of("padding", padding, PADDINGS)
     dense_widths = () if units == "none" else arguments.widths("units", units)
     height, width, _ = arguments.shape("input_shape", input_shape, rank=3)
-    _refuse_small_images(height, width, stages, lost=kernel_size - 1 if padding == "valid" else 0, pooling=pooling)
+    lost = [kernel - 1 if padding == "valid" else 0 for kernel in kernels]
+    _refuse_small_images(height, width, stages, lost=lost, pooling=pooling)
 
     inputs = keras.Input(input_shape, dtype="uint8", name="images")  # (B, H, W, C)
-    x = keras.layers.Rescaling(1 / 255, name="rescaling")(inputs)
-    x = _convolved(x, hidden, stages, kernel_size=kernel_size, padding=padding, pooling=pooling)
+    x = pictures.scaled(inputs, augmentation=augmentation, pixels=pixels)
+    x = _convolved(x, hidden, stages, kernels=kernels, padding=padding, pooling=pooling)
     x = keras.layers.Flatten(name="flatten")(x)  # (B, features)
     for number, units_here in enumerate(dense_widths, start=1):
         x = hidden.dense(x, units_here, number=number)  # (B, units_here)
@@ -71,19 +80,34 @@ def build(
     return keras.Model(inputs, head(x), name="cnn")
 
 
-def _stages(filters: tuple[int, ...], pool_every: int) -> Stages:
-    return tuple(filters[first : first + pool_every] for first in range(0, len(filters), pool_every))
+def _stages(filters: int | str, pool_every: int) -> Stages:
+    if isinstance(filters, str) and "/" in filters:
+        if pool_every != 1:
+            raise ValueError(f"filters={filters!r} says where stages end, and pool_every={pool_every} came with it")
+        return tuple(arguments.widths("filters", stage) for stage in filters.split("/"))
+    widths = arguments.widths("filters", filters)
+    return tuple(widths[first : first + pool_every] for first in range(0, len(widths), pool_every))
 
 
-def _refuse_small_images(height: int, width: int, stages: Stages, *, lost: int, pooling: str) -> None:
-    """Follow the smaller side of the images through the stages; a convolution takes `lost` pixels, pooling halves."""
+def _kernels(kernel_size: int | str, n_convolutions: int) -> tuple[int, ...]:
+    """The side of each convolution's kernel."""
+    kernels = arguments.widths("kernel_size", kernel_size)
+    if isinstance(kernel_size, str) and len(kernels) != n_convolutions:
+        raise ValueError(f"kernel_size={kernel_size!r} has {len(kernels)} sizes for {n_convolutions} convolutions")
+    return kernels if isinstance(kernel_size, str) else kernels * n_convolutions
+
+
+def _refuse_small_images(height: int, width: int, stages: Stages, *, lost: Sequence[int], pooling: str) -> None:
+    """Follow the smaller side of the images through the stages; a convolution takes its `lost` pixels, pooling halves."""
+    losses = iter(lost)
     images, side = f"{height} x {width} images", min(height, width)
     for number, stage in enumerate(stages, start=1):
-        side -= lost * len(stage)
+        taken = [next(losses) for _ in stage]
+        side -= sum(taken)
         if side < 1:
             raise ValueError(
                 f"{images} are too small for the convolutions up to stage {number} of {len(stages)}, each taking "
-                f"{lost} pixels: take padding='same', a smaller kernel_size or fewer filters"
+                f"{max(taken)} pixels: take padding='same', a smaller kernel_size or fewer filters"
             )
         if pooling != "none":
             if side < 2:
@@ -95,12 +119,19 @@ def _refuse_small_images(height: int, width: int, stages: Stages, *, lost: int, 
 
 
 def _convolved(
-    x: keras.KerasTensor, hidden: HiddenLayers, stages: Stages, *, kernel_size: int, padding: str, pooling: str
+    x: keras.KerasTensor,
+    hidden: HiddenLayers,
+    stages: Stages,
+    *,
+    kernels: tuple[int, ...],
+    padding: str,
+    pooling: str,
 ) -> keras.KerasTensor:
     """From `(B, H, W, C)` to `(B, H / 2**stages, W / 2**stages, last filters)` when pooled and padded."""
     number = 0
     for stage_number, stage in enumerate(stages, start=1):
         for filters in stage:
+            kernel_size = kernels[number]
             number += 1
             x = hidden.convolution(x, filters, kernel_size=kernel_size, padding=padding, number=number)
         x = _pooled(x, pooling, name=f"stage_{stage_number}_pooling")

@@ -48,6 +48,7 @@ class HiddenLayers:
     dropout: str
     dropout_rate: float
     batch_norm: bool
+    dense_dropout_rate: float | None = None  # after dense layers, where that is another one
 
     def __post_init__(self) -> None:
         arguments.one_of("initializer", self.initializer, INITIALIZERS)
@@ -58,11 +59,14 @@ class HiddenLayers:
         if self.regularizer == "none" and self.factor != DEFAULT_FACTOR:
             raise ValueError(f"factor={self.factor!r} needs a regularizer, l1 or l2; 'none' came")
         arguments.one_of("dropout", self.dropout, DROPOUTS)
-        rate = arguments.fraction("dropout_rate", self.dropout_rate)
-        if (self.dropout == "with") != (rate > 0):
+        rates = [arguments.fraction("dropout_rate", self.dropout_rate)]
+        if self.dense_dropout_rate is not None:
+            rates.append(arguments.fraction("dense_dropout_rate", self.dense_dropout_rate))
+        if (self.dropout == "with") != any(rates):
+            came = " and ".join(repr(rate) for rate in rates)
             raise ValueError(
-                f"dropout='with' needs dropout_rate above 0, dropout='without' needs 0; "
-                f"dropout={self.dropout!r} came with {rate!r}"
+                f"dropout='with' needs a dropout_rate above 0, dropout='without' needs 0; "
+                f"dropout={self.dropout!r} came with {came}"
             )
         arguments.flag("batch_norm", self.batch_norm)
 
@@ -81,10 +85,10 @@ class HiddenLayers:
         return self._activated(kernel(x), after=f"convolution_{number}")
 
     def dropped(self, x: keras.KerasTensor, *, after: str) -> keras.KerasTensor:
-        """`x` behind one dropout layer, or `x` itself without dropout."""
-        if self.dropout == "without":
-            return x
-        return keras.layers.Dropout(self.dropout_rate, name=f"{after}_dropout")(x)
+        """`x` behind one dropout layer, or `x` itself where nothing is dropped."""
+        is_elsewhere = after.startswith("dense") and self.dense_dropout_rate is not None
+        rate = self.dense_dropout_rate if is_elsewhere else self.dropout_rate
+        return keras.layers.Dropout(rate, name=f"{after}_dropout")(x) if rate else x
 
     def _kernel(self) -> dict[str, Any]:
         # The offset of a batch normalization makes a bias before it redundant (Ioffe and Szegedy 2015, section 3.2).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models import arguments
+from models import arguments, pictures
 from models.hidden_layers import DEFAULT_FACTOR, HiddenLayers
 from models.label_encodings import Head
 from models.lazy_keras import keras
@@ -22,12 +22,14 @@ def build(
     dropout: str = "without",
     dropout_rate: float = 0.0,
     batch_norm: bool = False,
+    augmentation: str = "none",
+    pixels: str = "original",
 ) -> keras.Model:
     """Dense layers on flattened images.
 
     Maps images `(B, *input_shape)`, uint8, to what `head` makes of `(B, last width)`. `units` is one width or a label
     of widths ("512-128-32"), and the whole sequence is repeated `layers` times; the output layer is not counted.
-    With dropout, one dropout layer follows each hidden layer.
+    With dropout, one dropout layer follows each hidden layer. `augmentation` and `pixels` are those of `pictures.scaled`.
 
     Raises:
         ValueError: an argument is not allowed, or has no effect beside the others.
@@ -44,7 +46,7 @@ def build(
     )
     all_widths = arguments.widths("units", units) * arguments.whole("layers", layers, at_least=1)
     inputs = keras.Input(arguments.shape("input_shape", input_shape), dtype="uint8", name="images")  # (B, *input_shape)
-    x = keras.layers.Rescaling(1 / 255, name="rescaling")(inputs)
+    x = pictures.scaled(inputs, augmentation=augmentation, pixels=pixels)
     x = keras.layers.Flatten(name="flatten")(x)  # (B, F)
     for number, width in enumerate(all_widths, start=1):
         x = hidden.dense(x, width, number=number)  # (B, width)

@@ -10,15 +10,15 @@ from models import arguments
 from models.lazy_keras import keras
 from models.schedules import DEFAULT_DECAY_RATE, learning_rate_over_steps
 
-OPTIMIZERS: Final = ("sgd", "rmsprop", "adam", "adamw")
+OPTIMIZERS: Final = ("sgd", "rmsprop", "adam", "adamw", "nadam", "adadelta")
 
 # Who listens to which knob. Elsewhere it must keep its default, or two trials would differ in name only.
 _LISTENERS: Final[Mapping[str, tuple[str, ...]]] = {
     "momentum": ("sgd", "rmsprop"),
     "nesterov": ("sgd",),
     "rho": ("rmsprop",),
-    "beta_1": ("adam", "adamw"),
-    "beta_2": ("adam", "adamw"),
+    "beta_1": ("adam", "adamw", "nadam"),
+    "beta_2": ("adam", "adamw", "nadam"),
     "weight_decay": ("adamw",),
 }
 
@@ -90,6 +90,8 @@ def _made(
         "rmsprop": keras.optimizers.RMSprop,
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
+        "nadam": keras.optimizers.Nadam,
+        "adadelta": keras.optimizers.Adadelta,
     }
     made = classes[optimizer](learning_rate=rate, global_clipnorm=clip_norm, **knobs)
     if optimizer == "adamw":

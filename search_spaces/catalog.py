@@ -8,25 +8,52 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from search_spaces.cifar10 import CIFAR10_CNN, CIFAR10_MLP
 from search_spaces.digits import DIGITS_CNN, DIGITS_MLP
-from search_spaces.fashion_mnist import FASHION_MNIST_CNN, FASHION_MNIST_MLP
+from search_spaces.fashion_mnist import (
+    FASHION_MNIST_CNN,
+    FASHION_MNIST_CNN_LAYERS,
+    FASHION_MNIST_CNN_OPEN,
+    FASHION_MNIST_MLP,
+    FASHION_MNIST_MLP_DROPOUT,
+    FASHION_MNIST_MLP_LAYERS,
+    FASHION_MNIST_MLP_OPEN,
+)
 from search_spaces.mnist import MNIST_CNN, MNIST_MLP
+from search_spaces.mnist_factors import MNIST_CNN_FACTORS, MNIST_MLP_FACTORS
+from search_spaces.permuted import (
+    PERMUTED_FASHION_MNIST_CNN,
+    PERMUTED_FASHION_MNIST_MLP,
+    PERMUTED_MNIST_CNN,
+    PERMUTED_MNIST_MLP,
+)
 from search_spaces.spelling import near
 from search_spaces.task import Task, TaskError
 
-TASKS: tuple[Task, ...] = (
-    DIGITS_MLP,
-    DIGITS_CNN,
-    MNIST_MLP,
-    MNIST_CNN,
-    FASHION_MNIST_MLP,
-    FASHION_MNIST_CNN,
-)
+GROUPS: Mapping[str, tuple[Task, ...]] = {
+    "to try things on": (DIGITS_MLP, DIGITS_CNN),
+    "MNIST": (MNIST_MLP, MNIST_CNN, MNIST_MLP_FACTORS, MNIST_CNN_FACTORS),
+    "Fashion-MNIST, perceptrons": (
+        FASHION_MNIST_MLP_LAYERS,
+        FASHION_MNIST_MLP,
+        FASHION_MNIST_MLP_DROPOUT,
+        FASHION_MNIST_MLP_OPEN,
+    ),
+    "Fashion-MNIST, convolutions": (FASHION_MNIST_CNN_LAYERS, FASHION_MNIST_CNN, FASHION_MNIST_CNN_OPEN),
+    "CIFAR-10": (CIFAR10_MLP, CIFAR10_CNN),
+    "permuted pixels": (
+        PERMUTED_MNIST_MLP,
+        PERMUTED_MNIST_CNN,
+        PERMUTED_FASHION_MNIST_MLP,
+        PERMUTED_FASHION_MNIST_CNN,
+    ),
+}
+TASKS: tuple[Task, ...] = tuple(task for tasks in GROUPS.values() for task in tasks)
 
 
 def find(reference: str) -> Task:

@@ -24,6 +24,16 @@ __all__ = ["Choice", "Fixed", "Float", "Int", "Params", "Space", "SpaceError", "
 Chooser = Callable[[str, Scalar, str], Value]
 
 
+@dataclass(frozen=True)
+class Decision:
+    """A choice that led to some params: what was chosen for which parameter, and the option that it came under."""
+
+    name: str
+    domain: Scalar
+    under: str
+    value: Value
+
+
 @dataclass(frozen=True, init=False)
 class Space:
     """Domains by name, in the order they are declared: `Space(units=Choice(64, 128), optimizer=Variants(...))`.
@@ -111,9 +121,16 @@ class Space:
         for name, domain in self.domains:
             value = domain.value if isinstance(domain, Fixed) else _chosen(name, scalar(domain), under, choose)
             params[name] = value
-            path = f"{under}/{name}={value}" if under else f"{name}={value}"
-            params |= _under(domain, value).walk(choose, under=path)
+            params |= _under(domain, value).walk(choose, under=_path(under, name, value))
         return params
+
+    def decisions(self, params: Params, *, under: str = "") -> Iterator[Decision]:
+        """The choices, as `walk` asks for them, that lead to these params; what lies outside its domain is left out."""
+        for name, domain in self.domains:
+            value = params.get(name)
+            if not isinstance(domain, Fixed) and scalar(domain).why_not(value) is None:
+                yield Decision(name, scalar(domain), under, value)
+            yield from _under(domain, value).decisions(params, under=_path(under, name, value))
 
     def varied(self) -> tuple[str, ...]:
         """The names that can differ between two points: those that are not Fixed, and live."""
@@ -272,6 +289,10 @@ class _Place:
     name: str
     domain: Domain
     when: tuple[str, ...]
+
+
+def _path(under: str, name: str, value: Value) -> str:
+    return f"{under}/{name}={value}" if under else f"{name}={value}"
 
 
 def _under(domain: Domain, value: Value) -> Space:

@@ -23,6 +23,13 @@ SCHEDULES = Choice("constant", "cosine")
 WARMUP_EPOCHS = Fixed(0, Int(0, 5))
 
 DROPOUT = Variants({"without": Space(), "with": Space(dropout_rate=Float(0.1, 0.5, step=0.1))})
+CNN_DROPOUT = Variants(  # after each stage of convolutions, and after each dense layer
+    {
+        "without": Space(),
+        "with": Space(dropout_rate=Choice(0.0, 0.1, 0.25, 0.4), dense_dropout_rate=Choice(0.1, 0.3, 0.5)),
+    }
+)
+AUGMENTATIONS = Choice("none", "flip", "shift", "flip-shift")
 INITIALIZERS = Choice("random_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform")
 
 _FACTOR = Fixed(DEFAULT_FACTOR, Float(1e-6, 1e-1, log=True))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from models import optimizers
 from search_spaces.domains import Params, Space, SpaceError, Value
+from search_spaces.one_factor import AnySpace, OneFactor
 from search_spaces.spelling import near
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class Protocol:
     """How every trial of a task is trained.
 
     `patience` is the number of epochs without a better score after which training ends; `validation` how much of the
-    training part is held out: images (a whole number) or a share (between 0 and 1).
+    training part is held out: images (a whole number) or a share (between 0 and 1). `images` is how many of the rest
+    are trained on, where not all are.
 
     Raises:
         TaskError: a number that cannot be.
@@ -84,17 +86,33 @@ class Protocol:
     patience: int | None = None
     batch_size: int = 128
     validation: int | float = 5000
+    images: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch_size"):
+        for name in ("epochs", "patience", "batch_size", "images"):
             number = getattr(self, name)
-            if not _is_count(number) and not (name == "patience" and number is None):
+            if not _is_count(number) and not (name in ("patience", "images") and number is None):
                 raise TaskError(f"Protocol needs {name} of 1 or more; got {number!r}")
         share = self.validation
         if not _is_count(share) and not (isinstance(share, float) and 0 < share < 1):
             raise TaskError(
                 f"Protocol needs validation as a number of images or a share between 0 and 1; got {share!r}"
             )
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A figure that a report prints for one configuration, to be put beside ours.
+
+    `params` are None where the report's own are not in the space: `note` then says why, and what stands closest.
+    """
+
+    table: str
+    setting: str
+    value: float
+    params: Params | None = field(hash=False)
+    metric: str = "test_accuracy"
+    note: str = ""
 
 
 Builder = Callable[..., "keras.Model"]
@@ -144,7 +162,7 @@ class Task:
     those of `keras.datasets` do. A task has a `build` function with an `encoding`, or a training loop `train` of its
     own. A parameter of the space goes to the builder if that takes it, else to the optimizer, else it is `batch_size`.
     `baseline` is the configuration to beat; it may use what the space holds Fixed. `source` says where the task is
-    from: a report and its table.
+    from, a report and its table, and `reported` what that prints.
 
     Raises:
         TaskError: anything that could only fail later, in a trial.
@@ -153,7 +171,7 @@ class Task:
     name: str
     summary: str
     dataset: str | DataSource
-    space: Space
+    space: AnySpace
     objective: Objective
     protocol: Protocol
     baseline: Params = field(hash=False)
@@ -161,6 +179,7 @@ class Task:
     encoding: LabelEncoding | None = None
     train: TrainFunction | None = None
     source: str = ""
+    reported: tuple[Reported, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch("[a-z0-9][a-z0-9-]*", self.name):
@@ -174,15 +193,26 @@ class Task:
         wrong = self.space.open_all().why_not(self.baseline)
         if wrong:
             raise TaskError(f"task {self.name!r}: the baseline does not belong to the space: {wrong}")
+        for reported in self.reported:
+            wrong = None if reported.params is None else self.space.open_all().why_not(reported.params)
+            if wrong:
+                raise self._error(f"what is reported as {reported.setting!r} does not belong to the space: {wrong}")
         if self.train is None:
             self.route(self.baseline)
 
     def _check_types(self) -> None:
         if not (callable(self.dataset) or (isinstance(self.dataset, str) and self.dataset)):
             raise self._error(f"dataset needs a name or a function that loads it; got {self.dataset!r}")
-        for name, kind in (("space", Space), ("objective", Objective), ("protocol", Protocol), ("baseline", Mapping)):
-            if not isinstance(getattr(self, name), kind):
-                raise self._error(f"{name} has to be of type {kind.__name__}; got {getattr(self, name)!r}")
+        kinds: dict[str, tuple[type, ...]] = {
+            "space": (Space, OneFactor),
+            "objective": (Objective,),
+            "protocol": (Protocol,),
+            "baseline": (Mapping,),
+        }
+        for name, allowed in kinds.items():
+            if not isinstance(getattr(self, name), allowed):
+                needed = " or ".join(kind.__name__ for kind in allowed)
+                raise self._error(f"{name} has to be of type {needed}; got {getattr(self, name)!r}")
         if (self.build is None) == (self.train is None):
             came = "neither" if self.build is None else "both"
             raise self._error(f"needs either build (with an encoding) or train; got {came}")

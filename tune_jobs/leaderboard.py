@@ -1,8 +1,7 @@
 """The configurations of a study in order, and what is known about the order. Pure functions over trial records.
 
-A score is the mean over the seeds that a configuration was trained with. With one seed it is a single draw: another
-seed moves it, and a difference below the validation split's resolution (one image in 5,000 is 0.0002 of accuracy)
-means nothing at all. What is marked `tied` is only what is equal to the last digit.
+A score is the mean over the seeds that a configuration was trained with; `rank` orders by it. `judged` adds how far that
+order can be trusted, which `inference.py` computes from the seeds and from the validation images (docs/leaderboard.md).
 """
 
 from __future__ import annotations
@@ -11,14 +10,34 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from search_spaces.domains import Value
 from search_spaces.task import Objective
+from tune_jobs.per_image import unpack
 from tune_jobs.records import State, TrialRecord
 
+if TYPE_CHECKING:
+    from tune_jobs.inference import Sample, Verdict
+
 _IN_WORDS: tuple[State, ...] = ("complete", "stopped", "failed", "running", "waiting")
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """A finalist on the test split: the mean over its evaluated trials, in the objective's unit."""
+
+    __test__ = False  # no test class, whatever pytest makes of its name
+
+    metric: str
+    score: float
+    std: float | None
+    n: int
+    interval: tuple[float, float] | None  # 95 %
 
 
 @dataclass(frozen=True)
@@ -26,7 +45,7 @@ class Row:
     """One configuration. `trials`, `seeds` and `best_epochs` belong together, in the order of the trials' numbers."""
 
     rank: int  # from one; equal scores share the smallest: 1, 1, 3
-    tied: bool
+    tied: bool  # whether another has the very same score
     state: Literal["complete", "stopped"]
     params_id: str
     params: Mapping[str, Value]
@@ -37,11 +56,21 @@ class Row:
     best_epochs: tuple[int | None, ...]
     train_seconds: float | None  # the mean of the trials that know it
     weights: int | None
+    interval: tuple[float, float] | None = None  # 95 %, over seeds and images; the rest of it too is what `judged` adds
+    has_seed_part: bool = False  # whether it is over seeds at all
+    p_best: float | None = None  # the probability of being the best
+    places: tuple[int, int] | None = None  # between which it may be, at 95 %
+    test: TestScore | None = None
 
     @property
     def n(self) -> int:
         """How many trials the score is the mean of."""
         return len(self.trials)
+
+    @property
+    def may_be_best(self) -> bool:
+        """Whether nothing speaks against it at 95 %; where nothing is known, anything may be."""
+        return self.places is None or self.places[0] == 1
 
 
 @dataclass(frozen=True)
@@ -82,9 +111,97 @@ def rank(trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]
     )
 
 
+def finalists(rows: Iterable[Row], top: int) -> tuple[Row, ...]:
+    """The best `top` that completed: replicated ones first, each in their order.
+
+    A configuration of one seed does not come before those that were tried with more: its place may be a lucky draw.
+    """
+    complete = [row for row in rows if row.state == "complete"]
+    return tuple(sorted(complete, key=lambda row: row.n == 1)[:top])  # stable: in the order of ranks
+
+
 def best(rows: Iterable[Row]) -> Row | None:
-    """The first configuration that completed; among equals the one tried first."""
-    return next((row for row in rows if row.state == "complete"), None)
+    """The winner: the first of the replicated configurations, or of all where none is; None where none completed."""
+    return next(iter(finalists(rows, 1)), None)
+
+
+def judged(rows: Sequence[Row], trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]:
+    """The rows with what is known about their order, and with the test split where it was read.
+
+    Configurations that were only ever stopped are left as they are: what they would have become is not known.
+    """
+    from tune_jobs.inference import judge
+
+    by_number = {trial.number: trial for trial in trials}
+    complete = [row for row in rows if row.state == "complete"]
+    samples = [_sample([by_number[number] for number in row.trials]) for row in complete]
+    verdicts: dict[str, Verdict] = {}
+    for row, verdict in zip(complete, judge(samples, maximize=objective.direction == "maximize"), strict=True):
+        verdicts[row.params_id] = verdict
+    tests = _tests(complete, by_number, objective)
+    return tuple(_with(row, verdicts.get(row.params_id), tests.get(row.params_id)) for row in rows)
+
+
+def _with(row: Row, verdict: Verdict | None, test: TestScore | None) -> Row:
+    if verdict is None:
+        return row
+    return replace(
+        row,
+        interval=verdict.interval,
+        has_seed_part=verdict.has_seed_part,
+        p_best=verdict.p_best,
+        places=verdict.places,
+        test=test,
+    )
+
+
+def _sample(trials: Sequence[TrialRecord]) -> Sample:
+    return _sample_of([(trial.score or 0.0, trial.errors) for trial in trials])
+
+
+def _sample_of(runs: Sequence[tuple[float, str | None]]) -> Sample:
+    """The scores of a configuration, with what each image contributed to them where every run has kept that."""
+    from tune_jobs.inference import Sample
+
+    scores = np.array([score for score, _ in runs])
+    if not all(packed for _, packed in runs):
+        return Sample(scores)
+    return Sample(scores, np.stack([_contributions(score, packed or "") for score, packed in runs]))
+
+
+def _contributions(score: float, packed: str) -> NDArray[Any]:
+    """`(images,)`: the errors, or their complements where the score is the share without one."""
+    errors = unpack(packed)
+    mean = float(errors.mean())
+    return errors if abs(score - mean) <= abs(score - (1 - mean)) else 1 - errors
+
+
+def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective: Objective) -> dict[str, TestScore]:
+    """The test scores of the configurations that have them, judged together."""
+    from tune_jobs.inference import judge
+
+    metric = metric_on_test(objective)
+    runs: dict[str, list[tuple[float, str | None]]] = {}
+    for row in rows:
+        tests = [test for number in row.trials if (test := by_number[number].test) is not None]
+        if tests:
+            runs[row.params_id] = [(test.metrics[metric], test.errors) for test in tests]
+    verdicts = judge([_sample_of(found) for found in runs.values()], maximize=objective.direction == "maximize")
+    return {
+        params_id: TestScore(
+            metric,
+            float(statistics.mean(score for score, _ in found)),
+            _deviation([score for score, _ in found]),
+            len(found),
+            verdict.interval,
+        )
+        for (params_id, found), verdict in zip(runs.items(), verdicts, strict=True)
+    }
+
+
+def metric_on_test(objective: Objective) -> str:
+    """The objective's name on the test split: `test_accuracy` for `val_accuracy`."""
+    return f"test_{objective.metric.removeprefix('val_')}"
 
 
 def summary(trials: Iterable[TrialRecord]) -> Summary:

@@ -13,9 +13,20 @@ from search_spaces.domains import Value, params_id
 from search_spaces.task import Objective, Protocol
 
 State = Literal["waiting", "running", "complete", "stopped", "failed"]
-Search = Literal["grid", "random", "tpe"]
+Search = Literal["grid", "random", "tpe", "baseline"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What a finalist came to on the test split."""
+
+    __test__ = False  # no test class, whatever pytest makes of its name
+
+    metrics: Mapping[str, float]  # named test_*
+    errors: str | None  # of each test image, packed (`per_image`)
+    val_score: float  # on the validation split, by the model that was evaluated; the trial's own where all repeats
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,9 @@ class TrialRecord:
     finished: float | None = None
     train_seconds: float | None = None  # inside epochs, without building and compiling
     weights: int | None = None  # how many the model has
+    errors: str | None = None  # of each validation image at the best epoch, packed (`per_image`)
     cpus: float | None = None  # that it trained on; part of what makes a score repeatable
+    test: TestResult | None = None  # only of finalists, once they were evaluated
 
     @property
     def params_id(self) -> str:
@@ -84,6 +97,27 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Replication:
+    """What was asked for last to be trained with further seeds; the first `seeds` of each, then a race if asked."""
+
+    top: int
+    seeds: int
+    until_separated: bool
+    budget: int | None
+    params_ids: tuple[str, ...]
+    begun_at: int  # how many trials the study had then
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reading of the test split: when (unix seconds), for whom, and which trials were to be evaluated."""
+
+    at: float
+    by: str
+    trials: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A study with its trials in the order they were begun."""
 
@@ -93,6 +127,16 @@ class StudyRecord:
     launch: Launch | None
     created: float
     trials: tuple[TrialRecord, ...]
+    replication: Replication | None = None
+    readings: tuple[Reading, ...] = ()
+
+    @property
+    def searched(self) -> tuple[TrialRecord, ...]:
+        """The first trial of each configuration: what a search proposed. The others are its replicates."""
+        first: dict[str, TrialRecord] = {}
+        for trial in self.trials:
+            first.setdefault(trial.params_id, trial)
+        return tuple(first.values())
 
     def count(self, state: State) -> int:
         return sum(trial.state == state for trial in self.trials)

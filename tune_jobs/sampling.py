@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,8 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search_spaces.domains import Float, Int, Params, Space, Value, params_id
+from search_spaces.domains import Float, Int, Params, Value, params_id
+from search_spaces.one_factor import AnySpace
 from search_spaces.scalars import Scalar
 from search_spaces.task import Objective
 from tune_jobs.records import Search, TrialRecord
@@ -28,17 +29,25 @@ _RANDOM_DRAWS = 1000  # further ones where what is left cannot be listed: TPE ma
 _LISTED = 100_000  # the largest finite space whose untried points are listed; beyond it a draw is as good as new
 
 
-class Sampler(Protocol):
-    """Proposes params; told of every trial that ended."""
+@dataclass(frozen=True)
+class Candidate:
+    """What to train next: params, with a seed."""
 
-    def ask(self) -> Params | None:
-        """The next params, or None where the whole space was tried."""
+    params: Params
+    seed: int
+
+
+class Sampler(Protocol):
+    """Proposes candidates; told of every trial that ended."""
+
+    def ask(self) -> Candidate | None:
+        """The next one, or None where there is none as things are; an ended trial may change that."""
 
     def tell(self, trial: TrialRecord) -> None:
         """What became of params asked for earlier."""
 
 
-def check(search: Search, space: Space) -> None:
+def check(search: Search, space: AnySpace) -> None:
     """Whether `search` can walk `space`.
 
     Raises:
@@ -48,14 +57,16 @@ def check(search: Search, space: Space) -> None:
         space.grid()
 
 
-def sampler(search: Search, space: Space, objective: Objective, seed: int, trials: tuple[TrialRecord, ...]) -> Sampler:
+def sampler(
+    search: Search, space: AnySpace, objective: Objective, seed: int, trials: tuple[TrialRecord, ...]
+) -> Sampler:
     """The algorithm `search`, continued after `trials`.
 
     Raises:
         SpaceError: for a grid over a space that is not finite.
     """
     if search == "grid":
-        return _Grid(space, trials)
+        return Listed(space.grid(), seed, trials)
     return _OptunaSampler(search, space, objective, seed, trials)
 
 
@@ -68,17 +79,13 @@ class OptunaForm:
     distributions: dict[str, BaseDistribution]
 
 
-def optuna_form(space: Space, params: Params) -> OptunaForm:
+def optuna_form(space: AnySpace, params: Params) -> OptunaForm:
     """The active, variable parameters of `params` with their distributions."""
-    form = OptunaForm({}, {})
-
-    def take(name: str, domain: Scalar, under: str) -> Value:
-        form.params[_path(name, under)] = params[name]
-        form.distributions[_path(name, under)] = _distribution(domain)
-        return params[name]
-
-    space.walk(take)
-    return form
+    chosen = {_path(choice.name, choice.under): choice for choice in space.decisions(params)}
+    return OptunaForm(
+        {path: choice.value for path, choice in chosen.items()},
+        {path: _distribution(choice.domain) for path, choice in chosen.items()},
+    )
 
 
 def _path(name: str, under: str) -> str:
@@ -94,18 +101,20 @@ def _distribution(domain: Scalar) -> BaseDistribution:
     return CategoricalDistribution(domain.options)
 
 
-class _Grid:
-    """Every point of a finite space, in declared order."""
+class Listed:
+    """Some points in their order, a grid's or others, but for those that were tried."""
 
-    def __init__(self, space: Space, trials: tuple[TrialRecord, ...]) -> None:
-        self._points: Iterator[Params] = iter(space.grid())
+    def __init__(self, points: Iterable[Params], seed: int, trials: tuple[TrialRecord, ...]) -> None:
+        self._points: Iterator[Params] = iter(points)
+        self._seed = seed
         self._tried = {trial.params_id for trial in trials}
 
-    def ask(self) -> Params | None:
-        return next((point for point in self._points if params_id(point) not in self._tried), None)
+    def ask(self) -> Candidate | None:
+        point = next((point for point in self._points if params_id(point) not in self._tried), None)
+        return None if point is None else Candidate(point, self._seed)
 
     def tell(self, trial: TrialRecord) -> None:
-        """A grid learns nothing."""
+        """A list learns nothing."""
 
 
 class _OptunaSampler:
@@ -117,7 +126,7 @@ class _OptunaSampler:
     """
 
     def __init__(
-        self, search: Search, space: Space, objective: Objective, seed: int, trials: tuple[TrialRecord, ...]
+        self, search: Search, space: AnySpace, objective: Objective, seed: int, trials: tuple[TrialRecord, ...]
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._search, self._space, self._objective, self._seed = search, space, objective, seed
@@ -127,7 +136,11 @@ class _OptunaSampler:
         for trial in trials:
             self._remember(trial)
 
-    def ask(self) -> Params | None:
+    def ask(self) -> Candidate | None:
+        params = self._proposed()
+        return None if params is None else Candidate(params, self._seed)
+
+    def _proposed(self) -> Params | None:
         if self._space.size is not None and len(self._tried) >= self._space.size:
             return None
         number = len(self._tried)

@@ -56,6 +56,10 @@ class Settings:
         """Where a study's leaderboard and best configuration are written when a launch ends."""
         return self.home / "exports" / study
 
+    def weights_dir(self, study_identity: str) -> Path:
+        """Where the weights of a study's trials are kept, when that is asked for."""
+        return self.home / "weights" / study_identity
+
     def prepare(self) -> None:
         """Make the home and its folders, and see that they can be written.
 

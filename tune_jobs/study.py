@@ -27,12 +27,13 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces.domains import Params, Space
+from search_spaces.domains import Params
+from search_spaces.one_factor import AnySpace, space_from_json
 from search_spaces.spelling import near
 from search_spaces.task import Objective, Protocol
 from tune_jobs.errors import StudyError
 from tune_jobs.locks import Holder, StudyLock
-from tune_jobs.records import Launch, State, StudyRecord, StudyTerms, TrialRecord
+from tune_jobs.records import Launch, Reading, Replication, State, StudyRecord, StudyTerms, TestResult, TrialRecord
 from tune_jobs.sampling import optuna_form
 from tune_jobs.settings import Settings
 from tune_jobs.trial import TrialResult
@@ -155,14 +156,29 @@ class Study:
             identity=attributes["identity"],
             launch=Launch(**attributes["launch"]) if "launch" in attributes else None,
             created=attributes["created"],
-            trials=tuple(self._trial(trial) for trial in trials),
+            trials=tuple(_with_test(self._trial(trial), attributes) for trial in trials),
+            replication=_replication(attributes),
+            readings=tuple(_reading(saved) for saved in attributes.get("readings", ())),
         )
 
     def note_launch(self, launch: Launch) -> None:
         """How the study is run from now on."""
         self._note("launch", _plain(launch))
 
-    def add(self, space: Space, params: Params, seed: int) -> TrialRecord:
+    def note_replication(self, replication: Replication) -> None:
+        """What is to be trained with further seeds."""
+        self._note("replication", _plain(replication))
+
+    def note_reading(self, reading: Reading) -> None:
+        """The test split is about to be read; durable when this returns."""
+        self._note("readings", [*self._attributes.get("readings", ()), _plain(reading)])
+
+    def note_test(self, number: int, result: TestResult) -> None:
+        """What a finished trial came to on the test split. The trial itself does not change any more, so this is the
+        study's note."""
+        self._note(f"test:{number}", _plain(result))
+
+    def add(self, space: AnySpace, params: Params, seed: int) -> TrialRecord:
         """A new trial, waiting; durable when this returns."""
         form = optuna_form(space, params)
         template = optuna.trial.create_trial(
@@ -252,7 +268,21 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     )
 
 
-_RESULT_FIELDS = ("score", "best_epoch", "reason", "message", "finished", "train_seconds", "weights", "cpus")
+_RESULT_FIELDS = ("score", "best_epoch", "reason", "message", "finished", "train_seconds", "weights", "errors", "cpus")
+
+
+def _with_test(trial: TrialRecord, attributes: Mapping[str, Any]) -> TrialRecord:
+    saved = attributes.get(f"test:{trial.number}")
+    return trial if saved is None else replace(trial, test=TestResult(**saved))
+
+
+def _replication(attributes: Mapping[str, Any]) -> Replication | None:
+    saved = attributes.get("replication")
+    return None if saved is None else Replication(**{**saved, "params_ids": tuple(saved["params_ids"])})
+
+
+def _reading(saved: Mapping[str, Any]) -> Reading:
+    return Reading(**{**saved, "trials": tuple(saved["trials"])})
 
 
 def _terms(saved: Mapping[str, Any]) -> StudyTerms:
@@ -284,7 +314,7 @@ def _difference(begun: StudyTerms, now: StudyTerms) -> str | None:
 
 def _changed(old: Any, new: Any) -> list[str]:
     """The names of the domains that differ between two spaces in JSON form."""
-    before, after = (Space.from_json(form) for form in (old, new))
+    before, after = (space_from_json(form) for form in (old, new))
     lines = set(before.describe()) ^ set(after.describe())
     return sorted({line.strip().split(":")[0].split(" ")[0] for line in lines}) or ["the order"]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.domains import Space
+from search_spaces.one_factor import space_from_json
 from tune_jobs import exports
 from tune_jobs.errors import SettingsError
 from tune_jobs.records import State, StudyRecord, TrialRecord
@@ -270,7 +270,7 @@ def _metrics(trial: TrialRecord, objective: str, after: int) -> list[Any]:
 
 def _varied(study: StudyRecord) -> Sequence[str]:
     """The parameters that differ between trials: the others would only fill MLflow's table with equal columns."""
-    return Space.from_json(study.terms.space).varied()
+    return space_from_json(study.terms.space).varied()
 
 
 def _trial_note(study: StudyRecord, trial: TrialRecord) -> str:
@@ -288,7 +288,7 @@ def _trial_note(study: StudyRecord, trial: TrialRecord) -> str:
 
 def _study_note(study: StudyRecord) -> str:
     terms = study.terms
-    space = "\n".join(Space.from_json(terms.space).describe())
+    space = "\n".join(space_from_json(terms.space).describe())
     return (
         f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {terms.objective.direction} "
         f"{terms.objective.metric}, seed {terms.seed}\n\n```\n{space}\n```\n\n{_versions(study)}"

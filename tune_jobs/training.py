@@ -118,6 +118,13 @@ def begin(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
+def outputs(model: keras.Model, x: np.ndarray) -> Any:
+    """What a model answers to images `(N, ...)`: an array, or one for each head. Nothing is traced for it, which
+    would take longer than the few batches do."""
+    parts = [model(x[first : first + EVALUATION_BATCH], training=False) for first in range(0, len(x), EVALUATION_BATCH)]
+    return tf.nest.map_structure(lambda *part: np.concatenate([np.asarray(piece) for piece in part]), *parts)
+
+
 def weight_count(model: keras.Model) -> int:
     return int(model.count_params())
 

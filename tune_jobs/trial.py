@@ -16,10 +16,12 @@ import numpy as np
 
 from search_spaces.domains import Params
 from search_spaces.task import Objective, Task
-from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.per_image import Errors, pack
 
 if TYPE_CHECKING:
+    from models.label_encodings import LabelEncoding
     from models.lazy_keras import keras
 
 Metrics = Mapping[str, float]
@@ -37,6 +39,7 @@ class TrialResult:
     history: tuple[Metrics, ...] = ()
     train_seconds: float = 0.0  # inside epochs: without building the model, with compiling it
     weights: int | None = None
+    errors: str | None = None  # of each validation image at the best epoch (`per_image`), where they make up the score
     reason: str | None = None
     message: str | None = None
 
@@ -104,6 +107,18 @@ class TrialRun:
         if progress.best is None:
             raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
         training.restore()
+        progress.errors = _explaining(progress.score, training.errors())
+
+
+def _explaining(score: float, errors: Errors | None) -> str | None:
+    """The errors, packed, if the score is their mean, or the share of images without one; an image or two may fall to
+    the other side where two outputs are equal."""
+    if errors is None:
+        return None
+    means = (float(errors.mean()), 1 - float(errors.mean()))
+    if not any(math.isclose(score, mean, rel_tol=1e-4, abs_tol=2 / len(errors)) for mean in means):
+        return None
+    return pack(errors)
 
 
 class _Progress:
@@ -112,6 +127,7 @@ class _Progress:
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
         self.weights: int | None = None
+        self.errors: str | None = None
         self.history: list[Metrics] = []
         self.best: int | None = None  # index of the best epoch
         self.seconds = 0.0
@@ -144,6 +160,12 @@ class _Progress:
             return True
         return False
 
+    @property
+    def score(self) -> float:
+        """The best so far; there is one after the first epoch."""
+        assert self.best is not None
+        return self.history[self.best][self.objective.metric]
+
     def is_flat(self, patience: int | None) -> bool:
         return patience is not None and self.best is not None and len(self.history) - 1 - self.best >= patience
 
@@ -159,6 +181,7 @@ class _Progress:
             history=tuple(self.history),
             train_seconds=self.seconds,
             weights=self.weights,
+            errors=self.errors,
             reason=None if reason is None else str(reason),
             message=message,
         )
@@ -173,6 +196,7 @@ class _Training(Protocol):
     def epochs(self) -> Iterator[Metrics]: ...
     def keep(self) -> None: ...
     def restore(self) -> None: ...
+    def errors(self) -> Errors | None: ...
 
 
 class _OwnTraining:
@@ -194,6 +218,9 @@ class _OwnTraining:
     def restore(self) -> None:
         """Nothing was kept."""
 
+    def errors(self) -> None:
+        """Such a training tells its metrics alone."""
+
 
 class _KerasTraining:
     """A Keras model, built from the params and trained in compiled epochs."""
@@ -211,6 +238,7 @@ class _KerasTraining:
         self.model = _build(task, params, data, math.ceil(self._train.size / batch_size))
         self.weights = training.weight_count(self.model)
         self._epochs = training.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
+        self._encoding, self._data = task.encoding, data
         self._best: list[object] = []
 
     def epochs(self) -> Iterator[Metrics]:
@@ -224,6 +252,16 @@ class _KerasTraining:
 
     def restore(self) -> None:
         self.model.set_weights(self._best)
+
+    def errors(self) -> Errors:
+        return errors_of(self.model, self._encoding, self._data.validation)
+
+
+def errors_of(model: keras.Model, encoding: LabelEncoding, split: Split) -> Errors:
+    """How wrong a trained model is about each image of a split, `(N,)`, in the encoding's unit."""
+    from tune_jobs import training
+
+    return encoding.errors(encoding.decode(training.outputs(model, split.x)), split.labels)
 
 
 def _build(task: Task, params: Params, data: TrainingData, steps_per_epoch: int) -> keras.Model:

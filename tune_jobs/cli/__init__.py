@@ -17,6 +17,7 @@ _COMMANDS = {  # in the order of their help: a command and the module it lives i
     "tasks": "tasks",
     "show": "tasks",
     "launch": "launch",
+    "replicate": "replicate",
     "studies": "studies",
     "status": "studies",
     "leaderboard": "results",

@@ -10,18 +10,37 @@ from tune_jobs.cli.options import json_option, print_json, print_table
 @click.command(short_help="List the tasks there are.")
 @json_option
 def tasks(as_json: bool) -> None:
-    """List the tasks of the catalogue.
+    """List the tasks of the catalogue, by what they are about.
 
     \b
     Example:  tune-jobs tasks
     """
-    from search_spaces.catalog import TASKS
+    from search_spaces.catalog import GROUPS
 
-    rows = [(task.name, task.dataset_name, task.space.size, task.summary) for task in TASKS]
     if as_json:
-        print_json([dict(zip(("name", "dataset", "grid_size", "summary"), row, strict=True)) for row in rows])
+        print_json(
+            [
+                {
+                    "name": task.name,
+                    "group": group,
+                    "dataset": task.dataset_name,
+                    "grid_size": task.space.size,
+                    "summary": task.summary,
+                    "source": task.source,
+                }
+                for group, tasks in GROUPS.items()
+                for task in tasks
+            ]
+        )
         return
-    print_table(("task", "data", "grid", "summary"), [(n, d, "infinite" if g is None else g, s) for n, d, g, s in rows])
+    rows: list[tuple[str, ...]] = []
+    for group, tasks in GROUPS.items():
+        rows += [*([("", "", "", "")] if rows else []), (group, "", "", "")]
+        for task in tasks:
+            size = "infinite" if task.space.size is None else str(task.space.size)
+            where = f" ({task.source.split(':')[0]})" if task.source.startswith("report") else ""
+            rows.append((f"  {task.name}", task.dataset_name, size, f"{task.summary}{where}"))
+    print_table(("task", "data", "grid", "summary"), rows)
 
 
 @click.command(short_help="Show a task and its search space.")
@@ -51,6 +70,7 @@ def show(task: str, as_json: bool) -> None:
                 "objective": asdict(found.objective),
                 "protocol": asdict(found.protocol),
                 "baseline": dict(found.baseline),
+                "reported": [asdict(figure) for figure in found.reported],
                 "grid_size": size,
                 "space": found.space.to_json(),
                 "digest": found.digest(),
@@ -68,6 +88,8 @@ def show(task: str, as_json: bool) -> None:
     click.echo(f"  space       {'not finite' if size is None else f'{size} configurations'}")
     for line in found.space.describe():
         click.echo(f"    {line}")
+    for figure in found.reported:
+        click.echo(f"  {figure.table}: {figure.metric} {figure.value:.4f} for {figure.setting}")
 
 
 def _share(validation: float) -> str:

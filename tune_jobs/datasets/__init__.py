@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_jobs.datasets import digits, mnist, own
+from tune_jobs.datasets import cifar10, digits, mnist, own
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
 from tune_jobs.datasets.own import LoadData
 from tune_jobs.datasets.splitting import hold_out
@@ -23,6 +23,7 @@ _SOURCES: Mapping[str, Callable[[Path], Original]] = {
     "digits": lambda _data_dir: digits.load(),
     "mnist": lambda data_dir: mnist.load(mnist.MNIST, data_dir),
     "fashion-mnist": lambda data_dir: mnist.load(mnist.FASHION_MNIST, data_dir),
+    "cifar10": lambda data_dir: cifar10.load(cifar10.CIFAR10, data_dir),
 }
 
 
@@ -37,15 +38,17 @@ def whereabouts(name: str, data_dir: Path) -> str:
     Raises:
         DataError: if it would have to be downloaded first.
     """
+    if name == cifar10.CIFAR10.name:
+        return str(cifar10.locate(cifar10.CIFAR10, data_dir))
     collection = next((known for known in (mnist.MNIST, mnist.FASHION_MNIST) if known.name == name), None)
     return "comes with scikit-learn" if collection is None else str(mnist.locate(collection, data_dir))
 
 
-def load(source: str | LoadData, *, data_dir: Path, validation: int | float) -> Dataset:
+def load(source: str | LoadData, *, data_dir: Path, validation: int | float, images: int | None = None) -> Dataset:
     """The data set of this name, or that this function loads, with its training part divided in two.
 
     `validation` images (or that fraction of them) are taken from the training part, each class in its share, and
-    always the same ones.
+    always the same ones. `images` of the rest are kept to train on, each class in its share, where not all are.
 
     Raises:
         DataError: in one line, if there is no such data set, it cannot be had, is damaged, or is too small.
@@ -54,6 +57,8 @@ def load(source: str | LoadData, *, data_dir: Path, validation: int | float) -> 
     original = _from_name(source, data_dir) if isinstance(source, str) else own.load(source)
     try:
         train, held_out = hold_out(original.train, validation)
+        if images is not None and images < len(train):
+            _, train = hold_out(train, images)
     except DataError as error:
         raise DataError(f"cannot take a validation part from {name}: {error}") from error
     train, held_out, test = _contiguous(train), _contiguous(held_out), _contiguous(original.test)

@@ -19,7 +19,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from search_spaces.domains import Space
+from search_spaces.one_factor import AnySpace
 from tune_jobs.errors import Reason, UserError
 from tune_jobs.execution.cluster import Slots
 from tune_jobs.execution.worker import Job, TrialActor
@@ -42,31 +42,30 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How far a sweep goes: `trials` is the study's total, None as many as the search finds."""
+class Extent:
+    """How far a sweep goes: `trials` is the study's total of searched ones, None as many as the search finds."""
 
-    space: Space
-    seed: int
+    space: AnySpace
     slots: Slots
     trials: int | None
     time_limit_s: float | None = None
 
 
 def run_sweep(
-    study: Study, sampler: Sampler, plan: Plan, job: Job, watcher: Watcher, interruption: Interruption
+    study: Study, sampler: Sampler, extent: Extent, job: Job, watcher: Watcher, interruption: Interruption
 ) -> None:
-    """Runs the study's unfinished trials and new ones until the plan is fulfilled, the time is up or it is interrupted.
+    """Runs the study's unfinished trials and new ones until the extent is reached, the time is up or it is interrupted.
 
     Needs a connection to Ray (`cluster.cluster`). What did not finish stays in the study and runs next time.
     """
-    sweep = _Sweep(study, sampler, plan, job, watcher, interruption)
+    sweep = _Sweep(study, sampler, extent, job, watcher, interruption)
     if not sweep.has_work:
         return
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.slots.count + 1)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(extent.slots.count + 1)
     folder = tempfile.mkdtemp(prefix="tune-jobs-ray-")  # Tune insists on one; nothing in it is read again
     try:
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(TrialActor, job=job), plan.slots.resources),
+            tune.with_resources(tune.with_parameters(TrialActor, job=job), extent.slots.resources),
             tune_config=tune.TuneConfig(search_alg=_Searcher(sweep), num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
                 name="sweep",
@@ -91,7 +90,7 @@ class _Sweep:
 
     study: Study
     sampler: Sampler
-    plan: Plan
+    extent: Extent
     job: Job
     watcher: Watcher
     interruption: Interruption
@@ -106,10 +105,10 @@ class _Sweep:
 
     def __post_init__(self) -> None:
         self._again = deque(self.study.unfinished())
-        self._begun = len(self.study.record().trials)
+        self._begun = len(self.study.record().searched)
         self._metric = self.study.terms.objective.metric
-        if self.plan.time_limit_s is not None:
-            self._deadline = time.monotonic() + self.plan.time_limit_s
+        if self.extent.time_limit_s is not None:
+            self._deadline = time.monotonic() + self.extent.time_limit_s
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles and copies what it is given, for a resumption that is not used here."""
@@ -120,7 +119,7 @@ class _Sweep:
 
     @property
     def has_work(self) -> bool:
-        return bool(self._again) or self.plan.trials is None or self._begun < self.plan.trials
+        return bool(self._again) or self.extent.trials is None or self._begun < self.extent.trials
 
     @property
     def is_over(self) -> bool:
@@ -132,7 +131,7 @@ class _Sweep:
         trial runs, it may lose its worker and be the next one."""
         if self.is_over:
             return _FINISHED
-        if len(self._trials) >= self.plan.slots.held:
+        if len(self._trials) >= self.extent.slots.held:
             return None
         trial = self._again.popleft() if self._again else self._ask()
         if trial is None:
@@ -141,14 +140,14 @@ class _Sweep:
         return trial
 
     def _ask(self) -> TrialRecord | None:
-        if self._is_asked_out or (self.plan.trials is not None and self._begun >= self.plan.trials):
+        if self._is_asked_out or (self.extent.trials is not None and self._begun >= self.extent.trials):
             return None
-        params = self.sampler.ask()
-        if params is None:
+        candidate = self.sampler.ask()
+        if candidate is None:
             self._is_asked_out = True
             return None
         self._begun += 1
-        return self.study.add(self.plan.space, params, self.plan.seed)
+        return self.study.add(self.extent.space, candidate.params, candidate.seed)
 
     def started(self, tune_id: str) -> None:
         self._trials[tune_id] = trial = self.study.start(self._trials[tune_id])
@@ -185,6 +184,7 @@ class _Sweep:
     def ended(self, trial: TrialRecord, result: TrialResult) -> None:
         trial = self.study.finish(trial, result, self.job.cpus)
         self.sampler.tell(trial)
+        self._is_asked_out = False
         self.watcher.ended(trial)
 
 
@@ -215,7 +215,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
         trial: TrialRecord | str | None = self._next(trial_id)
         if not isinstance(trial, TrialRecord):
             return trial
-        return {"params": json.dumps(dict(trial.params)), "seed": trial.seed}
+        return {"params": json.dumps(dict(trial.params)), "seed": trial.seed, "number": trial.number}
 
     @_guarded
     def _next(self, trial_id: str) -> TrialRecord | str | None:

@@ -21,6 +21,7 @@ from ray import tune
 
 from search_spaces import catalog
 from search_spaces.task import Protocol, Task, TaskError
+from tune_jobs import weights
 from tune_jobs.datasets import TrainingData
 from tune_jobs.trial import Metrics, TrialRun, one_line
 
@@ -65,10 +66,11 @@ class Job:
     protocol: Protocol
     data: TrainingData
     cpus: float
+    keep: Path | None = None  # a folder for the weights of each trial, on the worker's own disk
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """A worker in Ray Tune's terms. `config` holds a trial's `params` (JSON) and `seed`."""
+    """A worker in Ray Tune's terms. `config` holds a trial's `params` (JSON), `seed` and `number`."""
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         assert job is not None
@@ -104,12 +106,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             epochs.append((epoch, metrics))
             if time.monotonic() >= until:
                 return _message(epochs, None)
+        if self._job.keep is not None and self._run.model is not None and self._run.result.state != "failed":
+            weights.save(self._run.model, self._job.keep, self._number)
         return _message(epochs, asdict(self._run.result))
 
     def _begin(self, config: dict[str, Any]) -> None:
         global _trials_begun
         _trials_begun += 1
-        params = json.loads(config["params"])
+        params, self._number = json.loads(config["params"]), config["number"]
         self._run = TrialRun(self._task, params, self._job.data, seed=config["seed"])
         self._epochs: Iterator[tuple[int, Metrics]] = iter(self._run)
 

@@ -51,8 +51,13 @@ def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  
     """
     if top is not None and top < 1:
         raise UserError(f"top needs to be 1 or more; got {top}")
-    rows = leaderboard.rank(study.trials, study.terms.objective)
-    return _FORMATS[format](Board(study, rows, rows[:top]))
+    return _FORMATS[format](_board(study, top))
+
+
+def _board(study: StudyRecord, top: int | None) -> Board:
+    objective = study.terms.objective
+    rows = leaderboard.judged(leaderboard.rank(study.trials, objective), study.trials, objective)
+    return Board(study, rows, rows[:top])
 
 
 def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
@@ -66,7 +71,8 @@ def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
     suffixes = {"table": "txt"}
-    texts = {f"leaderboard.{suffixes.get(name, name)}": render(study, name) for name in FORMATS}
+    board = _board(study, None)
+    texts = {f"leaderboard.{suffixes.get(name, name)}": _FORMATS[name](board) for name in FORMATS}
     if best_row(study) is not None:
         texts["best.yaml"] = best_text(study)
     for name, text in texts.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
 
@@ -70,11 +71,31 @@ class Board:
             notes.append(f"the first {len(self.shown)} of {len(self.rows)} configurations")
         if any(row.tied for row in self.shown):
             notes.append("= shares its rank with an equal score")
+        notes += self._notes_on_the_order()
         if any(row.state == "stopped" for row in self.shown):
             notes.append("stopped configurations come last: how they would have ended is not known")
-        if self.rows and all(row.n == 1 for row in self.rows):
-            notes.append("one seed each: small differences may be chance")
+        notes += [self._note_on_the_test_split()]
         return tuple(notes)
+
+    def _notes_on_the_order(self) -> list[str]:
+        if not self.rows:
+            return []
+        if not any(row.has_seed_part for row in self.rows):
+            alone = ": the 95 % interval is of the validation images alone" if self.rows[0].interval else ""
+            return [f"one seed each, small differences may be chance{alone} (`tune-jobs replicate` adds seeds)"]
+        tied = sum(row.may_be_best for row in self.rows if row.state == "complete" and row.places is not None)
+        notes = ["best: the probability of being the best; places: between which it may be, at 95 %"]
+        notes.append("no other is tied with the first" if tied < 2 else f"{tied} are tied: each may be the best")
+        return notes
+
+    def _note_on_the_test_split(self) -> str:
+        """How often it was read, and when last: each reading after the first makes its figures a little luckier."""
+        readings = self.study.readings
+        if not readings:
+            return "the test split was never read"
+        at = datetime.fromtimestamp(readings[-1].at, UTC).strftime("%Y-%m-%d")
+        times = "once" if len(readings) == 1 else f"{len(readings)} times, last"
+        return f"the test split was read {times}, on {at} for {readings[-1].by}, {len(readings[-1].trials)} trials"
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -89,6 +110,12 @@ class Board:
         if is_repeated:
             spread = self._column("std", "number", lambda row: ABSENT if row.std is None else format(row.std, score))
             columns += [spread, self._column("n", "number", lambda row: str(row.n))]
+        columns.append(self._column("95 %", "number", lambda row: _range(row.interval, score)))
+        columns.append(self._column("best", "number", _p_best))
+        columns.append(self._column("places", "number", _places))
+        tests = [row.test for row in self.shown if row.test is not None]
+        if tests:
+            columns.append(self._column(tests[0].metric, "number", lambda row: _test(row, score)))
         if any(row.state == "stopped" for row in self.shown):
             columns.append(self._column("state", "text", lambda row: row.state))
         columns += [self._column(name, "param", _param(name)) for name in self.varied]
@@ -130,6 +157,26 @@ def _identity(row: Row, name: str) -> tuple[object, ...]:
 
 def _param(name: str) -> Callable[[Row], str]:
     return lambda row: value_text(row.params[name]) if name in row.params else ABSENT
+
+
+def _range(interval: tuple[float, float] | None, form: str) -> str:
+    return ABSENT if interval is None else f"{format(interval[0], form)}-{format(interval[1], form)}"
+
+
+def _p_best(row: Row) -> str:
+    if row.p_best is None:
+        return ABSENT
+    return "<1 %" if 0 < row.p_best < 0.005 else f"{row.p_best:.0%}".replace("%", " %")
+
+
+def _places(row: Row) -> str:
+    if row.places is None:
+        return ABSENT
+    return str(row.places[0]) if row.places[0] == row.places[1] else f"{row.places[0]}-{row.places[1]}"
+
+
+def _test(row: Row, form: str) -> str:
+    return ABSENT if row.test is None else format(row.test.score, form)
 
 
 def _epochs(row: Row) -> str:

@@ -37,13 +37,28 @@ def csv_text(board: Board) -> str:
 
 
 _COLUMNS = (
-    *("rank", "score", "std", "n", "tied", "state", "best_epochs", "train_seconds", "weights"),
-    *("trials", "seeds", "params_id"),
+    *("rank", "score", "std", "n", "tied", "interval_low", "interval_high", "p_best", "first_place", "last_place"),
+    *("test_score", "test_n", "test_interval_low", "test_interval_high"),
+    *("state", "best_epochs", "train_seconds", "weights", "trials", "seeds", "params_id"),
 )
 
 
 def _fields(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in _COLUMNS}
+    none = (None, None)
+    low, high = row.interval or none
+    first, last = row.places or none
+    test_low, test_high = (row.test.interval or none) if row.test else none
+    parts = {
+        "interval_low": low,
+        "interval_high": high,
+        "first_place": first,
+        "last_place": last,
+        "test_score": row.test.score if row.test else None,
+        "test_n": row.test.n if row.test else None,
+        "test_interval_low": test_low,
+        "test_interval_high": test_high,
+    }
+    return {name: parts[name] if name in parts else getattr(row, name) for name in _COLUMNS}
 
 
 def _param_cell(params: Mapping[str, Value], name: str) -> str:

@@ -1,0 +1,89 @@
+"""What the commands that train have in common: where and how long trials run, and how a run's end is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tune_jobs.cli.options import say
+
+if TYPE_CHECKING:
+    from tune_jobs.running import Outcome, Resources
+
+_TOP = 10  # of the leaderboard that is shown at the end
+
+
+class _Duration(click.ParamType[float]):
+    """`90`, `90s`, `30m`, `2h`, `1h30m`: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", value)
+        seconds = (
+            sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+        )
+        if not seconds:
+            self.fail(f"needs a time such as 90s, 30m or 2h; got {value!r}", param, ctx)
+        return float(seconds)
+
+
+_OPTIONS = (
+    click.option(
+        "--time-limit",
+        "time_limit_s",
+        type=_Duration(),
+        help="Stop after so long: 90s, 30m, 2h. The rest runs next time.",
+    ),
+    click.option(
+        "--max-concurrent", type=click.IntRange(min=1), help="Trials at once; as many as fit where not given."
+    ),
+    click.option("--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True),
+    click.option(
+        "--gpus-per-trial",
+        type=click.FloatRange(min=0),
+        help="0.25 shares a GPU; one where there are any if not given.",
+    ),
+    click.option(
+        "--keep-weights", is_flag=True, help="Keep each trial's weights, so that `evaluate` need not train again."
+    ),
+    click.option("--address", help="A running Ray cluster; one of our own on this machine where not given."),
+)
+
+
+def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that `taken` reads."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def taken(options: dict[str, Any]) -> Resources:
+    """Takes the resources out of a command's options."""
+    from tune_jobs.running import Resources
+
+    names = ("time_limit_s", "max_concurrent", "cpus_per_trial", "gpus_per_trial", "address", "keep_weights")
+    return Resources(**{name: options.pop(name) for name in names})
+
+
+def tell(outcome: Outcome) -> int:
+    """Prints the leaderboard and where everything is; the exit code."""
+    from tune_jobs import exports
+
+    click.echo(exports.render(outcome.study, "table", _TOP))
+    say(f"all of it, and best.yaml once a trial is complete, in {outcome.exports_dir}")
+    if outcome.is_delivered:
+        say("every trial in MLflow: tune-jobs ui")
+    else:
+        say(f"MLflow is away: nothing is lost, `tune-jobs sync {outcome.study.name}` delivers when it is back")
+    return exit_code(outcome)
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0, or what a shell expects of a process that a signal ended."""
+    return 0 if outcome.signal is None else 128 + outcome.signal

@@ -1,0 +1,200 @@
+"""Further seeds for the best configurations: a place that one seed gave may be luck.
+
+What is to be replicated is chosen once and written to the study before the first trial, so that a run that was killed
+goes on with the same configurations although their means have moved meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from search_spaces.domains import Params
+from search_spaces.task import Objective
+from tune_jobs import leaderboard, running, tracking
+from tune_jobs.errors import UserError
+from tune_jobs.launching import resumed
+from tune_jobs.leaderboard import Row
+from tune_jobs.records import Replication, StudyRecord, TrialRecord
+from tune_jobs.running import Outcome, Plan, Resources, Say
+from tune_jobs.sampling import Candidate, Sampler
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+
+DEFAULT_BUDGET = 50  # further trials at most, of a race that might never end between equals
+
+
+@dataclass(frozen=True)
+class Request:
+    """The best `top` configurations, with `seeds` seeds each; then, in a race, `budget` further trials in all."""
+
+    study: str
+    top: int
+    seeds: int
+    until_separated: bool = False
+    budget: int | None = None
+    resources: Resources = field(default_factory=Resources)
+
+
+def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
+    """Trains the best configurations again with further seeds, the same ones for each: those after the study's own.
+
+    Raises:
+        UserError, TaskError: the study, its task or its data are not there or not what they were, or nothing is
+            complete yet.
+    """
+    if request.budget is not None and not request.until_separated:
+        raise UserError("--budget is for --until-separated; without it --top and --seeds say how many trials there are")
+    settings.prepare()
+    tracking.check(settings)
+    with Study.hold(request.study, settings) as study:
+        work = resumed(study, settings)
+        record = study.record()
+        replication = _chosen(record, request)
+        study.note_replication(replication)
+        sampler: Sampler
+        if request.until_separated:
+            sampler = Race(replication, record.trials, work.seed, work.task.objective)
+        else:
+            sampler = Replicator(replication, record.trials, work.seed)
+        missing = _missing(replication, record.trials, work.seed)
+        unfinished = study.unfinished()
+        plan = None
+        if missing or unfinished or request.until_separated:
+            total = None if request.until_separated else len(record.trials) + len(missing)
+            plan = Plan(sampler, None, total)
+        else:
+            say(f"study {study.name}: its best {request.top} have {request.seeds} seeds each; --seeds asks for more")
+        outcome = running.run(study, work, plan, request.resources, settings, say)
+        _tell(outcome, replication, say)
+        return outcome
+
+
+def _chosen(record: StudyRecord, request: Request) -> Replication:
+    """What was chosen earlier, if it was asked for in the same words and is not done; else the best as they are now."""
+    earlier = record.replication
+    is_same = earlier is not None and (earlier.top, earlier.seeds, earlier.until_separated, earlier.budget) == (
+        request.top,
+        request.seeds,
+        request.until_separated,
+        request.budget,
+    )
+    if is_same and earlier is not None and _missing(earlier, record.trials, record.terms.seed):
+        return earlier
+    rows = leaderboard.finalists(leaderboard.rank(record.trials, record.terms.objective), request.top)
+    if not rows:
+        raise UserError(f"study {record.name!r} has nothing to replicate: none of its trials is complete")
+    if is_same and earlier is not None and request.until_separated:
+        return earlier  # a race goes on until it is decided or its budget is spent
+    ids = tuple(row.params_id for row in rows)
+    return Replication(
+        request.top, request.seeds, request.until_separated, request.budget, ids, begun_at=len(record.trials)
+    )
+
+
+def _missing(replication: Replication, trials: Iterable[TrialRecord], first_seed: int) -> list[Candidate]:
+    """The trials that are not there yet: the second seed of each configuration, then the third of each.
+
+    A trial that failed is not tried again: with its seed it would fail again.
+    """
+    params: dict[str, Params] = {}
+    tried: set[tuple[str, int]] = set()
+    for trial in trials:
+        params.setdefault(trial.params_id, trial.params)
+        tried.add((trial.params_id, trial.seed))
+    return [
+        Candidate(params[params_id], first_seed + offset)
+        for offset in range(replication.seeds)
+        for params_id in replication.params_ids
+        if (params_id, first_seed + offset) not in tried
+    ]
+
+
+class Replicator:
+    """The sampler of a replication: every seed of every configuration chosen."""
+
+    def __init__(self, replication: Replication, trials: tuple[TrialRecord, ...], first_seed: int) -> None:
+        self._left = _missing(replication, trials, first_seed)
+
+    def ask(self) -> Candidate | None:
+        return self._left.pop(0) if self._left else None
+
+    def tell(self, trial: TrialRecord) -> None:
+        """Which trials there are to be does not depend on what comes out."""
+
+
+class Race:
+    """Seeds go where the order is still in doubt: to the configuration with the fewest among those that may be the best.
+
+    In the manner of F-Race (Birattari et al., A Racing Algorithm for Configuring Metaheuristics, GECCO 2002), with the
+    leaderboard's own criterion: a configuration leaves the race when another is better at 95 %, all comparisons taken
+    together. Looking after every trial makes that a little easier than the 95 % say.
+    """
+
+    def __init__(
+        self, replication: Replication, trials: tuple[TrialRecord, ...], first_seed: int, objective: Objective
+    ) -> None:
+        self._chosen = replication.params_ids
+        self._objective = objective
+        self._first_seed = first_seed
+        budget = DEFAULT_BUDGET if replication.budget is None else replication.budget
+        self._to_begin = _missing(replication, trials, first_seed)
+        earlier = sum(trial.number >= replication.begun_at for trial in trials)
+        self._left = max(0, budget + self._opening(replication) - earlier - len(self._to_begin))
+        self._trials = {(trial.params_id, trial.seed): trial for trial in trials}
+        self._asked: set[tuple[str, int]] = set()
+
+    def ask(self) -> Candidate | None:
+        if self._to_begin:
+            return self._taken(self._to_begin.pop(0))
+        if self._left == 0 or any(self._is_pending(key) for key in self._asked):
+            return None  # the order is looked at when all that was asked for is known
+        in_doubt = self._in_doubt()
+        if len(in_doubt) < 2:
+            return None
+        self._to_begin = [self._next_of(params_id) for params_id in in_doubt][: self._left]
+        self._left -= len(self._to_begin)
+        return self._taken(self._to_begin.pop(0))
+
+    def tell(self, trial: TrialRecord) -> None:
+        self._trials[trial.params_id, trial.seed] = trial
+
+    @staticmethod
+    def _opening(replication: Replication) -> int:
+        """The trials before the race, which its budget does not pay for."""
+        return len(replication.params_ids) * (replication.seeds - 1)
+
+    def _taken(self, candidate: Candidate) -> Candidate:
+        from search_spaces.domains import params_id
+
+        self._asked.add((params_id(candidate.params), candidate.seed))
+        return candidate
+
+    def _is_pending(self, key: tuple[str, int]) -> bool:
+        return key not in self._trials or not self._trials[key].is_finished
+
+    def _in_doubt(self) -> list[str]:
+        """The configurations that may still be the best, those with the fewest seeds first."""
+        mine = [trial for trial in self._trials.values() if trial.params_id in self._chosen]
+        rows = leaderboard.judged(leaderboard.rank(mine, self._objective), mine, self._objective)
+        seeds = Counter(trial.params_id for trial in mine)
+        return sorted((row.params_id for row in rows if row.may_be_best), key=lambda params_id: seeds[params_id])
+
+    def _next_of(self, params_id: str) -> Candidate:
+        had = [trial for trial in self._trials.values() if trial.params_id == params_id]
+        return Candidate(had[0].params, max(self._first_seed, *(trial.seed for trial in had)) + 1)
+
+
+def _tell(outcome: Outcome, replication: Replication, say: Say) -> None:
+    record = outcome.study
+    rows = leaderboard.rank(record.trials, record.terms.objective)
+    fewer = [row for row in rows[: replication.top] if row.state == "complete" and row.n < replication.seeds]
+    if fewer and outcome.signal is None:
+        say(
+            f"{_counted(fewer)} with fewer seeds now among the best {replication.top}: the same command replicates more"
+        )
+
+
+def _counted(rows: list[Row]) -> str:
+    return f"{len(rows)} configuration{'s' if len(rows) > 1 else ''}"

@@ -1,0 +1,172 @@
+"""Runs trials of a study that is held: starts Ray, lets a sampler propose, delivers to MLflow, writes the exports.
+
+Whoever calls it has decided what is to be run: a search (`launching.py`), further seeds (`replication.py`), another
+task's configurations (`transferring.py`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from search_spaces import catalog
+from search_spaces.one_factor import AnySpace
+from search_spaces.task import Task
+from tune_jobs import delivery, exports
+from tune_jobs.datasets import TrainingData
+from tune_jobs.interruption import Interruption, interruptible
+from tune_jobs.progress import Progress
+from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
+from tune_jobs.sampling import Sampler
+from tune_jobs.settings import Settings, prepare_ray
+from tune_jobs.study import Study
+
+_PACKAGES = ("tune-jobs", "ray", "tensorflow", "keras", "optuna", "mlflow", "numpy")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where trials run, how many at once and for how long."""
+
+    time_limit_s: float | None = None
+    max_concurrent: int | None = None
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | None = None  # one where there are GPUs
+    address: str | None = None  # of a running Ray cluster; None starts one of our own
+    keep_weights: bool = False  # of every trial, on the machine that trained it
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the trials of a study are about."""
+
+    task: Task  # with the study's protocol
+    task_digest: str  # of the task as declared
+    reference: str
+    space: AnySpace  # as narrowed
+    seed: int
+    data: TrainingData
+
+    @property
+    def terms(self) -> StudyTerms:
+        """What a study of this work is begun on."""
+        return StudyTerms(
+            task=self.task.name,
+            task_digest=self.task_digest,
+            reference=_lasting(self.reference),
+            dataset=self.data.name,
+            data_digest=self.data.digest,
+            space=self.space.to_json(),
+            objective=self.task.objective,
+            protocol=self.task.protocol,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who proposes and how far it goes: `trials` searched ones in all, and `total` trials of any kind, where known."""
+
+    sampler: Sampler
+    trials: int | None
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    study: StudyRecord
+    exports_dir: Path
+    is_delivered: bool  # whether MLflow has everything
+    signal: int | None  # that ended it early
+
+
+def run(study: Study, work: Work, plan: Plan | None, resources: Resources, settings: Settings, say: Say) -> Outcome:
+    """Runs the study's unfinished trials and what the plan proposes until it is fulfilled, late or interrupted.
+
+    Without a plan nothing is trained: what is there is delivered and exported.
+    """
+    with interruptible(say) as interruption, delivery.alongside(study.name, settings) as delivered:
+        if plan is not None:
+            keep = settings.weights_dir(study.record().identity) if resources.keep_weights else None
+            _train(study, work, plan, resources, keep, interruption, delivered.sweep_ended, say)
+        record = study.record()
+        exports.write_all(record, settings.exports_dir(study.name))
+        say("delivering to MLflow …")
+        is_delivered = delivered.is_complete()
+    return Outcome(record, settings.exports_dir(study.name), is_delivered, interruption.signal)
+
+
+def _train(
+    study: Study,
+    work: Work,
+    plan: Plan,
+    resources: Resources,
+    keep: Path | None,
+    interruption: Interruption,
+    ended: Callable[[], None],
+    say: Say,
+) -> None:
+    prepare_ray(is_own_cluster=resources.address is None)
+    from tune_jobs.execution import cluster
+
+    say("starting Ray …")
+    with cluster.cluster(resources.address):
+        from tune_jobs.execution import driver, worker
+
+        slots = cluster.slots(resources.cpus_per_trial, resources.gpus_per_trial, resources.max_concurrent)
+        extent = driver.Extent(work.space, slots, plan.trials, resources.time_limit_s)
+        source = worker.TaskSource.of(work.reference)
+        job = worker.Job(source, work.task.protocol, work.data, resources.cpus_per_trial, keep)
+        progress = _progress(study, work, plan.total, interruption)
+        with progress.shown():
+            driver.run_sweep(study, plan.sampler, extent, job, progress, interruption)
+        ended()  # the rest is delivered while Ray goes down
+
+
+def _progress(study: Study, work: Work, total: int | None, interruption: Interruption) -> Progress:
+    ended = tuple(trial for trial in study.record().trials if trial.is_finished)
+    task = work.task
+    return Progress(study.name, task.objective, task.protocol.epochs, total, ended, work.space.varied(), interruption)
+
+
+def _lasting(reference: str) -> str:
+    """The reference as it is found from any folder."""
+    file, attribute = catalog.split(reference)
+    if file is None:
+        return reference
+    return str(file.resolve()) if attribute is None else f"{file.resolve()}:{attribute}"
+
+
+def note(search: Search, trials: int | None) -> Launch:
+    """How a study is run from now on, by whom it is asked here."""
+    return Launch(search, trials, socket.gethostname(), time.time(), _commit(), versions())
+
+
+def versions() -> dict[str, str]:
+    """The installed versions of what a score depends on."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a checkout that was not installed
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of the working folder, where it is one of git's."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    answer = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None

@@ -1,0 +1,41 @@
+"""Weights of finished trials, kept on this machine when asked for, so that an evaluation need not train again.
+
+A file is named after the study's identity and the trial's number; whatever is wrong with one, the answer is that none
+was kept. Nothing but arrays of numbers is read.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from models.lazy_keras import keras
+
+Weights = list[NDArray[Any]]
+
+
+def save(model: keras.Model, folder: Path, number: int) -> None:
+    """Writes a model's weights, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{number:04d}.{os.getpid()}.npz"
+    np.savez(part, *model.get_weights())
+    part.replace(_file(folder, number))
+
+
+def load(folder: Path, number: int) -> Weights | None:
+    """The weights that were kept of a trial, in the order of the model; None where there are none that can be read."""
+    try:
+        with np.load(_file(folder, number), allow_pickle=False) as kept:
+            return [kept[name] for name in kept.files]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"{number:04d}.npz"
