@@ -128,7 +128,7 @@ class Space:
         """The choices, as `walk` asks for them, that lead to these params; what lies outside its domain is left out."""
         for name, domain in self.domains:
             value = params.get(name)
-            if not isinstance(domain, Fixed) and scalar(domain).why_not(value) is None:
+            if not isinstance(domain, Fixed) and name in params and scalar(domain).why_not(value) is None:
                 yield Decision(name, scalar(domain), under, value)
             yield from _under(domain, value).decisions(params, under=_path(under, name, value))
 

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from search_spaces.conditions import check_name
 from search_spaces.domains import Chooser, Decision, Space
+from search_spaces.expressions import Expression
 from search_spaces.scalars import Choice, Params, SpaceError, Value, params_id, text
 from search_spaces.spelling import near
 
@@ -36,7 +38,7 @@ class OneFactor:
     A level that changes nothing is the baseline's own. Answers as a `Space` does.
 
     Raises:
-        SpaceError: no factors, a factor without levels, or a name without a value to vary.
+        SpaceError: no factors, a factor without levels, a name or a value that cannot be one, a label of no point.
     """
 
     baseline: tuple[tuple[str, Value], ...]
@@ -53,10 +55,14 @@ class OneFactor:
         object.__setattr__(self, "kept", None if kept is None else tuple(kept))
         if not levels or not all(levels.values()):
             raise SpaceError(f"OneFactor needs factors, each with a level or more; got {dict(levels)!r}")
+        for factor in levels:
+            if not isinstance(factor, str) or not factor or ":" in factor:  # labels are cut at their first colon
+                raise SpaceError(f"a factor needs a name without ':'; got {factor!r}")
         for name, value in (*self.baseline, *(change for _, named in self.factors for _, c in named for change in c)):
-            wrong = Choice(value).why_not(value) if name else "is without a name"  # Choice refuses what is no value
-            if wrong:
-                raise SpaceError(f"OneFactor: {name!r} {wrong}")
+            check_name(name, "a parameter")
+            Choice(value)  # refuses what is no value
+        if self.kept is not None and (not self.kept or set(self.kept) != set(self._points())):
+            raise SpaceError(f"OneFactor keeps labels of its points, one or more; got {self.kept!r}")
 
     @property
     def size(self) -> int:
@@ -89,10 +95,14 @@ class OneFactor:
         return points[str(label)]
 
     def decisions(self, params: Params) -> Iterator[Decision]:
-        """What has to be chosen for these params: one label."""
+        """What has to be chosen for these params: one label; nothing for those that do not belong here."""
+        try:
+            wanted = params_id(params)
+        except (TypeError, ValueError):  # such as NaN, which no point has
+            return
         points = self._points()
         for label, point in points.items():
-            if params_id(point) == params_id(params):
+            if params_id(point) == wanted:
                 yield Decision(_LEVEL, Choice(*points), "", label)
 
     def levels(self) -> Iterator[tuple[str, tuple[Level, ...]]]:
@@ -105,6 +115,8 @@ class OneFactor:
         """Why params do not belong here, in one line; None when they do."""
         if any(True for _ in self.decisions(params)):
             return None
+        if self.kept is not None and any(True for _ in self._whole().decisions(params)):
+            return f"this point was left out when the space was narrowed; left: {'; '.join(self._points())}"
         known = self.names()
         for name in params:
             if name not in known:
@@ -134,21 +146,21 @@ class OneFactor:
         Raises:
             SpaceError: a name or a value that no point has, or settings that leave none.
         """
-        points = self._points()
+        points = kept = self._points()
         for name, source in settings.items():
-            had = {text(point[name]) for point in points.values() if name in point}
-            asked = [word.strip() for word in source.split(",")]
-            if not had:
+            asked = Expression(name, source)
+            values = {_typed(point[name]): point[name] for point in points.values() if name in point}
+            if not values:
                 raise SpaceError(f"no parameter {name!r} in this space{near(name, self.names())}")
-            misfits = [word for word in asked if word not in had]
+            found = {typed: keeps for typed, value in values.items() if (keeps := asked.keep(Choice(value)))}
+            misfits = [word for word in asked.words if not any(word in keeps.words for keeps in found.values())]
             if misfits:
-                raise SpaceError(
-                    f"{name}={','.join(misfits)} is not in this space; there are: {', '.join(sorted(had))}"
-                )
-            points = {label: point for label, point in points.items() if text(point.get(name)) in asked}
-        if not points:
+                allowed = ", ".join(text(value) for value in values.values())
+                raise SpaceError(f"{name}={','.join(misfits)} is not in this space; allowed: {allowed}")
+            kept = {label: point for label, point in kept.items() if name in point and _typed(point[name]) in found}
+        if not kept:
             raise SpaceError("these settings leave nothing of the space: one factor at a time leaves its baseline")
-        return OneFactor(dict(self.baseline), self._changes(), points) if settings else self
+        return OneFactor(dict(self.baseline), self._changes(), kept) if settings else self
 
     def open(self, names: Iterable[str]) -> OneFactor:
         """The space itself, in which nothing is held.
@@ -200,6 +212,9 @@ class OneFactor:
         except (KeyError, TypeError, ValueError) as error:
             raise SpaceError(f"not a space in JSON form: {type(error).__name__} {error}") from None
 
+    def _whole(self) -> OneFactor:
+        return OneFactor(dict(self.baseline), self._changes())
+
     def _changes(self) -> Factors:
         return {factor: {name: dict(changes) for name, changes in named} for factor, named in self.factors}
 
@@ -224,7 +239,8 @@ def space_from_json(data: Mapping[str, Any]) -> AnySpace:
     Raises:
         SpaceError: the data are not of that form.
     """
-    return OneFactor.from_json(data) if "one_factor" in data else Space.from_json(data)
+    is_one_factor = isinstance(data, Mapping) and "one_factor" in data
+    return OneFactor.from_json(data) if is_one_factor else Space.from_json(data)
 
 
 def _without_none(params: Params) -> dict[str, Value]:

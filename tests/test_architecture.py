@@ -25,7 +25,7 @@ HOMES = {
 }
 READS_ENVIRONMENT = ("tune_jobs/settings.py",)
 SETS_ENVIRONMENT = ("tune_jobs/settings.py", "tune_jobs/execution/")
-READS_TEST_SPLIT = ("tune_jobs/datasets/",)
+READS_TEST_SPLIT = ("tune_jobs/datasets/", "tune_jobs/evaluation.py")
 
 _SETTERS = {"setdefault", "update", "pop"}
 

@@ -14,7 +14,7 @@ from search_spaces.one_factor import space_from_json
 from search_spaces.task import Task
 from tune_jobs import datasets, running, sampling, tracking
 from tune_jobs.errors import StudyError
-from tune_jobs.records import Search, StudyRecord, TrialRecord
+from tune_jobs.records import Search, StudyRecord
 from tune_jobs.running import Outcome, Plan, Resources, Say, Work
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
@@ -117,11 +117,8 @@ def _plan(study: Study, work: Work, search: Search, trials: int | None, say: Say
         say(f"study {study.name} has tried all {work.space.size} configurations of its space")
         return None
     if search == "baseline":
-        return Plan(_baseline(work, record.trials), None, len(record.trials) + (not unfinished))
+        baseline = sampling.Candidate(work.task.baseline, work.seed)
+        return Plan(sampling.Listed([baseline], record.trials), None, len(record.trials) + (not unfinished))
     sampler = sampling.sampler(search, work.space, work.task.objective, work.seed, searched)
     total = work.space.size if trials is None else trials
     return Plan(sampler, trials, None if total is None else total + others)
-
-
-def _baseline(work: Work, trials: tuple[TrialRecord, ...]) -> sampling.Listed:
-    return sampling.Listed([work.task.baseline], work.seed, trials)

@@ -1,7 +1,7 @@
 """The configurations of a study in order, and what is known about the order. Pure functions over trial records.
 
-A score is the mean over the seeds that a configuration was trained with; `rank` orders by it. `judged` adds how far that
-order can be trusted, which `inference.py` computes from the seeds and from the validation images (docs/leaderboard.md).
+A score is the mean over the seeds that a configuration was trained with; `rank` orders by it. `judged` adds how far
+that order can be trusted, which `inference.py` computes from seeds and validation images (docs/leaderboard.md).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Row:
     has_seed_part: bool = False  # whether it is over seeds at all
     p_best: float | None = None  # the probability of being the best
     places: tuple[int, int] | None = None  # between which it may be, at 95 %
-    test: TestScore | None = None
+    tested: TestScore | None = None
 
     @property
     def n(self) -> int:
@@ -142,7 +142,7 @@ def judged(rows: Sequence[Row], trials: Iterable[TrialRecord], objective: Object
     return tuple(_with(row, verdicts.get(row.params_id), tests.get(row.params_id)) for row in rows)
 
 
-def _with(row: Row, verdict: Verdict | None, test: TestScore | None) -> Row:
+def _with(row: Row, verdict: Verdict | None, tested: TestScore | None) -> Row:
     if verdict is None:
         return row
     return replace(
@@ -151,7 +151,7 @@ def _with(row: Row, verdict: Verdict | None, test: TestScore | None) -> Row:
         has_seed_part=verdict.has_seed_part,
         p_best=verdict.p_best,
         places=verdict.places,
-        test=test,
+        tested=tested,
     )
 
 
@@ -183,9 +183,9 @@ def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective:
     metric = metric_on_test(objective)
     runs: dict[str, list[tuple[float, str | None]]] = {}
     for row in rows:
-        tests = [test for number in row.trials if (test := by_number[number].test) is not None]
+        tests = [tested for number in row.trials if (tested := by_number[number].tested) is not None]
         if tests:
-            runs[row.params_id] = [(test.metrics[metric], test.errors) for test in tests]
+            runs[row.params_id] = [(tested.metrics[metric], tested.errors) for tested in tests]
     verdicts = judge([_sample_of(found) for found in runs.values()], maximize=objective.direction == "maximize")
     return {
         params_id: TestScore(

@@ -50,7 +50,7 @@ class TrialRecord:
     weights: int | None = None  # how many the model has
     errors: str | None = None  # of each validation image at the best epoch, packed (`per_image`)
     cpus: float | None = None  # that it trained on; part of what makes a score repeatable
-    test: TestResult | None = None  # only of finalists, once they were evaluated
+    tested: TestResult | None = None  # only of finalists, once they were evaluated
 
     @property
     def params_id(self) -> str:
@@ -109,6 +109,15 @@ class Replication:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """A configuration that came from another study, and the place it had there."""
+
+    study: str
+    place: int
+    params_id: str  # as it is here
+
+
+@dataclass(frozen=True)
 class Reading:
     """One reading of the test split: when (unix seconds), for whom, and which trials were to be evaluated."""
 
@@ -129,6 +138,7 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...]
     replication: Replication | None = None
     readings: tuple[Reading, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
 
     @property
     def searched(self) -> tuple[TrialRecord, ...]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from search_spaces.domains import Params
+from search_spaces.domains import Params, params_id
 from search_spaces.task import Objective
 from tune_jobs import leaderboard, running, tracking
 from tune_jobs.errors import UserError
@@ -18,7 +18,7 @@ from tune_jobs.launching import resumed
 from tune_jobs.leaderboard import Row
 from tune_jobs.records import Replication, StudyRecord, TrialRecord
 from tune_jobs.running import Outcome, Plan, Resources, Say
-from tune_jobs.sampling import Candidate, Sampler
+from tune_jobs.sampling import Candidate, Listed, Sampler
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 
@@ -53,12 +53,12 @@ def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
         record = study.record()
         replication = _chosen(record, request)
         study.note_replication(replication)
+        missing = _missing(replication, record.trials, work.seed)
         sampler: Sampler
         if request.until_separated:
             sampler = Race(replication, record.trials, work.seed, work.task.objective)
         else:
-            sampler = Replicator(replication, record.trials, work.seed)
-        missing = _missing(replication, record.trials, work.seed)
+            sampler = Listed(missing, ())
         unfinished = study.unfinished()
         plan = None
         if missing or unfinished or request.until_separated:
@@ -104,28 +104,15 @@ def _missing(replication: Replication, trials: Iterable[TrialRecord], first_seed
         params.setdefault(trial.params_id, trial.params)
         tried.add((trial.params_id, trial.seed))
     return [
-        Candidate(params[params_id], first_seed + offset)
+        Candidate(params[chosen], first_seed + offset)
         for offset in range(replication.seeds)
-        for params_id in replication.params_ids
-        if (params_id, first_seed + offset) not in tried
+        for chosen in replication.params_ids
+        if (chosen, first_seed + offset) not in tried
     ]
 
 
-class Replicator:
-    """The sampler of a replication: every seed of every configuration chosen."""
-
-    def __init__(self, replication: Replication, trials: tuple[TrialRecord, ...], first_seed: int) -> None:
-        self._left = _missing(replication, trials, first_seed)
-
-    def ask(self) -> Candidate | None:
-        return self._left.pop(0) if self._left else None
-
-    def tell(self, trial: TrialRecord) -> None:
-        """Which trials there are to be does not depend on what comes out."""
-
-
 class Race:
-    """Seeds go where the order is still in doubt: to the configuration with the fewest among those that may be the best.
+    """Seeds go where the order is still in doubt: to all that may be the best, those with the fewest first.
 
     In the manner of F-Race (Birattari et al., A Racing Algorithm for Configuring Metaheuristics, GECCO 2002), with the
     leaderboard's own criterion: a configuration leaves the race when another is better at 95 %, all comparisons taken
@@ -153,7 +140,7 @@ class Race:
         in_doubt = self._in_doubt()
         if len(in_doubt) < 2:
             return None
-        self._to_begin = [self._next_of(params_id) for params_id in in_doubt][: self._left]
+        self._to_begin = [self._next_of(chosen) for chosen in in_doubt][: self._left]
         self._left -= len(self._to_begin)
         return self._taken(self._to_begin.pop(0))
 
@@ -166,8 +153,6 @@ class Race:
         return len(replication.params_ids) * (replication.seeds - 1)
 
     def _taken(self, candidate: Candidate) -> Candidate:
-        from search_spaces.domains import params_id
-
         self._asked.add((params_id(candidate.params), candidate.seed))
         return candidate
 
@@ -179,10 +164,10 @@ class Race:
         mine = [trial for trial in self._trials.values() if trial.params_id in self._chosen]
         rows = leaderboard.judged(leaderboard.rank(mine, self._objective), mine, self._objective)
         seeds = Counter(trial.params_id for trial in mine)
-        return sorted((row.params_id for row in rows if row.may_be_best), key=lambda params_id: seeds[params_id])
+        return sorted((row.params_id for row in rows if row.may_be_best), key=lambda chosen: seeds[chosen])
 
-    def _next_of(self, params_id: str) -> Candidate:
-        had = [trial for trial in self._trials.values() if trial.params_id == params_id]
+    def _next_of(self, chosen: str) -> Candidate:
+        had = [trial for trial in self._trials.values() if trial.params_id == chosen]
         return Candidate(had[0].params, max(self._first_seed, *(trial.seed for trial in had)) + 1)
 
 

@@ -66,7 +66,7 @@ def sampler(
         SpaceError: for a grid over a space that is not finite.
     """
     if search == "grid":
-        return Listed(space.grid(), seed, trials)
+        return Listed((Candidate(point, seed) for point in space.grid()), trials)
     return _OptunaSampler(search, space, objective, seed, trials)
 
 
@@ -102,16 +102,15 @@ def _distribution(domain: Scalar) -> BaseDistribution:
 
 
 class Listed:
-    """Some points in their order, a grid's or others, but for those that were tried."""
+    """Candidates in their order, a grid's or others, but for those that were tried."""
 
-    def __init__(self, points: Iterable[Params], seed: int, trials: tuple[TrialRecord, ...]) -> None:
-        self._points: Iterator[Params] = iter(points)
-        self._seed = seed
-        self._tried = {trial.params_id for trial in trials}
+    def __init__(self, candidates: Iterable[Candidate], trials: Iterable[TrialRecord]) -> None:
+        self._candidates: Iterator[Candidate] = iter(candidates)
+        self._tried = {(trial.params_id, trial.seed) for trial in trials}
 
     def ask(self) -> Candidate | None:
-        point = next((point for point in self._points if params_id(point) not in self._tried), None)
-        return None if point is None else Candidate(point, self._seed)
+        untried = (one for one in self._candidates if (params_id(one.params), one.seed) not in self._tried)
+        return next(untried, None)
 
     def tell(self, trial: TrialRecord) -> None:
         """A list learns nothing."""

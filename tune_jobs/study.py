@@ -15,7 +15,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,7 +33,17 @@ from search_spaces.spelling import near
 from search_spaces.task import Objective, Protocol
 from tune_jobs.errors import StudyError
 from tune_jobs.locks import Holder, StudyLock
-from tune_jobs.records import Launch, Reading, Replication, State, StudyRecord, StudyTerms, TestResult, TrialRecord
+from tune_jobs.records import (
+    Launch,
+    Reading,
+    Replication,
+    State,
+    StudyRecord,
+    StudyTerms,
+    TestResult,
+    Transfer,
+    TrialRecord,
+)
 from tune_jobs.sampling import optuna_form
 from tune_jobs.settings import Settings
 from tune_jobs.trial import TrialResult
@@ -158,6 +168,7 @@ class Study:
             created=attributes["created"],
             trials=tuple(_with_test(self._trial(trial), attributes) for trial in trials),
             replication=_replication(attributes),
+            transfers=tuple(Transfer(**saved) for saved in attributes.get("transfers", ())),
             readings=tuple(_reading(saved) for saved in attributes.get("readings", ())),
         )
 
@@ -168,6 +179,11 @@ class Study:
     def note_replication(self, replication: Replication) -> None:
         """What is to be trained with further seeds."""
         self._note("replication", _plain(replication))
+
+    def note_transfers(self, transfers: Sequence[Transfer]) -> None:
+        """What comes from other studies; saying one again changes nothing."""
+        saved = self._attributes.get("transfers", [])
+        self._note("transfers", saved + [new for new in _plain_all(transfers) if new not in saved])
 
     def note_reading(self, reading: Reading) -> None:
         """The test split is about to be read; durable when this returns."""
@@ -273,7 +289,7 @@ _RESULT_FIELDS = ("score", "best_epoch", "reason", "message", "finished", "train
 
 def _with_test(trial: TrialRecord, attributes: Mapping[str, Any]) -> TrialRecord:
     saved = attributes.get(f"test:{trial.number}")
-    return trial if saved is None else replace(trial, test=TestResult(**saved))
+    return trial if saved is None else replace(trial, tested=TestResult(**saved))
 
 
 def _replication(attributes: Mapping[str, Any]) -> Replication | None:
@@ -325,6 +341,10 @@ def _words(value: Any) -> str:
     if isinstance(value, Protocol):
         return ", ".join(f"{name} {part}" for name, part in asdict(value).items())
     return str(value)
+
+
+def _plain_all(values: Sequence[Any]) -> list[Any]:
+    return [_plain(value) for value in values]
 
 
 def _plain(value: Any) -> Any:

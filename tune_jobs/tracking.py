@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.one_factor import space_from_json
 from tune_jobs import exports
 from tune_jobs.errors import SettingsError
-from tune_jobs.records import State, StudyRecord, TrialRecord
+from tune_jobs.records import State, StudyRecord, TestResult, TrialRecord
 from tune_jobs.settings import Settings, prepare_mlflow
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class _Delivered:
     epochs: int = 0
     is_final: bool = False
     is_described: bool = False  # whether it has its params and its dataset
+    is_tested: bool = False  # whether it has what came of the test split
 
 
 @dataclass
@@ -98,9 +99,11 @@ class Tracker:
         try:
             for trial in study.trials:
                 delivered = self._runs.get(trial.number)
-                if trial.state == "waiting" or (delivered is not None and delivered.is_final):
-                    continue
-                news += self._deliver_trial(client, study, trial, delivered)
+                if trial.state != "waiting" and (delivered is None or not delivered.is_final):
+                    news += self._deliver_trial(client, study, trial, delivered)
+                if trial.tested is not None and not self._runs[trial.number].is_tested:
+                    self._deliver_test(client, trial, trial.tested)
+                    news += 1
         except Exception:
             self._client = None  # a call that failed here may have been heard there: MLflow is asked what it has
             raise
@@ -188,6 +191,7 @@ class Tracker:
                     epochs=self._epochs(client, study, run),
                     is_final=run.info.status in _STATUS.values(),
                     is_described=bool(run.inputs.dataset_inputs),
+                    is_tested=any(name.startswith("test_") for name in run.data.metrics),
                 )
             token = page.token
             if not token:
@@ -216,6 +220,16 @@ class Tracker:
         if trial.is_finished:
             self._finish(client, study, trial, delivered)
         return True
+
+    def _deliver_test(self, client: MlflowClient, trial: TrialRecord, tested: TestResult) -> None:
+        """What a finalist came to on the test split, added to its run, which has ended."""
+        from mlflow.entities import Metric
+
+        delivered = self._runs[trial.number]
+        at = _ms(trial.finished or 0.0)
+        points = [Metric(name, value, at, 0) for name, value in tested.metrics.items()]
+        client.log_batch(delivered.run_id, metrics=points)
+        delivered.is_tested = True
 
     def _create_trial(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord) -> _Delivered:
         run = client.create_run(

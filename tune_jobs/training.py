@@ -54,11 +54,13 @@ def resident(
     """The splits on the device; kept until another `key` is asked for, so that the next trial finds them there."""
     if key not in _resident:
         _resident.clear()
-        _resident[key] = tuple(
-            ResidentSplit(tf.constant(split.x), tf.nest.map_structure(tf.constant, targets(split.labels)), len(split.x))
-            for split in splits
-        )
+        _resident[key] = tuple(on_device(split, targets) for split in splits)
     return _resident[key]
+
+
+def on_device(split: Split, targets: Callable[[np.ndarray], np.ndarray]) -> ResidentSplit:
+    """One split as tensors, with its labels as targets."""
+    return ResidentSplit(tf.constant(split.x), tf.nest.map_structure(tf.constant, targets(split.labels)), len(split.x))
 
 
 class CompiledEpochs:

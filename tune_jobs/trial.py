@@ -107,10 +107,10 @@ class TrialRun:
         if progress.best is None:
             raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
         training.restore()
-        progress.errors = _explaining(progress.score, training.errors())
+        progress.errors = explaining(progress.score, training.errors())
 
 
-def _explaining(score: float, errors: Errors | None) -> str | None:
+def explaining(score: float, errors: Errors | None) -> str | None:
     """The errors, packed, if the score is their mean, or the share of images without one; an image or two may fall to
     the other side where two outputs are equal."""
     if errors is None:
@@ -262,6 +262,18 @@ def errors_of(model: keras.Model, encoding: LabelEncoding, split: Split) -> Erro
     from tune_jobs import training
 
     return encoding.errors(encoding.decode(training.outputs(model, split.x)), split.labels)
+
+
+def built(task: Task, params: Params, data: TrainingData, *, seed: int) -> keras.Model:
+    """The compiled, untrained model of `params`.
+
+    Raises:
+        TrialError: the builder refuses them.
+    """
+    from tune_jobs import training
+
+    training.begin(seed)
+    return _build(task, params, data, math.ceil(len(data.train) / task.route(params).batch_size))
 
 
 def _build(task: Task, params: Params, data: TrainingData, steps_per_epoch: int) -> keras.Model:

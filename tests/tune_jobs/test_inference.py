@@ -255,7 +255,7 @@ class World:
     m: int
     seed_std: tuple[float, ...]  # of the latent value; about a sixth of it in accuracy
     own_std: float = 0.4
-    noise_std: float = 0.3
+    noise_std: float = 0.1
 
     def studies(self, count: int, seed: int) -> list[tuple[Verdict, ...]]:
         rng = np.random.default_rng(seed)

@@ -18,6 +18,8 @@ _COMMANDS = {  # in the order of their help: a command and the module it lives i
     "show": "tasks",
     "launch": "launch",
     "replicate": "replicate",
+    "transfer": "transfer",
+    "evaluate": "evaluate",
     "studies": "studies",
     "status": "studies",
     "leaderboard": "results",

@@ -26,8 +26,8 @@ from tune_jobs.cli.resources import resource_options, taken, tell
 def replicate(home: Path | None, data_dir: Path | None, **options: object) -> int:
     """Train a study's best configurations again with further seeds, the same seeds for each.
 
-    Killed and run again it goes on with the configurations it had chosen. Run again when it is done, it takes the best as
-    they are then.
+    Killed and run again it goes on with the configurations it had chosen. Run again when it is done, it takes the best
+    as they are then.
 
     \b
     Example:  tune-jobs replicate digits-mlp --top 5 --seeds 3

@@ -79,7 +79,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         try:
             self._task = replace(job.source.load(), protocol=job.protocol)
             if self._task.train is None:
-                _warm_up(job.cpus)
+                warm_up(job.cpus)
         except Exception as error:  # no trial's fault: another worker would not fare better
             self._refusal = str(error) if isinstance(error, TaskError) else one_line(error)
             return
@@ -126,7 +126,8 @@ def _message(
     return {"message": json.dumps(message), "done": result is not None or refusal is not None}
 
 
-def _warm_up(cpus: float) -> None:
+def warm_up(cpus: float) -> None:
+    """Imports TensorFlow, held to so many threads, where that was not done in this process."""
     from tune_jobs.settings import prepare_tensorflow
 
     if "tensorflow" in sys.modules:

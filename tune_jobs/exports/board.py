@@ -94,8 +94,8 @@ class Board:
         if not readings:
             return "the test split was never read"
         at = datetime.fromtimestamp(readings[-1].at, UTC).strftime("%Y-%m-%d")
-        times = "once" if len(readings) == 1 else f"{len(readings)} times, last"
-        return f"the test split was read {times}, on {at} for {readings[-1].by}, {len(readings[-1].trials)} trials"
+        times = "once," if len(readings) == 1 else f"{len(readings)} times, last"
+        return f"the test split was read {times} on {at} for {readings[-1].by}, {len(readings[-1].trials)} trials"
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -113,7 +113,7 @@ class Board:
         columns.append(self._column("95 %", "number", lambda row: _range(row.interval, score)))
         columns.append(self._column("best", "number", _p_best))
         columns.append(self._column("places", "number", _places))
-        tests = [row.test for row in self.shown if row.test is not None]
+        tests = [row.tested for row in self.shown if row.tested is not None]
         if tests:
             columns.append(self._column(tests[0].metric, "number", lambda row: _test(row, score)))
         if any(row.state == "stopped" for row in self.shown):
@@ -176,7 +176,7 @@ def _places(row: Row) -> str:
 
 
 def _test(row: Row, form: str) -> str:
-    return ABSENT if row.test is None else format(row.test.score, form)
+    return ABSENT if row.tested is None else format(row.tested.score, form)
 
 
 def _epochs(row: Row) -> str:

@@ -47,14 +47,14 @@ def _fields(row: Row) -> dict[str, Any]:
     none = (None, None)
     low, high = row.interval or none
     first, last = row.places or none
-    test_low, test_high = (row.test.interval or none) if row.test else none
+    test_low, test_high = (row.tested.interval or none) if row.tested else none
     parts = {
         "interval_low": low,
         "interval_high": high,
         "first_place": first,
         "last_place": last,
-        "test_score": row.test.score if row.test else None,
-        "test_n": row.test.n if row.test else None,
+        "test_score": row.tested.score if row.tested else None,
+        "test_n": row.tested.n if row.tested else None,
         "test_interval_low": test_low,
         "test_interval_high": test_high,
     }

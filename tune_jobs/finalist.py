@@ -1,0 +1,70 @@
+"""One finalist on the test split: its model trained again from its seed, or made of its kept weights, and scored.
+
+A plain function that has not heard of Ray. It is handed the test split; who may read that is `evaluation.py`'s to know.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces.task import Task
+from tune_jobs import weights
+from tune_jobs.datasets import Split, TrainingData
+from tune_jobs.errors import TrialError
+from tune_jobs.records import TestResult, TrialRecord
+from tune_jobs.trial import TrialRun, built, errors_of, explaining
+
+if TYPE_CHECKING:
+    from models.lazy_keras import keras
+
+
+def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept: Path | None) -> TestResult:
+    """What the model of a complete trial comes to on the test split; `kept` is the folder of kept weights, if any.
+
+    Kept weights count only if they repeat the trial's validation score; else the model is trained again, to the trial's
+    best epoch.
+
+    Raises:
+        TrialError: it could not be trained again.
+    """
+    from tune_jobs import training
+
+    found = _from_weights(task, trial, data, kept) or _trained(task, trial, data)
+    model, val_score = found
+    assert task.encoding is not None
+    on_device = training.on_device(test, task.encoding.targets)
+    scored = training.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
+    metrics = {f"test_{name}": value for name, value in scored.items()}
+    objective = metrics.get(f"test_{task.objective.metric.removeprefix('val_')}", math.nan)
+    return TestResult(metrics, explaining(objective, errors_of(model, task.encoding, test)), val_score)
+
+
+def _from_weights(
+    task: Task, trial: TrialRecord, data: TrainingData, kept: Path | None
+) -> tuple[keras.Model, float] | None:
+    from tune_jobs import training
+
+    saved = None if kept is None else weights.load(kept, trial.number)
+    if saved is None or task.encoding is None:
+        return None
+    model = built(task, trial.params, data, seed=trial.seed)
+    try:
+        model.set_weights(saved)
+    except ValueError:  # of another network
+        return None
+    validation = training.on_device(data.validation, task.encoding.targets)
+    scored = training.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(validation)
+    val_score = scored.get(task.objective.metric.removeprefix("val_"), math.nan)
+    return (model, val_score) if val_score == trial.score else None
+
+
+def _trained(task: Task, trial: TrialRecord, data: TrainingData) -> tuple[keras.Model, float]:
+    run = TrialRun(task, trial.params, data, seed=trial.seed)
+    for epoch, _ in run:
+        if epoch == trial.best_epoch:
+            run.stop()  # later epochs were no better
+    if run.model is None or run.result.score is None:
+        raise TrialError(run.result.reason or "crashed", run.result.message or "no model came out")
+    return run.model, run.result.score
