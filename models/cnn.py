@@ -98,7 +98,7 @@ def _kernels(kernel_size: int | str, n_convolutions: int) -> tuple[int, ...]:
 
 
 def _refuse_small_images(height: int, width: int, stages: Stages, *, lost: Sequence[int], pooling: str) -> None:
-    """Follow the smaller side of the images through the stages; a convolution takes its `lost` pixels, pooling halves."""
+    """Follow the smaller side of the images: a convolution takes its `lost` pixels, pooling halves what is left."""
     losses = iter(lost)
     images, side = f"{height} x {width} images", min(height, width)
     for number, stage in enumerate(stages, start=1):

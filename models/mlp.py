@@ -29,7 +29,8 @@ def build(
 
     Maps images `(B, *input_shape)`, uint8, to what `head` makes of `(B, last width)`. `units` is one width or a label
     of widths ("512-128-32"), and the whole sequence is repeated `layers` times; the output layer is not counted.
-    With dropout, one dropout layer follows each hidden layer. `augmentation` and `pixels` are those of `pictures.scaled`.
+    With dropout, one dropout layer follows each hidden layer. `augmentation` and `pixels` are those of
+    `pictures.scaled`.
 
     Raises:
         ValueError: an argument is not allowed, or has no effect beside the others.

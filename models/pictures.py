@@ -1,6 +1,6 @@
-"""What happens to pictures before the first layer: scaling, random changes while training, a fixed permutation of pixels.
+"""What happens to pictures before the first layer: scaling, a fixed permutation, random changes while training.
 
-All of it is inside the model, so that a saved one takes pictures as they are stored, and evaluates without the random part.
+All of it is inside the model: a saved one takes pictures as they are stored, and evaluates without the random part.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def scaled(inputs: keras.KerasTensor, *, augmentation: str, pixels: str) -> kera
     if pixels == "permuted":
         x = _permuted(x)
     if "flip" in augmentation:
-        x = keras.layers.RandomFlip("horizontal", name="flip")(x)
+        x = keras.layers.RandomFlip("horizontal", name="flip")(x, training=False)
     if "shift" in augmentation:
-        x = keras.layers.RandomTranslation(SHIFT, SHIFT, fill_mode="constant", name="shift")(x)
+        x = keras.layers.RandomTranslation(SHIFT, SHIFT, fill_mode="constant", name="shift")(x, training=False)
     return x
 
 

@@ -104,7 +104,11 @@ class Protocol:
 class Reported:
     """A figure that a report prints for one configuration, to be put beside ours.
 
-    `params` are None where the report's own are not in the space: `note` then says why, and what stands closest.
+    `params` are None for a configuration that came from another task: it is the one that was transferred from `place`
+    of a study there.
+
+    Raises:
+        TaskError: both are given, or neither.
     """
 
     table: str
@@ -112,7 +116,11 @@ class Reported:
     value: float
     params: Params | None = field(hash=False)
     metric: str = "test_accuracy"
-    note: str = ""
+    place: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.params is None) == (self.place is None):
+            raise TaskError(f"Reported needs params or a place in another task; got {self.params!r} and {self.place!r}")
 
 
 Builder = Callable[..., "keras.Model"]

@@ -1,7 +1,7 @@
 """The two networks that both reports take "from the textbook" and start from.
 
-Neither report prints them; these are those of A. Géron, Hands-On Machine Learning with Scikit-Learn, Keras and
-TensorFlow, 2nd edition, chapters 10 (Fashion-MNIST, SGD) and 14 (Fashion-MNIST, Nadam in its notebook), the course's book.
+Neither report prints them; these are those of the course's book, A. Géron, Hands-On Machine Learning with
+Scikit-Learn, Keras and TensorFlow, 2nd edition, chapters 10 (SGD) and 14 (Nadam in its notebook), on Fashion-MNIST.
 """
 
 from __future__ import annotations

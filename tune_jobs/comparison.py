@@ -19,7 +19,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.leaderboard import Row
 from tune_jobs.records import StudyRecord
 
-_ROUNDING = 1e-12  # of the scores: differences that are closer to each other than this are the same
+_ROUNDING = 1e-6  # of the scores, which Keras computes in float32: differences closer than this are the same
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ def _wanted(record: StudyRecord, request: Request, say: Say) -> list[TrialRecord
         at = datetime.fromtimestamp(last.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
         raise UserError(
             f"the test split was read for study {record.name!r} on {at} for {last.by} "
-            f"({_times(len(record.readings))} in all): each further reading makes its best figure a little luckier; --again if it has to be"
+            f"({_times(len(record.readings))} in all): each further reading makes its best figure a little luckier; "
+            "--again if it has to be"
         )
     return trials
 
@@ -109,10 +110,7 @@ def _score(
     interruption: Interruption,
     say: Say,
 ) -> None:
-    protocol = work.task.protocol
-    data = datasets.load(
-        work.task.dataset, data_dir=settings.data_dir, validation=protocol.validation, images=protocol.images
-    )
+    data = datasets.of_task(work.task, settings.data_dir)
     cpus = trials[0].cpus or resources.cpus_per_trial  # as many threads as the trials had, or a score does not repeat
     prepare_ray(is_own_cluster=resources.address is None)
     from tune_jobs.execution import cluster
@@ -124,7 +122,7 @@ def _score(
         slots = cluster.slots(cpus, resources.gpus_per_trial, resources.max_concurrent)
         kept = settings.weights_dir(study.record().identity)
         source = worker.TaskSource.of(work.reference)
-        job = evaluating.TestJob(source, protocol, data.training, data.test, cpus, kept)
+        job = evaluating.TestJob(source, work.task.protocol, data.training, data.test, cpus, kept)
         scored = _Scored(study, len(trials), say)
         evaluating.evaluate(trials, job, slots, interruption, scored.note)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,10 @@ class _Summary:
 
     def key(self, maximize: bool) -> tuple[float, ...]:
         """Best mean first; equal means in an order that does not depend on where they came from."""
-        return (-self.mean if maximize else self.mean, self.image or 0.0, self.spread, self.residual or 0.0, self.n)
+        # Of one seed each, as many images right is an everyday tie; which ones they are tells the two apart.
+        images = 0 if self.image_means is None else crc32(self.image_means.tobytes())
+        best_first = -self.mean if maximize else self.mean
+        return (best_first, self.image or 0.0, self.spread, self.residual or 0.0, self.n, images)
 
 
 def _summary(sample: Sample) -> _Summary:

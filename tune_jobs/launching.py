@@ -21,6 +21,7 @@ from tune_jobs.study import Study
 
 DEFAULT_SEARCH: Search = "tpe"
 DEFAULT_TRIALS = 20  # of a search that could go on for ever; a grid runs to its end
+_LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that the task itself names
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,9 @@ def resolve(task: Task, request: Request, begun: StudyRecord | None, settings: S
     asked = {name: getattr(request, name) for name in ("epochs", "images") if getattr(request, name) is not None}
     protocol = replace(protocol, **asked)
     seed = request.seed if request.seed is not None else (begun.terms.seed if begun else 0)
-    data = datasets.load(
-        task.dataset, data_dir=settings.data_dir, validation=protocol.validation, images=protocol.images
-    )
-    return Work(replace(task, protocol=protocol), task.digest(), request.task, space, seed, data.training)
+    trained = replace(task, protocol=protocol)
+    data = datasets.of_task(trained, settings.data_dir).training
+    return Work(trained, task.digest(), request.task, space, seed, data)
 
 
 def resumed(study: Study, settings: Settings) -> Work:
@@ -91,34 +91,51 @@ def resumed(study: Study, settings: Settings) -> Work:
 
 
 def _search(request: Request, begun: StudyRecord | None) -> tuple[Search, int | None]:
-    """The search and its number of trials; a study whose baseline alone was run has no search of its own yet."""
-    last = begun.launch if begun and begun.launch and begun.launch.search != "baseline" else None
+    """The search and its number of trials; a study in which a task's own were run has no search of its own yet."""
+    last = begun.launch if begun and begun.launch and begun.launch.search not in _LISTS else None
     search = request.search or (last.search if last else DEFAULT_SEARCH)
     trials = request.trials or (last.trials if last else None)
-    if trials is None and search not in ("grid", "baseline"):
+    if trials is None and search != "grid" and search not in _LISTS:
         trials = DEFAULT_TRIALS
     return search, trials
 
 
 def _plan(study: Study, work: Work, search: Search, trials: int | None, say: Say) -> Plan | None:
     """What is left to run; None where nothing is, with a word on why."""
+    unfinished = study.unfinished()  # first, for it settles trials that a crash left with their result
     record = study.record()
-    searched, others = record.searched, len(record.trials) - len(record.searched)
-    unfinished = study.unfinished()
     if unfinished:
         say(f"study {study.name}: {len(unfinished)} of {len(record.trials)} trials did not finish and run again")
-    elif search == "baseline" and params_id(work.task.baseline) in {trial.params_id for trial in searched}:
-        say(f"study {study.name} has run its task's baseline")
+    if search in _LISTS:
+        plan, done = _listed(record, work, search)
+    else:
+        plan, done = _searched(record, work, search, trials)
+    if done and not unfinished:
+        say(done)
         return None
-    elif search != "baseline" and trials is not None and len(searched) >= trials:
-        say(f"study {study.name} has its {len(searched)} trials; --trials asks for more")
-        return None
-    elif search != "baseline" and work.space.size is not None and len(searched) >= work.space.size:
-        say(f"study {study.name} has tried all {work.space.size} configurations of its space")
-        return None
-    if search == "baseline":
-        baseline = sampling.Candidate(work.task.baseline, work.seed)
-        return Plan(sampling.Listed([baseline], record.trials), None, len(record.trials) + (not unfinished))
+    return plan
+
+
+def _listed(record: StudyRecord, work: Work, search: Search) -> tuple[Plan, str | None]:
+    """The plan to run configurations that the task itself names, and a word where all were."""
+    points = [work.task.baseline]
+    if search == "reported":
+        points += [reported.params for reported in work.task.reported if reported.params is not None]
+    wanted = {params_id(point): sampling.Candidate(point, work.seed) for point in points}
+    missing = wanted.keys() - {trial.params_id for trial in record.trials}
+    done = None if missing else f"study {record.name} has run its task's {search}{' ones' * (search == 'reported')}"
+    return Plan(sampling.Listed(wanted.values(), record.trials), None, len(record.trials) + len(missing)), done
+
+
+def _searched(record: StudyRecord, work: Work, search: Search, trials: int | None) -> tuple[Plan, str | None]:
+    """The plan of a search, and a word where it is at its end."""
+    searched, others = record.searched, len(record.trials) - len(record.searched)
+    inside = sum(work.space.why_not(trial.params) is None for trial in searched)  # what was transferred may be outside
+    done = None
+    if trials is not None and len(searched) >= trials:
+        done = f"study {record.name} has its {len(searched)} trials; --trials asks for more"
+    elif work.space.size is not None and inside >= work.space.size:
+        done = f"study {record.name} has tried all {work.space.size} configurations of its space"
     sampler = sampling.sampler(search, work.space, work.task.objective, work.seed, searched)
     total = work.space.size if trials is None else trials
-    return Plan(sampler, trials, None if total is None else total + others)
+    return Plan(sampler, trials, None if total is None else total + others), done

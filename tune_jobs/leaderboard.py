@@ -13,15 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from search_spaces.domains import Value
 from search_spaces.task import Objective
-from tune_jobs.per_image import unpack
 from tune_jobs.records import State, TrialRecord
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tune_jobs.inference import Sample, Verdict
 
 _IN_WORDS: tuple[State, ...] = ("complete", "stopped", "failed", "running", "waiting")
@@ -161,6 +159,8 @@ def _sample(trials: Sequence[TrialRecord]) -> Sample:
 
 def _sample_of(runs: Sequence[tuple[float, str | None]]) -> Sample:
     """The scores of a configuration, with what each image contributed to them where every run has kept that."""
+    import numpy as np
+
     from tune_jobs.inference import Sample
 
     scores = np.array([score for score, _ in runs])
@@ -171,6 +171,8 @@ def _sample_of(runs: Sequence[tuple[float, str | None]]) -> Sample:
 
 def _contributions(score: float, packed: str) -> NDArray[Any]:
     """`(images,)`: the errors, or their complements where the score is the share without one."""
+    from tune_jobs.per_image import unpack
+
     errors = unpack(packed)
     mean = float(errors.mean())
     return errors if abs(score - mean) <= abs(score - (1 - mean)) else 1 - errors

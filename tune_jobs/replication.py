@@ -15,7 +15,6 @@ from search_spaces.task import Objective
 from tune_jobs import leaderboard, running, tracking
 from tune_jobs.errors import UserError
 from tune_jobs.launching import resumed
-from tune_jobs.leaderboard import Row
 from tune_jobs.records import Replication, StudyRecord, TrialRecord
 from tune_jobs.running import Outcome, Plan, Resources, Say
 from tune_jobs.sampling import Candidate, Listed, Sampler
@@ -50,6 +49,7 @@ def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
     tracking.check(settings)
     with Study.hold(request.study, settings) as study:
         work = resumed(study, settings)
+        unfinished = study.unfinished()  # first, for it settles trials that a crash left with their result
         record = study.record()
         replication = _chosen(record, request)
         study.note_replication(replication)
@@ -59,7 +59,6 @@ def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
             sampler = Race(replication, record.trials, work.seed, work.task.objective)
         else:
             sampler = Listed(missing, ())
-        unfinished = study.unfinished()
         plan = None
         if missing or unfinished or request.until_separated:
             total = None if request.until_separated else len(record.trials) + len(missing)
@@ -67,30 +66,34 @@ def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
         else:
             say(f"study {study.name}: its best {request.top} have {request.seeds} seeds each; --seeds asks for more")
         outcome = running.run(study, work, plan, request.resources, settings, say)
-        _tell(outcome, replication, say)
+        _tell(outcome, request, say)
         return outcome
 
 
 def _chosen(record: StudyRecord, request: Request) -> Replication:
     """What was chosen earlier, if it was asked for in the same words and is not done; else the best as they are now."""
     earlier = record.replication
-    is_same = earlier is not None and (earlier.top, earlier.seeds, earlier.until_separated, earlier.budget) == (
-        request.top,
-        request.seeds,
-        request.until_separated,
-        request.budget,
-    )
-    if is_same and earlier is not None and _missing(earlier, record.trials, record.terms.seed):
-        return earlier
-    rows = leaderboard.finalists(leaderboard.rank(record.trials, record.terms.objective), request.top)
-    if not rows:
-        raise UserError(f"study {record.name!r} has nothing to replicate: none of its trials is complete")
-    if is_same and earlier is not None and request.until_separated:
+    asked = (request.top, request.seeds, request.until_separated, request.budget)
+    is_same = earlier is not None and asked == (earlier.top, earlier.seeds, earlier.until_separated, earlier.budget)
+    if is_same and earlier is not None and (request.until_separated or not _is_done(earlier, record)):
         return earlier  # a race goes on until it is decided or its budget is spent
-    ids = tuple(row.params_id for row in rows)
+    ids = _best(record, request.top)
+    if not ids:
+        raise UserError(f"study {record.name!r} has nothing to replicate: none of its trials is complete")
     return Replication(
         request.top, request.seeds, request.until_separated, request.budget, ids, begun_at=len(record.trials)
     )
+
+
+def _best(record: StudyRecord, top: int) -> tuple[str, ...]:
+    """The first `top` of the leaderboard that completed: one seed is no reason to be left out here."""
+    rows = leaderboard.rank(record.trials, record.terms.objective)
+    return tuple(row.params_id for row in rows if row.state == "complete")[:top]
+
+
+def _is_done(replication: Replication, record: StudyRecord) -> bool:
+    mine = [trial for trial in record.trials if trial.params_id in replication.params_ids]
+    return all(trial.is_finished for trial in mine) and not _missing(replication, mine, record.terms.seed)
 
 
 def _missing(replication: Replication, trials: Iterable[TrialRecord], first_seed: int) -> list[Candidate]:
@@ -127,10 +130,11 @@ class Race:
         self._first_seed = first_seed
         budget = DEFAULT_BUDGET if replication.budget is None else replication.budget
         self._to_begin = _missing(replication, trials, first_seed)
-        earlier = sum(trial.number >= replication.begun_at for trial in trials)
-        self._left = max(0, budget + self._opening(replication) - earlier - len(self._to_begin))
-        self._trials = {(trial.params_id, trial.seed): trial for trial in trials}
-        self._asked: set[tuple[str, int]] = set()
+        mine = [trial for trial in trials if trial.params_id in self._chosen]
+        opened = first_seed + replication.seeds  # the first seed that the budget pays for
+        self._left = max(0, budget - sum(t.number >= replication.begun_at and t.seed >= opened for t in mine))
+        self._trials = {(trial.params_id, trial.seed): trial for trial in mine}
+        self._asked = {key for key, trial in self._trials.items() if not trial.is_finished}  # by a run that was killed
 
     def ask(self) -> Candidate | None:
         if self._to_begin:
@@ -145,12 +149,8 @@ class Race:
         return self._taken(self._to_begin.pop(0))
 
     def tell(self, trial: TrialRecord) -> None:
-        self._trials[trial.params_id, trial.seed] = trial
-
-    @staticmethod
-    def _opening(replication: Replication) -> int:
-        """The trials before the race, which its budget does not pay for."""
-        return len(replication.params_ids) * (replication.seeds - 1)
+        if trial.params_id in self._chosen:
+            self._trials[trial.params_id, trial.seed] = trial
 
     def _taken(self, candidate: Candidate) -> Candidate:
         self._asked.add((params_id(candidate.params), candidate.seed))
@@ -161,7 +161,7 @@ class Race:
 
     def _in_doubt(self) -> list[str]:
         """The configurations that may still be the best, those with the fewest seeds first."""
-        mine = [trial for trial in self._trials.values() if trial.params_id in self._chosen]
+        mine = list(self._trials.values())
         rows = leaderboard.judged(leaderboard.rank(mine, self._objective), mine, self._objective)
         seeds = Counter(trial.params_id for trial in mine)
         return sorted((row.params_id for row in rows if row.may_be_best), key=lambda chosen: seeds[chosen])
@@ -171,15 +171,13 @@ class Race:
         return Candidate(had[0].params, max(self._first_seed, *(trial.seed for trial in had)) + 1)
 
 
-def _tell(outcome: Outcome, replication: Replication, say: Say) -> None:
+def _tell(outcome: Outcome, request: Request, say: Say) -> None:
+    """Says so where the same command would go on, with configurations that are among the best only now."""
     record = outcome.study
-    rows = leaderboard.rank(record.trials, record.terms.objective)
-    fewer = [row for row in rows[: replication.top] if row.state == "complete" and row.n < replication.seeds]
-    if fewer and outcome.signal is None:
-        say(
-            f"{_counted(fewer)} with fewer seeds now among the best {replication.top}: the same command replicates more"
-        )
-
-
-def _counted(rows: list[Row]) -> str:
-    return f"{len(rows)} configuration{'s' if len(rows) > 1 else ''}"
+    if outcome.signal is not None or request.until_separated:
+        return
+    next_one = _chosen(record, request)
+    fewer = {params_id(one.params) for one in _missing(next_one, record.trials, record.terms.seed)}
+    if fewer and next_one != record.replication:
+        counted = f"{len(fewer)} configuration{'s' if len(fewer) > 1 else ''}"
+        say(f"{counted} with fewer seeds now among the best {request.top}: the same command replicates more")

@@ -52,7 +52,7 @@ def train(
     """
     config = load_best(path)
     task = replace(catalog.find(config.reference), protocol=config.protocol)
-    data = datasets.load(task.dataset, data_dir=settings.data_dir, validation=config.protocol.validation).training
+    data = datasets.of_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
     if output is not None and output.suffix != ".keras":

@@ -131,6 +131,7 @@ class _OptunaSampler:
         self._search, self._space, self._objective, self._seed = search, space, objective, seed
         self._study = optuna.create_study(direction=objective.direction)
         self._tried: set[str] = set()
+        self._inside = 0  # of those tried: what came from another task may lie outside the space
         self._asked: dict[str, optuna.Trial] = {}
         for trial in trials:
             self._remember(trial)
@@ -140,7 +141,7 @@ class _OptunaSampler:
         return None if params is None else Candidate(params, self._seed)
 
     def _proposed(self) -> Params | None:
-        if self._space.size is not None and len(self._tried) >= self._space.size:
+        if self._space.size is not None and self._inside >= self._space.size:
             return None
         number = len(self._tried)
         draws = _DRAWS if self._space.size is not None else _DRAWS + _RANDOM_DRAWS
@@ -189,6 +190,8 @@ class _OptunaSampler:
         return self._begun(left[int(np.random.default_rng((self._seed, number)).integers(len(left)))])
 
     def _remember(self, trial: TrialRecord) -> None:
+        if trial.params_id not in self._tried:
+            self._inside += self._space.why_not(trial.params) is None
         self._tried.add(trial.params_id)
         form = optuna_form(self._space, trial.params)
         state, score = _outcome(trial)

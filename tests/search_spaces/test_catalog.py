@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -9,10 +10,11 @@ import sys
 import pytest
 
 from search_spaces import catalog
-from search_spaces.catalog import TASKS, find, load_text
+from search_spaces.catalog import GROUPS, TASKS, find, load_text
 from search_spaces.digits import DIGITS_MLP
 from search_spaces.domains import Choice, Float, Space
 from search_spaces.fashion_mnist import FASHION_MNIST_CNN, FASHION_MNIST_MLP
+from search_spaces.one_factor import space_from_json
 from search_spaces.task import TaskError
 
 every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -66,6 +68,11 @@ def test_names_are_unique():
     assert len({task.name for task in TASKS}) == len(TASKS)
 
 
+def test_every_task_stands_in_one_group_and_in_its_order():
+    assert [task.name for tasks in GROUPS.values() for task in tasks] == [task.name for task in TASKS]
+    assert all(tasks for tasks in GROUPS.values())
+
+
 @every_task
 def test_a_task_is_found_by_its_name(task):
     assert find(task.name) is task
@@ -80,8 +87,13 @@ def test_the_baseline_belongs_to_the_opened_space(task):
 def test_every_task_says_what_it_is(task):
     assert task.summary
     assert task.source
-    assert len(task.space.describe()) >= len(task.space.names())
-    assert Space.from_json(task.space.to_json()) == task.space
+    words = "\n".join(task.space.describe())
+    assert [name for name in task.space.names() if name not in words] == []
+
+
+@every_task
+def test_every_space_survives_json(task):
+    assert space_from_json(json.loads(json.dumps(task.space.to_json(), sort_keys=True))) == task.space
 
 
 @every_task
@@ -149,12 +161,16 @@ def test_the_reports_best_perceptron_can_be_asked_for():
 
 
 def test_the_fashion_networks_are_the_9_of_the_report():
-    """Table 6: 3 dropout rates and 3 optimizers; Table 5: the filters that may be opened."""
+    """Table 6: 3 dropout rates and 3 optimizers; Table 7: the filters of its best, which may be opened."""
     points = list(FASHION_MNIST_CNN.space.grid())
     assert len(points) == 3 * 3
-    assert {point["dropout_rate"] for point in points} == {0.1, 0.3, 0.5}
+    assert {point["dense_dropout_rate"] for point in points} == {0.1, 0.3, 0.5}
+    assert {(point["dropout"], point["dropout_rate"]) for point in points} == {("with", 0.0)}
+    settings = {(point["optimizer"], point["learning_rate"]) for point in points}
+    assert settings == {("rmsprop", 0.001), ("adam", 0.001), ("adam", 0.01)}
+    assert {point["filters"] for point in points} == {"32/64-64/128-128"}
     filters = dict(FASHION_MNIST_CNN.space.open(["filters"]).domains)["filters"]
-    assert {"32-64-64-128-128", "64-128-128-256-256", "128-256-256-512-512"} <= set(filters.options)
+    assert {"32/64-64/128-128", "64/128-128/256-256"} <= set(filters.options)
 
 
 # --- references -------------------------------------------------------------------------------------------------------

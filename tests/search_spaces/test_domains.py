@@ -90,6 +90,18 @@ def test_a_walk_of_any_choices_belongs(space, rng):
     assert len(set(asked)) == len(asked)
 
 
+@given(spaces, st.randoms(use_true_random=False))
+def test_decisions_are_what_a_walk_was_asked_and_answered(space, rng):
+    asked = []
+
+    def choose(name, domain, under):
+        asked.append((name, domain, under, rng.choice(list(domain.values()))))
+        return asked[-1][-1]
+
+    point = space.walk(choose)
+    assert [(choice.name, choice.domain, choice.under, choice.value) for choice in space.decisions(point)] == asked
+
+
 @given(spaces)
 def test_opening_only_adds_points(space):
     assert all(space.open_all().why_not(point) is None for point in space.grid())
@@ -188,6 +200,22 @@ def test_an_option_that_is_held_brings_its_space():
 
 def test_names_may_recur_under_sibling_options():
     assert SPACE.names() == ("units", "optimizer", "learning_rate", "momentum", "dropout", "layers", "batch_norm")
+
+
+def test_what_is_held_does_not_vary():
+    assert SPACE.varied() == ("units", "optimizer", "learning_rate", "momentum", "batch_norm")
+    assert SPACE.open(["dropout"]).varied()[-3:] == ("dropout", "dropout_rate", "batch_norm")
+    assert Space(dropout=Fixed("with", DROPOUT)).varied() == ("dropout_rate",)
+
+
+def test_decisions_leave_out_what_is_held_missing_or_outside_its_domain():
+    space = Space(optimizer=OPTIMIZERS, units=Choice(64, None), layers=Fixed(1, Int(1, 3)))
+    params = {"optimizer": "adam", "learning_rate": 0.5, "layers": 2, "momentum": 0.9}
+    assert [(choice.name, choice.value) for choice in space.decisions(params)] == [("optimizer", "adam")]
+    assert [(choice.name, choice.under) for choice in space.decisions({**params, "learning_rate": 0.01})] == [
+        ("optimizer", ""),
+        ("learning_rate", "optimizer=adam"),
+    ]
 
 
 def test_walk_asks_in_declared_order_and_says_under_what():

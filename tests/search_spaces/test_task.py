@@ -12,7 +12,8 @@ import pytest
 from models import cnn, mlp
 from models.label_encodings import Classes
 from search_spaces.domains import Choice, Fixed, Float, Int, Space, SpaceError, Variants
-from search_spaces.task import Objective, Protocol, Routed, Task, TaskError
+from search_spaces.one_factor import OneFactor
+from search_spaces.task import Objective, Protocol, Reported, Routed, Task, TaskError
 
 ACCURACY = Objective("val_accuracy", "maximize")
 SPACE = Space(
@@ -89,6 +90,16 @@ def test_no_number_is_the_worst_score(objective):
         (lambda: Protocol(epochs=2, patience=0), "Protocol needs patience of 1 or more; got 0"),
         (lambda: Protocol(epochs=2, batch_size=-1), "Protocol needs batch_size of 1 or more; got -1"),
         (
+            lambda: Reported("Table 1", "row", 0.9, None),
+            "Reported needs params or a place in another task; got None and None",
+        ),
+        (
+            lambda: Reported("Table 1", "row", 0.9, {"units": 1}, place=2),
+            "Reported needs params or a place in another task; got {'units': 1} and 2",
+        ),
+        (lambda: Protocol(epochs=2, images=0), "Protocol needs images of 1 or more; got 0"),
+        (lambda: Protocol(epochs=2, images=0.5), "Protocol needs images of 1 or more; got 0.5"),
+        (
             lambda: Protocol(epochs=2, validation=1.0),
             "Protocol needs validation as a number of images or a share between 0 and 1; got 1.0",
         ),
@@ -98,7 +109,7 @@ def test_no_number_is_the_worst_score(objective):
         ),
     ],
 )
-def test_an_objective_or_protocol_that_cannot_be_is_refused(make, message):
+def test_a_part_of_a_task_that_cannot_be_is_refused(make, message):
     with pytest.raises(TaskError) as caught:
         make()
     assert str(caught.value) == message
@@ -111,7 +122,7 @@ def test_an_objective_or_protocol_that_cannot_be_is_refused(make, message):
         ({"name": "-a"}, "a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got '-a'"),
         ({"name": 3}, "a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got 3"),
         ({"dataset": ""}, "task 'digits-small': dataset needs a name or a function that loads it; got ''"),
-        ({"space": {}}, "task 'digits-small': space has to be of type Space; got {}"),
+        ({"space": {}}, "task 'digits-small': space has to be of type Space or OneFactor; got {}"),
         ({"objective": "loss"}, "task 'digits-small': objective has to be of type Objective; got 'loss'"),
         ({"protocol": 5}, "task 'digits-small': protocol has to be of type Protocol; got 5"),
         ({"baseline": None}, "task 'digits-small': baseline has to be of type Mapping; got None"),
@@ -129,8 +140,8 @@ def test_an_objective_or_protocol_that_cannot_be_is_refused(make, message):
         (
             {"space": Space(unist=Choice(3))},
             "task 'digits-small': neither mlp.build nor the optimizer takes 'unist'; near it: units; "
-            "the builder takes: activation, batch_norm, dropout, dropout_rate, factor, initializer, initializer_scale, "
-            "layers, regularizer, units",
+            "the builder takes: activation, augmentation, batch_norm, dropout, dropout_rate, factor, initializer, "
+            "initializer_scale, layers, pixels, regularizer, units",
         ),
         (
             {"space": Space(a=Fixed("x", Variants(x=Space(), y=Space(momentun=Choice(0.9)))))},
@@ -163,6 +174,27 @@ def test_an_objective_or_protocol_that_cannot_be_is_refused(make, message):
             "task 'digits-small': the baseline does not belong to the space: units is 65; allowed: 32, 64",
         ),
         (
+            {"reported": (Reported("Table 1", "65 units", 0.9, BASELINE | {"units": 65}),)},
+            "task 'digits-small': what is reported as '65 units' does not belong to the space: units is 65; "
+            "allowed: 32, 64",
+        ),
+        (
+            {"space": OneFactor(BASELINE, {"width": {"32": {"unist": 32}}})},
+            "task 'digits-small': neither mlp.build nor the optimizer takes 'unist'; near it: units; ",
+        ),
+        (
+            {"space": OneFactor({"units": 32}, {"width": {"64": {"units": 64}}})},
+            "task 'digits-small': the baseline does not belong to the space: no parameter 'optimizer' in this space",
+        ),
+        (
+            {
+                "build": needs_width,
+                "space": OneFactor({"width": 3}, {"width": {"none": {"width": None}}}),
+                "baseline": {"width": 3},
+            },
+            "task 'digits-small': test_task.needs_width needs 'width' and the space does not always set it",
+        ),
+        (
             {"space": Space(batch_size=Choice("many")), "baseline": {"batch_size": "many"}},
             "task 'digits-small': batch_size needs a whole number of 1 or more; got 'many'",
         ),
@@ -173,6 +205,14 @@ def test_a_task_that_could_only_fail_later_is_refused(changes, message):
         task(**changes)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_reported_may_use_what_is_held_or_come_from_another_task():
+    held = Reported("Table 1", "batches of 64", 0.9, BASELINE)
+    elsewhere = Reported("Table 2", "the best of another task", 0.8, None, place=1)
+    made = task(reported=(held, elsewhere))
+    assert made.reported == (held, elsewhere)
+    assert (held.metric, hash(made)) == ("test_accuracy", hash(task(reported=(held, elsewhere))))
 
 
 def test_a_required_parameter_may_be_set_under_every_option():
@@ -215,6 +255,9 @@ def test_the_digest_heeds_what_a_study_depends_on():
             task(space=SPACE.open_all()),
             task(objective=Objective("val_loss", "minimize")),
             task(protocol=Protocol(epochs=6)),
+            task(protocol=Protocol(epochs=5, images=1000)),
+            task(space=OneFactor(BASELINE, {"units": {"32": {"units": 32}}})),
+            task(space=OneFactor(BASELINE, {"width": {"32": {"units": 32}}})),
             task(dataset="mnist"),
             task(dataset=load_data),
             task(encoding=Classes(11)),
@@ -226,7 +269,9 @@ def test_the_digest_heeds_what_a_study_depends_on():
 
 
 def test_the_digest_ignores_prose_and_the_baseline():
+    reported = (Reported("Table 1", "baseline", 0.9, BASELINE),)
     assert task().digest() == task(summary="x", source="y", baseline=BASELINE | {"units": 32}).digest()
+    assert task().digest() == task(reported=reported).digest()
     assert task(build=functools.partial(mlp.build, layers=2)).digest() == task().digest()
 
 

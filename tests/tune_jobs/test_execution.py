@@ -71,11 +71,11 @@ def sweep(
     with Study.hold("own", settings) as study:
         study.begin(terms_of(task, own.reference, data))
         sampler = sampling.sampler(search, task.space, task.objective, 0, study.record().trials)
-        plan = driver.Plan(task.space, 0, slots or cluster.slots(1, 0, None), trials, time_limit_s)
+        extent = driver.Extent(task.space, slots or cluster.slots(1, 0, None), trials, time_limit_s)
         job = worker.Job(source, task.protocol, data, 1.0)
         before()
         try:
-            driver.run_sweep(study, sampler, plan, job, watcher or Watched(), interruption or Interruption())
+            driver.run_sweep(study, sampler, extent, job, watcher or Watched(), interruption or Interruption())
         finally:
             end_workers()
         return study.record()
@@ -214,7 +214,9 @@ def test_a_study_grows_by_what_an_undisturbed_search_would_have_tried(tmp_path: 
     sweep(own, settings, search="random", trials=2)
     grown = sweep(own, settings, search="random", trials=4)
     undisturbed = sampling.sampler("random", own.task.space, own.task.objective, 0, ())
-    assert [trial.params for trial in grown.trials] == [undisturbed.ask() for _ in range(4)]
+    assert [sampling.Candidate(trial.params, trial.seed) for trial in grown.trials] == [
+        undisturbed.ask() for _ in range(4)
+    ]
     assert [trial.attempts for trial in grown.trials] == [1] * 4
     assert len(own.noted("begin")) == 4
 

@@ -71,8 +71,9 @@ def test_the_table_as_a_whole() -> None:
         "",
         "5 trials: 3 complete, 1 stopped, 1 failed (1 diverged)",
         "= shares its rank with an equal score",
+        "one seed each, small differences may be chance (`tune-jobs replicate` adds seeds)",
         "stopped configurations come last: how they would have ended is not known",
-        "one seed each: small differences may be chance",
+        "the test split was never read",
     ]
 
 

@@ -431,6 +431,18 @@ def test_verdicts_belong_to_samples_whatever_their_order(seed: int, maximize: bo
         assert all(1 <= low <= high <= len(samples) for low, high in map(_places, verdicts))
 
 
+def test_the_order_has_no_influence_among_as_many_images_right() -> None:
+    """One seed each and equal shares: only the images tell them apart, and with whom they have them in common."""
+    rng = np.random.default_rng(0)
+    images = np.arange(60) < 50
+    singles = [sample(rng.permutation(images)[None].astype(np.float64)) for _ in range(5)]
+    samples = [*singles, sample((rng.random((3, 60)) < 0.85).astype(np.float64))]
+    assert len({each.scores.mean() for each in singles}) == 1
+    verdicts = judge(samples, maximize=True)
+    for order in ([5, 4, 3, 2, 1, 0], [2, 0, 5, 1, 4, 3]):
+        assert judge([samples[at] for at in order], maximize=True) == tuple(verdicts[at] for at in order)
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_less_is_better_is_more_is_better_of_the_negative(seed: int) -> None:

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from search_spaces.domains import Choice, Fixed, Float, Int, Params, Space, SpaceError, Variants, params_id
 from search_spaces.task import Objective
 from tune_jobs import sampling
-from tune_jobs.records import SEARCHES, State, TrialRecord
-from tune_jobs.sampling import Sampler, optuna_form
+from tune_jobs.records import Search, State, TrialRecord
+from tune_jobs.sampling import Candidate, Listed, Sampler, optuna_form
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
+ALGORITHMS: tuple[Search, ...] = ("grid", "random", "tpe")
 FINITE = Space(
     units=Choice(64, 128),
     optimizer=Variants(sgd=Space(momentum=Choice(0.0, 0.9), nesterov=Choice(False, True)), adam=Space()),
@@ -53,11 +54,12 @@ def walk(search: Any, space: Space, n: int, trials: tuple[TrialRecord, ...] = ()
     sampler = sampling.sampler(search, space, MAXIMIZE, seed, trials)
     asked: list[Params] = []
     for number in range(len(trials), len(trials) + n):
-        params = sampler.ask()
-        if params is None:
+        candidate = sampler.ask()
+        if candidate is None:
             break
-        asked.append(params)
-        sampler.tell(ended_by_number(number, params))
+        assert candidate.seed == seed
+        asked.append(candidate.params)
+        sampler.tell(ended_by_number(number, candidate.params))
     return asked
 
 
@@ -81,11 +83,11 @@ def test_a_grid_skips_what_was_tried() -> None:
 def test_a_grid_over_a_space_without_end_is_refused_before_it_is_walked() -> None:
     with pytest.raises(SpaceError, match=r"--set learning_rate="):
         sampling.check("grid", ENDLESS)
-    for search in SEARCHES:
+    for search in ALGORITHMS:
         sampling.check(search, FINITE)
 
 
-@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("search", ALGORITHMS)
 def test_a_finite_space_is_used_up_without_a_repeat_and_then_nothing_is_left(search: Any) -> None:
     asked = walk(search, FINITE, 99)
     assert sorted(params_id(params) for params in asked) == sorted(params_id(params) for params in FINITE.grid())
@@ -207,15 +209,28 @@ def test_a_stopped_trial_is_told_as_pruned_and_a_failed_one_as_no_value(rebuilt:
     assert all(trial.values is None for trial in trials if trial.state == states.FAIL)
 
 
-@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("search", ALGORITHMS)
 def test_a_trial_that_nobody_here_asked_for_counts_as_tried(search: Any) -> None:
     sampler: Sampler = sampling.sampler(search, FINITE, MAXIMIZE, 0, (ended(0, next(FINITE.grid())),))
     asked = []
-    while (params := sampler.ask()) is not None:
-        asked.append(params)
-        sampler.tell(ended(len(asked), params))
-        sampler.tell(ended(len(asked), params))  # a replicate of it
+    while (candidate := sampler.ask()) is not None:
+        asked.append(candidate.params)
+        sampler.tell(ended(len(asked), candidate.params))
+        sampler.tell(ended(len(asked), candidate.params))  # a replicate of it
     assert len(asked) == 9
+
+
+@pytest.mark.parametrize("search", ["random", "tpe"])
+def test_what_came_from_elsewhere_takes_no_place_of_the_space(search: Any) -> None:
+    outside = {"units": 999, "optimizer": "adam", "depth": 3}
+    asked = walk(search, FINITE, 99, (ended(0, outside),))
+    assert sorted(map(params_id, asked)) == sorted(map(params_id, FINITE.grid()))
+
+
+def test_a_list_is_gone_through_in_its_order_but_for_the_pairs_that_were_tried() -> None:
+    wanted = [Candidate({"units": units}, seed) for seed in (0, 1) for units in (64, 128)]
+    listed = Listed(wanted, [ended(0, {"units": 64}), ended(1, {"units": 256})])
+    assert [listed.ask() for _ in range(4)] == [*wanted[1:], None]
 
 
 @pytest.mark.parametrize("space", [FINITE, ENDLESS])
@@ -251,6 +266,6 @@ def test_every_kind_of_domain_is_sampled_within_itself(domains: Any, search: Any
         assert space.why_not(params) is None
 
 
-def must(params: Params | None) -> Params:
-    assert params is not None
-    return params
+def must(candidate: Candidate | None) -> Params:
+    assert candidate is not None
+    return candidate.params

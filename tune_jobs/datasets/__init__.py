@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from search_spaces.task import Task
 from tune_jobs.datasets import cifar10, digits, mnist, own
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
 from tune_jobs.datasets.own import LoadData
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError
 
-__all__ = ["Dataset", "LoadData", "Split", "TrainingData", "load", "names", "whereabouts"]
+__all__ = ["Dataset", "LoadData", "Split", "TrainingData", "load", "names", "of_task", "whereabouts"]
 
 _SOURCES: Mapping[str, Callable[[Path], Original]] = {
     "digits": lambda _data_dir: digits.load(),
@@ -63,6 +64,16 @@ def load(source: str | LoadData, *, data_dir: Path, validation: int | float, ima
         raise DataError(f"cannot take a validation part from {name}: {error}") from error
     train, held_out, test = _contiguous(train), _contiguous(held_out), _contiguous(original.test)
     return Dataset(name, train, held_out, test, digest(train, held_out, test))
+
+
+def of_task(task: Task, data_dir: Path) -> Dataset:
+    """The data of a task, divided as its protocol says.
+
+    Raises:
+        DataError: as `load`.
+    """
+    protocol = task.protocol
+    return load(task.dataset, data_dir=data_dir, validation=protocol.validation, images=protocol.images)
 
 
 def _from_name(name: str, data_dir: Path) -> Original:

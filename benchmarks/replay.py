@@ -1,0 +1,73 @@
+"""How soon grid, random and TPE find what a whole grid found: a replay of recorded scores, nothing is trained.
+
+    tune-jobs launch fashion-mnist-mlp --search grid
+    python benchmarks/replay.py fashion-mnist-mlp --runs 100
+
+Each search is run as a study would run it, one trial at a time, and is told the score that the grid recorded. Printed
+is the median over the runs of the best score so far, as its distance from the grid's best, and in how many runs the
+grid's best itself was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+
+from search_spaces.domains import params_id
+from search_spaces.one_factor import AnySpace, space_from_json
+from tune_jobs import sampling
+from tune_jobs.records import Search, StudyRecord, TrialRecord
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+
+AFTER = (5, 10, 20, 30, 40, 60)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", help="a study whose whole grid is complete")
+    parser.add_argument("--runs", type=int, default=100, help="of each search that draws")
+    parser.add_argument("--home", type=Path)
+    options = parser.parse_args()
+    record = Study.open(options.study, Settings.read(options.home)).record()
+    scores = {trial.params_id: trial.score for trial in record.searched if trial.score is not None}
+    space = space_from_json(record.terms.space)
+    missing = (space.size or 0) - len(scores)
+    if space.size is None or missing:
+        raise SystemExit(f"study {record.name!r} needs its whole grid complete; {missing} configurations have no score")
+    best = record.terms.objective.best(scores.values())
+    print(f"{record.name}: {len(scores)} configurations, best {record.terms.objective.metric} {best:.4f}")
+    print(f"\n{'median distance from the best':32}" + "".join(f"{n:>10}" for n in AFTER) + "  trials")
+    curves = {search: _curves(search, space, record, scores, options.runs) for search in ("grid", "random", "tpe")}
+    for search, runs in curves.items():
+        print(
+            f"{search:32}"
+            + "".join(f"{statistics.median(abs(best - run[n - 1]) for run in runs):10.4f}" for n in AFTER)
+        )
+    print(f"\n{'share of runs with the best':32}" + "".join(f"{n:>10}" for n in AFTER) + "  trials")
+    for search, runs in curves.items():
+        print(f"{search:32}" + "".join(f"{statistics.mean(run[n - 1] == best for run in runs):10.0%}" for n in AFTER))
+
+
+def _curves(
+    search: Search, space: AnySpace, record: StudyRecord, scores: Mapping[str, float], runs: int
+) -> list[list[float]]:
+    """The best so far after each trial, of each run; a grid has only one."""
+    return [_run(search, space, record, scores, seed) for seed in range(1 if search == "grid" else runs)]
+
+
+def _run(search: Search, space: AnySpace, record: StudyRecord, scores: Mapping[str, float], seed: int) -> list[float]:
+    objective = record.terms.objective
+    sampler = sampling.sampler(search, space, objective, seed, ())
+    found: list[float] = []
+    while len(found) < min(len(scores), max(AFTER)) and (candidate := sampler.ask()) is not None:
+        score = scores[params_id(candidate.params)]
+        sampler.tell(TrialRecord(len(found), candidate.params, seed, "complete", score=score))
+        found.append(objective.best([*found[-1:], score]))
+    return found
+
+
+if __name__ == "__main__":
+    main()

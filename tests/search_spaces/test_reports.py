@@ -1,0 +1,253 @@
+"""What the two reports print stands in the tasks, each figure once, for networks that can be built."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import keras
+import pytest
+
+from models import cnn, mlp, optimizers
+from search_spaces import textbook
+from search_spaces.catalog import TASKS, find
+from search_spaces.domains import Float
+from search_spaces.one_factor import OneFactor
+from search_spaces.scalars import params_id
+
+A, B = "report A", "report B"
+# Every figure of the two reports that is no clock's, from their tables: the data and the family, where it is printed,
+# for which setting (without what all rows of a table share), the figure, and what that setting is in our params: a
+# whole number is the place in another task's study from which a configuration was transferred.
+ROWS = [
+    ("mnist", "mlp", f"{A}, Table 1", "official example mnist_mlp.py, 20 epochs", 0.9837, {"units": "512-512"}),
+    ("mnist", "cnn", f"{A}, Table 1", "official example mnist_cnn.py, 12 epochs", 0.8891, {"filters": "32-64"}),
+    ("fashion-mnist", "mlp", f"{A}, Table 2", "layers=2", 0.8911, {"units": "512"}),
+    ("fashion-mnist", "mlp", f"{A}, Table 2", "layers=3", 0.8843, {"units": "512-512"}),
+    ("fashion-mnist", "mlp", f"{A}, Table 2", "layers=4", 0.8842, {"units": "512-512-512"}),
+    ("fashion-mnist", "mlp", f"{A}, Table 2", "units=128", 0.8876, {"units": "128"}),
+    ("fashion-mnist", "mlp", f"{A}, Table 2", "units=256", 0.8847, {"units": "256"}),
+    ("fashion-mnist", "mlp", f"{A}, Table 2", "units=512", 0.8858, {"units": "512"}),
+    ("fashion-mnist", "mlp", f"{A}, Table 2", "baseline", 0.8863, {"units": "300-100"}),
+    (
+        "fashion-mnist",
+        "mlp",
+        f"{A}, Table 4",
+        "top 1: units (512, 10), dropout 0.3",
+        0.8919,
+        {"units": "512", "dropout_rate": 0.3},
+    ),
+    (
+        "fashion-mnist",
+        "mlp",
+        f"{A}, Table 4",
+        "top 2: units (512, 10), no dropout",
+        0.8911,
+        {"units": "512", "dropout": "without"},
+    ),
+    (
+        "fashion-mnist",
+        "mlp",
+        f"{A}, Table 4",
+        "top 3: units (128, 10), dropout 0.1",
+        0.8891,
+        {"units": "128", "dropout_rate": 0.1},
+    ),
+    ("fashion-mnist", "cnn", f"{A}, Table 5", "conv_layers=5", 0.9109, {"filters": "32/64-64/128-128"}),
+    ("fashion-mnist", "cnn", f"{A}, Table 5", "conv_layers=6", 0.9060, {"filters": "32-32/64-64/128-128"}),
+    ("fashion-mnist", "cnn", f"{A}, Table 5", "conv_layers=3", 0.9101, {"filters": "32/64/128"}),
+    (
+        "fashion-mnist",
+        "cnn",
+        f"{A}, Table 5",
+        "filters=(64, 128, 128, 256, 256)",
+        0.9094,
+        {"filters": "64/128-128/256-256"},
+    ),
+    (
+        "fashion-mnist",
+        "cnn",
+        f"{A}, Table 5",
+        "filters=(32, 64, 64, 128, 128)",
+        0.9094,
+        {"filters": "32/64-64/128-128"},
+    ),
+    (
+        "fashion-mnist",
+        "cnn",
+        f"{A}, Table 5",
+        "filters=(128, 256, 256, 512, 512)",
+        0.9042,
+        {"filters": "128/256-256/512-512"},
+    ),
+    ("fashion-mnist", "cnn", f"{A}, Table 5", "baseline", 0.8909, {"kernel_size": "7-3-3-3-3"}),
+    ("fashion-mnist", "cnn", f"{A}, Table 6", "dropout=0.1", 0.9183, {"dense_dropout_rate": 0.1}),
+    ("fashion-mnist", "cnn", f"{A}, Table 6", "dropout=0.3", 0.9175, {"dense_dropout_rate": 0.3}),
+    ("fashion-mnist", "cnn", f"{A}, Table 6", "dropout=0.5", 0.9105, {"dense_dropout_rate": 0.5}),
+    ("fashion-mnist", "cnn", f"{A}, Table 6", "optimizer=RMSprop", 0.9111, {"optimizer": "rmsprop"}),
+    ("fashion-mnist", "cnn", f"{A}, Table 6", "optimizer=Adam(0.001)", 0.9116, {"learning_rate": 0.001}),
+    ("fashion-mnist", "cnn", f"{A}, Table 6", "optimizer=Adam(0.01)", 0.8732, {"learning_rate": 0.01}),
+    ("cifar10", "mlp", f"{A}, Table 8", "baseline", 0.4977, {"units": "300-100"}),
+    ("cifar10", "mlp", f"{A}, Table 8", "top 1 in fashion-mnist", 0.4559, 1),
+    ("cifar10", "mlp", f"{A}, Table 8", "top 2 in fashion-mnist", 0.4735, 2),
+    ("cifar10", "mlp", f"{A}, Table 8", "top 3 in fashion-mnist", 0.4304, 3),
+    (
+        "cifar10",
+        "mlp",
+        f"{A}, Table 8",
+        "best new: units (512, 128, 32, 10), dropout (0.1, 0.1, 0.1)",
+        0.4985,
+        {"units": "512-128-32", "dropout_rate": 0.1},
+    ),
+    ("cifar10", "cnn", f"{A}, Table 8", "baseline", 0.6478, {"kernel_size": "7-3-3-3-3"}),
+    ("cifar10", "cnn", f"{A}, Table 8", "top 1 in fashion-mnist", 0.6969, 1),
+    ("cifar10", "cnn", f"{A}, Table 8", "top 2 in fashion-mnist", 0.7004, 2),
+    ("cifar10", "cnn", f"{A}, Table 8", "top 3 in fashion-mnist", 0.6802, 3),
+    (
+        "cifar10",
+        "cnn",
+        f"{A}, Table 8",
+        "best new: filters (64, 128, 128, 256, 256), dropout (0.1, 0.1), Adam(0.001)",
+        0.7024,
+        {"filters": "64/128-128/256-256", "dense_dropout_rate": 0.1, "optimizer": "adam", "learning_rate": 0.001},
+    ),
+    ("mnist", "mlp", f"{B}, 1.1.1", "vanilla, best of three", 0.9733, {"optimizer": "sgd"}),
+    ("mnist", "mlp", f"{B}, 1.1.5", "dropout 0.2", 0.9738, {"dropout_rate": 0.2}),
+    ("mnist", "cnn", f"{B}, 1.2.1", "vanilla, best", 0.9924, {"kernel_size": "7-3-3-3-3"}),
+    ("mnist", "mlp", f"{B}, Table 1", "MLP, original pixels", 0.9694, {"pixels": "original"}),
+    ("mnist", "mlp", f"{B}, Table 1", "MLP, permuted pixels", 0.9382, {"pixels": "permuted"}),
+    ("mnist", "cnn", f"{B}, Table 1", "CNN, original pixels", 0.9924, {"pixels": "original"}),
+    ("mnist", "cnn", f"{B}, Table 1", "CNN, permuted pixels", 0.5812, {"pixels": "permuted"}),
+    ("fashion-mnist", "mlp", f"{B}, Table 1", "MLP, original pixels", 0.8766, {"pixels": "original"}),
+    ("fashion-mnist", "mlp", f"{B}, Table 1", "MLP, permuted pixels", 0.8256, {"pixels": "permuted"}),
+    ("fashion-mnist", "cnn", f"{B}, Table 1", "CNN, original pixels", 0.9096, {"pixels": "original"}),
+    ("fashion-mnist", "cnn", f"{B}, Table 1", "CNN, permuted pixels", 0.3835, {"pixels": "permuted"}),
+]
+LOSSES = [
+    ("mnist", "mlp", f"{A}, Table 1", "official example mnist_mlp.py, 20 epochs", 0.1206, {"units": "512-512"}),
+    ("mnist", "cnn", f"{A}, Table 1", "official example mnist_cnn.py, 12 epochs", 0.4189, {"filters": "32-64"}),
+]
+SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion-mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+BUILDERS = {"mlp": mlp.build, "cnn": cnn.build}
+
+every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+every_reported = pytest.mark.parametrize(
+    ("task", "reported"),
+    [pytest.param(task, row, id=f"{task.name}-{row.setting}") for task in TASKS for row in task.reported],
+)
+
+
+def network(task, params):
+    """The network of params, as a trial builds it."""
+    return task.build(input_shape=SHAPES[task.dataset], head=task.encoding.head, **task.route(params).builder)
+
+
+def optimizer(task, params):
+    return optimizers.build(steps_per_epoch=10, epochs=task.protocol.epochs, **task.route(params).optimizer)
+
+
+# --- the reports' figures ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("metric", "rows"), [("test_accuracy", ROWS), ("test_loss", LOSSES)])
+def test_every_figure_of_the_reports_stands_in_one_task(metric, rows):
+    family = {build: name for name, build in BUILDERS.items()}
+    found = Counter(
+        (task.dataset, family[task.build], row.table, row.setting, row.value)
+        for task in TASKS
+        for row in task.reported
+        if row.metric == metric
+    )
+    assert found == Counter(row[:5] for row in rows)
+
+
+def test_every_metric_of_a_report_is_one_that_was_looked_for():
+    assert {row.metric for task in TASKS for row in task.reported} == {"test_accuracy", "test_loss"}
+    assert (len(ROWS), len(LOSSES)) == (46, 2)
+
+
+@pytest.mark.parametrize("row", ROWS + LOSSES, ids=lambda row: f"{row[2]}-{row[1]}-{row[3]}")
+def test_what_is_reported_has_the_params_of_its_setting(row):
+    dataset, family, table, setting, value, what = row
+    (reported,) = (
+        found
+        for task in TASKS
+        if (task.dataset, task.build) == (dataset, BUILDERS[family])
+        for found in task.reported
+        if (found.table, found.setting, found.value) == (table, setting, value)
+    )
+    if isinstance(what, int):
+        assert (reported.params, reported.place) == (None, what)
+    else:
+        assert what.items() <= reported.params.items()
+
+
+@every_reported
+def test_what_is_reported_belongs_is_routed_and_can_be_built(task, reported):
+    if reported.params is None:
+        return
+    assert task.space.open_all().why_not(reported.params) is None
+    routed = task.route(reported.params)
+    assert routed.builder | routed.optimizer | {"batch_size": routed.batch_size} == reported.params
+    assert network(task, reported.params).output_shape == (None, 10)
+    assert isinstance(optimizer(task, reported.params), keras.optimizers.Optimizer)
+
+
+# --- the networks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "n_weights"),
+    [
+        ("mnist-mlp", 669_706),  # printed in Keras' mnist_mlp.py
+        ("mnist-cnn", 1_199_882),  # printed in Keras' mnist_cnn.py
+        ("mnist-mlp-factors", 266_610),  # printed in the book, chapter 10
+        # The book's network of chapter 14, by hand: five convolutions, 3 x 3 x 256 features, 128, 64 and 10 units.
+        (
+            "mnist-cnn-factors",
+            (49 * 64 + 64)
+            + (9 * 64 * 128 + 128)
+            + (9 * 128 * 128 + 128)
+            + (9 * 128 * 256 + 256)
+            + (9 * 256 * 256 + 256)
+            + (3 * 3 * 256 * 128 + 128)
+            + (128 * 64 + 64)
+            + (64 * 10 + 10),
+        ),
+    ],
+)
+def test_a_baseline_has_the_weights_of_the_network_it_is_named_after(name, n_weights):
+    task = find(name)
+    assert network(task, task.baseline).count_params() == n_weights
+
+
+def test_the_book_drops_half_after_each_dense_layer_and_nothing_before():
+    model = cnn.build(
+        input_shape=(28, 28, 1), head=lambda x: x, **{name: textbook.CNN[name] for name in _taken(textbook.CNN)}
+    )
+    dropped = {layer.name: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+    assert dropped == {"dense_1_dropout": 0.5, "dense_2_dropout": 0.5}
+
+
+def _taken(params):
+    return [name for name in params if name not in ("optimizer", "learning_rate", "batch_size")]
+
+
+@every_task
+def test_what_a_space_proposes_can_be_built(task):
+    """All points of a table; of other spaces a few, drawn at random."""
+    if isinstance(task.space, OneFactor):
+        points = list(task.space.grid())
+    else:
+        rng = random.Random(task.name)
+        points = [task.space.walk(lambda name, domain, under: _drawn(rng, domain)) for _ in range(4)]
+    points.append(task.baseline)
+    assert all(isinstance(optimizer(task, params), keras.optimizers.Optimizer) for params in points)
+    networks = {params_id(task.route(params).builder): params for params in points}
+    assert {network(task, params).output_shape for params in networks.values()} == {(None, 10)}
+
+
+def _drawn(rng, domain):
+    if isinstance(domain, Float) and domain.size is None:
+        return rng.uniform(domain.low, domain.high)
+    return rng.choice(list(domain.values()))

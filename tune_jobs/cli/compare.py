@@ -1,0 +1,83 @@
+"""`compare`: the winners of several studies beside each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tune_jobs.cli.options import home_option, json_option, print_json, print_table, say, settings
+
+if TYPE_CHECKING:
+    from tune_jobs.comparison import Comparison, Pair, Winner
+
+_MEANING = (
+    "p: how often seeds alone would part two equal winners this far on these validation images, on which both were "
+    "chosen (paired t-test over the shared seeds, two-sided); Holm: the same for all tests here together"
+)
+
+
+@click.command(short_help="Compare the winners of studies.")
+@click.argument("studies", metavar="STUDY...", nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A plot: a .svg or .png.")
+@json_option
+@home_option
+def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: Path | None) -> None:
+    """Compare the winners of several studies, and test each two that were trained with the same seeds on the same data.
+
+    \b
+    Example:  tune-jobs compare fashion-mnist-mlp fashion-mnist-mlp-open -o winners.svg
+    """
+    from dataclasses import asdict
+
+    from tune_jobs import comparison
+    from tune_jobs.study import Study
+
+    where = settings(home)
+    found = comparison.compare([Study.open(name, where).record() for name in studies])
+    if output is not None:
+        from tune_jobs.exports import plots
+
+        plots.save(plots.winners_plot(found), output)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        _print(found)
+    if output is not None:
+        say(f"wrote {output}")
+
+
+def _print(found: Comparison) -> None:
+    columns = ("study", "task", "metric", "n", "mean", "std", "95 %", "test", "test 95 %")
+    print_table(columns, [_winner(winner) for winner in found.winners])
+    tested = [pair for pair in found.pairs if pair.why_not is None]
+    if tested:
+        click.echo()
+        print_table(("pair", "seeds", "difference", "95 %", "p", "Holm"), [_pair(pair) for pair in tested])
+        click.echo(f"\n{_MEANING}")
+    refused = [pair for pair in found.pairs if pair.why_not is not None]
+    if refused:
+        click.echo("\nnot tested:")
+    for pair in refused:
+        click.echo(f"  {_named(pair)}: {pair.why_not}")
+
+
+def _winner(winner: Winner) -> tuple[object, ...]:
+    from tune_jobs.exports import numbers
+
+    row, tested = winner.row, winner.row.tested
+    test = (None, None) if tested is None else (numbers.score(tested.score), numbers.between(tested.interval))
+    known = (row.n, numbers.score(row.score), numbers.std(row.std), numbers.between(row.interval))
+    return (winner.study, winner.task, winner.objective.metric, *known, *test)
+
+
+def _pair(pair: Pair) -> tuple[object, ...]:
+    from tune_jobs.exports import numbers
+
+    figures = (numbers.signed(pair.difference), numbers.between_signed(pair.interval))
+    return (_named(pair), len(pair.seeds), *figures, numbers.p_value(pair.p), numbers.p_value(pair.p_holm))
+
+
+def _named(pair: Pair) -> str:
+    return f"{pair.first} - {pair.second}"

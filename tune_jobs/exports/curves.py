@@ -1,0 +1,196 @@
+"""The plot of `factors`: learning curves, a panel a factor, with a label at the end of each line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from search_spaces.task import Objective
+from tune_jobs.errors import UserError
+from tune_jobs.exports import numbers
+from tune_jobs.exports.board import one_line
+from tune_jobs.exports.plots import COLOURS, FAINT, GREY, INK, LETTER, add_axes, new_figure, styled
+from tune_jobs.factors import Curve, Factor, FactorStudy, Level
+
+_Dashes = str | tuple[int, tuple[float, float]]
+_STYLES: tuple[_Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))  # for more levels than colours
+_FAR = 8.0  # median absolute deviations: a curve that ends further from the others does not decide the axis
+_LONGEST = 30  # letters of a name
+
+# inches
+_PANEL = 2.9  # wide
+_LOWEST = 1.9  # high, at least
+_LABEL = 0.165  # from one label to the next
+
+_HOW_TO_READ = "line: mean over seeds, as far as all were trained; band: lowest to highest; grey: the baseline"
+_SCALE = "one axis for all panels, which may leave first epochs out; ↓ ↑: a line that ends outside it, and where"
+
+
+def curves_plot(study: FactorStudy) -> Figure:
+    """The objective after each epoch, the mean over seeds as a line, lowest to highest as a band; one axis for all.
+
+    Raises:
+        UserError: no trial has a curve yet.
+    """
+    levels = [study.baseline, *(level for factor in study.factors for level in factor.levels)]
+    curves = {level.params_id: level.curve for level in levels if level.curve is not None}
+    if not curves:
+        raise UserError(f"study {study.study!r} has no learning curve yet: it needs a complete trial")
+    scale = _Scale(
+        limits=fenced(tuple(curves.values()), study.objective),
+        epochs=max(len(curve.mean) for curve in curves.values()),
+        worst=0.0 if study.objective.direction == "maximize" else 1.0,
+    )
+    panels = [_Panel(one_line(factor.name), _lines(factor, study.baseline, scale)) for factor in study.factors]
+    with styled():
+        return _figure(f"{study.study}: {study.objective.metric} by epoch", panels, scale)
+
+
+def fenced(curves: Sequence[Curve], objective: Objective) -> tuple[float, float]:
+    """The ends of a y axis for these curves, on which those that fail to learn do not squash the rest.
+
+    It holds the best of all seeds, and each curve from a fifth of its epochs on, except those that end worse than the
+    median end by more than eight median absolute deviations.
+    """
+    sign = 1.0 if objective.direction == "maximize" else -1.0
+    ends = np.array([sign * curve.mean[-1] for curve in curves])
+    deviation = float(np.median(np.abs(ends - np.median(ends))))
+    least = float(np.median(ends)) - _FAR * deviation
+    kept = [curve for curve, end in zip(curves, ends, strict=True) if end >= least]
+    worst = min(sign * value for curve in kept for value in curve.mean[len(curve.mean) // 5 :])
+    best = max(sign * value for curve in curves for value in (*curve.low, *curve.high))
+    room = 0.04 * (best - worst) or 0.01 * abs(best) or 0.01
+    low, high = sorted((sign * (worst - room), sign * (best + room)))
+    return low, high
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> tuple[float, ...]:
+    """Places in the order of `wanted`, ascending: `gap` or more apart, and from `low` to `high` where there is room.
+
+    Of all such places those closest to what is wanted, in squares: isotonic regression by pooling adjacent violators.
+    """
+    pools: list[tuple[float, int]] = []  # a mean, and of how many
+    for at, place in enumerate(wanted):
+        mean, n = place - at * gap, 1
+        while pools and pools[-1][0] > mean:
+            earlier, m = pools.pop()
+            mean, n = (earlier * m + mean * n) / (m + n), m + n
+        pools.append((mean, n))
+    last = max(low, high - (len(wanted) - 1) * gap)
+    clear = [min(max(mean, low), last) for mean, n in pools for _ in range(n)]
+    return tuple(place + at * gap for at, place in enumerate(clear))
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """What the panels share: the ends of the y axis, the last epoch, and which end is worse (0: the foot)."""
+
+    limits: tuple[float, float]
+    epochs: int
+    worst: float
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A level as it is drawn; one that failed is a label alone."""
+
+    label: str
+    curve: Curve | None
+    end: float  # from 0 at the panel's foot to 1 at its top
+    colour: str
+    style: _Dashes = "-"
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A factor as it is drawn."""
+
+    name: str
+    lines: tuple[_Line, ...]
+
+    @property
+    def letters(self) -> int:
+        return max([*(len(line.label) for line in self.lines), len(self.name) - int(_PANEL / LETTER)], default=0)
+
+
+def _lines(factor: Factor, baseline: Level, scale: _Scale) -> tuple[_Line, ...]:
+    """The baseline in grey, under the levels; its own level, where the factor has one, stands for it."""
+    own = [level for level in factor.levels if level.is_baseline]
+    others = [level for level in factor.levels if not level.is_baseline]
+    below = [_line(level, " (baseline)", GREY, "-", scale) for level in own] or [_line(baseline, "", GREY, "-", scale)]
+    above = [
+        _line(level, "", COLOURS[at % len(COLOURS)], _STYLES[at // len(COLOURS) % len(_STYLES)], scale)
+        for at, level in enumerate(others)
+    ]
+    return tuple(line for line in (*below, *above) if line is not None)
+
+
+def _line(level: Level, after: str, colour: str, style: _Dashes, scale: _Scale) -> _Line | None:
+    """None for a level that was not run yet."""
+    name = one_line(level.name)
+    name = f"{name if len(name) <= _LONGEST else name[: _LONGEST - 1] + '…'}{after}"
+    if level.curve is None:
+        failed = f"{name}: {', '.join(level.failed)}"
+        return _Line(failed, None, scale.worst, colour) if level.failed else None
+    low, high = scale.limits
+    last = level.curve.mean[-1]
+    if last < low or last > high:
+        name = f"{name} {'↓' if last < low else '↑'} {numbers.score(last)}"
+    return _Line(name, level.curve, min(max((last - low) / (high - low), 0.0), 1.0), colour, style)
+
+
+def _figure(title: str, panels: Sequence[_Panel], scale: _Scale) -> Figure:
+    columns = min(len(panels), 2)
+    rows = math.ceil(len(panels) / columns)
+    height = max(_LOWEST, _LABEL * (1 + max(len(panel.lines) for panel in panels)))
+    # from a panel to the one beside it: its labels stand between
+    steps = [_PANEL + 0.45 + LETTER * max(panel.letters for panel in panels[at::columns]) for at in range(columns)]
+    left, top, bottom, between = 0.75, 1.1, 0.5, 0.65
+    total = top + rows * height + (rows - 1) * between + bottom
+    figure = new_figure(left + sum(steps), total, title, f"{_HOW_TO_READ}\n{_SCALE}", left=0.2)
+    for at, panel in enumerate(panels):
+        row, column = divmod(at, columns)
+        foot = total - top - row * (height + between) - height
+        axes = add_axes(figure, left + sum(steps[:column]), foot, _PANEL, height)
+        axes.set_xlim(1, max(scale.epochs, 2))
+        axes.set_ylim(*scale.limits)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.grid(axis="y", color=FAINT, linewidth=0.6)
+        axes.set_title(panel.name, loc="left", fontsize=9.5, fontweight="bold", color=INK)
+        axes.tick_params(axis="y", labelleft=column == 0)
+        if at + columns >= len(panels):
+            axes.set_xlabel("epoch", color=INK)
+        _draw(axes, panel.lines, scale, height)
+    return figure
+
+
+def _draw(axes: Axes, lines: Sequence[_Line], scale: _Scale, height: float) -> None:
+    for line in lines:
+        if line.curve is not None:
+            epochs = range(1, len(line.curve.mean) + 1)
+            if line.curve.n > 1:
+                axes.fill_between(epochs, line.curve.low, line.curve.high, color=line.colour, alpha=0.15, linewidth=0)
+            axes.plot(epochs, line.curve.mean, color=line.colour, linestyle=line.style, linewidth=1.5)
+    ordered = sorted(lines, key=lambda line: line.end)
+    places = spread([line.end * height for line in ordered], _LABEL, 0.0, height)
+    for line, place in zip(ordered, places, strict=True):
+        if line.curve is not None:
+            _lead(axes, line, line.curve, place / height, scale.epochs)
+        axes.text(1.06, place / height, line.label, transform=axes.transAxes, va="center", fontsize=8.5, color=INK)
+
+
+def _lead(axes: Axes, line: _Line, curve: Curve, place: float, epochs: int) -> None:
+    """From the curve's end, a dot, to its label: dotted inside the panel, where a full line would be a curve."""
+    last = (len(curve.mean) - 1) / max(epochs - 1, 1)
+    outside = {"transform": axes.transAxes, "clip_on": False, "color": line.colour}
+    axes.plot([last, 1], [line.end, line.end], linestyle=":", linewidth=0.8, **outside)  # type: ignore[arg-type]
+    axes.plot([1, 1.05], [line.end, place], linewidth=0.8, **outside)  # type: ignore[arg-type]
+    axes.plot([last], [line.end], marker="o", markersize=3, **outside)  # type: ignore[arg-type]

@@ -1,0 +1,73 @@
+"""The tables of a one-factor study, a table a factor: their cells, and all of them in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tune_jobs.exports import numbers
+from tune_jobs.exports.numbers import ABSENT
+from tune_jobs.exports.tables import _escaped as escaped
+from tune_jobs.factors import Factor, FactorStudy, Level
+
+HEADINGS = ("level", "n", "mean", "std", "95 %", "from baseline", "judged")
+_VERDICTS = {"best": "the best", "tied": "tied with the best", "worse": "worse", None: ABSENT}
+
+
+def cells(factor: Factor) -> list[tuple[str, ...]]:
+    """A row a level, in declared order; what is not there yet is `-`."""
+    return [_cells(level) for level in factor.levels]
+
+
+def about(study: FactorStudy) -> str:
+    """What the tables are of, in one line."""
+    row = study.baseline.row
+    known = ABSENT if row is None else f"{numbers.score(row.score)}, {row.n} seed{'s' if row.n > 1 else ''}"
+    aim = f"{study.objective.direction} {study.objective.metric}"
+    return f"study {study.study}: {study.task} on {study.dataset}, {aim}; baseline {known}"
+
+
+def notes(study: FactorStudy) -> tuple[str, ...]:
+    """What is to be known about the tables."""
+    rows = [level.row for factor in study.factors for level in factor.levels if level.row is not None]
+    told = ["from baseline: a level's mean less the baseline's"]
+    if any(row.has_seed_part for row in rows):
+        told.append("judged: at 95 %, beside the other levels of its factor alone")
+    else:
+        told.append("one seed each, small differences may be chance (`tune-jobs replicate` adds seeds)")
+    return tuple(told)
+
+
+def markdown(study: FactorStudy) -> str:
+    """A section a factor, with a table in GitHub's Markdown."""
+    lines = [f"# Factors of {escaped(study.study)}", "", escaped(about(study))]
+    for factor in study.factors:
+        lines += ["", f"## {escaped(factor.name)}", "", *_table(factor)]
+    return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in notes(study))]) + "\n"
+
+
+def _table(factor: Factor) -> Iterator[str]:
+    yield _piped(HEADINGS)
+    yield _piped([":--", *["--:"] * 5, ":--"])
+    for row in cells(factor):
+        yield _piped([escaped(cell) for cell in row])
+
+
+def _piped(row: Sequence[str]) -> str:
+    return f"| {' | '.join(row)} |"
+
+
+def _cells(level: Level) -> tuple[str, ...]:
+    row = level.row
+    if row is None:
+        known = [ABSENT] * 4
+    else:
+        known = [str(row.n), numbers.score(row.score), numbers.std(row.std), numbers.between(row.interval)]
+    return level.name, *known, "baseline" if level.is_baseline else numbers.signed(level.difference), _judged(level)
+
+
+def _judged(level: Level) -> str:
+    verdict = "stopped" if level.row is not None and level.row.state == "stopped" else _VERDICTS[level.verdict]
+    if not level.failed:
+        return verdict
+    failed = f"failed ({', '.join(level.failed)})"
+    return failed if level.row is None else f"{verdict}, others {failed}"

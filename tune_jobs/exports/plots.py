@@ -1,0 +1,159 @@
+"""Plots as files, and the plot of `compare`: the winners of several studies as dots with their intervals.
+
+Matplotlib's objects without pyplot, so that nothing global is left behind; the same figure gives the same file. Only
+who makes a plot imports this module or `curves.py`: matplotlib takes half a second.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from search_spaces.task import Objective
+from tune_jobs.comparison import Comparison, Winner
+from tune_jobs.errors import UserError
+from tune_jobs.exports import numbers
+from tune_jobs.exports.board import one_line
+from tune_jobs.exports.files import write
+
+# Okabe and Ito (2008), told apart with any colour vision; without their yellow, which is lost on white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GREY, FAINT, INK = "#8A8A8A", "#E4E4E4", "#222222"
+LETTER = 0.068  # inches of width, at most, on average
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "svg.fonttype": "none",  # text stays text: it can be searched, and read aloud
+    "svg.hashsalt": "tune-jobs",  # ids that are the same each time
+    "text.parse_math": False,  # a name with two dollar signs is no formula
+}
+_PNG_DPI = 144
+_WINNER = 0.5  # inches of height
+_NARROWEST = 6.4  # inches, in which a figure's head has room
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure in the format that the file's name ends in.
+
+    Raises:
+        UserError: it ends neither in .svg nor in .png, or the file cannot be written.
+    """
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise UserError(f"a plot is written to a file that ends in .svg or .png; got {path}")
+    if path.suffix.lower() == ".svg":
+        write(path, svg_text(figure))
+        return
+    content = io.BytesIO()
+    with styled():
+        figure.savefig(content, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+    try:
+        path.write_bytes(content.getvalue())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def svg_text(figure: Figure) -> str:
+    """A figure as SVG, the same each time: it carries no date."""
+    content = io.StringIO()
+    with styled():
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    return content.getvalue()
+
+
+def winners_plot(comparison: Comparison) -> Figure:
+    """A line a study, the best at the top: a dot with its 95 % interval, and a hollow one for the test split.
+
+    Raises:
+        UserError: the studies have different objectives, for which there is no common axis.
+    """
+    studies: dict[Objective, list[str]] = {}
+    for winner in comparison.winners:
+        studies.setdefault(winner.objective, []).append(winner.study)
+    if len(studies) > 1:
+        found = "; ".join(f"{each.direction} {each.metric} ({', '.join(named)})" for each, named in studies.items())
+        raise UserError(f"a plot needs studies of one objective; these have {found}")
+    (objective,) = studies
+    with styled():
+        return _winners_figure(comparison.winners, objective)
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """For everything that draws: some settings exist as global ones only, and are afterwards as they were."""
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # in a name; who shows the SVG may have it
+        yield
+
+
+def new_figure(width: float, height: float, title: str, below: str, *, left: float) -> Figure:
+    """A white figure of so many inches, with a head that begins `left` inches from its edge."""
+    figure = Figure(figsize=(max(width, _NARROWEST), height), facecolor="white")
+    FigureCanvasAgg(figure)
+    across, up = figure.get_size_inches()
+    figure.text(left / across, 1 - 0.18 / up, one_line(title), va="top", fontsize=11, fontweight="bold", color=INK)
+    figure.text(left / across, 1 - 0.4 / up, below, va="top", fontsize=8.5, color="#555555")
+    return figure
+
+
+def add_axes(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
+    """Axes in inches from the figure's lower left corner."""
+    across, up = figure.get_size_inches()
+    axes = figure.add_axes((x / across, y / up, width / across, height / up))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=8.5, length=3)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def _winners_figure(winners: Sequence[Winner], objective: Objective) -> Figure:
+    left = 0.35 + LETTER * max(len(winner.study) for winner in winners)
+    across, right, top, bottom = 3.6, 2.4, 0.75, 0.55
+    height = _WINNER * len(winners)
+    below = "dot: mean over seeds, bar: 95 % interval, on the validation split; hollow: on the test split"
+    title = f"Winners by {objective.metric}"
+    figure = new_figure(left + across + right, top + height + bottom, title, below, left=0.2)
+    axes = add_axes(figure, left, bottom, across, height)
+    for place, winner in enumerate(winners):
+        _draw_winner(axes, place, winner)
+    axes.set_ylim(len(winners) - 0.5, -0.5)
+    axes.set_yticks(range(len(winners)), [winner.study for winner in winners])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.ticklabel_format(axis="x", useOffset=False)
+    axes.set_xlabel(f"{objective.metric} ({objective.direction}d)", color=INK)
+    return figure
+
+
+def _draw_winner(axes: Axes, place: int, winner: Winner) -> None:
+    row, tested = winner.row, winner.row.tested
+    above, beneath = (place, place) if tested is None else (place - 0.16, place + 0.16)
+    if row.interval is not None:
+        axes.plot(row.interval, [above, above], color=COLOURS[0], linewidth=2, solid_capstyle="butt")
+    axes.plot(row.score, above, "o", color=COLOURS[0], markersize=7)
+    words = f"{numbers.score(row.score)}  {row.n} seed{'s' if row.n > 1 else ''}"
+    _write_beside(axes, above, words)
+    if tested is None:
+        return
+    if tested.interval is not None:
+        axes.plot(tested.interval, [beneath, beneath], color=COLOURS[0], linewidth=1, solid_capstyle="butt")
+    axes.plot(tested.score, beneath, "o", markersize=6, markerfacecolor="white", markeredgecolor=COLOURS[0])
+    _write_beside(axes, beneath, f"{numbers.score(tested.score)}  test")
+
+
+def _write_beside(axes: Axes, y: float, words: str) -> None:
+    """Text to the right of the axes at the height `y` of their data."""
+    transform = axes.get_yaxis_transform()  # x in axes, y in data
+    axes.text(1.03, y, words, transform=transform, va="center", fontsize=8.5, color=INK)
