@@ -36,6 +36,7 @@ def scaled(inputs: keras.KerasTensor, *, augmentation: str, pixels: str) -> kera
     x = keras.layers.Rescaling(1 / 255, name="rescaling")(inputs)
     if pixels == "permuted":
         x = _permuted(x)
+    # Keras' own default for these layers is training=True, with which a plain `model(x)` would be random.
     if "flip" in augmentation:
         x = keras.layers.RandomFlip("horizontal", name="flip")(x, training=False)
     if "shift" in augmentation:

@@ -32,7 +32,7 @@ ACTIVATION: Factors = {
 
 MNIST_MLP_FACTORS = Task(
     name="mnist-mlp-factors",
-    summary="what initialization, activation, optimizer and regularization do to a perceptron",
+    summary="initialization, activation, optimizer, regularization",
     dataset="mnist",
     space=OneFactor(
         textbook.MLP,
@@ -68,7 +68,7 @@ MNIST_MLP_FACTORS = Task(
 
 MNIST_CNN_FACTORS = Task(
     name="mnist-cnn-factors",
-    summary="what initialization, activation, optimizer and regularization do to a convolutional network",
+    summary="initialization, activation, optimizer, regularization",
     dataset="mnist",
     space=OneFactor(
         textbook.CNN,

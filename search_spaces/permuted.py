@@ -30,7 +30,7 @@ def _task(
         baseline=original,
         build=build,
         encoding=Classes(10),
-        source="report B, section 2, Table 1: after 15 epochs",
+        source="report B, Table 1: section 2, after 15 epochs",
         reported=(
             Reported("report B, Table 1", f"{family.upper()}, original pixels", figures[0], original),
             Reported("report B, Table 1", f"{family.upper()}, permuted pixels", figures[1], permuted),

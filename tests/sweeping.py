@@ -10,16 +10,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import psutil
+import pytest
 
 from search_spaces import catalog
 from search_spaces.task import Task
-from tune_jobs import datasets
+from tune_jobs import datasets, delivery
 from tune_jobs.datasets import TrainingData
-from tune_jobs.records import Launch, StudyRecord, StudyTerms
+from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
+from tune_jobs.sampling import Candidate
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 from tune_jobs.trial import run_trial
@@ -58,11 +64,18 @@ def is_first(params):
     return True
 
 
-def act(what, params, epoch):
+def wait_for_room():
+    """Where `room` says so, until fewer trials than it says have ended."""
+    room = FOLDER / "room"
+    while room.exists() and (FOLDER / "events").read_text().count('"what": "end"') >= int(room.read_text() or 0):
+        time.sleep(0.02)
+
+
+def act(what, params, epoch, seed):
     if what == "wait" or (what == "wait-at-4" and params["width"] == 4 and epoch == 2):
         while not (FOLDER / "go").exists():
             time.sleep(0.02)
-    elif what == "raise" and epoch == 2:
+    elif (what == "raise" or (what == "unlucky" and seed == 1)) and epoch == 2:
         raise RuntimeError("no such\\nthing")
     elif what == "die" or (what == "die-once" and is_first(params)):
         os._exit(3)
@@ -74,22 +87,32 @@ def act(what, params, epoch):
         time.sleep(0.2)  # so that two at once would be seen
 
 
+def value_of(params, seed, epoch):
+    noise = random.Random(f"{{seed}} {{params}} {{epoch}}").random()
+    if params["act"] in ("level", "unlucky"):
+        return params["width"] / 10 + noise / 1000  # the wider the better, whatever the seed
+    if params["act"] == "lucky":
+        return (params["width"] if seed == 0 else (5 - params["width"]) / 2) / 10 + noise / 1000
+    return noise
+
+
 def train(params, data, *, seed, epochs):
-    note("begin", params)
+    note("begin", params | {{"seed": seed}})
+    wait_for_room()
     for epoch in range(1, epochs + 1):
-        act(params["act"], params, epoch)
+        act(params["act"], params, epoch, seed)
         if params["act"] == "diverge" and epoch == 2:
             yield {{"val_accuracy": float("nan")}}
         if epoch == epochs:
-            note("end", params)
-        value = random.Random(f"{{seed}} {{params}} {{epoch}}").random()
+            note("end", params | {{"seed": seed}})
+        value = value_of(params, seed, epoch)
         yield {{"val_accuracy": value, "val_loss": 1 - value, "images": len(data.train.x)}}
 
 
 OWN = Task(
-    name="own",
+    name={name!r},
     summary="a loop of its own",
-    dataset="digits",
+    dataset={dataset},
     space={space},
     objective=Objective("val_accuracy", "maximize"),
     protocol=Protocol(epochs=3, validation=0.2),
@@ -122,18 +145,37 @@ class Own:
         """The values of these names in each event of this kind, in order."""
         return [tuple(event[name] for name in names) for event in self.events if event["what"] == what]
 
+    @property
+    def trained(self) -> list[tuple[Any, ...]]:
+        """The width and the seed of each training that began."""
+        return self.noted("begin", "width", "seed")
+
+    def make_room(self, ends: int | None) -> None:
+        """Lets trials train until so many have ended in all; None lets all of them."""
+        room = self.file.parent / "room"
+        room.unlink() if ends is None else room.write_text(str(ends))
+
     def go(self) -> None:
         """Lets those go on that wait."""
         (self.file.parent / "go").touch()
 
 
-def own_task(folder: Path, *acts: str, width: str = "Choice(1, 2, 3, 4)", before: str = "") -> Own:
-    """A task file in `folder` whose space is `acts` times `width`; `before` are lines at its top."""
+def own_task(
+    folder: Path,
+    *acts: str,
+    width: str = "Choice(1, 2, 3, 4)",
+    before: str = "",
+    name: str = "own",
+    more: str = "depth=Fixed(1, Int(1, 3))",
+    more_baseline: Mapping[str, Any] | None = None,
+    dataset: str = "'digits'",
+) -> Own:
+    """A task file in `folder` whose space is `acts` times `width` and `more`; `before` are lines at its top."""
     folder.mkdir(parents=True, exist_ok=True)
     acts = acts or ("fine",)
-    space = f"Space(act=Choice(*{acts!r}), width={width}, depth=Fixed(1, Int(1, 3)))"
-    baseline = {"act": acts[0], "width": 1.0 if width.startswith("Float") else 1, "depth": 1}
-    text = TASK.format(folder=str(folder), space=space, baseline=baseline)
+    space = f"Space(act=Choice(*{acts!r}), width={width}, {more})"
+    baseline = {"act": acts[0], "width": 1.0 if width.startswith("Float") else 1, **(more_baseline or {"depth": 1})}
+    text = TASK.format(folder=str(folder), space=space, baseline=baseline, name=name, dataset=dataset)
     own = Own(folder / "own_task.py")
     own.file.write_text(before + text, encoding="utf-8")
     return own
@@ -157,18 +199,59 @@ def terms_of(task: Task, reference: str, data: TrainingData, seed: int = 0) -> S
     )
 
 
-def finished_study(own: Own, settings: Settings, name: str = "own") -> StudyRecord:
-    """A study of the task's whole grid, run here without Ray."""
+def finished_study(
+    own: Own,
+    settings: Settings,
+    name: str = "own",
+    *,
+    search: Search = "grid",
+    trials: int | None = None,
+    candidates: Iterable[Candidate] | None = None,
+) -> StudyRecord:
+    """A study of the task's whole grid, or of these candidates, run here without Ray."""
     settings.prepare()
     task = own.task
     data = data_of(task)
+    if candidates is None:
+        candidates = [Candidate(params, 0) for params in task.space.grid()]
     with Study.hold(name, settings) as study:
         study.begin(terms_of(task, own.reference, data))
-        study.note_launch(Launch("grid", None, "host", time.time(), None, {"keras": "3.15"}))
-        for params in task.space.grid():
-            trial = study.start(study.add(task.space, params, 0))
-            study.finish(trial, run_trial(task, params, data, seed=0), cpus=1.0)
+        study.note_launch(Launch(search, trials, "host", time.time(), None, {"keras": "3.15"}))
+        for one in candidates:
+            trial = study.start(study.add(task.space, one.params, one.seed))
+            study.finish(trial, run_trial(task, one.params, data, seed=one.seed), cpus=1.0)
         return study.record()
+
+
+@contextmanager
+def one_cluster() -> Iterator[None]:
+    """Ray, started once for all that runs in the block; nothing of that is delivered to MLflow."""
+    from tune_jobs.execution import cluster
+
+    delivered = SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: True)
+    with pytest.MonkeyPatch.context() as patch, cluster.cluster(None):
+        patch.setattr(cluster, "cluster", lambda address: nullcontext())
+        patch.setattr(delivery, "alongside", lambda *_: nullcontext(delivered))
+        yield
+
+
+def kill_family(process: subprocess.Popen[Any]) -> None:
+    """SIGKILL to a process and all that it started."""
+    family: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.communicate()
+    psutil.wait_procs(family)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """The exit code of a command, what it printed and what it said."""
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, stdout, stderr
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def _pair(first: Winner, second: Winner) -> Pair:
     if np.ptp(differences) <= rounding:  # without a spread there is no t, and SciPy answers NaN with a warning
         is_none = abs(mean) <= rounding
         return replace(pair, difference=0.0 if is_none else mean, p=1.0 if is_none else None)
-    from scipy import stats  # type: ignore[import-untyped]  # half a second, for the one command that needs it
+    from scipy import stats  # half a second, for the one command that needs it
 
     test = stats.ttest_rel(ours, theirs)
     low, high = test.confidence_interval(0.95)

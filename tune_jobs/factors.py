@@ -67,6 +67,15 @@ class FactorStudy:
     baseline: Level
     factors: tuple[Factor, ...]
 
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The baseline and all levels; a point that two factors lead to is there twice."""
+        return self.baseline, *(level for factor in self.factors for level in factor.levels)
+
+    @property
+    def has_curves(self) -> bool:
+        return any(level.curve is not None for level in self.levels)
+
 
 def is_one_factor(study: StudyRecord) -> bool:
     """Whether the study's space leaves its baseline one factor at a time."""
@@ -82,7 +91,7 @@ def factor_study(study: StudyRecord) -> FactorStudy:
     terms = study.terms
     if not is_one_factor(study):
         raise UserError(
-            f"factors needs a study whose space leaves a baseline one factor at a time, such as mnist-mlp-factors; "
+            f"factors needs a study whose space leaves its baseline one factor at a time, as that of mnist-mlp-factors; "
             f"study {study.name!r} searches a product of domains: `tune-jobs leaderboard {study.name}` shows it"
         )
     space = OneFactor.from_json(terms.space)
@@ -113,9 +122,8 @@ class _Points:
 
     def judged(self, levels: Sequence[tuple[str, str]]) -> tuple[Level, ...]:
         """The levels, names with points, judged among themselves."""
-        trials = [
-            trial for point in dict.fromkeys(point for _, point in levels) for trial in self._trials.get(point, ())
-        ]
+        points = dict.fromkeys(point for _, point in levels)  # two levels may be one point
+        trials = [trial for point in points for trial in self._trials.get(point, ())]
         rows = leaderboard.judged(leaderboard.rank(trials, self._objective), trials, self._objective)
         by_id = {row.params_id: row for row in rows}
         complete = sum(row.state == "complete" for row in rows)

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, polygamma, stdtr, stdtrit  # type: ignore[import-untyped]
+from scipy.special import digamma, polygamma, stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -102,12 +102,11 @@ class _Summary:
         """Best mean first; equal means in an order that does not depend on where they came from."""
         # Of one seed each, as many images right is an everyday tie; which ones they are tells the two apart.
         images = 0 if self.image_means is None else crc32(self.image_means.tobytes())
-        best_first = -self.mean if maximize else self.mean
-        return (best_first, self.image or 0.0, self.spread, self.residual or 0.0, self.n, images)
+        return (-self.mean if maximize else self.mean, self.n, self.spread, self.image or 0.0, images)
 
 
 def _summary(sample: Sample) -> _Summary:
-    scores = np.sort(np.asarray(sample.scores, dtype=np.float64))  # sorted: sums do not depend on the seeds' order
+    scores = np.asarray(sample.scores, dtype=np.float64)
     n, mean = len(scores), float(scores.mean())
     spread = float(scores.var(ddof=1)) if n > 1 else 0.0
     if sample.per_image is None:
@@ -119,7 +118,7 @@ def _summary(sample: Sample) -> _Summary:
     table -= table.mean()
     m = table.shape[1]
     image_means = table.mean(axis=0) if n > 1 else table[0]  # (m,) over the seeds, less the mean
-    image = float(np.vdot(image_means, image_means)) / (m - 1) / m or (_binomial(mean, m) if is_share else 0.0)
+    image = _sum_of_squares(image_means) / (m - 1) / m or (_binomial(mean, m) if is_share else 0.0)
     resolution = 1 / m**2 / 12 if is_share else 0.0
     return _Summary(n, mean, spread, resolution, is_share, image, m, _residual(table, image_means), image_means)
 
@@ -136,8 +135,13 @@ def _residual(table: Floats, image_means: Floats) -> float | None:
     if n == 1:
         return None
     seeds = table.sum(axis=1) / m
-    squares: float = np.vdot(table, table) - m * np.vdot(seeds, seeds) - n * np.vdot(image_means, image_means)
+    squares = _sum_of_squares(table) - m * _sum_of_squares(seeds) - n * _sum_of_squares(image_means)
     return float(max(0.0, squares) / ((n - 1) * (m - 1)))
+
+
+def _sum_of_squares(values: Floats) -> float:
+    """By einsum: BLAS would start threads for it, and beside trainings on every core they wait for each other."""
+    return float(np.einsum("...i,...i->...", values, values).sum())
 
 
 @dataclass(frozen=True)
@@ -313,7 +317,7 @@ def _places(parts: _Parts, covariance: Floats, maximize: bool) -> list[tuple[int
     """
     c, k = len(covariance), len(parts.mean)
     image = parts.image[:c, None] + parts.image  # (C, K)
-    image[:, :c] = np.maximum(0, image[:, :c] - 2 * covariance)
+    image[:, :c] = np.maximum(0, image[:, :c] - 2 * covariance)  # rounding may leave less than nothing
     variance = parts.seed[:c, None] + parts.seed + image
     raw = parts.seed_raw[:c, None] + parts.seed_raw
     # The fewer of the two: two variances that lean on one pool are not independent, and Satterthwaite's are too many
@@ -337,7 +341,7 @@ def _p_best(parts: _Parts, covariance: Floats, maximize: bool) -> list[float]:
     values[values < 1e-12 * values.max()] = 0  # rounding, which would part configurations that are equal
     drawn = rng.standard_normal((_DRAWS, c)) * np.sqrt(values) @ vectors.T
     drawn += rng.standard_t(np.minimum(parts.seed_dof[:c], 1e9), (_DRAWS, c)) * np.sqrt(parts.seed[:c])
-    drawn = (drawn if maximize else -drawn) + (parts.mean[:c] if maximize else -parts.mean[:c])
+    drawn += parts.mean[:c] if maximize else -parts.mean[:c]  # all the errors are symmetric
     equal = 1e-6 * math.sqrt(float(np.max(parts.seed[:c] + parts.image[:c]))) + 1e-12 * float(np.abs(parts.mean).max())
     is_best = drawn >= drawn.max(axis=1, keepdims=True) - equal
     return [float(share) for share in (is_best / is_best.sum(axis=1, keepdims=True)).mean(axis=0)]

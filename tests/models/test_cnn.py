@@ -50,6 +50,57 @@ def test_stages_hold_pool_every_convolutions_and_the_last_may_be_shorter() -> No
     assert [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)] == [2, 3, 4, 5, 6]
 
 
+def test_slashes_say_where_stages_of_unequal_length_end() -> None:
+    model = built(filters="2/3-4", dropout="with", dropout_rate=0.2, units="none")
+    one = ["Conv2D", "Activation", "MaxPooling2D", "Dropout"]
+    two = ["Conv2D", "Activation", *one]
+    assert kinds(model) == ["InputLayer", "Rescaling", *one, *two, "Flatten", "Dense"]
+    assert [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("filters", "pool_every", "slashed"), [("2-3-4-5", 2, "2-3/4-5"), ("2-3-4", 1, "2/3/4"), ("2-3-4", 2, "2-3/4")]
+)
+def test_stages_may_be_counted_or_written_with_slashes(filters: str, pool_every: int, slashed: str) -> None:
+    counted, written = built(filters=filters, pool_every=pool_every), built(filters=slashed)
+    assert [layer.name for layer in written.layers] == [layer.name for layer in counted.layers]
+    assert [weight.shape for weight in written.weights] == [weight.shape for weight in counted.weights]
+
+
+def test_a_label_of_kernel_sizes_has_one_for_each_convolution() -> None:
+    model = built(filters="2/3-4", kernel_size="5-1-2", units="none")
+    kernels = [layer.kernel.shape for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert kernels == [(5, 5, 1, 2), (1, 1, 2, 3), (2, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("side", range(1, 14))
+@pytest.mark.parametrize("kernel_size", ["5-1-2", "1-2-5", "3-3-3"])
+def test_convolutions_of_their_own_sizes_are_followed_through_the_stages(kernel_size: str, side: int) -> None:
+    first, second, third = (int(kernel) for kernel in kernel_size.split("-"))
+    size = max(0, side - first + 1) // 2
+    size = max(0, size - second + 1 - third + 1) // 2
+    knobs = {"filters": "2/3-4", "kernel_size": kernel_size, "padding": "valid", "input_shape": (side, side + 1, 1)}
+    if size:
+        assert built(**knobs).get_layer("flatten").output.shape[1] >= size * size * 4
+    else:
+        with pytest.raises(ValueError, match="images are too small"):
+            built(**knobs)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "rates"),
+    [
+        ({"dropout_rate": 0.2}, [0.2, 0.2, 0.2, 0.2]),
+        ({"dropout_rate": 0.2, "dense_dropout_rate": 0.5}, [0.2, 0.2, 0.5, 0.5]),
+        ({"dropout_rate": 0.0, "dense_dropout_rate": 0.5}, [0.5, 0.5]),
+        ({"dropout_rate": 0.2, "dense_dropout_rate": 0.0}, [0.2, 0.2]),
+    ],
+)
+def test_dense_layers_may_drop_at_a_rate_of_their_own(knobs: dict[str, float], rates: list[float]) -> None:
+    model = built(units="7-6", dropout="with", **knobs)
+    assert [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)] == rates
+
+
 def test_without_pooling_images_keep_their_size_and_stages_still_end_in_dropout() -> None:
     model = built(pooling="none", dropout="with", dropout_rate=0.2, units="none")
     assert kinds(model)[2:-2] == ["Conv2D", "Activation", "Dropout"] * 2
@@ -97,7 +148,17 @@ def test_as_many_poolings_as_the_image_can_be_halved_are_built() -> None:
         ({"pooling": "min"}, "pooling must be one of max, average, none; 'min' came"),
         ({"padding": "full"}, "padding must be one of same, valid; 'full' came"),
         ({"pool_every": 0}, "pool_every must be a whole number of at least 1; 0 came"),
-        ({"kernel_size": 0}, "kernel_size must be a whole number of at least 1; 0 came"),
+        ({"kernel_size": 0}, "kernel_size must be a width of at least 1 or a label of widths such as '64-128'; 0 came"),
+        ({"kernel_size": "3-3-3"}, "kernel_size='3-3-3' has 3 sizes for 2 convolutions"),
+        ({"kernel_size": "3"}, "kernel_size='3' has 1 sizes for 2 convolutions"),
+        ({"padding": "valid", "kernel_size": "2-7"}, "up to stage 2 of 2, each taking 6 pixels"),
+        ({"filters": "2/3", "pool_every": 2}, "filters='2/3' says where stages end, and pool_every=2 came with it"),
+        ({"filters": "2//3"}, "filters must be a width"),
+        ({"filters": "2/3/"}, "filters must be a width"),
+        ({"filters": "2/2/2-2/2"}, "8 x 8 images are too small for 4 poolings, 3 leave nothing to halve"),
+        ({"dense_dropout_rate": 0.5}, "dropout='without' came with 0.0 and 0.5"),
+        ({"augmentation": "rotate"}, "augmentation must be one of none, flip, shift, flip-shift; 'rotate' came"),
+        ({"pixels": "shuffled"}, "pixels must be one of original, permuted; 'shuffled' came"),
         ({"filters": "none"}, "filters must be a width"),
         ({"input_shape": (8, 8)}, "input_shape must be 3 sizes"),
         ({"dropout_rate": 0.5}, "dropout='without' needs 0"),

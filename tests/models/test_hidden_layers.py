@@ -85,6 +85,9 @@ def test_every_activation_is_known_to_keras(name: str) -> None:
         ({"dropout": "with"}, "dropout='with' came with 0.0"),
         ({"dropout_rate": 0.3}, "dropout='without' came with 0.3"),
         ({"dropout": "with", "dropout_rate": 1.0}, "dropout_rate must be at least 0 and below 1; 1.0 came"),
+        ({"dense_dropout_rate": 0.3}, "dropout='without' came with 0.0 and 0.3"),
+        ({"dropout": "with", "dense_dropout_rate": 0.0}, "dropout='with' came with 0.0 and 0.0"),
+        ({"dropout": "with", "dense_dropout_rate": -0.1}, "dense_dropout_rate must be at least 0 and below 1; -0.1"),
         ({"batch_norm": 1}, "batch_norm must be True or False; 1 came"),
     ],
 )

@@ -25,7 +25,9 @@ def kinds(model: keras.Model) -> list[str]:
     return [type(layer).__name__ for layer in model.layers]
 
 
-@pytest.mark.parametrize("module", ["mlp", "cnn", "optimizers", "schedules", "label_encodings", "hidden_layers"])
+@pytest.mark.parametrize(
+    "module", ["mlp", "cnn", "pictures", "optimizers", "schedules", "label_encodings", "hidden_layers"]
+)
 def test_importing_a_module_of_models_brings_neither_keras_nor_tensorflow(module: str) -> None:
     root = Path(__file__).parents[2]
     script = f"import sys, models.{module}; print(sorted({{'keras', 'tensorflow'}} & set(sys.modules)))"
@@ -111,6 +113,8 @@ def test_small_and_large_normal_starts_are_reached_by_the_scale() -> None:
         ({"layers": 0}, "layers must be a whole number of at least 1; 0 came"),
         ({"input_shape": ()}, "input_shape must be one or more sizes"),
         ({"activation": "softmax"}, "activation must be one of relu"),
+        ({"augmentation": "flips"}, "augmentation must be one of none, flip, shift, flip-shift; 'flips' came"),
+        ({"pixels": "none"}, "pixels must be one of original, permuted; 'none' came"),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name(knobs: dict[str, Any], message: str) -> None:

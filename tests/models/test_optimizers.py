@@ -31,6 +31,8 @@ def stepped(optimizer: keras.optimizers.Optimizer, gradients: list[float], *, st
         ({"optimizer": "rmsprop"}, "RMSprop"),
         ({"optimizer": "adam"}, "Adam"),
         ({"optimizer": "adamw", "weight_decay": 0.01}, "AdamW"),
+        ({"optimizer": "nadam"}, "Nadam"),
+        ({"optimizer": "adadelta"}, "Adadelta"),
     ],
 )
 def test_every_optimizer_lowers_the_loss_of_a_small_network(knobs: dict[str, Any], kind: str) -> None:
@@ -91,17 +93,37 @@ def test_rho_and_betas_reach_their_optimizers() -> None:
     assert built(optimizer="rmsprop", rho=0.8, momentum=0.1).get_config()["rho"] == 0.8
     config = built(optimizer="adam", beta_1=0.8, beta_2=0.9).get_config()
     assert (config["beta_1"], config["beta_2"]) == (0.8, 0.9)
+    config = built(optimizer="nadam", beta_1=0.8, beta_2=0.9).get_config()
+    assert (config["beta_1"], config["beta_2"]) == (0.8, 0.9)
+
+
+def test_nadam_takes_the_step_of_dozat_2016() -> None:
+    # Algorithm 2 with the warming momentum of section 3.2, mu_t = b1 (1 - 0.96^t / 2); t = 1 from moments of zero.
+    first, second = (0.9 * (1 - 0.96**t / 2) for t in (1, 2))
+    gradient, squared = 2.0, 2.0**2  # the second moment without its bias is the square itself
+    momentum = second * 0.1 * gradient / (1 - first * second) + (1 - first) * gradient / (1 - first)
+    moved = stepped(built(optimizer="nadam", learning_rate=0.1), [gradient])
+    assert moved == pytest.approx(1.0 - 0.1 * momentum / squared**0.5, rel=1e-5)
+
+
+def test_adadelta_takes_the_step_of_zeiler_2012_times_the_learning_rate() -> None:
+    # Algorithm 1 with rho 0.95 and an epsilon of 1e-7, Keras' own: no update has been seen before the first.
+    rate = 0.5 * (1e-7) ** 0.5 / (0.05 * 2.0**2 + 1e-7) ** 0.5
+    moved = stepped(built(optimizer="adadelta", learning_rate=0.5), [2.0], start=0.0)
+    assert moved == pytest.approx(-rate * 2.0, rel=1e-4)
 
 
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"optimizer": "lion"}, "optimizer must be one of sgd, rmsprop, adam, adamw; 'lion' came"),
+        ({"optimizer": "lion"}, "optimizer must be one of sgd, rmsprop, adam, adamw, nadam, adadelta; 'lion' came"),
         ({"optimizer": "adam", "momentum": 0.9}, "momentum is for sgd and rmsprop; 0.9 came with adam"),
         ({"optimizer": "rmsprop", "nesterov": True}, "nesterov is for sgd; True came with rmsprop"),
         ({"optimizer": "sgd", "rho": 0.8}, "rho is for rmsprop; 0.8 came with sgd"),
-        ({"optimizer": "sgd", "beta_1": 0.8}, "beta_1 is for adam and adamw; 0.8 came with sgd"),
-        ({"optimizer": "sgd", "beta_2": 0.8}, "beta_2 is for adam and adamw; 0.8 came with sgd"),
+        ({"optimizer": "sgd", "beta_1": 0.8}, "beta_1 is for adam and adamw and nadam; 0.8 came with sgd"),
+        ({"optimizer": "sgd", "beta_2": 0.8}, "beta_2 is for adam and adamw and nadam; 0.8 came with sgd"),
+        ({"optimizer": "nadam", "momentum": 0.9}, "momentum is for sgd and rmsprop; 0.9 came with nadam"),
+        ({"optimizer": "adadelta", "rho": 0.8}, "rho is for rmsprop; 0.8 came with adadelta"),
         ({"optimizer": "adam", "weight_decay": 0.1}, "weight_decay is for adamw; 0.1 came with adam"),
         ({"optimizer": "adamw"}, "adamw needs weight_decay above 0, or it is adam; 0.0 came"),
         ({"optimizer": "sgd", "momentum": 1.0}, "momentum must be at least 0 and below 1; 1.0 came"),

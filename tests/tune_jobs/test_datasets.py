@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search_spaces.digits import DIGITS_MLP
+from search_spaces.task import Protocol
 from tune_jobs import datasets
 from tune_jobs.datasets import download, idx, mnist, own
 from tune_jobs.datasets.dataset import Array, Split, TrainingData, digest
@@ -98,7 +100,7 @@ def test_digits_test_part_does_not_depend_on_the_validation_asked_for(tmp_path: 
 
 
 def test_every_name_is_known_and_an_unknown_one_is_refused_with_those_near_it(tmp_path: Path) -> None:
-    assert datasets.names() == ("digits", "mnist", "fashion-mnist")
+    assert datasets.names() == ("digits", "mnist", "fashion-mnist", "cifar10")
     message = refusal(lambda: datasets.load("fashion_mnist", data_dir=tmp_path, validation=10))
     assert "'fashion_mnist'" in message
     assert "fashion-mnist" in message
@@ -111,6 +113,37 @@ def test_a_collection_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.
     loaded = datasets.load("mnist", data_dir=tmp_path, validation=0.25)
     assert (loaded.name, len(loaded.train), len(loaded.validation), len(loaded.test)) == ("mnist", 30, 10, 20)
     assert np.bincount(loaded.validation.labels).tolist() == [1] * CLASSES
+
+
+def test_fewer_images_to_train_on_leave_the_parts_that_judge_as_they_are(tmp_path: Path) -> None:
+    whole = datasets.load("digits", data_dir=tmp_path, validation=200)
+    fewer = datasets.load("digits", data_dir=tmp_path, validation=200, images=300)
+    assert (len(whole.train), len(fewer.train)) == (1237, 300)
+    assert np.array_equal(fewer.validation.x, whole.validation.x)
+    assert np.array_equal(fewer.test.x, whole.test.x)
+    assert fewer.digest != whole.digest
+    pairs = [list(zip(part.train.x.tolist(), part.train.labels.tolist(), strict=True)) for part in (whole, fewer)]
+    in_order = iter(pairs[0])
+    assert all(pair in in_order for pair in pairs[1])  # each is one of the whole's, in their order
+
+
+def test_fewer_images_are_the_same_ones_again_and_each_class_in_its_share(tmp_path: Path) -> None:
+    first, again = (datasets.load("digits", data_dir=tmp_path, validation=200, images=300) for _ in range(2))
+    assert first.digest == again.digest
+    whole = np.bincount(datasets.load("digits", data_dir=tmp_path, validation=200).train.labels)
+    assert np.abs(np.bincount(first.train.labels) - whole * 300 / 1237).max() < 1
+
+
+@pytest.mark.parametrize("images", [1237, 1238, 60_000])
+def test_more_images_than_there_are_is_all_of_them(images: int, tmp_path: Path) -> None:
+    asked = datasets.load("digits", data_dir=tmp_path, validation=200, images=images)
+    assert asked.digest == datasets.load("digits", data_dir=tmp_path, validation=200).digest
+
+
+def test_a_task_gets_its_data_as_its_protocol_says(tmp_path: Path) -> None:
+    task = replace(DIGITS_MLP, protocol=Protocol(epochs=1, validation=0.25, images=300))
+    asked = datasets.load("digits", data_dir=tmp_path, validation=0.25, images=300)
+    assert datasets.of_task(task, tmp_path).digest == asked.digest
 
 
 def test_a_data_set_survives_pickling_with_contiguous_arrays(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from search_spaces.domains import Value
 from search_spaces.task import Objective, Protocol
@@ -93,8 +95,11 @@ def test_top_below_one_is_refused() -> None:
 def test_replicates_show_their_spread_and_all_their_trials() -> None:
     repeated = study(*(replace(trial(n, 0.5 + n / 100, units=1), seed=n) for n in range(5)))
     heading, row = exports.render(repeated, "table").splitlines()[3:5]
-    assert heading.split() == ["rank", "val_accuracy", "std", "n", "epoch", "train_s", "trials"]
-    assert row.split() == ["1", "0.5200", "0.0158", "5", "9", "1.2", "0,1,2", "+2"]
+    columns = ["rank", "val_accuracy", "std", "n", "95 %", "best", "places", "epoch", "train_s", "trials"]
+    assert re.split(r" {2,}", heading.strip()) == columns
+    low, high = stats.t.interval(0.95, 4, 0.52, np.std([0.5, 0.51, 0.52, 0.53, 0.54], ddof=1) / 5**0.5)
+    cells = ["1", "0.5200", "0.0158", "5", f"{low:.4f}-{high:.4f}", "100 %", "1", "9", "1.2", "0,1,2 +2"]
+    assert re.split(r" {2,}", row.strip()) == cells
     assert "one seed each" not in exports.render(repeated, "table")
 
 
@@ -141,6 +146,15 @@ def test_json_has_the_exact_numbers() -> None:
         "std": None,
         "n": 1,
         "tied": False,
+        "interval_low": None,
+        "interval_high": None,
+        "p_best": None,
+        "first_place": None,
+        "last_place": None,
+        "test_score": None,
+        "test_n": None,
+        "test_interval_low": None,
+        "test_interval_high": None,
         "state": "complete",
         "best_epochs": [9],
         "train_seconds": 1.25,
@@ -182,8 +196,8 @@ def hostile() -> StudyRecord:
 
 def test_hostile_texts_do_not_break_csv() -> None:
     rows = list(csv.reader(io.StringIO(exports.render(hostile(), "csv"), newline="")))
-    assert {len(row) for row in rows} == {14}
-    assert rows[1][12:] == [f"'{HOSTILE}", "1"]
+    assert {len(row) for row in rows} == {23}
+    assert rows[1][21:] == [f"'{HOSTILE}", "1"]
 
 
 def test_hostile_texts_do_not_break_the_table() -> None:

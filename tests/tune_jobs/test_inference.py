@@ -161,16 +161,16 @@ def separated(lead: float, better: Floats, worse: Floats) -> bool:
 
 def test_two_are_told_apart_just_where_the_paired_test_says() -> None:
     rng = np.random.default_rng(4)
-    images = rng.normal(20, 6, 150)
-    first, second = (images + rng.normal(0, 1, (n, 1)) + rng.normal(0, 2, (n, 150)) for n in (3, 5))
+    images = rng.normal(20, 6, 20)
+    first, second = (images + rng.normal(0, 1, (n, 1)) + rng.normal(0, 2, (n, 20)) for n in (3, 5))
     variance, dof = pooled([sample(first), sample(second)])
     raw, seed = np.sum([textbook(table, variance)[:2] for table in (first, second)], axis=0)
-    image = (first.mean(axis=0) - second.mean(axis=0)).var(ddof=1) / 150
-    t = stats.t(satterthwaite(seed + image, (raw, dof), (image, 149))).ppf(0.975)
+    image = (first.mean(axis=0) - second.mean(axis=0)).var(ddof=1) / 20
+    t = stats.t(satterthwaite(seed + image, (raw, dof), (image, 19))).ppf(0.975)
     edge = t * math.sqrt(seed + image)
     assert separated(edge * 1.001, first, second)
     assert not separated(edge * 0.999, first, second)
-    unpaired = t * math.sqrt(seed + first.mean(axis=0).var(ddof=1) / 150 + second.mean(axis=0).var(ddof=1) / 150)
+    unpaired = t * math.sqrt(seed + first.mean(axis=0).var(ddof=1) / 20 + second.mean(axis=0).var(ddof=1) / 20)
     assert edge < 0.9 * unpaired
 
 
@@ -235,12 +235,38 @@ def test_one_seed_borrows_the_spread_of_the_others() -> None:
     )
 
 
-def test_equal_scores_are_known_to_their_resolution_only() -> None:
-    (share,) = judge([Sample(np.array([1.0, 1.0, 1.0]), np.ones((3, 287)))], maximize=True)
-    assert share.interval is not None
-    assert 0.97 < share.interval[0] < 0.99 < share.interval[1] <= 1
-    (loss,) = judge([Sample(np.array([0.7, 0.7, 0.7]))], maximize=False)
-    assert loss.interval == pytest.approx((0.7, 0.7))
+@pytest.mark.parametrize("is_known", [True, False])
+def test_equal_shares_are_known_to_their_resolution_only(is_known: bool) -> None:
+    row = (np.arange(100) < 80).astype(np.float64)
+    equal = Sample(np.full(3, 0.8), np.tile(row, (3, 1))) if is_known else Sample(np.full(3, 0.8), images=100)
+    raw, image = 1 / 100**2 / 12 / 3, 0.8 * 0.2 / (99 if is_known else 100)
+    t = stats.t(satterthwaite(raw + image, (raw, 2), (image, 99))).ppf(0.975)
+    (verdict,) = judge([equal], maximize=True)
+    assert verdict.interval == pytest.approx(wilson(0.8, raw + image, t), abs=1e-9)
+
+
+def test_all_right_is_not_known_to_be_always_right() -> None:
+    (verdict,) = judge([Sample(np.ones(3), np.ones((3, 287)))], maximize=True)
+    assert verdict.interval is not None
+    assert 0.97 < verdict.interval[0] < 0.99
+    assert verdict.interval[1] == pytest.approx(1)
+
+
+def test_equal_losses_are_a_spread_like_any_other() -> None:
+    rng = np.random.default_rng(0)
+    (alone,) = judge([Sample(np.full(3, 0.75))], maximize=False)
+    assert alone.interval == pytest.approx((0.75, 0.75))
+    losses = [np.full(3, 0.75), *rng.normal(0.5, 0.1, (9, 3))]
+    for each, verdict in zip(losses, judge([Sample(each) for each in losses], maximize=False), strict=True):
+        assert verdict.interval is not None
+        assert verdict.interval[0] < each.mean() < verdict.interval[1]
+
+
+def test_what_is_better_by_the_same_on_every_image_is_told_apart() -> None:
+    for seed in range(20):
+        row = np.random.default_rng(seed).normal(20, 4, 50)
+        better, worse = judge([sample(np.tile(row + shift, (2, 1))) for shift in (0, 5)], maximize=False)
+        assert (better.places, worse.places) == ((1, 1), (2, 2))
 
 
 @dataclass(frozen=True)
@@ -400,13 +426,13 @@ def test_probabilities_are_those_of_normal_differences() -> None:
     """Two paired configurations with hundreds of seeds: Phi of the difference over its standard error."""
     rng = np.random.default_rng(6)
     images = rng.normal(20, 4, 100)
-    tables = [images + rng.normal(0, 1, 100) + rng.normal(0, 0.5, (400, 1)) for _ in range(2)]
-    tables[0] += tables[1].mean() - tables[0].mean() - 0.1
+    tables = [images + rng.normal(0, 1, 100) + rng.normal(0, 4, (400, 1)) for _ in range(2)]
+    tables[0] += tables[1].mean() - tables[0].mean() - 0.3
     variance, _ = pooled([sample(each) for each in tables])
     error = math.sqrt((tables[0][0] - tables[1][0]).var(ddof=1) / 100 + variance * 2 / 400)
     first, second = judge([sample(each) for each in tables], maximize=False)
-    assert first.p_best == pytest.approx(stats.norm.cdf(0.1 / error), abs=0.01)
-    assert second.p_best == pytest.approx(1 - stats.norm.cdf(0.1 / error), abs=0.01)
+    assert first.p_best == pytest.approx(stats.norm.cdf(0.3 / error), abs=0.01)
+    assert second.p_best == pytest.approx(1 - stats.norm.cdf(0.3 / error), abs=0.01)
 
 
 def any_study(rng: np.random.Generator) -> list[Sample]:
@@ -431,15 +457,23 @@ def test_verdicts_belong_to_samples_whatever_their_order(seed: int, maximize: bo
         assert all(1 <= low <= high <= len(samples) for low, high in map(_places, verdicts))
 
 
-def test_the_order_has_no_influence_among_as_many_images_right() -> None:
-    """One seed each and equal shares: only the images tell them apart, and with whom they have them in common."""
-    rng = np.random.default_rng(0)
-    images = np.arange(60) < 50
-    singles = [sample(rng.permutation(images)[None].astype(np.float64)) for _ in range(5)]
-    samples = [*singles, sample((rng.random((3, 60)) < 0.85).astype(np.float64))]
-    assert len({each.scores.mean() for each in singles}) == 1
+EXACT = np.arange(64) < 48  # sums of it are exact in any order: what is equal is equal to the last digit
+
+
+@pytest.mark.parametrize(
+    "equals",
+    [
+        [sample(np.random.default_rng(at).permutation(EXACT)[None].astype(np.float64)) for at in range(5)],
+        [Sample(np.array(scores)) for scores in ([0.75], [0.75, 0.75], [0.5, 1.0], [0.625, 0.875])],
+        [Sample(np.array([0.5, 1.0]), images=images) for images in (64, 128, 256)],
+    ],
+    ids=["by images", "by seeds", "by how many images"],
+)
+def test_the_order_has_no_influence_among_equal_scores(equals: list[Sample]) -> None:
+    assert {each.scores.mean() for each in equals} == {0.75}
+    samples = [*equals, sample((np.random.default_rng(9).random((3, 64)) < 0.8).astype(np.float64))]
     verdicts = judge(samples, maximize=True)
-    for order in ([5, 4, 3, 2, 1, 0], [2, 0, 5, 1, 4, 3]):
+    for order in (np.arange(len(samples))[::-1], np.random.default_rng(0).permutation(len(samples))):
         assert judge([samples[at] for at in order], maximize=True) == tuple(verdicts[at] for at in order)
 
 

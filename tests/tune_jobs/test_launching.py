@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from search_spaces.domains import SpaceError
-from tests.sweeping import Logged, Own, command_line, data_of, logged, own_task, until
+from tests.sweeping import Logged, Own, command_line, data_of, ended, kill_family, logged, own_task, until
 from tune_jobs import launching
 from tune_jobs.errors import StudyError
 from tune_jobs.interruption import interruptible
@@ -191,19 +191,6 @@ class Server:
         return False
 
 
-def kill_family(process: subprocess.Popen[Any]) -> None:
-    """SIGKILL to a process and all that it started."""
-    family: list[psutil.Process] = []
-    with suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    for member in family:
-        with suppress(psutil.NoSuchProcess):
-            member.kill()
-    process.communicate()
-    psutil.wait_procs(family)
-
-
 @contextmanager
 def launched(settings: Settings, own: Own) -> Iterator[subprocess.Popen[str]]:
     process = command_line(settings, "launch", own.reference, "--search", "grid")
@@ -230,11 +217,6 @@ class HardLife:
     synced: tuple[int, str, str] = (0, "", "")
     record: StudyRecord | None = None
     logged: Logged | None = None
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    stdout, stderr = process.communicate(timeout=120)
-    return process.returncode, stdout, stderr
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from models import mlp
 from search_spaces.task import Task
 from tune_jobs import training
 from tune_jobs.datasets import Split, TrainingData
@@ -88,6 +89,36 @@ def test_evaluation_is_that_of_keras_whatever_the_batch(
         np.testing.assert_array_equal(was, is_now)
 
 
+@pytest.mark.parametrize("batch", [7, 30, 500])
+def test_outputs_are_those_of_keras_predict_whatever_the_batch(
+    batch: int, tiny_task: Callable[..., Task], tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "EVALUATION_BATCH", batch)
+    model, x = model_of(tiny_task()), tiny_data.validation.x
+    outputs = training.outputs(model, x)
+    assert isinstance(outputs, np.ndarray)
+    assert outputs.shape == (30, 3)
+    np.testing.assert_allclose(outputs, model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_outputs_of_several_heads_come_in_the_models_own_form(
+    tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "EVALUATION_BATCH", 7)
+    model, x = two_heads(), tiny_data.validation.x
+    outputs, expected = training.outputs(model, x), model.predict(x, verbose=0)
+    assert sorted(outputs) == sorted(expected) == ["parity", "row"]
+    for head, answers in outputs.items():
+        np.testing.assert_allclose(answers, expected[head], rtol=1e-5, atol=1e-6)
+
+
+def test_outputs_are_without_what_is_random_in_training(tiny_data: TrainingData) -> None:
+    inputs = keras.Input((4, 4, 1), dtype="uint8")
+    model = keras.Model(inputs, keras.layers.Dropout(0.5)(keras.layers.Rescaling(1 / 255)(inputs)))
+    x = tiny_data.validation.x
+    np.testing.assert_allclose(training.outputs(model, x), x / 255, rtol=1e-6)
+
+
 def two_heads() -> keras.Model:
     inputs = keras.Input((4, 4, 1), dtype="uint8")
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -150,6 +181,27 @@ def test_a_model_with_a_train_step_of_its_own_is_trained_by_it(tiny_data: Traini
     (train,) = training.resident("counting", (tiny_data.train,), lambda labels: labels.astype(np.float32))
     CompiledEpochs(model, batch_size=BATCH, seed=SEED).train(train)
     assert model.get_weights()[0].item() == 90
+
+
+def test_augmented_epochs_repeat_with_their_seed_and_differ_from_each_other(
+    tiny_task: Callable[..., Task], tiny_data: TrainingData
+) -> None:
+    def losses() -> list[float]:
+        """Of a network that learns nothing, so that only its pictures change."""
+        training.begin(SEED)
+        encoding = tiny_task().encoding
+        assert encoding is not None
+        model = mlp.build(input_shape=(4, 4, 1), head=encoding.head, units=8, augmentation="flip-shift")
+        model.compile(keras.optimizers.SGD(0.0), encoding.loss())
+        epochs = CompiledEpochs(model, batch_size=90, seed=SEED)
+        train, validation = on_device(tiny_data, tiny_task())
+        scored = [epochs.evaluate(validation)["loss"] for _ in range(2)]
+        assert scored[0] == scored[1]
+        return [epochs.train(train)["loss"] for _ in range(3)]
+
+    first = losses()
+    assert len({round(loss, 4) for loss in first}) == 3
+    assert losses() == first
 
 
 def trained(seed: int, task: Task, data: TrainingData) -> tuple[list[np.ndarray], list[dict[str, float]]]:

@@ -15,7 +15,8 @@ from search_spaces.domains import Choice, Space
 from search_spaces.task import Objective, Protocol, Task
 from tune_jobs import training
 from tune_jobs.datasets import Split, TrainingData
-from tune_jobs.trial import TrialResult, TrialRun, one_line, run_trial
+from tune_jobs.per_image import unpack
+from tune_jobs.trial import TrialResult, TrialRun, explaining, one_line, run_trial
 
 PARAMS = {"units": 8, "learning_rate": 0.05, "batch_size": 16}
 MakeTask = Callable[..., Task]
@@ -62,6 +63,72 @@ def test_the_model_ends_with_the_weights_of_the_best_epoch(tiny_task: MakeTask, 
     assert evaluated["loss"] == run.result.score
     x, labels = tiny_data.validation.x, tiny_data.validation.labels
     assert run.model.evaluate(x, labels, verbose=0, return_dict=True) == pytest.approx(evaluated, rel=1e-5)
+
+
+def test_a_trial_keeps_what_each_validation_image_added_to_its_score(
+    tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    run = TrialRun(tiny_task(), PARAMS, tiny_data, seed=2)
+    list(run)
+    assert run.model is not None
+    assert run.result.errors is not None
+    errors = unpack(run.result.errors)
+    predicted = run.model.predict(tiny_data.validation.x, verbose=0).argmax(axis=1)
+    assert errors.tolist() == (predicted != tiny_data.validation.labels).tolist()
+    assert run.result.score == pytest.approx(1 - errors.mean())
+
+
+def test_errors_are_those_of_the_best_epoch(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    """The lowest accuracy is asked for, because the first epoch has it: the last errors would be the wrong ones."""
+    run = TrialRun(tiny_task(objective=Objective("val_accuracy", "minimize")), PARAMS, tiny_data, seed=2)
+    curve = [metrics["val_accuracy"] for _, metrics in run]
+    assert curve[0] < curve[-1] - 0.1
+    assert run.result.errors is not None
+    assert 1 - unpack(run.result.errors).mean() == pytest.approx(curve[0])
+
+
+def test_a_trial_stopped_early_has_its_errors_too(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    result = run_trial(tiny_task(), PARAMS, tiny_data, seed=2, report=lambda epoch, metrics: True)
+    assert result.state == "stopped"
+    assert result.errors is not None
+    assert result.score == pytest.approx(1 - unpack(result.errors).mean())
+
+
+def test_errors_that_do_not_make_up_the_score_are_not_kept(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    result = run_trial(tiny_task(objective=Objective("val_loss", "minimize")), PARAMS, tiny_data, seed=2)
+    assert result.state == "complete"
+    assert abs(result.metrics["val_loss"] - (1 - result.metrics["val_accuracy"])) > 0.1
+    assert result.errors is None
+
+
+def test_a_loop_of_its_own_has_no_errors(tiny_data: TrainingData) -> None:
+    assert run_trial(own(*scores(0.4, 0.5)), {}, tiny_data, seed=0).errors is None
+
+
+def test_a_trial_that_failed_has_no_errors(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    task = tiny_task(objective=Objective("val_f1", "maximize"))
+    assert run_trial(task, PARAMS, tiny_data, seed=0).errors is None
+
+
+@pytest.mark.parametrize(
+    ("score", "errors", "explains"),
+    [
+        (0.75, [0.0, 0.0, 1.0, 0.0] * 25, True),  # the share without an error
+        (0.25, [0.0, 0.0, 1.0, 0.0] * 25, True),  # the mean error
+        (30.5, [30.0, 31.0], True),
+        (0.74, [0.0, 0.0, 1.0, 0.0] * 25, True),  # one image of a hundred fell to the other side
+        (0.72, [0.0, 0.0, 1.0, 0.0] * 25, False),
+        (0.5, [0.0, 0.0, 1.0, 0.0] * 25, False),
+        (0.4, None, False),
+    ],
+)
+def test_errors_explain_a_score_that_is_their_mean_or_the_share_without(
+    score: float, errors: list[float] | None, explains: bool
+) -> None:
+    packed = explaining(score, None if errors is None else np.array(errors))
+    assert (packed is not None) == explains
+    if packed is not None:
+        assert unpack(packed).tolist() == errors
 
 
 def test_history_has_training_and_validation_metrics_of_every_epoch(

@@ -32,6 +32,7 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
     from dataclasses import asdict
 
     from tune_jobs import comparison
+    from tune_jobs.exports import data
     from tune_jobs.study import Study
 
     where = settings(home)
@@ -41,7 +42,8 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
 
         plots.save(plots.winners_plot(found), output)
     if as_json:
-        print_json(asdict(found))
+        winners = [asdict(winner) | {"row": data._fields(winner.row)} for winner in found.winners]
+        print_json({"winners": winners, "pairs": [asdict(pair) for pair in found.pairs]})
     else:
         _print(found)
     if output is not None:

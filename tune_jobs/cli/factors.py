@@ -22,8 +22,6 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
     \b
     Example:  tune-jobs factors mnist-mlp-factors -o curves.svg
     """
-    from dataclasses import asdict
-
     from tune_jobs.exports import factor_tables
     from tune_jobs.exports.board import one_line
     from tune_jobs.factors import factor_study
@@ -35,7 +33,7 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
 
         plots.save(curves.curves_plot(found), output)
     if as_json:
-        print_json(asdict(found))
+        print_json(factor_tables.json_form(found))
     else:
         click.echo(one_line(factor_tables.about(found)))
         for factor in found.factors:

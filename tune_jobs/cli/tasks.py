@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from tune_jobs.cli.options import json_option, print_json, print_table
@@ -35,12 +37,12 @@ def tasks(as_json: bool) -> None:
         return
     rows: list[tuple[str, ...]] = []
     for group, tasks in GROUPS.items():
-        rows += [*([("", "", "", "")] if rows else []), (group, "", "", "")]
+        rows += [*([("",) * 5] if rows else []), (group, *("",) * 4)]
         for task in tasks:
             size = "infinite" if task.space.size is None else str(task.space.size)
-            where = f" ({task.source.split(':')[0]})" if task.source.startswith("report") else ""
-            rows.append((f"  {task.name}", task.dataset_name, size, f"{task.summary}{where}"))
-    print_table(("task", "data", "grid", "summary"), rows)
+            table = re.match(r"report [^;:]*", task.source)
+            rows.append((f"  {task.name}", task.dataset_name, size, table[0] if table else "", task.summary))
+    print_table(("task", "data", "grid", "from", "summary"), rows)
 
 
 @click.command(short_help="Show a task and its search space.")

@@ -12,10 +12,11 @@ from typing import Literal
 
 from tune_jobs import leaderboard
 from tune_jobs.errors import UserError
-from tune_jobs.exports import data, page, tables
+from tune_jobs.exports import data, factor_tables, page, tables
 from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, load_best
 from tune_jobs.exports.board import Board
 from tune_jobs.exports.files import write
+from tune_jobs.factors import factor_study, is_one_factor
 from tune_jobs.records import StudyRecord
 
 __all__ = [
@@ -63,6 +64,8 @@ def _board(study: StudyRecord, top: int | None) -> Board:
 def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     """Writes `leaderboard.*` in every format and, once a trial is complete, `best.yaml`; the files it wrote.
 
+    Of a one-factor study also `factors.md` and, once a trial is complete, `curves.svg`.
+
     Raises:
         UserError: if the folder cannot be written.
     """
@@ -75,6 +78,18 @@ def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     texts = {f"leaderboard.{suffixes.get(name, name)}": _FORMATS[name](board) for name in FORMATS}
     if best_row(study) is not None:
         texts["best.yaml"] = best_text(study)
+    if is_one_factor(study):
+        texts |= _factor_texts(study)
     for name, text in texts.items():
         write(folder / name, text)
     return tuple(folder / name for name in texts)
+
+
+def _factor_texts(study: StudyRecord) -> dict[str, str]:
+    found = factor_study(study)
+    texts = {"factors.md": factor_tables.markdown(found)}
+    if found.has_curves:
+        from tune_jobs.exports import curves, plots  # half a second, which no other study's launch has to pay
+
+        texts["curves.svg"] = plots.svg_text(curves.curves_plot(found))
+    return texts

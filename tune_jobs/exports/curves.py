@@ -38,8 +38,7 @@ def curves_plot(study: FactorStudy) -> Figure:
     Raises:
         UserError: no trial has a curve yet.
     """
-    levels = [study.baseline, *(level for factor in study.factors for level in factor.levels)]
-    curves = {level.params_id: level.curve for level in levels if level.curve is not None}
+    curves = {level.params_id: level.curve for level in study.levels if level.curve is not None}
     if not curves:
         raise UserError(f"study {study.study!r} has no learning curve yet: it needs a complete trial")
     scale = _Scale(

@@ -1,10 +1,12 @@
-"""The tables of a one-factor study, a table a factor: their cells, and all of them in Markdown."""
+"""The tables of a one-factor study, a table a factor: their cells, and all of them in Markdown and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from tune_jobs.exports import numbers
+from tune_jobs.exports import data, numbers
 from tune_jobs.exports.numbers import ABSENT
 from tune_jobs.exports.tables import _escaped as escaped
 from tune_jobs.factors import Factor, FactorStudy, Level
@@ -43,6 +45,24 @@ def markdown(study: FactorStudy) -> str:
     for factor in study.factors:
         lines += ["", f"## {escaped(factor.name)}", "", *_table(factor)]
     return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in notes(study))]) + "\n"
+
+
+def json_form(study: FactorStudy) -> dict[str, Any]:
+    """Everything, exact; a level's row has the names that the leaderboard's JSON has."""
+    return {
+        "study": study.study,
+        "task": study.task,
+        "dataset": study.dataset,
+        "objective": asdict(study.objective),
+        "baseline": _level_form(study.baseline),
+        "factors": [
+            {"name": factor.name, "levels": [_level_form(level) for level in factor.levels]} for factor in study.factors
+        ],
+    }
+
+
+def _level_form(level: Level) -> dict[str, Any]:
+    return asdict(level) | {"row": None if level.row is None else data._fields(level.row)}
 
 
 def _table(factor: Factor) -> Iterator[str]:

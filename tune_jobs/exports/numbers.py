@@ -18,10 +18,10 @@ def std(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference: `+0.0012`."""
+    """A difference: `+0.0012`; `+3.1e-05` for what four decimals would show as none."""
     if value is None:
         return ABSENT
-    return f"{value:+.4g}" if 0 < abs(value) < 1e-4 else f"{value:+.4f}"
+    return f"{value:+.2g}" if 0 < abs(value) < 5e-5 else f"{value:+.4f}"
 
 
 def between(interval: tuple[float, float] | None) -> str:

@@ -34,7 +34,9 @@ def _headline(board: Board) -> Iterator[str]:
 def _facts(board: Board) -> Iterator[str]:
     terms, launch = board.study.terms, board.study.launch
     begun = datetime.fromtimestamp(board.study.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    protocol = ", ".join(f"{name.replace('_', ' ')} {_known(value)}" for name, value in asdict(terms.protocol).items())
+    protocol = ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in asdict(terms.protocol).items() if value is not None
+    )
     facts = {
         "Task": terms.task if terms.reference == terms.task else f"{terms.task} ({terms.reference})",
         "Data": f"{terms.dataset} ({terms.data_digest})",
@@ -81,7 +83,7 @@ def _cell(column: Column, index: int, mark: str) -> str:
 def _notes(board: Board) -> Iterator[str]:
     notes = list(board.notes)
     if len(board.shown) > 1:
-        notes.append("the dots run from the worst score shown, on the left, to the best; a bar is one std to each side")
+        notes.append("the line runs from the worst shown, on the left, to the best; a bar is the 95 % interval")
     yield '<ul class="notes">'
     yield from (f"<li>{_safe(note)}</li>" for note in notes)
     yield "</ul>"
@@ -91,8 +93,8 @@ class _Scale:
     """Places scores on a line. Dots, not bars: a bar's length would lie wherever the line does not begin at zero."""
 
     def __init__(self, rows: tuple[Row, ...], objective: Objective) -> None:
-        scores = [row.score for row in rows]
-        low, high = min(scores), max(scores)
+        reached = [score for row in rows for score in (row.score, *(row.interval or ()))]
+        low, high = min(reached), max(reached)
         self._worst, self._best = (low, high) if objective.direction == "maximize" else (high, low)
 
     def mark(self, row: Row) -> str:
@@ -100,16 +102,16 @@ class _Scale:
         span = abs(self._best - self._worst)
         if span == 0:
             return ""
-        at = 100 * abs(row.score - self._worst) / span
         bar = ""
-        if row.std:
-            left, right = max(0.0, at - 100 * row.std / span), min(100.0, at + 100 * row.std / span)
+        if row.interval is not None:
+            left, right = sorted(self._at(end, span) for end in row.interval)
             bar = f'<i style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
+        at = self._at(row.score, span)
         return f'<span class="line" aria-hidden="true"><span>{bar}<b style="left:{at:.2f}%"></b></span></span>'
 
-
-def _known(value: object) -> str:
-    return "none" if value is None else str(value)
+    def _at(self, score: float, span: float) -> float:
+        """How far along the line, in percent."""
+        return 100 * abs(score - self._worst) / span
 
 
 def _safe(text: str) -> str:

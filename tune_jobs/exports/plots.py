@@ -119,7 +119,7 @@ def add_axes(figure: Figure, x: float, y: float, width: float, height: float) ->
 
 def _winners_figure(winners: Sequence[Winner], objective: Objective) -> Figure:
     left = 0.35 + LETTER * max(len(winner.study) for winner in winners)
-    across, right, top, bottom = 3.6, 2.4, 0.75, 0.55
+    across, right, top, bottom = 4.2, 1.5, 0.75, 0.55
     height = _WINNER * len(winners)
     below = "dot: mean over seeds, bar: 95 % interval, on the validation split; hollow: on the test split"
     title = f"Winners by {objective.metric}"

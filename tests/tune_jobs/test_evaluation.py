@@ -1,0 +1,419 @@
+"""The test split is read once, for finalists, and what came of it is in the study, in MLflow and on the leaderboard."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search_spaces.task import Objective, Task
+from tests.sweeping import (
+    Logged,
+    Own,
+    command_line,
+    data_of,
+    ended,
+    finished_study,
+    kill_family,
+    logged,
+    one_cluster,
+    own_task,
+    until,
+)
+from tune_jobs import datasets, evaluation, finalist, weights
+from tune_jobs.cli import run
+from tune_jobs.datasets import Split, TrainingData
+from tune_jobs.errors import TrialError
+from tune_jobs.evaluation import Request
+from tune_jobs.per_image import unpack
+from tune_jobs.records import StudyRecord, TestResult, TrialRecord
+from tune_jobs.running import Resources
+from tune_jobs.sampling import Candidate
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+from tune_jobs.trial import TrialRun
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+
+TASK = '''
+"""Dense networks on dim rows: easy to train, not so easy that all are right. Each model that is built is noted."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from models.label_encodings import Classes
+from models.lazy_keras import keras
+from search_spaces.domains import Choice, Space
+from search_spaces.task import Objective, Protocol, Task
+
+FOLDER = Path({folder!r})
+
+
+def images(n, seed):
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    x = generator.integers(0, 120, (n, 4, 4, 1))
+    x[np.arange(n), labels] += 40
+    return x.astype(np.uint8), labels
+
+
+def load_data():
+    return images(120, 1), images(90, 2)
+
+
+def build(*, input_shape, head, units):
+    with (FOLDER / "built").open("a") as file:
+        file.write(f"{{units}}\\n")
+    room = FOLDER / "room"
+    while room.exists() and len((FOLDER / "built").read_text().split()) > int(room.read_text() or 0):
+        time.sleep(0.02)
+    inputs = keras.Input(input_shape, dtype="uint8")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, head(keras.layers.Dense(units, activation="relu")(x)))
+
+
+OWN = Task(
+    name="own",
+    summary="",
+    dataset=load_data,
+    space=Space(units=Choice(4, 8), learning_rate=Choice(0.01)),
+    objective=Objective("val_accuracy", "maximize"),
+    protocol=Protocol(epochs=3, batch_size=16, validation=30),
+    baseline={{"units": 8, "learning_rate": 0.01}},
+    build=build,
+    encoding=Classes(3),
+)
+'''
+
+
+def dense_task(folder: Path) -> Own:
+    folder.mkdir(parents=True)
+    own = Own(folder / "dense_task.py")
+    own.file.write_text(TASK.format(folder=str(folder)))
+    return own
+
+
+def replicated(own: Own, settings: Settings) -> StudyRecord:
+    """Both configurations with two seeds each."""
+    grid = list(own.task.space.grid())
+    return finished_study(own, settings, candidates=[Candidate(params, seed) for seed in (0, 1) for params in grid])
+
+
+def built(own: Own) -> int:
+    return len((own.file.parent / "built").read_text().split())
+
+
+@dataclass
+class Life:
+    """An evaluation of the best that was killed, its next run, and a further reading."""
+
+    settings: Settings
+    own: Own
+    before: StudyRecord
+    built: list[int] = field(default_factory=list)
+    killed: int = 0
+    after_kill: StudyRecord | None = None
+    last: tuple[int, str, str] = (0, "", "")
+    record: StudyRecord | None = None
+    logged: Logged | None = None
+    board: list[dict[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    folder = tmp_path_factory.mktemp("evaluated")
+    settings = Settings.read(home=folder / "home")
+    own = dense_task(folder / "task")
+    life = Life(settings, own, replicated(own, settings))
+    life.built.append(built(own))
+    (own.file.parent / "room").write_text(str(built(own) + 1))
+    words = ("evaluate", "own", "--top", "1", "--by", "a reader", "--max-concurrent", "1")
+    process = command_line(settings, *words)
+    try:
+        until(functools.partial(_waits_for_the_second, life), "one that is scored and one that waits", process)
+    finally:
+        kill_family(process)
+    life.killed = process.returncode
+    life.after_kill = Study.open("own", settings).record()
+    life.built.append(built(own))
+    (own.file.parent / "room").unlink()
+    life.last = ended(command_line(settings, *words))
+    life.built.append(built(own))
+    life.record = Study.open("own", settings).record()
+    life.logged = logged(settings, life.record)
+    life.board = json.loads((settings.exports_dir("own") / "leaderboard.json").read_text())
+    return life
+
+
+def _waits_for_the_second(life: Life) -> bool:
+    tested = [trial for trial in Study.open("own", life.settings).record().trials if trial.tested is not None]
+    return len(tested) == 1 and built(life.own) == life.built[0] + 2
+
+
+def tested(record: StudyRecord | None) -> dict[int, TestResult]:
+    assert record is not None
+    return {trial.number: trial.tested for trial in record.trials if trial.tested is not None}
+
+
+def test_killed_in_its_midst_and_run_again_it_is_one_reading_and_nothing_is_scored_twice(life: Life) -> None:
+    assert life.killed == -signal.SIGKILL
+    code, _, stderr = life.last
+    assert (code, "Traceback" in stderr) == (0, False), stderr
+    assert life.record is not None
+    assert [(reading.by, len(reading.trials)) for reading in life.record.readings] == [("a reader", 2)]
+    assert life.after_kill is not None
+    assert life.after_kill.readings == life.record.readings
+    assert tested(life.after_kill).items() < tested(life.record).items()
+    before, killed, last = life.built
+    assert (killed - before, last - killed) == (2, 1)  # the one that waited is built again, and no other
+
+
+def test_the_best_is_evaluated_with_all_its_seeds_and_its_trials_stay_as_they_were(life: Life) -> None:
+    assert life.record is not None
+    winner = max(life.board, key=lambda row: row["score"])
+    assert sorted(tested(life.record)) == sorted(winner["trials"])
+    assert len(winner["trials"]) == 2
+    plain = [replace(trial, tested=None) for trial in life.record.trials]
+    assert plain == list(life.before.trials)
+
+
+def test_the_figures_are_those_that_the_test_split_gives(life: Life) -> None:
+    """The model of each trial trained here again, its right answers counted with NumPy."""
+    assert life.record is not None
+    task = life.own.task
+    data = datasets.of_task(task, life.settings.data_dir)
+    for number, result in tested(life.record).items():
+        trial = life.record.trials[number]
+        model = trained(task, trial.params, data.training, trial.seed).model
+        assert model is not None
+        wrong = np.argmax(model.predict(data.test.x, verbose=0), axis=1) != data.test.labels
+        assert result.errors is not None
+        np.testing.assert_array_equal(unpack(result.errors), wrong)
+        assert 0 < wrong.mean() < 0.6
+        assert result.metrics["test_accuracy"] == pytest.approx(1 - wrong.mean(), abs=1e-6)
+
+
+def test_the_validation_score_repeats(life: Life) -> None:
+    assert life.record is not None
+    assert {number: result.val_score for number, result in tested(life.record).items()} == {
+        number: life.record.trials[number].score for number in tested(life.record)
+    }
+    assert "was 0." not in life.last[2]
+
+
+def test_the_leaderboard_has_the_mean_and_says_that_the_test_split_was_read(life: Life) -> None:
+    scores = [result.metrics["test_accuracy"] for result in tested(life.record).values()]
+    first, second = life.board
+    assert (first["test_score"], first["test_n"]) == (pytest.approx(np.mean(scores)), 2)
+    assert first["test_interval_low"] < first["test_score"] < first["test_interval_high"]
+    assert (second["test_score"], second["test_n"]) == (None, None)
+    assert re.search(r"the test split was read once, on \d{4}-\d\d-\d\d for a reader, 2 trials", life.last[1])
+
+
+def test_mlflow_has_the_figures_in_the_runs_of_those_trials_alone(life: Life) -> None:
+    assert life.logged is not None
+    results = tested(life.record)
+    for number in range(4):
+        metrics = life.logged.run(number).data.metrics
+        shown = {name: value for name, value in metrics.items() if name.startswith("test_")}
+        assert shown == (dict(results[number].metrics) if number in results else {})
+
+
+def test_a_second_reading_is_refused_in_one_line_and_leaves_the_study_as_it_was(
+    life: Life, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", "own", "--top", "2", "--home", str(life.settings.home)]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert re.search(r"the test split was read for study 'own' on .* for a reader \(once in all\): .*; --again if", err)
+    assert Study.open("own", life.settings).record() == life.record
+
+
+@pytest.fixture(scope="module")
+def read_again(life: Life) -> Iterator[tuple[StudyRecord, list[str]]]:
+    """Asked for what was read already, then for all, with the weights of one of them kept."""
+    said: list[str] = []
+    assert life.record is not None
+    other = next(trial for trial in life.record.trials if trial.tested is None)
+    model = trained(life.own.task, other.params, data_of(life.own.task), other.seed).model
+    assert model is not None
+    weights.save(model, life.settings.weights_dir(life.record.identity), other.number)
+    with one_cluster():
+        one = Resources(max_concurrent=1)
+        evaluation.evaluate(Request("own", top=1, resources=one), life.settings, said.append)
+        request = Request("own", top=2, by="another", again=True, resources=one)
+        yield evaluation.evaluate(request, life.settings, said.append).study, said
+
+
+def test_what_was_read_is_not_read_again_and_a_further_reading_is_counted(
+    life: Life, read_again: tuple[StudyRecord, list[str]]
+) -> None:
+    record, said = read_again
+    assert "the best 1 of study own were all evaluated before; the test split is not read again" in said
+    first, second = record.readings
+    assert set(first.trials) | set(second.trials) == {0, 1, 2, 3}
+    assert set(first.trials).isdisjoint(second.trials)
+    assert (second.by, len(tested(record))) == ("another", 4)
+    assert tested(life.record).items() < tested(record).items()
+    assert all(result.val_score == record.trials[number].score for number, result in tested(record).items())
+
+
+def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_task(tmp_path)
+    finished_study(own, settings)
+    monkeypatch.setattr(
+        evaluation, "resumed", lambda study, settings: SimpleNamespace(task=SimpleNamespace(train=None))
+    )
+    seen: list[int] = []
+
+    def loaded(*_: Any) -> None:
+        seen.append(len(Study.open("own", settings).record().readings))
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(evaluation.datasets, "of_task", loaded)
+    with pytest.raises(RuntimeError, match="far enough"):
+        evaluation.evaluate(Request("own", top=1), settings, lambda message: None)
+    assert seen == [1]
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        ("fine", "task 'own' trains itself: it leaves no model that could be evaluated"),
+        ("none", "no study named 'own'"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line(
+    tmp_path: Path, settings: Settings, act: str, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if act != "none":
+        finished_study(own_task(tmp_path, act), settings)
+    assert run(["evaluate", "own", "--home", str(settings.home)]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert says in err
+    assert act == "none" or Study.open("own", settings).record().readings == ()
+
+
+def test_without_a_complete_trial_there_is_nothing_to_evaluate(
+    tmp_path: Path, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    own = dense_task(tmp_path / "task")
+    finished_study(own, settings, candidates=[])
+    assert run(["evaluate", "own", "--home", str(settings.home)]) == 2
+    assert "study 'own' has no finalists: none of its trials is complete" in capfd.readouterr().err
+    assert Study.open("own", settings).record().readings == ()
+
+
+PARAMS = {"units": 8, "learning_rate": 0.01, "batch_size": 16}
+
+
+def trained(task: Task, params: Any, data: TrainingData, seed: int) -> TrialRun:
+    run = TrialRun(task, params, data, seed=seed)
+    for _ in run:
+        pass
+    return run
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trial, with its weights in a folder; the test split is its validation split the other way round."""
+
+    task: Task
+    trial: TrialRecord
+    data: TrainingData
+    test: Split
+    kept: Path
+
+    def score(self, *, with_weights: bool) -> TestResult:
+        return finalist.score(self.task, self.trial, self.data, self.test, self.kept if with_weights else None)
+
+
+@pytest.fixture(params=["val_accuracy", "val_loss"])
+def candidate(
+    request: pytest.FixtureRequest, tmp_path: Path, tiny_task: Callable[..., Task], tiny_data: TrainingData
+) -> Finalist:
+    """The largest loss is the first epoch's: its weights are not the last ones."""
+    task = tiny_task(objective=Objective(request.param, "maximize"))
+    run = trained(task, PARAMS, tiny_data, 3)
+    assert run.model is not None
+    weights.save(run.model, tmp_path, 7)
+    trial = TrialRecord(7, PARAMS, 3, "complete", score=run.result.score, best_epoch=run.result.best_epoch)
+    held_out = tiny_data.validation
+    return Finalist(task, trial, tiny_data, Split(held_out.x[::-1][:20], held_out.labels[::-1][:20]), tmp_path)
+
+
+def test_kept_weights_and_training_again_give_the_same_to_the_last_digit(
+    candidate: Finalist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = candidate.score(with_weights=False)
+    assert again.val_score == candidate.trial.score
+    monkeypatch.setattr(finalist, "_trained", None)  # it would be called in vain
+    assert candidate.score(with_weights=True) == again
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-30])
+
+
+def _other_network(file: Path) -> None:
+    np.savez(file, np.zeros((2, 2)), np.zeros(3))
+
+
+def _other_weights(file: Path) -> None:
+    """Those of the same network, all of them 0: it scores otherwise."""
+    with np.load(file) as kept:
+        arrays = [np.zeros_like(kept[name]) for name in kept.files]
+    np.savez(file, *arrays)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        _cut,
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(b"no weights"),
+        _other_network,
+        _other_weights,
+    ],
+    ids=["gone", "cut", "empty", "garbage", "other-network", "other-weights"],
+)
+def test_weights_that_do_not_repeat_the_score_are_left_aside(
+    candidate: Finalist, damage: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = candidate.score(with_weights=False)
+    damage(candidate.kept / "0007.npz")
+    trainings: list[int] = []
+    train = finalist._trained
+
+    def spy(*arguments: Any) -> Any:
+        trainings.append(1)
+        return train(*arguments)
+
+    monkeypatch.setattr(finalist, "_trained", spy)
+    assert candidate.score(with_weights=True) == again
+    assert trainings == [1]
+
+
+def test_a_finalist_that_cannot_be_trained_again_is_an_error_with_its_reason(candidate: Finalist) -> None:
+    broken = replace(candidate, task=replace(candidate.task, build=_refusing))
+    with pytest.raises(TrialError, match="no such layer"):
+        broken.score(with_weights=False)
+
+
+def _refusing(*, input_shape: Any, head: Any, units: int) -> Any:
+    raise ValueError("no such layer")
