@@ -157,7 +157,7 @@ class OneFactor:
             if misfits:
                 allowed = ", ".join(text(value) for value in values.values())
                 raise SpaceError(f"{name}={','.join(misfits)} is not in this space; allowed: {allowed}")
-            kept = {label: point for label, point in kept.items() if name in point and _typed(point[name]) in found}
+            kept = {label: point for label, point in kept.items() if _typed(point.get(name)) in found}
         if not kept:
             raise SpaceError("these settings leave nothing of the space: one factor at a time leaves its baseline")
         return OneFactor(dict(self.baseline), self._changes(), kept) if settings else self

@@ -26,6 +26,7 @@ HOMES = {
 READS_ENVIRONMENT = ("tune_jobs/settings.py",)
 SETS_ENVIRONMENT = ("tune_jobs/settings.py", "tune_jobs/execution/")
 READS_TEST_SPLIT = ("tune_jobs/datasets/", "tune_jobs/evaluation.py")
+HANDS_TEST_SPLIT_ON = "tune_jobs/execution/evaluating.py"
 
 _SETTERS = {"setdefault", "update", "pop"}
 
@@ -93,8 +94,11 @@ def _test_split(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         named = isinstance(node, ast.Attribute) and node.attr == "test"
         asked = isinstance(node, ast.Call) and _called(node) == "getattr" and "test" in _literals(node)
-        if named or asked:
+        loaded = isinstance(node, ast.Call) and _called(node) == "dataset"  # a task's own function, with both parts
+        if named or asked or loaded:
             yield node.lineno, f"the test split is read in {' and '.join(READS_TEST_SPLIT)} only"
+        elif isinstance(node, ast.Attribute) and node.attr == "test_split" and path != HANDS_TEST_SPLIT_ON:
+            yield node.lineno, f"the test split is handed on in {HANDS_TEST_SPLIT_ON} only"
 
 
 def _called(node: ast.Call) -> str:
@@ -148,6 +152,8 @@ def test_the_nevers_are_kept(path: Path) -> None:
         ("tune_jobs/trial.py", "score(model, data.test)", "test split"),
         ("tune_jobs/trial.py", "score(model, data.test.x)", "test split"),
         ("search_spaces/task.py", "getattr(data, 'test')", "test split"),
+        ("tune_jobs/trial.py", "train, test = task.dataset()", "test split is read"),
+        ("tune_jobs/execution/worker.py", "score(model, job.test_split)", "test split is handed on"),
     ],
 )
 def test_a_planted_violation_is_noticed(path: str, source: str, what: str) -> None:
@@ -173,6 +179,8 @@ def test_a_planted_violation_is_noticed(path: str, source: str, what: str) -> No
             "os.environ['A'] = 'b'\nos.environ.setdefault('A', 'b')\ndel os.environ['A']",
         ),
         ("tune_jobs/datasets/__init__.py", "loaded.test.x"),
+        ("tune_jobs/evaluation.py", "job = TestJob(data.test)"),
+        ("tune_jobs/execution/evaluating.py", "score(trial, job.test_split)"),
         ("tune_jobs/trial.py", "np.testing.assert_equal(data.train, data.validation)"),
     ],
 )

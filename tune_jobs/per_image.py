@@ -16,6 +16,8 @@ Errors = NDArray[np.float64] | NDArray[np.uint8]
 
 _BITS, _FLOATS = "b", "f"  # the first letter says which; then the number of images, a colon, the content
 
+_BYTES = {_BITS: lambda n: -(-n // 8), _FLOATS: lambda n: 4 * n}
+
 
 def pack(errors: Errors) -> str:
     """Errors `(N,)`, as `LabelEncoding.errors` gives them, as text."""
@@ -35,9 +37,11 @@ def unpack(text: str) -> Errors:
     head, _, content = text.partition(":")
     try:
         raw = zlib.decompress(base64.b64decode(content, validate=True))
-        n = int(head[1:])
+        kind, n = head[:1], int(head[1:])
     except (zlib.error, binascii.Error, ValueError) as error:
         raise ValueError(f"no packed errors: {error}") from error
-    if head[:1] == _BITS:
+    if kind not in _BYTES or n < 0 or len(raw) != _BYTES[kind](n):
+        raise ValueError(f"no packed errors: {head!r} with {len(raw)} bytes")
+    if kind == _BITS:
         return np.unpackbits(np.frombuffer(raw, np.uint8), count=n)
-    return np.frombuffer(raw, "<f4", count=n).astype(np.float64)
+    return np.frombuffer(raw, "<f4").astype(np.float64)

@@ -116,7 +116,7 @@ def explaining(score: float, errors: Errors | None) -> str | None:
     if errors is None:
         return None
     means = (float(errors.mean()), 1 - float(errors.mean()))
-    if not any(math.isclose(score, mean, rel_tol=1e-4, abs_tol=2 / len(errors)) for mean in means):
+    if not any(math.isclose(score, mean, rel_tol=1e-4, abs_tol=2.5 / len(errors)) for mean in means):
         return None
     return pack(errors)
 

@@ -31,9 +31,9 @@ def save(model: keras.Model, folder: Path, number: int) -> None:
 def load(folder: Path, number: int) -> Weights | None:
     """The weights that were kept of a trial, in the order of the model; None where there are none that can be read."""
     try:
-        with np.load(_file(folder, number), allow_pickle=False) as kept:
+        with _file(folder, number).open("rb") as file, np.load(file, allow_pickle=False) as kept:
             return [kept[name] for name in kept.files]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         return None
 
 

@@ -26,6 +26,8 @@ COMMANDS = (
     "studies",
     "status",
     "leaderboard",
+    "compare",
+    "factors",
     "export",
     "results",
     "train",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import re
+import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,18 +27,16 @@ from tests.sweeping import (
     finished_study,
     kill_family,
     logged,
-    one_cluster,
     own_task,
     until,
 )
-from tune_jobs import datasets, evaluation, finalist, weights
+from tune_jobs import datasets, evaluation, exports, finalist, weights
 from tune_jobs.cli import run
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import TrialError
 from tune_jobs.evaluation import Request
 from tune_jobs.per_image import unpack
 from tune_jobs.records import StudyRecord, TestResult, TrialRecord
-from tune_jobs.running import Resources
 from tune_jobs.sampling import Candidate
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
@@ -136,6 +136,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     settings = Settings.read(home=folder / "home")
     own = dense_task(folder / "task")
     life = Life(settings, own, replicated(own, settings))
+    _keep_weights(life, seed=0)  # the other seed's model is trained again
     life.built.append(built(own))
     (own.file.parent / "room").write_text(str(built(own) + 1))
     words = ("evaluate", "own", "--top", "1", "--by", "a reader", "--max-concurrent", "1")
@@ -156,12 +157,21 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     return life
 
 
+def _keep_weights(life: Life, seed: int) -> None:
+    task = life.own.task
+    for trial in life.before.trials:
+        if trial.seed == seed:
+            model = trained(task, trial.params, data_of(task), trial.seed).model
+            assert model is not None
+            weights.save(model, life.settings.weights_dir(life.before.identity), trial.number)
+
+
 def _waits_for_the_second(life: Life) -> bool:
     tested = [trial for trial in Study.open("own", life.settings).record().trials if trial.tested is not None]
     return len(tested) == 1 and built(life.own) == life.built[0] + 2
 
 
-def tested(record: StudyRecord | None) -> dict[int, TestResult]:
+def results_of(record: StudyRecord | None) -> dict[int, TestResult]:
     assert record is not None
     return {trial.number: trial.tested for trial in record.trials if trial.tested is not None}
 
@@ -174,7 +184,7 @@ def test_killed_in_its_midst_and_run_again_it_is_one_reading_and_nothing_is_scor
     assert [(reading.by, len(reading.trials)) for reading in life.record.readings] == [("a reader", 2)]
     assert life.after_kill is not None
     assert life.after_kill.readings == life.record.readings
-    assert tested(life.after_kill).items() < tested(life.record).items()
+    assert results_of(life.after_kill).items() < results_of(life.record).items()
     before, killed, last = life.built
     assert (killed - before, last - killed) == (2, 1)  # the one that waited is built again, and no other
 
@@ -182,7 +192,7 @@ def test_killed_in_its_midst_and_run_again_it_is_one_reading_and_nothing_is_scor
 def test_the_best_is_evaluated_with_all_its_seeds_and_its_trials_stay_as_they_were(life: Life) -> None:
     assert life.record is not None
     winner = max(life.board, key=lambda row: row["score"])
-    assert sorted(tested(life.record)) == sorted(winner["trials"])
+    assert sorted(results_of(life.record)) == sorted(winner["trials"])
     assert len(winner["trials"]) == 2
     plain = [replace(trial, tested=None) for trial in life.record.trials]
     assert plain == list(life.before.trials)
@@ -193,7 +203,7 @@ def test_the_figures_are_those_that_the_test_split_gives(life: Life) -> None:
     assert life.record is not None
     task = life.own.task
     data = datasets.of_task(task, life.settings.data_dir)
-    for number, result in tested(life.record).items():
+    for number, result in results_of(life.record).items():
         trial = life.record.trials[number]
         model = trained(task, trial.params, data.training, trial.seed).model
         assert model is not None
@@ -206,14 +216,14 @@ def test_the_figures_are_those_that_the_test_split_gives(life: Life) -> None:
 
 def test_the_validation_score_repeats(life: Life) -> None:
     assert life.record is not None
-    assert {number: result.val_score for number, result in tested(life.record).items()} == {
-        number: life.record.trials[number].score for number in tested(life.record)
+    assert {number: result.val_score for number, result in results_of(life.record).items()} == {
+        number: life.record.trials[number].score for number in results_of(life.record)
     }
     assert "was 0." not in life.last[2]
 
 
 def test_the_leaderboard_has_the_mean_and_says_that_the_test_split_was_read(life: Life) -> None:
-    scores = [result.metrics["test_accuracy"] for result in tested(life.record).values()]
+    scores = [result.metrics["test_accuracy"] for result in results_of(life.record).values()]
     first, second = life.board
     assert (first["test_score"], first["test_n"]) == (pytest.approx(np.mean(scores)), 2)
     assert first["test_interval_low"] < first["test_score"] < first["test_interval_high"]
@@ -223,7 +233,7 @@ def test_the_leaderboard_has_the_mean_and_says_that_the_test_split_was_read(life
 
 def test_mlflow_has_the_figures_in_the_runs_of_those_trials_alone(life: Life) -> None:
     assert life.logged is not None
-    results = tested(life.record)
+    results = results_of(life.record)
     for number in range(4):
         metrics = life.logged.run(number).data.metrics
         shown = {name: value for name, value in metrics.items() if name.startswith("test_")}
@@ -240,33 +250,33 @@ def test_a_second_reading_is_refused_in_one_line_and_leaves_the_study_as_it_was(
     assert Study.open("own", life.settings).record() == life.record
 
 
-@pytest.fixture(scope="module")
-def read_again(life: Life) -> Iterator[tuple[StudyRecord, list[str]]]:
-    """Asked for what was read already, then for all, with the weights of one of them kept."""
-    said: list[str] = []
-    assert life.record is not None
-    other = next(trial for trial in life.record.trials if trial.tested is None)
-    model = trained(life.own.task, other.params, data_of(life.own.task), other.seed).model
-    assert model is not None
-    weights.save(model, life.settings.weights_dir(life.record.identity), other.number)
-    with one_cluster():
-        one = Resources(max_concurrent=1)
-        evaluation.evaluate(Request("own", top=1, resources=one), life.settings, said.append)
-        request = Request("own", top=2, by="another", again=True, resources=one)
-        yield evaluation.evaluate(request, life.settings, said.append).study, said
-
-
 def test_what_was_read_is_not_read_again_and_a_further_reading_is_counted(
-    life: Life, read_again: tuple[StudyRecord, list[str]]
+    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, said = read_again
+    """On a copy of the study, without Ray: what is scored is told, not done."""
+    settings = replace(life.settings, home=tmp_path)
+    settings.prepare()
+    shutil.copy(life.settings.studies_dir / "own.journal", settings.studies_dir)
+    scored: list[int] = []
+
+    def score(study: Study, work: Any, trials: list[TrialRecord], *_: Any) -> None:
+        for trial in trials:
+            scored.append(trial.number)
+            study.note_test(trial.number, TestResult({"test_accuracy": 0.5, "test_loss": 1.0}, None, 0.5))
+
+    monkeypatch.setattr(evaluation, "_score", score)
+    monkeypatch.setattr(
+        evaluation.delivery, "alongside", lambda *_: nullcontext(SimpleNamespace(is_complete=lambda: 1))
+    )
+    said: list[str] = []
+    assert evaluation.evaluate(Request("own", top=1), settings, said.append).study == life.record
     assert "the best 1 of study own were all evaluated before; the test split is not read again" in said
+    record = evaluation.evaluate(Request("own", top=2, by="another", again=True), settings, said.append).study
+    assert life.record is not None
     first, second = record.readings
-    assert set(first.trials) | set(second.trials) == {0, 1, 2, 3}
-    assert set(first.trials).isdisjoint(second.trials)
-    assert (second.by, len(tested(record))) == ("another", 4)
-    assert tested(life.record).items() < tested(record).items()
-    assert all(result.val_score == record.trials[number].score for number, result in tested(record).items())
+    assert (first, second.by, second.trials) == (life.record.readings[0], "another", tuple(scored))
+    assert set(scored) == {0, 1, 2, 3} - set(first.trials)
+    assert "the test split was read 2 times, last on" in exports.render(record, "table")
 
 
 def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
@@ -342,12 +352,10 @@ class Finalist:
         return finalist.score(self.task, self.trial, self.data, self.test, self.kept if with_weights else None)
 
 
-@pytest.fixture(params=["val_accuracy", "val_loss"])
-def candidate(
-    request: pytest.FixtureRequest, tmp_path: Path, tiny_task: Callable[..., Task], tiny_data: TrainingData
-) -> Finalist:
-    """The largest loss is the first epoch's: its weights are not the last ones."""
-    task = tiny_task(objective=Objective(request.param, "maximize"))
+@pytest.fixture
+def candidate(tmp_path: Path, tiny_task: Callable[..., Task], tiny_data: TrainingData) -> Finalist:
+    """Judged by the largest loss, which is the first epoch's: its weights are not the last ones."""
+    task = tiny_task(objective=Objective("val_loss", "maximize"))
     run = trained(task, PARAMS, tiny_data, 3)
     assert run.model is not None
     weights.save(run.model, tmp_path, 7)
@@ -359,6 +367,7 @@ def candidate(
 def test_kept_weights_and_training_again_give_the_same_to_the_last_digit(
     candidate: Finalist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert candidate.trial.best_epoch == 1
     again = candidate.score(with_weights=False)
     assert again.val_score == candidate.trial.score
     monkeypatch.setattr(finalist, "_trained", None)  # it would be called in vain
@@ -393,20 +402,17 @@ def _other_weights(file: Path) -> None:
     ids=["gone", "cut", "empty", "garbage", "other-network", "other-weights"],
 )
 def test_weights_that_do_not_repeat_the_score_are_left_aside(
-    candidate: Finalist, damage: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
+    candidate: Finalist, damage: Callable[[Path], Any]
 ) -> None:
-    again = candidate.score(with_weights=False)
+    known = (candidate.task, candidate.trial, candidate.data, candidate.kept)
+    assert finalist._from_weights(*known) is not None
     damage(candidate.kept / "0007.npz")
-    trainings: list[int] = []
-    train = finalist._trained
+    assert finalist._from_weights(*known) is None
 
-    def spy(*arguments: Any) -> Any:
-        trainings.append(1)
-        return train(*arguments)
 
-    monkeypatch.setattr(finalist, "_trained", spy)
-    assert candidate.score(with_weights=True) == again
-    assert trainings == [1]
+def test_where_weights_are_left_aside_the_model_is_trained_again(candidate: Finalist) -> None:
+    _other_weights(candidate.kept / "0007.npz")
+    assert candidate.score(with_weights=True) == candidate.score(with_weights=False)
 
 
 def test_a_finalist_that_cannot_be_trained_again_is_an_error_with_its_reason(candidate: Finalist) -> None:

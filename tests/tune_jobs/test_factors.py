@@ -42,7 +42,7 @@ Runs = Sequence[tuple[Params, Sequence[float]]]
 
 def study(runs: Runs, *others: TrialRecord, space: Mapping[str, Any] | None = None) -> StudyRecord:
     """Each configuration with its scores, a seed each, and then these further trials."""
-    form = OneFactor(BASELINE, FACTORS).to_json() if space is None else space
+    form = OneFactor({**BASELINE, "clip": None}, FACTORS).to_json() if space is None else space  # None: not there
     terms = StudyTerms("own", "d", "own", "digits", "da", form, HIGHER, Protocol(epochs=2), 0)
     trials = [
         TrialRecord(0, params, seed, "complete", score=score, history=({"val_accuracy": score},))

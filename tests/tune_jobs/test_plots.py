@@ -7,7 +7,7 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -125,10 +125,12 @@ def test_an_axis_of_errors_is_that_of_accuracies_upside_down(ends: Sequence[floa
     assert curves.fenced(turned, LOWER) == pytest.approx((-high, -low))
 
 
-def test_a_failed_level_of_an_error_stands_at_the_top() -> None:
-    (axes,) = curves.curves_plot(one_factor(OPTIMIZER, objective=LOWER)).axes
+@pytest.mark.parametrize(("objective", "worst"), [(HIGHER, min), (LOWER, max)])
+def test_a_failed_level_stands_at_the_worse_end(objective: Objective, worst: Callable[..., float]) -> None:
+    learned = Factor("optimizer", (level("Adam", rising(0.91)), OPTIMIZER.levels[2]))
+    (axes,) = curves.curves_plot(one_factor(learned, objective=objective)).axes
     places = {text.get_text(): text.get_position()[1] for text in axes.texts}
-    assert places["bad: 2 diverged, crashed"] == max(places.values())
+    assert places["bad: 2 diverged, crashed"] == worst(places.values())
 
 
 @given(st.lists(st.floats(0, 2), min_size=1, max_size=12).map(sorted))

@@ -179,8 +179,8 @@ def _point(**params: Any) -> Any:
     ("width", "words", "says"),
     [
         ("Choice(1, 2)", [], "place 1 of study 'own' does not belong to task 'other': width"),
-        ("Choice(1, 4)", ["--study", "own"], "study 'own' cannot be transferred into itself"),
-        ("Choice(1, 4)", ["--top", "0"], "--top"),
+        ("Choice(1, 2, 3, 4)", ["--study", "own"], "study 'own' cannot be transferred into itself"),
+        ("Choice(1, 2, 3, 4)", ["--top", "0"], "--top"),
     ],
     ids=["outside", "itself", "none"],
 )

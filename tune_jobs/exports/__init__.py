@@ -12,11 +12,10 @@ from typing import Literal
 
 from tune_jobs import leaderboard
 from tune_jobs.errors import UserError
-from tune_jobs.exports import data, factor_tables, page, tables
+from tune_jobs.exports import data, page, tables
 from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, load_best
 from tune_jobs.exports.board import Board
 from tune_jobs.exports.files import write
-from tune_jobs.factors import factor_study, is_one_factor
 from tune_jobs.records import StudyRecord
 
 __all__ = [
@@ -78,14 +77,19 @@ def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     texts = {f"leaderboard.{suffixes.get(name, name)}": _FORMATS[name](board) for name in FORMATS}
     if best_row(study) is not None:
         texts["best.yaml"] = best_text(study)
-    if is_one_factor(study):
-        texts |= _factor_texts(study)
+    texts |= _factor_texts(study)
     for name, text in texts.items():
         write(folder / name, text)
     return tuple(folder / name for name in texts)
 
 
 def _factor_texts(study: StudyRecord) -> dict[str, str]:
+    """None for a study whose space is of another kind."""
+    from tune_jobs.exports import factor_tables
+    from tune_jobs.factors import factor_study, is_one_factor
+
+    if not is_one_factor(study):
+        return {}
     found = factor_study(study)
     texts = {"factors.md": factor_tables.markdown(found)}
     if found.has_curves:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tune_jobs.exports import data, numbers
-from tune_jobs.exports.numbers import ABSENT
+from tune_jobs.exports.board import ABSENT
 from tune_jobs.exports.tables import _escaped as escaped
 from tune_jobs.factors import Factor, FactorStudy, Level
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ABSENT = "-"
+from tune_jobs.exports.board import ABSENT
 
 
 def score(value: float | None) -> str:

@@ -93,7 +93,7 @@ class _Scale:
     """Places scores on a line. Dots, not bars: a bar's length would lie wherever the line does not begin at zero."""
 
     def __init__(self, rows: tuple[Row, ...], objective: Objective) -> None:
-        reached = [score for row in rows for score in (row.score, *(row.interval or ()))]
+        reached: list[float] = [score for row in rows for score in (row.score, *(row.interval or ()))]
         low, high = min(reached), max(reached)
         self._worst, self._best = (low, high) if objective.direction == "maximize" else (high, low)
 

@@ -1,0 +1,232 @@
+"""No search, replicate, transfer, leaderboard or export can read the test split: by their imports, and when they run.
+
+`tests/test_architecture.py` holds the readers to two places in the source; here is what can reach them.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sweeping import Own, one_cluster, own_task, terms_of
+from tune_jobs import datasets, evaluation, launching, replication, transferring
+from tune_jobs.cli import run
+from tune_jobs.datasets import Dataset
+from tune_jobs.running import Resources
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+from tune_jobs.trial import TrialResult
+
+ROOT = Path(__file__).parents[1]
+READERS = {"tune_jobs.evaluation", "tune_jobs.finalist", "tune_jobs.execution.evaluating"}
+EVALUATES = "tune_jobs.cli.evaluate"
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = {
+    module_of(path): path for top in ("tune_jobs", "search_spaces", "models") for path in (ROOT / top).rglob("*.py")
+}
+COMMANDS = sorted(name for name in FILES if name.startswith("tune_jobs.cli.") and name != EVALUATES)
+
+
+def imported(source: str) -> Iterator[str]:
+    """The modules of ours that a source imports anywhere, inside its functions and under TYPE_CHECKING too."""
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import, which is not followed here"
+            names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            yield from (part for k in range(1, len(parts) + 1) if (part := ".".join(parts[:k])) in FILES)
+
+
+def reached(entry: str) -> set[str]:
+    """All modules of ours that are imported when everything in `entry` is called."""
+    found, left = {entry}, [entry]
+    while left:
+        new = set(imported(FILES[left.pop()].read_text(encoding="utf-8"))) - found
+        found |= new
+        left += new
+    return found
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "tune_jobs.delivery", "tune_jobs.execution.worker"])
+def test_no_command_but_evaluate_imports_a_reader_of_the_test_split(command: str) -> None:
+    assert reached(command) & READERS == set()
+
+
+def test_evaluate_imports_them_all() -> None:
+    assert reached(EVALUATES) >= READERS
+    assert {f"tune_jobs.cli.{name}" for name in ("launch", "replicate", "transfer", "results", "studies")} < {*COMMANDS}
+    assert {"tune_jobs.execution.driver", "tune_jobs.exports.best"} < reached("tune_jobs.cli.launch")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from tune_jobs import evaluation",
+        "import tune_jobs.evaluation as e",
+        "def f():\n    from tune_jobs.evaluation import evaluate",
+        "if TYPE_CHECKING:\n    from tune_jobs.evaluation import Request",
+    ],
+)
+def test_a_planted_import_is_noticed(source: str) -> None:
+    assert "tune_jobs.evaluation" in imported(source)
+
+
+MARK = hashlib.sha256(b"the test split").digest()  # 32 bytes, of which every test image is made
+
+POISONED = '''
+"""Its test images are all alike, and their labels are of no class."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+
+def load_data():
+    with Path({calls!r}).open("a") as file:
+        file.write(f"{{os.getpid()}}\\n")
+    generator = np.random.default_rng(0)
+    mark = np.frombuffer(hashlib.sha256(b"the test split").digest(), np.uint8).reshape(1, 4, 8, 1)
+    train = generator.integers(0, 255, (60, 4, 8, 1)).astype(np.uint8), np.arange(60) % 3
+    return train, (np.repeat(mark, 30, axis=0), np.full(30, -7777))
+
+'''
+
+MODEL = """
+from models.label_encodings import Classes
+from models.lazy_keras import keras
+from search_spaces.domains import Choice, Space
+from search_spaces.task import Objective, Protocol, Task
+
+
+def build(*, input_shape, head, units):
+    inputs = keras.Input(input_shape, dtype="uint8")
+    return keras.Model(inputs, head(keras.layers.Dense(units)(keras.layers.Flatten()(inputs))))
+
+
+OWN = Task(
+    name="own",
+    summary="",
+    dataset=load_data,
+    space=Space(units=Choice(4, 8)),
+    objective=Objective("val_accuracy", "maximize"),
+    protocol=Protocol(epochs=1, validation=20),
+    baseline={"units": 4},
+    build=build,
+    encoding=Classes(3),
+)
+"""
+
+
+def poisoned(folder: Path, name: str = "own") -> Own:
+    before = POISONED.format(calls=str(folder / "calls"))
+    return own_task(folder, "level", width="Choice(1, 2)", before=before, dataset="load_data", name=name)
+
+
+@dataclass
+class Seen:
+    """What was handed to workers, and who took the test part of a data set."""
+
+    jobs: list[Any]
+    taken: list[str]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
+    from tune_jobs.execution import driver
+
+    seen = Seen([], [])
+    run_sweep = driver.run_sweep
+
+    def watched(study: Any, sampler: Any, extent: Any, job: Any, *others: Any) -> None:
+        seen.jobs.append(job)
+        run_sweep(study, sampler, extent, job, *others)
+
+    def attribute(self: Dataset, name: str) -> Any:
+        if name == "test":
+            seen.taken.append(self.name)
+        return object.__getattribute__(self, name)
+
+    monkeypatch.setattr(driver, "run_sweep", watched)
+    monkeypatch.setattr(Dataset, "__getattribute__", attribute)
+    with one_cluster():
+        yield seen
+
+
+def test_all_but_evaluate_work_on_a_test_split_that_nothing_can_be_scored_on(
+    tmp_path: Path, settings: Settings, seen: Seen, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, other = poisoned(tmp_path / "own"), poisoned(tmp_path / "other", "other")
+    messages: list[str] = []
+    said = messages.append
+    one = Resources(max_concurrent=1)
+    launching.launch(launching.Request(own.reference, search="grid", resources=one), settings, said)
+    replication.replicate(replication.Request("own", top=1, seeds=2, resources=one), settings, said)
+    transferring.transfer(transferring.Request("own", other.reference, top=1, resources=one), settings, said)
+    best = str(settings.exports_dir("own") / "best.yaml")
+    for words in (
+        ["leaderboard", "own"],
+        ["status", "own"],
+        ["studies"],
+        ["compare", "own", "other"],
+        ["export", "own", "-o", str(tmp_path / "results")],
+        ["train", best, "--no-mlflow"],
+        ["launch", own.reference],
+    ):
+        assert run([*words, "--home", str(settings.home)]) == 0, words
+    assert "the test split was never read" in capsys.readouterr().out
+    records = [Study.open(name, settings).record() for name in ("own", "other")]
+    assert [[trial.state for trial in record.trials] for record in records] == [["complete"] * 3, ["complete"] * 2]
+    assert [record.readings for record in records] == [(), ()]
+    assert len(seen.jobs) == 3
+    for job in seen.jobs:
+        assert MARK not in pickle.dumps(job)
+        assert len(job.data.train) > 0
+    assert seen.taken == []
+    calls = {int(pid) for task in (own, other) for pid in (task.file.parent / "calls").read_text().split()}
+    assert calls == {os.getpid()}  # no worker loaded it for itself
+
+
+def test_evaluate_alone_takes_it_and_hands_it_to_workers_of_its_own(
+    tmp_path: Path, settings: Settings, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other half of the test above: with the same eyes, what evaluate does is seen."""
+    from tune_jobs.execution import evaluating
+
+    own = Own(tmp_path / "model.py")
+    own.file.write_text(POISONED.format(calls=str(tmp_path / "calls")) + MODEL)
+    task = own.task
+    settings.prepare()
+    data = datasets.of_task(task, settings.data_dir)
+    with Study.hold("own", settings) as study:
+        study.begin(terms_of(task, own.reference, data.training))
+        study.finish(study.start(study.add(task.space, {"units": 4}, 0)), TrialResult("complete", 0.5, 1), cpus=1.0)
+    handed: list[Any] = []
+    monkeypatch.setattr(evaluating, "evaluate", lambda trials, job, *others: handed.append(job))
+    assert seen.taken == []
+    evaluation.evaluate(evaluation.Request("own", top=1), settings, lambda message: None)
+    assert seen.taken == [data.name]
+    (job,) = handed
+    assert MARK in pickle.dumps(job)
+    assert MARK not in pickle.dumps(job.data)
+    assert task.encoding is not None
+    with pytest.raises(ValueError, match="-7777"):  # the first thing that is done with it
+        task.encoding.targets(job.test_split.labels)
