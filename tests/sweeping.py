@@ -228,11 +228,16 @@ def one_cluster() -> Iterator[None]:
     """Ray, started once for all that runs in the block; nothing of that is delivered to MLflow."""
     from tune_jobs.execution import cluster
 
-    delivered = SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: True)
     with pytest.MonkeyPatch.context() as patch, cluster.cluster(None):
         patch.setattr(cluster, "cluster", lambda address: nullcontext())
-        patch.setattr(delivery, "alongside", lambda *_: nullcontext(delivered))
+        deliver_nothing(patch)
         yield
+
+
+def deliver_nothing(patch: pytest.MonkeyPatch) -> None:
+    """What runs delivers nothing to MLflow."""
+    delivered = SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: True)
+    patch.setattr(delivery, "alongside", lambda *_: nullcontext(delivered))
 
 
 def kill_family(process: subprocess.Popen[Any]) -> None:

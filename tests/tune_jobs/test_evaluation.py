@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +22,7 @@ from tests.sweeping import (
     Own,
     command_line,
     data_of,
+    deliver_nothing,
     ended,
     finished_study,
     kill_family,
@@ -265,9 +265,7 @@ def test_what_was_read_is_not_read_again_and_a_further_reading_is_counted(
             study.note_test(trial.number, TestResult({"test_accuracy": 0.5, "test_loss": 1.0}, None, 0.5))
 
     monkeypatch.setattr(evaluation, "_score", score)
-    monkeypatch.setattr(
-        evaluation.delivery, "alongside", lambda *_: nullcontext(SimpleNamespace(is_complete=lambda: 1))
-    )
+    deliver_nothing(monkeypatch)
     said: list[str] = []
     assert evaluation.evaluate(Request("own", top=1), settings, said.append).study == life.record
     assert "the best 1 of study own were all evaluated before; the test split is not read again" in said
@@ -287,6 +285,7 @@ def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
     monkeypatch.setattr(
         evaluation, "resumed", lambda study, settings: SimpleNamespace(task=SimpleNamespace(train=None))
     )
+    deliver_nothing(monkeypatch)
     seen: list[int] = []
 
     def loaded(*_: Any) -> None:

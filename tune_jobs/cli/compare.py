@@ -42,7 +42,7 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
 
         plots.save(plots.winners_plot(found), output)
     if as_json:
-        winners = [asdict(winner) | {"row": data._fields(winner.row)} for winner in found.winners]
+        winners = [asdict(winner) | {"row": data.row_fields(winner.row)} for winner in found.winners]
         print_json({"winners": winners, "pairs": [asdict(pair) for pair in found.pairs]})
     else:
         _print(found)

@@ -15,7 +15,7 @@ from tune_jobs.leaderboard import Row
 
 def json_text(board: Board) -> str:
     """An array with an object for each row."""
-    rows = [_fields(row) | {"params": dict(row.params)} for row in board.shown]
+    rows = [row_fields(row) | {"params": dict(row.params)} for row in board.shown]
     return json.dumps(rows, indent=2) + "\n"
 
 
@@ -29,7 +29,7 @@ def csv_text(board: Board) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*_COLUMNS, *(_cell(f"params.{name}" if name in _COLUMNS else name) for name in board.names)])
     for row in board.shown:
-        fields = _fields(row)
+        fields = row_fields(row)
         writer.writerow(
             [*(_cell(fields[name]) for name in _COLUMNS), *(_param_cell(row.params, name) for name in board.names)]
         )
@@ -43,7 +43,7 @@ _COLUMNS = (
 )
 
 
-def _fields(row: Row) -> dict[str, Any]:
+def row_fields(row: Row) -> dict[str, Any]:
     none = (None, None)
     low, high = row.interval or none
     first, last = row.places or none

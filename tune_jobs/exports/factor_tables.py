@@ -8,7 +8,7 @@ from typing import Any
 
 from tune_jobs.exports import data, numbers
 from tune_jobs.exports.board import ABSENT
-from tune_jobs.exports.tables import _escaped as escaped
+from tune_jobs.exports.tables import escaped
 from tune_jobs.factors import Factor, FactorStudy, Level
 
 HEADINGS = ("level", "n", "mean", "std", "95 %", "from baseline", "judged")
@@ -62,7 +62,7 @@ def json_form(study: FactorStudy) -> dict[str, Any]:
 
 
 def _level_form(level: Level) -> dict[str, Any]:
-    return asdict(level) | {"row": None if level.row is None else data._fields(level.row)}
+    return asdict(level) | {"row": None if level.row is None else data.row_fields(level.row)}
 
 
 def _table(factor: Factor) -> Iterator[str]:

@@ -27,20 +27,20 @@ def text(board: Board) -> str:
 
 def markdown(board: Board) -> str:
     """A section with a table in GitHub's Markdown."""
-    lines = [f"# Leaderboard of {_escaped(board.study.name)}", "", _escaped(board.about)]
+    lines = [f"# Leaderboard of {escaped(board.study.name)}", "", escaped(board.about)]
     if board.same:
         lines += [
             "",
-            "In all rows: " + ", ".join(f"{_escaped(name)} = {_escaped(value)}" for name, value in board.same),
+            "In all rows: " + ", ".join(f"{escaped(name)} = {escaped(value)}" for name, value in board.same),
         ]
     if board.shown:
         columns = board.columns
         rules = [":--" if _is_left(column) else "--:" for column in columns]
-        lines += ["", _piped(_escaped(column.heading) for column in columns), _piped(rules)]
-        lines += [_piped(_escaped(column.cells[index]) for column in columns) for index in range(len(board.shown))]
+        lines += ["", _piped(escaped(column.heading) for column in columns), _piped(rules)]
+        lines += [_piped(escaped(column.cells[index]) for column in columns) for index in range(len(board.shown))]
     else:
         lines += ["", "No trial has a score yet."]
-    return "\n".join([*lines, "", *(f"- {_escaped(note)}" for note in board.notes)]) + "\n"
+    return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in board.notes)]) + "\n"
 
 
 def _rows(columns: Sequence[Column]) -> Iterator[str]:
@@ -93,7 +93,7 @@ def _piped(cells: Iterator[str] | Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escaped(cell: str) -> str:
+def escaped(cell: str) -> str:
     """Text that Markdown shows as it is. An underscore inside a word is left alone: it means nothing there."""
     escaped = re.sub(r"([\\`*\[\]<>|~$#])", r"\\\1", one_line(cell).replace("&", "&amp;"))
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", escaped)
