@@ -170,7 +170,7 @@ class Task:
     those of `keras.datasets` do. A task has a `build` function with an `encoding`, or a training loop `train` of its
     own. A parameter of the space goes to the builder if that takes it, else to the optimizer, else it is `batch_size`.
     `baseline` is the configuration to beat; it may use what the space holds Fixed. `source` says where the task is
-    from, a report and its table, and `reported` what that prints.
+    from, a report and its table, `chosen` what was chosen where that leaves something open, `reported` what it prints.
 
     Raises:
         TaskError: anything that could only fail later, in a trial.
@@ -187,6 +187,7 @@ class Task:
     encoding: LabelEncoding | None = None
     train: TrainFunction | None = None
     source: str = ""
+    chosen: str = ""
     reported: tuple[Reported, ...] = ()
 
     def __post_init__(self) -> None:

@@ -91,7 +91,7 @@ def factor_study(study: StudyRecord) -> FactorStudy:
     terms = study.terms
     if not is_one_factor(study):
         raise UserError(
-            f"factors needs a study whose space leaves its baseline one factor at a time, as that of mnist-mlp-factors; "
+            "factors needs a study whose space leaves its baseline one factor at a time, as that of mnist-mlp-factors; "
             f"study {study.name!r} searches a product of domains: `tune-jobs leaderboard {study.name}` shows it"
         )
     space = OneFactor.from_json(terms.space)

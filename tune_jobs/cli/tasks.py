@@ -68,6 +68,7 @@ def show(task: str, as_json: bool) -> None:
                 "name": found.name,
                 "summary": found.summary,
                 "source": found.source,
+                "chosen": found.chosen,
                 "dataset": found.dataset_name,
                 "objective": asdict(found.objective),
                 "protocol": asdict(found.protocol),
@@ -83,6 +84,8 @@ def show(task: str, as_json: bool) -> None:
     patience = "to the end" if protocol.patience is None else f"until {protocol.patience} epochs bring nothing better"
     click.echo(f"{found.name}: {found.summary}")
     click.echo(f"  source      {found.source or '-'}")
+    if found.chosen:
+        click.echo(f"  chosen      {found.chosen}")
     click.echo(f"  data        {found.dataset_name}, {_share(protocol.validation)} held out for validation")
     click.echo(f"  objective   {found.objective.direction} {found.objective.metric}")
     click.echo(f"  protocol    at most {protocol.epochs} epochs, {patience}; batch size {protocol.batch_size}")
