@@ -33,7 +33,7 @@ class LabelEncoding(Protocol):
     def targets(self, labels: Array) -> Array:
         """What `loss` and `metrics` compare outputs with: N targets for N labels. Raises ValueError on a bad label."""
 
-    def loss(self) -> keras.losses.Loss:
+    def loss(self) -> keras.losses.Loss | Callable[[Any, Any], Any]:
         """A fresh loss between targets and outputs."""
 
     def metrics(self) -> list[keras.metrics.Metric]:

@@ -123,6 +123,7 @@ class Reported:
             raise TaskError(f"Reported needs params or a place in another task; got {self.params!r} and {self.place!r}")
 
 
+EncodingBuilder = Callable[..., "LabelEncoding"]
 Builder = Callable[..., "keras.Model"]
 DataSource = Callable[[], "tuple[Arrays, Arrays]"]
 
@@ -158,6 +159,7 @@ class Routed:
     """Params by who takes them."""
 
     builder: dict[str, Value]
+    encoding: dict[str, Value]
     optimizer: dict[str, Value]
     batch_size: int
 
@@ -168,7 +170,8 @@ class Task:
 
     `dataset` is a name that `tune_jobs.datasets` knows, or a callable that returns `((x, y), (x_test, y_test))` as
     those of `keras.datasets` do. A task has a `build` function with an `encoding`, or a training loop `train` of its
-    own. A parameter of the space goes to the builder if that takes it, else to the optimizer, else it is `batch_size`.
+    own; the encoding is one, or a function of params that makes one. A parameter of the space goes to the builder if
+    that takes it, else to the encoding's function, else to the optimizer, else it is `batch_size`.
     `baseline` is the configuration to beat; it may use what the space holds Fixed. `source` says where the task is
     from, a report and its table, `chosen` what was chosen where that leaves something open, `reported` what it prints.
 
@@ -184,7 +187,7 @@ class Task:
     protocol: Protocol
     baseline: Params = field(hash=False)
     build: Builder | None = None
-    encoding: LabelEncoding | None = None
+    encoding: LabelEncoding | EncodingBuilder | None = None
     train: TrainFunction | None = None
     source: str = ""
     chosen: str = ""
@@ -236,8 +239,14 @@ class Task:
 
     def _check_build(self) -> None:
         taken = self._builder_parameters()
-        builder, optimizer = taken.keys() - _TOLD_BUILDER, _optimizer_parameters()
-        known = {*builder, *optimizer, "batch_size"}
+        builder, encoding, optimizer = (
+            taken.keys() - _TOLD_BUILDER,
+            self._encoding_parameters(),
+            _optimizer_parameters(),
+        )
+        for name in sorted(encoding.keys() & (builder | optimizer)):
+            raise self._error(f"the encoding takes {name!r} and so does the network or its optimizer: rename one")
+        known = {*builder, *encoding, *optimizer, "batch_size"}
         space = self.space.open_all()
         for name in space.names():
             if name not in known:
@@ -245,12 +254,13 @@ class Task:
                     f"neither {_qualified(self.build)} nor the optimizer takes {name!r}{near(name, known)}; "
                     f"the builder takes: {', '.join(sorted(builder))}"
                 )
-        for name in sorted(builder - space.always()):
-            if taken[name].default is inspect.Parameter.empty:
-                raise self._error(
-                    f"{_qualified(self.build)} needs {name!r} and the space does not always set it"
-                    f"{near(name, space.names())}; give it a default or a place in the space"
-                )
+        for function, needed in ((self.build, {name: taken[name] for name in builder}), (self.encoding, encoding)):
+            for name in sorted(needed.keys() - space.always()):
+                if needed[name].default is inspect.Parameter.empty:
+                    raise self._error(
+                        f"{_qualified(function)} needs {name!r} and the space does not always set it"
+                        f"{near(name, space.names())}; give it a default or a place in the space"
+                    )
 
     def _builder_parameters(self) -> Mapping[str, inspect.Parameter]:
         assert self.build is not None
@@ -268,8 +278,23 @@ class Task:
             )
         return parameters
 
+    def _encoding_parameters(self) -> Mapping[str, inspect.Parameter]:
+        """What a function that makes the encoding takes; nothing where the task has one for all params."""
+        return inspect.signature(self.encoding).parameters if callable(self.encoding) else {}
+
+    def encoding_of(self, params: Params) -> LabelEncoding:
+        """The label encoding that params ask for.
+
+        Raises:
+            TaskError, SpaceError: as `route`.
+            ValueError: the function that makes it refuses them.
+        """
+        routed = self.route(params)
+        assert self.encoding is not None
+        return self.encoding(**routed.encoding) if callable(self.encoding) else self.encoding
+
     def route(self, params: Params) -> Routed:
-        """Params by who takes them: the builder, the optimizer, or training itself.
+        """Params by who takes them: the builder, the encoding, the optimizer, or training itself.
 
         Raises:
             TaskError: the task trains itself and takes params whole, or a batch size is no count.
@@ -278,8 +303,10 @@ class Task:
         if self.build is None:
             raise self._error("has a training loop of its own, which takes params whole")
         builder_names = inspect.signature(self.build).parameters.keys() - _TOLD_BUILDER
+        encoding_names = self._encoding_parameters().keys()
         builder = {name: value for name, value in params.items() if name in builder_names}
-        rest = {name: value for name, value in params.items() if name not in builder_names}
+        encoding = {name: value for name, value in params.items() if name in encoding_names}
+        rest = {name: value for name, value in params.items() if name not in builder.keys() | encoding.keys()}
         optimizer = {name: value for name, value in rest.items() if name in _optimizer_parameters()}
         unknown = sorted(rest.keys() - optimizer.keys() - {"batch_size"})
         if unknown:
@@ -287,7 +314,7 @@ class Task:
         batch_size = rest.get("batch_size", self.protocol.batch_size)
         if not isinstance(batch_size, int) or not _is_count(batch_size):
             raise self._error(f"batch_size needs a whole number of 1 or more; got {batch_size!r}")
-        return Routed(builder, optimizer, batch_size)
+        return Routed(builder, encoding, optimizer, batch_size)
 
     def digest(self) -> str:
         """12 hex digits that change with what a study depends on, and neither with prose nor with the baseline.
@@ -301,10 +328,16 @@ class Task:
             "objective": asdict(self.objective),
             "protocol": asdict(self.protocol),
             "dataset": self.dataset_name,
-            "encoding": None if self.encoding is None else self.encoding.name,
+            "encoding": self._encoding_name,
             "trained_by": _qualified(self.build or self.train),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def _encoding_name(self) -> str | None:
+        if self.encoding is None:
+            return None
+        return _qualified(self.encoding) if callable(self.encoding) else self.encoding.name
 
     @property
     def dataset_name(self) -> str:

@@ -33,12 +33,12 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept:
 
     found = _from_weights(task, trial, data, kept) or _trained(task, trial, data)
     model, val_score = found
-    assert task.encoding is not None
-    on_device = training.on_device(test, task.encoding.targets)
+    encoding = task.encoding_of(trial.params)
+    on_device = training.on_device(test, encoding.targets)
     scored = training.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
     metrics = {f"test_{name}": value for name, value in scored.items()}
     objective = metrics.get(f"test_{task.objective.metric.removeprefix('val_')}", math.nan)
-    return TestResult(metrics, explaining(objective, errors_of(model, task.encoding, test)), val_score)
+    return TestResult(metrics, explaining(objective, errors_of(model, encoding, test)), val_score)
 
 
 def _from_weights(
@@ -47,14 +47,14 @@ def _from_weights(
     from tune_jobs import training
 
     saved = None if kept is None else weights.load(kept, trial.number)
-    if saved is None or task.encoding is None:
+    if saved is None:
         return None
     model = built(task, trial.params, data, seed=trial.seed)
     try:
         model.set_weights(saved)
     except ValueError:  # of another network
         return None
-    validation = training.on_device(data.validation, task.encoding.targets)
+    validation = training.on_device(data.validation, task.encoding_of(trial.params).targets)
     scored = training.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(validation)
     val_score = scored.get(task.objective.metric.removeprefix("val_"), math.nan)
     return (model, val_score) if val_score == trial.score else None

@@ -228,17 +228,15 @@ class _KerasTraining:
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         from tune_jobs import training
 
-        assert task.encoding is not None
         training.begin(seed)
+        encoding = _encoding(task, params)
         splits = (data.train, data.validation)
-        self._train, self._validation = training.resident(
-            f"{data.digest}/{task.encoding.name}", splits, task.encoding.targets
-        )
+        self._train, self._validation = training.resident(f"{data.digest}/{encoding.name}", splits, encoding.targets)
         batch_size = task.route(params).batch_size
         self.model = _build(task, params, data, math.ceil(self._train.size / batch_size))
         self.weights = training.weight_count(self.model)
         self._epochs = training.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
-        self._encoding, self._data = task.encoding, data
+        self._encoding, self._data = encoding, data
         self._best: list[object] = []
 
     def epochs(self) -> Iterator[Metrics]:
@@ -276,23 +274,30 @@ def built(task: Task, params: Params, data: TrainingData, *, seed: int) -> keras
     return _build(task, params, data, math.ceil(len(data.train) / task.route(params).batch_size))
 
 
+def _encoding(task: Task, params: Params) -> LabelEncoding:
+    try:
+        return task.encoding_of(params)
+    except ValueError as error:
+        raise TrialError(Reason.INVALID, one_line(error)) from error
+
+
 def _build(task: Task, params: Params, data: TrainingData, steps_per_epoch: int) -> keras.Model:
     """The compiled model of `params`; a builder that refuses them makes the trial `invalid`."""
     from models import optimizers
 
     assert task.build is not None
-    assert task.encoding is not None
+    encoding = _encoding(task, params)
     routed = task.route(params)
     told: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
     try:
-        model = task.build(input_shape=data.train.x.shape[1:], head=task.encoding.head, **routed.builder)
+        model = task.build(input_shape=data.train.x.shape[1:], head=encoding.head, **routed.builder)
         if not model.built:  # a subclass builds its weights when it first sees an image
             model(data.train.x[:1])
         if not model.compiled:
             model.compile(
                 optimizer=optimizers.build(**told | routed.optimizer),
-                loss=task.encoding.loss(),
-                metrics=task.encoding.metrics(),
+                loss=encoding.loss(),
+                metrics=encoding.metrics(),
             )
     except (ValueError, TypeError) as error:
         raise TrialError(Reason.INVALID, one_line(error)) from error

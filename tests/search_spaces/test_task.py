@@ -223,8 +223,33 @@ def test_a_required_parameter_may_be_set_under_every_option():
 
 def test_params_go_to_who_takes_them():
     params = {"units": 32, "optimizer": "sgd", "momentum": 0.9, "batch_size": 16}
-    assert task().route(params) == Routed({"units": 32}, {"optimizer": "sgd", "momentum": 0.9}, 16)
+    assert task().route(params) == Routed({"units": 32}, {}, {"optimizer": "sgd", "momentum": 0.9}, 16)
     assert task(protocol=Protocol(epochs=1, batch_size=7)).route({"units": 32}).batch_size == 7
+
+
+def encoding_with(*, classes=10):
+    return Classes(classes)
+
+
+def test_an_encoding_is_a_hyperparameter_like_any_other():
+    made = task(
+        encoding=encoding_with,
+        space=Space(units=Choice(16, 32), classes=Choice(2, 10)),
+        baseline={"units": 16, "classes": 2},
+    )
+    assert made.route({"units": 32, "classes": 10}).encoding == {"classes": 10}
+    assert [made.encoding_of({"units": 16, "classes": n}).name for n in (2, 10)] == ["classes-2", "classes-10"]
+    assert made.digest() != task(space=made.space, encoding=lambda *, classes: None, baseline=made.baseline).digest()
+
+
+def test_an_encoding_may_not_take_what_the_network_takes():
+    with pytest.raises(TaskError, match="the encoding takes 'units' and so does the network or its optimizer"):
+        task(encoding=lambda *, units=3: Classes(units))
+
+
+def test_what_an_encoding_needs_has_a_place_in_the_space():
+    with pytest.raises(TaskError, match="needs 'classes' and the space does not always set it"):
+        task(encoding=lambda *, classes: Classes(classes))
 
 
 def test_what_nobody_takes_is_not_routed():

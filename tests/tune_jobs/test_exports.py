@@ -24,7 +24,7 @@ from search_spaces.domains import Value
 from search_spaces.task import Objective, Protocol
 from tune_jobs import exports
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.records import Launch, State, StudyRecord, StudyTerms, TrialRecord
+from tune_jobs.records import Launch, Reading, State, StudyRecord, StudyTerms, TestResult, TrialRecord
 
 HOSTILE = "=1+1|`x`\n<script>alert('\"&')</script>_\x1b[31m**b**"
 
@@ -101,6 +101,21 @@ def test_replicates_show_their_spread_and_all_their_trials() -> None:
     cells = ["1", "0.5200", "0.0158", "5", f"{low:.4f}-{high:.4f}", "100 %", "1", "9", "1.2", "0,1,2 +2"]
     assert re.split(r" {2,}", row.strip()) == cells
     assert "one seed each" not in exports.render(repeated, "table")
+
+
+def test_what_finalists_came_to_on_the_test_split_is_shown_with_how_often_it_was_read() -> None:
+    tested = TestResult({"test_accuracy": 0.7, "test_loss": 1.0}, None, 0.9)
+    finalist = replace(trial(0, 0.9, units=1), tested=tested)
+    day = 1.7e9  # 2023-11-14 in UTC
+    record = replace(study(finalist, trial(1, 0.8, units=2)), readings=(Reading(day, "me", (0,)),))
+    heading, first, second = exports.render(record, "table").splitlines()[2:5]
+    assert heading.split()[:4] == ["rank", "val_accuracy", "test_accuracy", "units"]
+    assert (first.split()[:3], second.split()[:3]) == (["1", "0.9000", "0.7000"], ["2", "0.8000", "-"])
+    assert "the test split was read once, on 2023-11-14 for me, 1 trial" in exports.render(record, "md")
+    again = replace(record, readings=(*record.readings, Reading(day + 86400, "you", (1,))))
+    assert "read 2 times, last on 2023-11-15 for you" in exports.render(again, "table")
+    rows = json.loads(exports.render(record, "json"))
+    assert [(row["test_score"], row["test_n"]) for row in rows] == [(0.7, 1), (None, None)]
 
 
 def test_a_wide_study_stays_within_120_columns_and_keeps_all_its_parameters() -> None:

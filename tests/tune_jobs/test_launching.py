@@ -20,8 +20,19 @@ import psutil
 import pytest
 
 from search_spaces.domains import SpaceError
-from tests.sweeping import Logged, Own, command_line, data_of, ended, kill_family, logged, own_task, until
-from tune_jobs import launching
+from tests.sweeping import (
+    Logged,
+    Own,
+    command_line,
+    data_of,
+    ended,
+    finished_study,
+    kill_family,
+    logged,
+    own_task,
+    until,
+)
+from tune_jobs import launching, sampling
 from tune_jobs.errors import StudyError
 from tune_jobs.interruption import interruptible
 from tune_jobs.launching import Request
@@ -75,6 +86,35 @@ def test_a_study_keeps_what_it_was_begun_with(tmp_path: Path, resolved: Callable
         assert same == vars(first)
     assert resolved(Request(own.reference, trials=9)).trials == 9
     assert resolved(Request(own.reference)).trials == 9  # what was said last
+
+
+def test_the_baseline_alone_is_run_once_and_is_no_search_of_the_studys(
+    tmp_path: Path, resolved: Callable[[Request], Any], settings: Settings
+) -> None:
+    own = own_task(tmp_path)
+    alone = Request(own.reference, search="baseline")
+    baseline = sampling.Candidate(own.task.baseline, 0)
+    plan = resolved(alone).plan
+    assert [plan.sampler.ask(), plan.sampler.ask()] == [baseline, None]
+    assert (plan.trials, plan.total) == (None, 1)
+    later = resolved(Request(own.reference))
+    assert (later.search, later.trials) == ("tpe", 20)
+    finished_study(own, settings, candidates=[baseline])
+    assert resolved(alone).plan is None
+
+
+def test_a_trial_that_a_crash_left_with_its_result_is_told_to_the_search(
+    tmp_path: Path, resolved: Callable[[Request], Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_task(tmp_path, width=ENDLESS)
+    search = sampling.sampler("tpe", own.task.space, own.task.objective, 0, ())
+    searched = [one for _ in range(14) if (one := search.ask())]  # TPE looks at scores after ten
+    finished_study(own, settings, "whole", search="tpe", candidates=searched)
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "_settle", lambda *_: None)
+        finished_study(own, settings, "crashed", search="tpe", candidates=searched)
+    whole, crashed = (resolved(Request(own.reference, study=name)).plan.sampler for name in ("whole", "crashed"))
+    assert [whole.ask() for _ in range(3)] == [crashed.ask() for _ in range(3)]
 
 
 @pytest.mark.parametrize(

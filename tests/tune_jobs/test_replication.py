@@ -358,8 +358,8 @@ def test_seeds_from_before_the_race_do_not_add_to_its_budget_nor_later_searches_
     for name in ("a", "b"):
         world.train(Candidate({"name": name}, 1))
     chosen = world.replication(2, 5)
-    other = trained(len(world.trials), "z", 0.9, 0)
-    world.trials.append(other)
+    for seed in (0, 2):
+        world.trials.append(trained(len(world.trials), "z", 0.9, seed))
     asked = world.drive(Race(chosen, tuple(world.trials), 0, HIGHER))
     assert len(asked) == 5
     assert set(names(asked)) == {"a", "b"}

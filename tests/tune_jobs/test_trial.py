@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 
+from models import clock_encodings
 from models.label_encodings import Classes, Head
-from search_spaces.domains import Choice, Space
+from search_spaces.domains import Choice, Space, Variants
 from search_spaces.task import Objective, Protocol, Task
 from tune_jobs import training
 from tune_jobs.datasets import Split, TrainingData
@@ -47,6 +48,43 @@ def own(*epochs: Mapping[str, float] | Exception, patience: int | None = None, *
 
 def scores(*values: float) -> list[dict[str, float]]:
     return [{"val_accuracy": value} for value in values]
+
+
+CLOCK = {"units": 8, "batch_size": 16, "learning_rate": 0.01}
+
+
+@pytest.mark.parametrize("params", [{"encoding": "two-hands", "decoding": "joint"}, {"encoding": "regression"}])
+def test_an_encoding_is_trained_as_the_params_say(
+    tiny_task: MakeTask, tiny_data: TrainingData, params: dict[str, Any]
+) -> None:
+    """The score is the mean of the errors in minutes that are kept of each image, whatever the encoding."""
+    task = tiny_task(
+        encoding=clock_encodings.build,
+        objective=Objective("val_error_minutes", "minimize"),
+        space=Space(
+            units=Choice(4, 8),
+            learning_rate=Choice(0.01),
+            batch_size=Choice(16),
+            encoding=Variants(
+                {"two-hands": Space(decoding=Choice("plain", "joint")), "regression": Space(), "classes": Space()}
+            ),
+        ),
+        baseline=CLOCK | params,
+    )
+    times = [
+        np.stack([split.labels * 4, split.labels * 17], axis=1) for split in (tiny_data.train, tiny_data.validation)
+    ]
+    data = replace(
+        tiny_data,
+        train=Split(tiny_data.train.x, times[0]),
+        validation=Split(tiny_data.validation.x, times[1]),
+        digest=f"clock-{params['encoding']}",
+    )
+    result = run_trial(task, CLOCK | params, data, seed=0)
+    assert result.state == "complete", result.message
+    assert result.errors is not None
+    assert unpack(result.errors).mean() == pytest.approx(result.score, rel=1e-4)
+    assert {"val_within_1_minute", "val_hour_slips"} <= result.metrics.keys()
 
 
 def test_the_model_ends_with_the_weights_of_the_best_epoch(tiny_task: MakeTask, tiny_data: TrainingData) -> None:

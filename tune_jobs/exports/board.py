@@ -95,7 +95,8 @@ class Board:
             return "the test split was never read"
         at = datetime.fromtimestamp(readings[-1].at, UTC).strftime("%Y-%m-%d")
         times = "once," if len(readings) == 1 else f"{len(readings)} times, last"
-        return f"the test split was read {times} on {at} for {readings[-1].by}, {len(readings[-1].trials)} trials"
+        n = len(readings[-1].trials)
+        return f"the test split was read {times} on {at} for {readings[-1].by}, {n} trial{'s' if n > 1 else ''}"
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

@@ -1,0 +1,300 @@
+"""Label encodings of the time on a 12-hour dial: what a network is asked for decides how well it reads a clock.
+
+Labels are `(N, 2)`, hour 0-11 and minute 0-59; targets are minutes since twelve o'clock, from which each loss makes
+what its outputs are compared with. Every encoding decodes to a time, and every error is the common-sense one: the
+shorter way round the dial, in minutes. The sections named below are those of reports A and B.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from models import arguments
+from models.label_encodings import Array
+from models.lazy_keras import keras
+
+DIAL: Final = 720  # minutes
+ENCODINGS: Final = (
+    "regression",
+    "classes",
+    "multi-head",
+    "hour-hand",
+    "periodic-sine",
+    "two-hands",
+    "soft-classes",
+)
+DECODINGS: Final = ("plain", "joint")
+OUTPUT_ACTIVATIONS: Final = ("linear", "tanh")
+
+Tensor = Any  # of whichever backend Keras runs on
+Loss = Callable[[Tensor, Tensor], Tensor]  # minutes (B,), outputs (B, K) to losses (B,)
+Reading = Callable[[Tensor], Tensor]  # outputs (B, K) to minutes (B,)
+
+
+@dataclass(frozen=True)
+class ClockEncoding:
+    """What a network is asked for: `outputs` numbers an image, the loss on them, and the time they stand for."""
+
+    name: str
+    outputs: int
+    loss_of: Loss = field(repr=False, compare=False)
+    minutes_of: Reading = field(repr=False, compare=False)
+    activation: str = "linear"
+
+    def head(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        """The outputs of all heads side by side, `(B, outputs)`."""
+        return keras.layers.Dense(self.outputs, activation=self.activation, name="time")(features)
+
+    def targets(self, labels: Array) -> Array:
+        """Minutes, float32 `(N,)`. Raises ValueError: not an hour from 0 to 11 and a minute from 0 to 59 an image."""
+        if labels.ndim != 2 or labels.shape[1] != 2 or labels.dtype.kind not in "iu":
+            raise ValueError(f"labels must be whole numbers of shape (N, 2); {labels.dtype} of {labels.shape} came")
+        hour, minute = labels[:, 0], labels[:, 1]
+        wrong = (hour < 0) | (hour > 11) | (minute < 0) | (minute > 59)
+        if wrong.any():
+            first = tuple(labels[np.argmax(wrong)].tolist())
+            raise ValueError(f"labels must be hours 0 to 11 and minutes 0 to 59; {first} came ({wrong.sum()} such)")
+        return np.asarray(60 * hour + minute, dtype=np.float32)
+
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The loss as a function of targets and outputs, `(B,)`."""
+        return lambda targets, outputs: self.loss_of(_flat(targets), outputs)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The mean error in minutes, the shares within 1, 5 and 10, and the share of whole-hour slips."""
+        shares: dict[str, Callable[[Tensor], Tensor]] = {
+            "error_minutes": lambda error: error,
+            "within_1_minute": lambda error: error <= 1,
+            "within_5_minutes": lambda error: error <= 5,
+            "within_10_minutes": lambda error: error <= 10,
+            "hour_slips": is_hour_slip,
+        }
+        return [keras.metrics.MeanMetricWrapper(self._measured(of), name=name) for name, of in shares.items()]
+
+    def _measured(self, of: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        def measure(targets: Tensor, outputs: Tensor) -> Tensor:
+            return keras.ops.cast(of(distance(self.minutes_of(outputs), _flat(targets))), "float32")
+
+        return measure
+
+    def decode(self, outputs: Array) -> Array:
+        """Hours and minutes, float64 `(N, 2)`; a minute may have a fraction."""
+        minutes = np.asarray(keras.ops.convert_to_numpy(self.minutes_of(outputs)), dtype=np.float64) % DIAL
+        return np.stack([minutes // 60, minutes % 60], axis=1)
+
+    def errors(self, predicted: Array, labels: Array) -> Array:
+        """Minutes, the shorter way round the dial, `(N,)`."""
+        difference = 60.0 * (predicted[:, 0] - labels[:, 0]) + predicted[:, 1] - labels[:, 1]
+        return np.asarray(np.abs((difference + DIAL / 2) % DIAL - DIAL / 2), dtype=np.float64)
+
+
+def build(
+    *,
+    encoding: str,
+    classes: int = DIAL,
+    output_activation: str = "linear",
+    decoding: str = "plain",
+    minute_weight: float = 1.0,
+    consistency_weight: float = 0.0,
+    width_minutes: float = 5.0,
+) -> ClockEncoding:
+    """The encoding of that name; each knob is for some of them, and elsewhere keeps its default.
+
+    `classes`: of "classes", a divisor of 720 (A 2.2, B 3.3). `output_activation`: of "hour-hand" (A 2.4 has tanh, B
+    3.4.2 linear outputs). `decoding`, `consistency_weight`: of "two-hands" (B 3.4.3). `minute_weight`: what the
+    minute's part of the loss counts beside the hour's 1, of "multi-head" (A 2.3, B 3.1) and "two-hands".
+    `width_minutes`: the standard deviation of the target of "soft-classes".
+
+    Raises:
+        ValueError: a value is not allowed, or is set where the encoding does not listen to it.
+    """
+    arguments.one_of("encoding", encoding, ENCODINGS)
+    arguments.positive("minute_weight", minute_weight)
+    arguments.positive("width_minutes", width_minutes)
+    if consistency_weight:
+        arguments.positive("consistency_weight", consistency_weight)
+    knobs = {
+        "classes": classes,
+        "output_activation": arguments.one_of("output_activation", output_activation, OUTPUT_ACTIVATIONS),
+        "decoding": arguments.one_of("decoding", decoding, DECODINGS),
+        "minute_weight": minute_weight,
+        "consistency_weight": consistency_weight,
+        "width_minutes": width_minutes,
+    }
+    for name, came in knobs.items():
+        if encoding not in _LISTENERS[name] and came != inspect.signature(build).parameters[name].default:
+            raise ValueError(f"{name} is for {' and '.join(_LISTENERS[name])}; {came!r} came with {encoding}")
+    match encoding:
+        case "regression":
+            return regression()
+        case "classes":
+            return divided(classes)
+        case "multi-head":
+            return multi_head(minute_weight)
+        case "hour-hand":
+            return hour_hand(output_activation)
+        case "periodic-sine":
+            return periodic_sine()
+        case "two-hands":
+            return two_hands(decoding, minute_weight, consistency_weight)
+        case _:
+            return soft_classes(width_minutes)
+
+
+_LISTENERS: Final = {
+    "classes": ("classes",),
+    "output_activation": ("hour-hand",),
+    "decoding": ("two-hands",),
+    "minute_weight": ("multi-head", "two-hands"),
+    "consistency_weight": ("two-hands",),
+    "width_minutes": ("soft-classes",),
+}
+
+
+def regression() -> ClockEncoding:
+    """Hours since twelve as one number (A 2.1, B 3.2): 11:55 and 0:05 are as far apart as can be."""
+
+    def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
+        return keras.ops.square(outputs[:, 0] - minutes / 60)
+
+    return ClockEncoding("regression", 1, loss, lambda outputs: keras.ops.clip(outputs[:, 0], 0, 12) * 60)
+
+
+def divided(classes: int) -> ClockEncoding:
+    """Exclusive classes, each a part of the dial, read at its middle (A 2.2, B 3.3).
+
+    Raises:
+        ValueError: the minutes of the dial cannot be divided evenly among so many.
+    """
+    if arguments.whole("classes", classes, at_least=2) > DIAL or DIAL % classes:
+        raise ValueError(f"classes must divide {DIAL} minutes; {classes!r} came")
+    width = DIAL // classes
+
+    def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
+        of_class = keras.ops.cast(minutes, "int32") // width
+        return keras.ops.sparse_categorical_crossentropy(of_class, outputs, from_logits=True)
+
+    def read(outputs: Tensor) -> Tensor:
+        # the middle of the minutes in a class, so that one of a single minute is that minute
+        return keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "float32") * width + (width - 1) / 2
+
+    return ClockEncoding(f"classes-{classes}", classes, loss, read)
+
+
+def multi_head(minute_weight: float) -> ClockEncoding:
+    """Twelve hour classes, and the minute as a share of the hour (A 2.3, B 3.1)."""
+
+    def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
+        hour = keras.ops.cast(minutes, "int32") // 60
+        of_hour = keras.ops.sparse_categorical_crossentropy(hour, outputs[:, :12], from_logits=True)
+        return of_hour + minute_weight * keras.ops.square(outputs[:, 12] - (minutes % 60) / 60)
+
+    def read(outputs: Tensor) -> Tensor:
+        hour = keras.ops.cast(keras.ops.argmax(outputs[:, :12], axis=-1), "float32")
+        return hour * 60 + keras.ops.clip(outputs[:, 12], 0, 1) * 60
+
+    return ClockEncoding(f"multi-head, minute x {minute_weight:g}", 13, loss, read)
+
+
+def hour_hand(activation: str) -> ClockEncoding:
+    """Sine and cosine of the hour hand's angle, which knows the minute too (A 2.4, B 3.4.2)."""
+
+    def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
+        return keras.ops.sum(keras.ops.square(outputs - _circle(minutes, DIAL)), axis=-1)
+
+    return ClockEncoding(f"hour-hand, {activation}", 2, loss, lambda outputs: _around(outputs, DIAL), activation)
+
+
+def periodic_sine() -> ClockEncoding:
+    """One number of minutes under the squared sine of half its angle's error (B 3.4.1, where it did not converge)."""
+
+    def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
+        return keras.ops.square(keras.ops.sin(math.pi / DIAL * (minutes - outputs[:, 0])))
+
+    return ClockEncoding("periodic-sine", 1, loss, lambda outputs: keras.ops.mod(outputs[:, 0], DIAL))
+
+
+def two_hands(decoding: str, minute_weight: float, consistency_weight: float) -> ClockEncoding:
+    """Sine and cosine of the hour hand's angle and of the minute hand's, four numbers (B 3.4.3).
+
+    Read plainly, the hour is the part of the dial that the hour hand is in and the minute is the minute hand's: near
+    the full hour a small error of the hour hand is a whole hour. Read jointly, it is the minute whose two hands are
+    closest to the four numbers. With a `consistency_weight` the loss also asks that the hour hand's angle times
+    twelve be the minute hand's.
+    """
+
+    def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
+        hour, minute = outputs[:, :2], outputs[:, 2:]
+        off_hour = keras.ops.sum(keras.ops.square(hour - _circle(minutes, DIAL)), axis=-1)
+        off_minute = keras.ops.sum(keras.ops.square(minute - _circle(minutes, 60)), axis=-1)
+        total = off_hour + minute_weight * off_minute
+        if consistency_weight:
+            twelvefold = _circle(_around(hour, DIAL), 60)
+            total = total + consistency_weight * keras.ops.sum(keras.ops.square(minute - twelvefold), axis=-1)
+        return total
+
+    def read(outputs: Tensor) -> Tensor:
+        if decoding == "joint":
+            return _closest(outputs, minute_weight)
+        hour = keras.ops.floor((_around(outputs[:, :2], DIAL) + 0.5) / 60)  # to the minute, as labels are
+        return keras.ops.mod(hour * 60 + _around(outputs[:, 2:], 60), DIAL)
+
+    agreed = f", consistency x {consistency_weight:g}" if consistency_weight else ""
+    name = f"two-hands, read {'jointly' if decoding == 'joint' else 'plainly'}, minute x {minute_weight:g}{agreed}"
+    return ClockEncoding(name, 4, loss, read)
+
+
+def soft_classes(width_minutes: float) -> ClockEncoding:
+    """720 classes under a von Mises target around the time: the minute beside it is nearly right, far ones wrong."""
+    concentration = (DIAL / (2 * math.pi * width_minutes)) ** 2
+
+    def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
+        away = 2 * math.pi / DIAL * (keras.ops.arange(DIAL, dtype="float32") - minutes[:, None])
+        target = keras.ops.softmax(concentration * (keras.ops.cos(away) - 1), axis=-1)
+        return keras.ops.categorical_crossentropy(target, outputs, from_logits=True)
+
+    def read(outputs: Tensor) -> Tensor:
+        return keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "float32")
+
+    return ClockEncoding(f"soft-classes, {width_minutes:g} minutes wide", DIAL, loss, read)
+
+
+def distance(minutes: Tensor, others: Tensor) -> Tensor:
+    """The shorter way round the dial between two times in minutes."""
+    return keras.ops.abs(keras.ops.mod(minutes - others + DIAL / 2, DIAL) - DIAL / 2)
+
+
+def is_hour_slip(error: Tensor) -> Tensor:
+    """Whether an error in minutes is an hour or several, to within ten: the minute was read and the hour was not."""
+    hours = keras.ops.round(error / 60)
+    return keras.ops.logical_and(hours >= 1, keras.ops.abs(error - 60 * hours) <= 10)
+
+
+def _flat(targets: Tensor) -> Tensor:
+    """Minutes (B,): beside a single output Keras gives targets a second axis."""
+    return keras.ops.reshape(targets, (-1,))
+
+
+def _circle(minutes: Tensor, turn: int) -> Tensor:
+    """Sine and cosine, `(B, 2)`, of a hand that goes round once in `turn` minutes."""
+    angle = 2 * math.pi / turn * minutes
+    return keras.ops.stack([keras.ops.sin(angle), keras.ops.cos(angle)], axis=-1)
+
+
+def _around(point: Tensor, turn: int) -> Tensor:
+    """Minutes, from 0 to `turn`, at which a hand points towards `(B, 2)`, its sine and cosine."""
+    return keras.ops.mod(keras.ops.arctan2(point[:, 0], point[:, 1]) * (turn / (2 * math.pi)), turn)
+
+
+def _closest(outputs: Tensor, minute_weight: float) -> Tensor:
+    """The whole minute whose hands are closest to four outputs: all points of a circle are as long, so it is the one of
+    the largest inner product."""
+    times = keras.ops.arange(DIAL, dtype="float32")
+    hands = keras.ops.concatenate([_circle(times, DIAL), minute_weight * _circle(times, 60)], axis=-1)  # (720, 4)
+    return keras.ops.cast(keras.ops.argmax(keras.ops.matmul(outputs, keras.ops.transpose(hands)), axis=-1), "float32")
