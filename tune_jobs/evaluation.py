@@ -138,6 +138,7 @@ class _Scored:
         self._done += 1
         head = f"[{self._done}/{self._total}] trial {trial.number}"
         if isinstance(result, TrialError):
+            self._study.note_test(trial.number, TestResult(failure=f"{result.reason} ({result})"))
             self._say(f"{head} could not be evaluated: {result.reason} ({result})")
             return
         self._study.note_test(trial.number, result)

@@ -186,8 +186,9 @@ def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective:
     runs: dict[str, list[tuple[float, str | None]]] = {}
     for row in rows:
         tests = [tested for number in row.trials if (tested := by_number[number].tested) is not None]
-        if tests:
-            runs[row.params_id] = [(tested.metrics[metric], tested.errors) for tested in tests]
+        scored = [(tested.metrics[metric], tested.errors) for tested in tests if metric in tested.metrics]
+        if scored:
+            runs[row.params_id] = scored
     verdicts = judge([_sample_of(found) for found in runs.values()], maximize=objective.direction == "maximize")
     return {
         params_id: TestScore(

@@ -24,9 +24,10 @@ class TestResult:
 
     __test__ = False  # no test class, whatever pytest makes of its name
 
-    metrics: Mapping[str, float]  # named test_*
-    errors: str | None  # of each test image, packed (`per_image`)
-    val_score: float  # on the validation split, by the model that was evaluated; the trial's own where all repeats
+    metrics: Mapping[str, float] = field(default_factory=dict)  # named test_*; none where it failed
+    errors: str | None = None  # of each test image, packed (`per_image`)
+    val_score: float | None = None  # of the model that was evaluated; the trial's own where all repeats
+    failure: str | None = None  # why it could not be evaluated, in one line
 
 
 @dataclass(frozen=True)

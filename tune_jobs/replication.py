@@ -56,15 +56,16 @@ def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
         missing = _missing(replication, record.trials, work.seed)
         sampler: Sampler
         if request.until_separated:
-            sampler = Race(replication, record.trials, work.seed, work.task.objective)
+            race = sampler = Race(replication, record.trials, work.seed, work.task.objective)
+            done = race.how_it_ended()
         else:
             sampler = Listed(missing, ())
+            done = None if missing else f"its best {request.top} have {request.seeds} seeds each; --seeds asks for more"
         plan = None
-        if missing or unfinished or request.until_separated:
-            total = None if request.until_separated else len(record.trials) + len(missing)
-            plan = Plan(sampler, None, total)
+        if done is None or unfinished:
+            plan = Plan(sampler, None, None if request.until_separated else len(record.trials) + len(missing))
         else:
-            say(f"study {study.name}: its best {request.top} have {request.seeds} seeds each; --seeds asks for more")
+            say(f"study {study.name}: {done}")
         outcome = running.run(study, work, plan, request.resources, settings, say)
         _tell(outcome, request, say)
         return outcome
@@ -147,6 +148,15 @@ class Race:
         self._to_begin = [self._next_of(chosen) for chosen in in_doubt][: self._left]
         self._left -= len(self._to_begin)
         return self._taken(self._to_begin.pop(0))
+
+    def how_it_ended(self) -> str | None:
+        """Why nothing more is to be trained; None as long as something is."""
+        if self._to_begin or any(self._is_pending(key) for key in self._asked):
+            return None
+        in_doubt = len(self._in_doubt())
+        if in_doubt < 2:
+            return "the best of them is separated from the others"
+        return f"the budget is spent and {in_doubt} of them may still be the best" if self._left == 0 else None
 
     def tell(self, trial: TrialRecord) -> None:
         if trial.params_id in self._chosen:

@@ -19,6 +19,8 @@ from search_spaces.domains import params_id
 from search_spaces.scalars import text
 from search_spaces.task import Protocol, Reported, Task
 from tune_jobs import leaderboard
+from tune_jobs.exports import factor_tables
+from tune_jobs.factors import factor_study, is_one_factor
 from tune_jobs.leaderboard import Row
 from tune_jobs.progress import duration
 from tune_jobs.records import StudyRecord, TrialRecord
@@ -66,8 +68,8 @@ def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
     return tuple(sorted(best.items()))
 
 
-def page(studies: Sequence[StudyRecord], machine: str, at: float) -> str:
-    """The page in Markdown; `machine` is where it was run, `at` unix seconds."""
+def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping[str, str] | None = None) -> str:
+    """The page in Markdown; `machine` is where it was run, `at` unix seconds, `plots` one-factor studies' pictures."""
     found = figures(studies)
     had = sum(figure.found is not None for figure in found)
     day = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
@@ -95,8 +97,12 @@ def page(studies: Sequence[StudyRecord], machine: str, at: float) -> str:
         "## The studies",
         "",
         *_studies_table(studies),
+        "",
+        "## One factor at a time",
+        "",
+        *_factors(studies, plots or {}),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def this_machine() -> str:
@@ -246,6 +252,16 @@ def _studies_table(studies: Sequence[StudyRecord]) -> Iterator[str]:
             str(len(study.readings)),
             ", ".join(dict.fromkeys(reading.by for reading in study.readings)) or _ABSENT,
         )
+
+
+def _factors(studies: Sequence[StudyRecord], plots: Mapping[str, str]) -> Iterator[str]:
+    for study in studies:
+        if is_one_factor(study):
+            yield factor_tables.markdown(factor_study(study), level=3)
+            yield f"Budget: {_budget(study)}."
+            if study.name in plots:
+                yield f"\n![learning curves of {study.name}]({plots[study.name]})"
+            yield ""
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

@@ -181,9 +181,10 @@ class Study:
         self._note("replication", _plain(replication))
 
     def note_transfers(self, transfers: Sequence[Transfer]) -> None:
-        """What comes from other studies; saying one again changes nothing."""
-        saved = self._attributes.get("transfers", [])
-        self._note("transfers", saved + [new for new in _plain_all(transfers) if new not in saved])
+        """What comes from other studies, with the places it has there now."""
+        new = {(transfer.study, transfer.params_id): _plain(transfer) for transfer in transfers}
+        saved = {(old["study"], old["params_id"]): old for old in self._attributes.get("transfers", [])}
+        self._note("transfers", list((saved | new).values()))
 
     def note_reading(self, reading: Reading) -> None:
         """The test split is about to be read; durable when this returns."""
@@ -341,10 +342,6 @@ def _words(value: Any) -> str:
     if isinstance(value, Protocol):
         return ", ".join(f"{name} {part}" for name, part in asdict(value).items())
     return str(value)
-
-
-def _plain_all(values: Sequence[Any]) -> list[Any]:
-    return [_plain(value) for value in values]
 
 
 def _plain(value: Any) -> Any:

@@ -101,7 +101,7 @@ class Tracker:
                 delivered = self._runs.get(trial.number)
                 if trial.state != "waiting" and (delivered is None or not delivered.is_final):
                     news += self._deliver_trial(client, study, trial, delivered)
-                if trial.tested is not None and not self._runs[trial.number].is_tested:
+                if trial.tested is not None and trial.tested.metrics and not self._runs[trial.number].is_tested:
                     self._deliver_test(client, trial, trial.tested)
                     news += 1
         except Exception:

@@ -321,6 +321,19 @@ def test_a_race_between_equals_spends_its_whole_budget_on_those_in_doubt() -> No
     assert world.in_doubt() == {"a", "b"}
 
 
+def test_a_race_says_how_it_ended() -> None:
+    clear = World.searched(a=0.05, b=0.3)
+    before = Race(clear.replication(2, 6), tuple(clear.trials), 0, HIGHER)
+    assert before.how_it_ended() is None
+    clear.drive(before)
+    assert before.how_it_ended() == "the best of them is separated from the others"
+    equal = World.searched(a=0.1, b=0.1)
+    plan = equal.replication(2, 4)
+    equal.drive(Race(plan, tuple(equal.trials), 0, HIGHER))
+    again = Race(plan, tuple(equal.trials), 0, HIGHER)
+    assert again.how_it_ended() == "the budget is spent and 2 of them may still be the best"
+
+
 def test_without_a_budget_a_race_between_equals_ends() -> None:
     world = World.searched(a=0.1, b=0.1)
     asked = world.drive(Race(world.replication(2, None), tuple(world.trials), 0, HIGHER))

@@ -20,7 +20,7 @@ import pytest
 from search_spaces.domains import Choice, Fixed, Float, Int, Space, Variants
 from search_spaces.task import Objective, Protocol
 from tune_jobs.errors import Reason, StudyError
-from tune_jobs.records import Launch, StudyRecord, StudyTerms, TrialRecord
+from tune_jobs.records import Launch, Reading, Replication, StudyRecord, StudyTerms, TestResult, Transfer, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study, study_names, without_password
 from tune_jobs.trial import TrialResult
@@ -160,6 +160,27 @@ def test_a_launch_is_noted_and_replaced_by_the_next(stored: Settings) -> None:
         study.note_launch(launch)
         study.note_launch(replace(launch, trials=None))
     assert Study.open("clock", stored).record().launch == replace(launch, trials=None)
+
+
+def test_what_is_noted_of_the_protocol_comes_back(stored: Settings) -> None:
+    """Replications, readings of the test split with what came of them, and transfers with the places they have last."""
+    replication = Replication(2, 3, True, None, ("a", "b"), begun_at=5)
+    readings = (Reading(1.5, "ada", (0,)), Reading(2.5, "bob", (0, 1)))
+    results = {0: TestResult({"test_accuracy": 0.75}, "b4:eJw=", 0.5), 1: TestResult(failure="crashed (no)")}
+    filled(stored)
+    with held(stored) as study:
+        study.note_replication(replication)
+        for reading in readings:
+            study.note_reading(reading)
+        for number, result in results.items():
+            study.note_test(number, result)
+        study.note_transfers([Transfer("other", 1, "a"), Transfer("other", 2, "b")])
+        study.note_transfers([Transfer("other", 1, "b"), Transfer("third", 1, "a")])
+    record = Study.open("clock", stored).record()
+    assert record.replication == replication
+    assert record.readings == readings
+    assert {trial.number: trial.tested for trial in record.trials if trial.tested is not None} == results
+    assert record.transfers == (Transfer("other", 1, "a"), Transfer("other", 1, "b"), Transfer("third", 1, "a"))
 
 
 def test_studies_are_listed_by_name_and_kept_apart(stored: Settings) -> None:

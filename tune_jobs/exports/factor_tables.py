@@ -39,11 +39,11 @@ def notes(study: FactorStudy) -> tuple[str, ...]:
     return tuple(told)
 
 
-def markdown(study: FactorStudy) -> str:
-    """A section a factor, with a table in GitHub's Markdown."""
-    lines = [f"# Factors of {escaped(study.study)}", "", escaped(about(study))]
+def markdown(study: FactorStudy, *, level: int = 1) -> str:
+    """A section of this level with one a factor below it, each with a table in GitHub's Markdown."""
+    lines = [f"{'#' * level} Factors of {escaped(study.study)}", "", escaped(about(study))]
     for factor in study.factors:
-        lines += ["", f"## {escaped(factor.name)}", "", *_table(factor)]
+        lines += ["", f"{'#' * (level + 1)} {escaped(factor.name)}", "", *_table(factor)]
     return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in notes(study))]) + "\n"
 
 
