@@ -118,6 +118,7 @@ class Tracker:
         best = exports.best_row(study)
         if best is not None:
             client.log_metric(self._parent, f"best_{study.terms.objective.metric}", best.score)
+        client.set_tag(self._parent, "test_split_readings", str(len(study.readings)))
         client.set_terminated(self._parent, "FINISHED")
 
     def log_model(self, study_name: str, model: keras.Model, sample: Any, score: float, metric: str) -> str:

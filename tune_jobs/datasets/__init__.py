@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from search_spaces.task import Task
-from tune_jobs.datasets import cifar10, digits, mnist, own
+from tune_jobs.datasets import cifar10, clock_faces, clock_files, digits, mnist, own
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
 from tune_jobs.datasets.own import LoadData
 from tune_jobs.datasets.splitting import hold_out
@@ -25,6 +26,8 @@ _SOURCES: Mapping[str, Callable[[Path], Original]] = {
     "mnist": lambda data_dir: mnist.load(mnist.MNIST, data_dir),
     "fashion-mnist": lambda data_dir: mnist.load(mnist.FASHION_MNIST, data_dir),
     "cifar10": lambda data_dir: cifar10.load(cifar10.CIFAR10, data_dir),
+    **{name: partial(clock_faces.load, faces) for name, faces in clock_faces.SETS.items()},
+    clock_files.NAME: clock_files.load,
 }
 
 
@@ -37,8 +40,12 @@ def whereabouts(name: str, data_dir: Path) -> str:
     """Where a data set of a name is, without reading it.
 
     Raises:
-        DataError: if it would have to be downloaded first.
+        DataError: if it would have to be downloaded or drawn first, or cannot be had.
     """
+    if name in clock_faces.SETS:
+        return str(clock_faces.locate(clock_faces.SETS[name], data_dir))
+    if name == clock_files.NAME:
+        return str(clock_files.locate(data_dir))
     if name == cifar10.CIFAR10.name:
         return str(cifar10.locate(cifar10.CIFAR10, data_dir))
     collection = next((known for known in (mnist.MNIST, mnist.FASHION_MNIST) if known.name == name), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,13 @@ from tune_jobs.errors import DataError
 
 VERSION = 1  # another one for any change of a pixel
 
-Field = NDArray[np.float32]  # a value a point of the picture, (2 * size, 2 * size)
+Field = NDArray[Any]  # float32, a value a point of the picture: (2 * size, 2 * size)
 
 _POINTS = 2  # a side of a pixel
 _RIM_INNER, _RIM_OUTER = 1.015, 1.16
 _RIM_HEIGHT, _HANDS_HEIGHT = 0.12, 0.04
 _PAPER, _RIM_TOP, _RIM_WALL, _HANDS = 212.0, 72.0, 30.0, 50.0  # grey levels
-_INK = 0.72  # how much of the paper's light the print takes
+_INK = 0.7  # how much of the paper's light the print takes
 _HAND_TAIL = 0.09
 _BLUR = 0.7  # of a lens: how steep an edge is, against one between two points
 _BYTES_SD = 104.5  # of the sum of two random bytes
@@ -40,7 +41,7 @@ class Difficulty:
     mirrored; `noise`: standard deviation in grey levels of 255.
 
     Raises:
-        DataError: if a value is outside what can be drawn.
+        DataError: if a value is outside what can be drawn; tilted further, a small clock would show the horizon.
     """
 
     turn_degrees: float
@@ -56,10 +57,10 @@ class Difficulty:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("turn_degrees", 0, 180),
-            ("tilt_degrees", 0, 45),
+            ("tilt_degrees", 0, 40),
             ("roll_degrees", 0, 180),
-            ("radius", 0.1, 0.6),
-            ("shift", 0, 0.2),
+            ("radius", 0.3, 0.6),
+            ("shift", 0, 0.1),
             ("light", 0, 1),
             ("glare", 0, 1),
             ("noise", 0, 50),
@@ -72,8 +73,8 @@ class Difficulty:
             raise DataError(f"a clock's backgrounds are some of {', '.join(BACKGROUNDS)}, not {self.backgrounds}")
 
 
-UPRIGHT = Difficulty(0, (0, 0), 0, (0.38, 0.42), 0.02, ("plain",), 0, 0, 2)
-TURNED = Difficulty(180, (0, 0), 0, (0.36, 0.44), 0.04, ("plain",), 0.5, 0, 2)
+UPRIGHT = Difficulty(0, (0, 0), 0, (0.36, 0.395), 0.015, ("plain",), 0, 0, 2)
+TURNED = Difficulty(180, (0, 0), 0, (0.35, 0.42), 0.04, ("plain",), 0.5, 0, 2)
 FULL = Difficulty(180, (8, 38), 18, (0.34, 0.48), 0.06, BACKGROUNDS, 1, 0.2, 2)
 
 
@@ -89,19 +90,22 @@ def draw(hour: int, minute: int, *, size: int, difficulty: Difficulty, words: np
 
 @dataclass(frozen=True)
 class _Scene:
-    turn: int  # of the clock, in steps
+    """What chance has decided; angles are in steps, `table_at` in radii of the face, other lengths in the picture's."""
+
+    turn: int
     tilt: int
     roll: int
-    distance: float  # of the camera from the centre of the face
+    distance: float  # of the camera from the centre of the face, in radii of the face
     radius: float
-    centre: Point  # of the face in the picture
+    shift: Point
     table: str
     table_turn: int
     table_at: Point
     brightness: float
     light: float
     lit_from: Point
-    glare_at: Point | None
+    glare: bool
+    glare_at: Point
     glare_radius: float
 
 
@@ -114,22 +118,26 @@ def _scene(difficulty: Difficulty, words: np.random.PCG64) -> _Scene:
     def steps(low: float, high: float) -> int:
         return int(between(low, high) * TURN / 360 + TURN) - TURN
 
-    turn = steps(-difficulty.turn_degrees, difficulty.turn_degrees)
-    tilt = steps(*difficulty.tilt_degrees)
-    roll = steps(-difficulty.roll_degrees, difficulty.roll_degrees)
-    distance, radius = between(2.6, 3.6), between(*difficulty.radius)
-    nearer = radius * direction(tilt)[0] / distance / 2  # the near half looks larger: half of that is made up for
-    centre = between(-difficulty.shift, difficulty.shift), between(-difficulty.shift, difficulty.shift) + nearer
-    table = difficulty.backgrounds[int(between(0, len(difficulty.backgrounds)))]
-    table_turn, table_at = steps(0, 360), (between(0, TILE), between(0, TILE))
-    brightness = 1 + 0.08 * difficulty.light * between(-1, 1)
-    light, lit_from = difficulty.light * between(0.4, 1), direction(steps(0, 360))
-    mirrored, way, far = between(0, 1) < difficulty.glare, direction(steps(0, 360)), between(0, 0.3)
-    glare_at = (way[0] * far, way[1] * far) if mirrored else None
+    def place(furthest: float) -> Point:
+        return between(-furthest, furthest), between(-furthest, furthest)
+
     return _Scene(
-        turn, tilt, roll, distance, radius, centre, table, table_turn, table_at,
-        brightness, light, lit_from, glare_at, between(0.04, 0.09),
-    )  # fmt: skip
+        turn=steps(-difficulty.turn_degrees, difficulty.turn_degrees),
+        tilt=steps(*difficulty.tilt_degrees),
+        roll=steps(-difficulty.roll_degrees, difficulty.roll_degrees),
+        distance=between(2.6, 3.6),
+        radius=between(*difficulty.radius),
+        shift=place(difficulty.shift),
+        table=difficulty.backgrounds[int(between(0, len(difficulty.backgrounds)))],
+        table_turn=steps(0, 360),
+        table_at=place(TILE / 2),
+        brightness=1 + 0.08 * difficulty.light * between(-1, 1),
+        light=difficulty.light * between(0.4, 1),
+        lit_from=direction(steps(0, 360)),
+        glare=between(0, 1) < difficulty.glare,
+        glare_at=place(0.3),
+        glare_radius=between(0.05, 0.1),
+    )
 
 
 def _seen(scene: _Scene, hour: int, minute: int, size: int) -> Field:
@@ -155,7 +163,8 @@ def _seen(scene: _Scene, hour: int, minute: int, size: int) -> Field:
         (hour * TURN // 12 + minute * TURN // 720, 0.56, 0.038),
         (minute * TURN // 60, 0.74, 0.028),
     ):
-        image += _hand(x_hands, y_hands, direction(angle + scene.turn), length, half_width, steepness) * (_HANDS - image)
+        hand = _hand(x_hands, y_hands, direction(angle + scene.turn), length, half_width)
+        image += _edge(hand, steepness) * (_HANDS - image)
     return image
 
 
@@ -168,10 +177,11 @@ def _grid(size: int) -> tuple[Field, Field]:
 
 def _dial_plane(scene: _Scene, size: int) -> tuple[Field, Field, float, float]:
     """Where the rays meet the plane of the dial, x and y, and where the camera stands, y and height."""
-    right, up = _grid(size)
-    right, up = right - scene.centre[0], up - scene.centre[1]
     roll_sin, roll_cos = direction(scene.roll)
     tilt_sin, tilt_cos = direction(scene.tilt)
+    nearer = scene.radius * tilt_sin / scene.distance / 2  # the near half looks larger: half of that is made up for
+    right, up = _grid(size)
+    right, up = right - scene.shift[0], up - (scene.shift[1] + nearer)
     in_x, in_y = right * roll_cos + up * roll_sin, up * roll_cos - right * roll_sin
     focal = scene.radius * scene.distance
     camera_y, camera_z = -scene.distance * tilt_sin, scene.distance * tilt_cos
@@ -181,18 +191,22 @@ def _dial_plane(scene: _Scene, size: int) -> tuple[Field, Field, float, float]:
 
 def _edge(inwards: Field, steepness: float) -> Field:
     """From 0 outside to 1 inside, given the distance inwards."""
-    return np.clip(inwards * steepness + 0.5, 0, 1)
+    covered: Field = np.clip(inwards * steepness + 0.5, 0, 1)
+    return covered
 
 
 def _table(scene: _Scene, x: Field, y: Field, radius: Field, size: int) -> Field:
     side = _texels(size)
-    sin, cos = direction(scene.table_turn)
     density = side / TILE
-    column = ((x * (cos * density) + y * (sin * density)) + scene.table_at[0] * density).astype(np.int32) & (side - 1)
-    row = ((y * (cos * density) - x * (sin * density)) + scene.table_at[1] * density).astype(np.int32) & (side - 1)
-    image = background(scene.table, side).ravel()[row * side + column]
-    away = radius + scene.light * 0.25 * (x * scene.lit_from[0] + y * scene.lit_from[1])  # the clock's own shadow
-    return image * (1 - scene.light * 0.5 * np.clip((1.5 - away) * 2.5, 0, 1))
+    sin, cos = (part * density for part in direction(scene.table_turn))
+    ahead = 16 * TILE  # whole tiles, so that no place is negative and truncation rounds down
+    left, top = ((at + ahead) * density for at in scene.table_at)
+    column = (x * cos + y * sin + left).astype(np.int32) & (side - 1)
+    row = (y * cos - x * sin + top).astype(np.int32) & (side - 1)
+    image: Field = background(scene.table, side).ravel()[row * side + column]
+    away = radius + scene.light * 0.25 * (x * scene.lit_from[0] + y * scene.lit_from[1])
+    shadow: Field = scene.light * 0.5 * np.clip((1.5 - away) * 2.5, 0, 1)  # of the clock
+    return image * (1 - shadow)
 
 
 @cache
@@ -204,12 +218,15 @@ def _texels(size: int) -> int:
 def _rim(scene: _Scene, x: Field, y: Field, radius: Field) -> Field:
     """A round moulding: lighter towards the light, with a glint where it mirrors it."""
     slope = (x * scene.lit_from[0] + y * scene.lit_from[1]) * scene.light
-    tone = _RIM_TOP + 14 * slope - 120 * np.abs(radius - (_RIM_INNER + _RIM_OUTER) / 2)
+    tone: Field = _RIM_TOP + 14 * slope - 120 * np.abs(radius - (_RIM_INNER + _RIM_OUTER) / 2)
     for turn in (0, TURN // 5):
         sin, cos = direction(turn)
-        at_x, at_y = (scene.lit_from[0] * cos + scene.lit_from[1] * sin), (scene.lit_from[1] * cos - scene.lit_from[0] * sin)
+        at_x, at_y = (
+            (scene.lit_from[0] * cos + scene.lit_from[1] * sin),
+            (scene.lit_from[1] * cos - scene.lit_from[0] * sin),
+        )
         dx, dy = x - 1.03 * at_x, y - 1.03 * at_y
-        tone += scene.light * 260 * np.maximum(0, 1 - (dx * dx + dy * dy) * 700)
+        tone += scene.light * 260 * np.maximum(0, 1 - (dx * dx + dy * dy) * 1200)
     return tone
 
 
@@ -229,16 +246,17 @@ def _paper(scene: _Scene, x: Field, y: Field, size: int) -> Field:
     ink = upper + row * (lower - upper)
     shift = 0.05 * scene.light
     dx, dy = x + shift * scene.lit_from[0], y + shift * scene.lit_from[1]
-    shaded = scene.light * 0.35 * np.clip((dx * dx + dy * dy) * 5 - 4.5, 0, 1)
+    shaded: Field = scene.light * 0.35 * np.clip((dx * dx + dy * dy) * 5 - 4.5, 0, 1)
     return _PAPER * (1 - _INK * ink) * (1 - shaded)
 
 
-def _hand(x: Field, y: Field, towards: Point, length: float, half_width: float, steepness: float) -> Field:
-    """A bar from its tail behind the centre to its tip."""
+def _hand(x: Field, y: Field, towards: Point, length: float, half_width: float) -> Field:
+    """How far inside a bar, from its tail behind the centre to its tip."""
     along = x * towards[0] + y * towards[1]
     across = np.abs(x * towards[1] - y * towards[0])
     lengthwise = (length + _HAND_TAIL) / 2 - np.abs(along - (length - _HAND_TAIL) / 2)
-    return _edge(np.minimum(half_width - across, lengthwise), steepness)
+    inwards: Field = np.minimum(half_width - across, lengthwise)
+    return inwards
 
 
 def _lit(image: Field, scene: _Scene, size: int) -> Field:
@@ -246,18 +264,20 @@ def _lit(image: Field, scene: _Scene, size: int) -> Field:
     right, up = _grid(size)
     slope = 0.18 * scene.light
     image = image * (scene.brightness + (right * (slope * scene.lit_from[0]) + up * (slope * scene.lit_from[1])))
-    if scene.glare_at is None:
+    if not scene.glare:
         return image
     dx, dy = right - scene.glare_at[0], up - scene.glare_at[1]
     haze = 1 / (1 + (dx * dx + dy * dy) * (1 / scene.glare_radius / scene.glare_radius))
-    return image + np.minimum(1.6 * haze * haze, 1) * (255 - image)
+    mirrored: Field = np.minimum((1.5 * haze + 0.15) * haze, 1)
+    return image + mirrored * (255 - image)
 
 
 def _developed(image: Field, noise: float, words: np.random.PCG64) -> NDArray[np.uint8]:
     """The mean of each pixel's points, with noise, in whole grey levels."""
     pixels = (image[0::2, 0::2] + image[1::2, 0::2] + (image[0::2, 1::2] + image[1::2, 1::2])) * np.float32(0.25)
     n = pixels.size
-    grains = words.random_raw(-(-n // 4)).astype("<u8").view(np.uint8)
-    grains = grains[:n].astype(np.int16) + grains[n : 2 * n]
-    pixels += (grains.reshape(pixels.shape) - np.float32(255)) * np.float32(noise / _BYTES_SD)
-    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+    grains = words.random_raw(-(-n // 4)).astype("<u8").view(np.uint8)  # eight a word, in the same order everywhere
+    sums = grains[:n].astype(np.int16) + grains[n : 2 * n]
+    pixels += (sums.reshape(pixels.shape) - np.float32(255)) * np.float32(noise / _BYTES_SD)
+    levels: NDArray[np.uint8] = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+    return levels

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,11 @@ _SINES = tuple(round(math.sin(2 * math.pi * k / TURN) * 2**24) / 2**24 for k in 
 _SUBTEXELS = 4  # a side of a texel of the dial, averaged
 _HOURS = 12
 _NUMERAL_RADIUS = 0.745
-_NUMERAL_HEIGHT = 0.165
-_NUMERAL_STROKE = 0.023
-_DIGIT_SPACING = 0.115
+_NUMERAL_HEIGHT = 0.155
+_NUMERAL_STROKE = 0.021
+_DIGIT_SPACING = 0.11
 _PLANKS = 4  # a tile
-_GAP = 0.04  # of a plank
+_GAP = 0.03  # of a plank
 _ROWS = 12  # of stitches, or of grain, a plank
 _STITCHES = 64  # a tile
 
@@ -43,7 +44,7 @@ def dial(density: int) -> Texture:
     side = 2 * density * _SUBTEXELS
     canvas = np.zeros((side, side), dtype=bool)
     for line, width in _printed():
-        for start, end in zip(line, line[1:], strict=False):
+        for start, end in pairwise(line):
             _stroke(canvas, start, end, width)
     total = np.zeros((2 * density, 2 * density), dtype=np.float32)
     for row in range(_SUBTEXELS):
@@ -81,7 +82,7 @@ def _printed() -> list[tuple[list[Point], float]]:
     lines: list[tuple[list[Point], float]] = []
     for minute in range(60):
         x, y = direction(minute * TURN // 60)
-        inner, outer, width = (0.86, 0.94, 0.034) if minute % 5 == 0 else (0.895, 0.915, 0.02)
+        inner, outer, width = (0.86, 0.94, 0.03) if minute % 5 == 0 else (0.895, 0.915, 0.02)
         lines.append(([(inner * x, inner * y), (outer * x, outer * y)], width))
     for hour in range(1, _HOURS + 1):
         x, y = direction(hour * TURN // _HOURS)

@@ -1,0 +1,103 @@
+"""Photographs or drawings of clocks that somebody has as two files: `images.npy`, and `labels.npy` with the times.
+
+There is nowhere to download them from. Whoever has the reports' own files is told that they are those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from tune_jobs.datasets.dataset import Array, Original, Split
+from tune_jobs.datasets.splitting import hold_out
+from tune_jobs.errors import DataError
+
+NAME = "clock-files"
+IMAGES, LABELS = "images.npy", "labels.npy"
+SIZES = (75, 150)
+PUBLISHED = {  # SHA-256 of the files that the reports' course hands out
+    "15b55db56f1170614d7ce8de4c1a81b5b6ac1a7c2181fd10f420f8c01b0c46df": "images of 75x75",
+    "8a1dc371ea4809b51ac53490448a34320dcbffb6841570498e62e16538c25e4c": "images of 150x150",
+    "a54beb9e9f4f69ae524ced55506768703914ae4f3a2272b05262c16d41923b2c": "labels",
+}
+
+_TEST = 0.2  # the reports' share, of each time
+
+log = logging.getLogger(__name__)
+
+
+def load(data_dir: Path) -> Original:
+    """Images `(N, 75, 75, 1)` or `(N, 150, 150, 1)`, uint8, with labels `(N, 2)`, int64, hour and minute.
+
+    From the folder `clock-files`, or from `data_dir` itself; 20 % of each time are to test on.
+
+    Raises:
+        DataError: if a file is missing or cannot be read, or is not of that form.
+    """
+    folder = locate(data_dir)
+    images, labels = _checked_images(folder / IMAGES), _checked_labels(folder / LABELS)
+    if len(images) != len(labels):
+        raise DataError(f"{folder / IMAGES} has {len(images)} images, and {LABELS} beside it {len(labels)} labels")
+    try:
+        train, test = hold_out(Split(images[..., np.newaxis], labels), _TEST)
+    except DataError as error:
+        raise DataError(f"cannot take a test part from the images in {folder}: {error}") from error
+    return Original(train, test)
+
+
+def locate(data_dir: Path) -> Path:
+    """The folder that has the two files, which are not opened.
+
+    Raises:
+        DataError: if one is missing.
+    """
+    own = data_dir / NAME
+    for folder in (own, data_dir):
+        if (folder / IMAGES).is_file() and (folder / LABELS).is_file():
+            return folder
+    raise DataError(
+        f"{NAME} needs {IMAGES} and {LABELS} in {own}, and they cannot be downloaded: "
+        "put them there, or use clock-faces, which are drawn"
+    )
+
+
+def _checked_images(path: Path) -> Array:
+    images = _read(path)
+    if images.ndim != 3 or images.shape[1:] not in {(size, size) for size in SIZES} or images.dtype != np.uint8:
+        sizes = " or ".join(f"(n, {size}, {size})" for size in SIZES)
+        raise DataError(f"{path} must hold uint8 images {sizes}; it holds {images.dtype} {images.shape}")
+    return images
+
+
+def _checked_labels(path: Path) -> Array:
+    labels = _read(path)
+    if labels.ndim != 2 or labels.shape[1] != 2 or labels.dtype.kind not in "ui":
+        raise DataError(
+            f"{path} must hold whole numbers (n, 2), hour and minute; it holds {labels.dtype} {labels.shape}"
+        )
+    wrong = ((labels < 0) | (labels >= (12, 60))).any(axis=1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        hour, minute = labels[row].tolist()
+        raise DataError(
+            f"{path} must hold hours 0 to 11 and minutes 0 to 59; row {row} is hour {hour}, minute {minute}"
+        )
+    return labels.astype(np.int64)
+
+
+def _read(path: Path) -> Array:
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        array = np.load(path, allow_pickle=False)  # a pickle would be a program
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as an array: {' '.join(str(error).split())}") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise DataError(f"{path} must be one array; it is an archive of several")
+    if sha256 in PUBLISHED:
+        log.info("%s: the published %s", path, PUBLISHED[sha256])
+    return array
