@@ -103,10 +103,14 @@ class _Scene:
     table_at: Point
     brightness: float
     light: float
-    lit_from: Point
+    lamp: int  # where light comes from
     glare: bool
     glare_at: Point
     glare_radius: float
+
+    @property
+    def lit_from(self) -> Point:
+        return direction(self.lamp)
 
 
 def _scene(difficulty: Difficulty, words: np.random.PCG64) -> _Scene:
@@ -133,7 +137,7 @@ def _scene(difficulty: Difficulty, words: np.random.PCG64) -> _Scene:
         table_at=place(TILE / 2),
         brightness=1 + 0.08 * difficulty.light * between(-1, 1),
         light=difficulty.light * between(0.4, 1),
-        lit_from=direction(steps(0, 360)),
+        lamp=steps(0, 360),
         glare=between(0, 1) < difficulty.glare,
         glare_at=place(0.3),
         glare_radius=between(0.05, 0.1),
@@ -205,8 +209,8 @@ def _table(scene: _Scene, x: Field, y: Field, radius: Field, size: int) -> Field
     row = (y * cos - x * sin + top).astype(np.int32) & (side - 1)
     image: Field = background(scene.table, side).ravel()[row * side + column]
     away = radius + scene.light * 0.25 * (x * scene.lit_from[0] + y * scene.lit_from[1])
-    shadow: Field = scene.light * 0.5 * np.clip((1.5 - away) * 2.5, 0, 1)  # of the clock
-    return image * (1 - shadow)
+    image *= 1 - scene.light * 0.5 * np.clip((1.5 - away) * 2.5, 0, 1)  # the clock's shadow
+    return image
 
 
 @cache
@@ -216,16 +220,12 @@ def _texels(size: int) -> int:
 
 
 def _rim(scene: _Scene, x: Field, y: Field, radius: Field) -> Field:
-    """A round moulding: lighter towards the light, with a glint where it mirrors it."""
+    """A round moulding: lighter towards the light, with two glints."""
     slope = (x * scene.lit_from[0] + y * scene.lit_from[1]) * scene.light
     tone: Field = _RIM_TOP + 14 * slope - 120 * np.abs(radius - (_RIM_INNER + _RIM_OUTER) / 2)
     for turn in (0, TURN // 5):
-        sin, cos = direction(turn)
-        at_x, at_y = (
-            (scene.lit_from[0] * cos + scene.lit_from[1] * sin),
-            (scene.lit_from[1] * cos - scene.lit_from[0] * sin),
-        )
-        dx, dy = x - 1.03 * at_x, y - 1.03 * at_y
+        glint = direction(scene.lamp + turn)
+        dx, dy = x - 1.03 * glint[0], y - 1.03 * glint[1]
         tone += scene.light * 260 * np.maximum(0, 1 - (dx * dx + dy * dy) * 1200)
     return tone
 
@@ -246,8 +246,9 @@ def _paper(scene: _Scene, x: Field, y: Field, size: int) -> Field:
     ink = upper + row * (lower - upper)
     shift = 0.05 * scene.light
     dx, dy = x + shift * scene.lit_from[0], y + shift * scene.lit_from[1]
-    shaded: Field = scene.light * 0.35 * np.clip((dx * dx + dy * dy) * 5 - 4.5, 0, 1)
-    return _PAPER * (1 - _INK * ink) * (1 - shaded)
+    shaded = scene.light * 0.35 * np.clip((dx * dx + dy * dy) * 5 - 4.5, 0, 1)
+    paper: Field = _PAPER * (1 - _INK * ink) * (1 - shaded)
+    return paper
 
 
 def _hand(x: Field, y: Field, towards: Point, length: float, half_width: float) -> Field:
@@ -263,13 +264,13 @@ def _lit(image: Field, scene: _Scene, size: int) -> Field:
     """Light that falls off across the picture, and a lamp mirrored in the glass."""
     right, up = _grid(size)
     slope = 0.18 * scene.light
-    image = image * (scene.brightness + (right * (slope * scene.lit_from[0]) + up * (slope * scene.lit_from[1])))
+    image *= scene.brightness + (right * (slope * scene.lit_from[0]) + up * (slope * scene.lit_from[1]))
     if not scene.glare:
         return image
     dx, dy = right - scene.glare_at[0], up - scene.glare_at[1]
     haze = 1 / (1 + (dx * dx + dy * dy) * (1 / scene.glare_radius / scene.glare_radius))
-    mirrored: Field = np.minimum((1.5 * haze + 0.15) * haze, 1)
-    return image + mirrored * (255 - image)
+    image += np.minimum((1.5 * haze + 0.15) * haze, 1) * (255 - image)
+    return image
 
 
 def _developed(image: Field, noise: float, words: np.random.PCG64) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Pictures of wall clocks with the time they show, drawn from a seed: as many of every minute of twelve hours.
 
-They stand in for photographs that are not published with a licence to copy them. Drawing takes a minute, so a drawn
-set is kept in the data folder, and counts only if its SHA-256 is the one noted beside it.
+They stand in for the reports' images of clocks, which cannot be downloaded. Drawing 18,000 takes a core half a minute,
+so a drawn set is kept in the data folder, and counts only if its SHA-256 is the one noted beside it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Photographs or drawings of clocks that somebody has as two files: `images.npy`, and `labels.npy` with the times.
+"""Images of clocks that somebody has as two files: `images.npy`, and `labels.npy` with the times.
 
-There is nowhere to download them from. Whoever has the reports' own files is told that they are those.
+There is nowhere to download them from. Of the reports' own files the log says that they are those.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tune_jobs.errors import DataError
 NAME = "clock-files"
 IMAGES, LABELS = "images.npy", "labels.npy"
 SIZES = (75, 150)
-PUBLISHED = {  # SHA-256 of the files that the reports' course hands out
+PUBLISHED = {  # by the SHA-256 that is published of the reports' own files
     "15b55db56f1170614d7ce8de4c1a81b5b6ac1a7c2181fd10f420f8c01b0c46df": "images of 75x75",
     "8a1dc371ea4809b51ac53490448a34320dcbffb6841570498e62e16538c25e4c": "images of 150x150",
     "a54beb9e9f4f69ae524ced55506768703914ae4f3a2272b05262c16d41923b2c": "labels",

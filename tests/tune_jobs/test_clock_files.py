@@ -1,0 +1,173 @@
+"""Two files of clocks are read if they are of the form that the reports' are, and refused in one line otherwise."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tune_jobs import datasets
+from tune_jobs.datasets import clock_files
+from tune_jobs.errors import DataError
+
+Array = NDArray[Any]
+
+N = 20
+
+
+def images(n: int = N, size: int = 75) -> Array:
+    return np.random.default_rng(1).integers(0, 256, (n, size, size), dtype=np.uint8)
+
+
+def labels(n: int = N) -> Array:
+    """Four times, five of each."""
+    return np.array([(hour, minute) for hour in (0, 11) for minute in (0, 59) for _ in range(n // 4)])
+
+
+def put(folder: Path, x: Array, y: Array) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "images.npy", x)
+    np.save(folder / "labels.npy", y)
+    return folder
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(DataError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("size", [75, 150])
+@pytest.mark.parametrize("folder", [".", "clock-files"])
+def test_images_and_times_are_those_of_the_files(size: int, folder: str, tmp_path: Path) -> None:
+    x, y = images(size=size), labels().astype(np.uint8)
+    put(tmp_path / folder, x, y)
+    original = clock_files.load(tmp_path)
+    parts = (original.train, original.test)
+    assert [part.x.shape for part in parts] == [(16, size, size, 1), (4, size, size, 1)]
+    assert all(part.x.dtype == np.uint8 and part.labels.dtype == np.int64 for part in parts)
+    theirs = {(image.tobytes(), *time.tolist()) for image, time in zip(x, y, strict=True)}
+    ours = [
+        (image.tobytes(), *time.tolist()) for part in parts for image, time in zip(part.x, part.labels, strict=True)
+    ]
+    assert len(ours) == N
+    assert set(ours) == theirs
+
+
+def test_a_fifth_of_each_time_is_to_test_on(tmp_path: Path) -> None:
+    put(tmp_path, images(), labels())
+    assert clock_files.load(tmp_path).test.labels.tolist() == [[0, 0], [0, 59], [11, 0], [11, 59]]
+
+
+def test_the_folder_of_the_name_comes_first(tmp_path: Path) -> None:
+    put(tmp_path, images(40), labels(40))
+    put(tmp_path / "clock-files", images(), labels())
+    assert len(clock_files.load(tmp_path).train) == 16
+
+
+def test_they_are_loaded_and_found_by_their_name(tmp_path: Path) -> None:
+    folder = put(tmp_path / "clock-files", images(), labels())
+    loaded = datasets.load("clock-files", data_dir=tmp_path, validation=4)
+    assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (12, 4, 4)
+    assert datasets.whereabouts("clock-files", tmp_path) == str(folder)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
+def test_a_missing_file_is_asked_for(name: str, tmp_path: Path) -> None:
+    folder = put(tmp_path / "clock-files", images(), labels())
+    (folder / name).unlink()
+    for call in (clock_files.load, clock_files.locate):
+        message = refusal(lambda call=call: call(tmp_path))  # type: ignore[misc]
+        assert f"images.npy and labels.npy in {folder}" in message
+        assert "use clock-faces" in message
+
+
+@pytest.mark.parametrize(
+    ("x", "came"),
+    [
+        (images(size=28), r"uint8 (20, 28, 28)"),
+        (images()[..., np.newaxis], r"uint8 (20, 75, 75, 1)"),
+        (np.zeros((20, 75, 150), np.uint8), r"uint8 (20, 75, 150)"),
+        (images() / 255, r"float64 (20, 75, 75)"),
+        (images().astype(np.int8), r"int8 (20, 75, 75)"),
+    ],
+)
+def test_images_of_another_form_are_refused(x: Array, came: str, tmp_path: Path) -> None:
+    put(tmp_path, x, labels())
+    message = refusal(lambda: clock_files.load(tmp_path))
+    assert str(tmp_path / "images.npy") in message
+    assert f"it holds {came}" in message
+
+
+@pytest.mark.parametrize(
+    ("y", "why"),
+    [
+        (np.zeros(N, int), "it holds int64 (20,)"),
+        (np.zeros((N, 3), int), "it holds int64 (20, 3)"),
+        (np.zeros((N, 2)), "it holds float64 (20, 2)"),
+        (np.array([*[(0, 0)] * 19, (12, 0)]), "row 19 is hour 12, minute 0"),
+        (np.array([*[(0, 0)] * 18, (0, 60), (0, 0)]), "row 18 is hour 0, minute 60"),
+        (np.array([(-1, 5), *[(0, 0)] * 19]), "row 0 is hour -1, minute 5"),
+        (np.array([(1, -5), *[(0, 0)] * 19]), "row 0 is hour 1, minute -5"),
+    ],
+)
+def test_labels_that_are_no_times_are_refused(y: Array, why: str, tmp_path: Path) -> None:
+    put(tmp_path, images(), y)
+    message = refusal(lambda: clock_files.load(tmp_path))
+    assert str(tmp_path / "labels.npy") in message
+    assert why in message
+
+
+def test_images_and_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, images(), labels()[:-1])
+    message = refusal(lambda: clock_files.load(tmp_path))
+    assert "20 images" in message
+    assert "19 labels" in message
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_too_few_images_to_divide_are_refused(n: int, tmp_path: Path) -> None:
+    put(tmp_path, images(n), labels()[:n])
+    assert str(tmp_path) in refusal(lambda: clock_files.load(tmp_path))
+
+
+class Trap:
+    """Says so if it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return pytest.fail, ("a pickle was run",)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
+def test_a_file_that_is_no_array_is_refused_and_no_pickle_is_run(name: str, tmp_path: Path) -> None:
+    put(tmp_path, images(), labels())
+    whole = (tmp_path / name).read_bytes()
+    for content in (b"", b"no array at all", pickle.dumps(Trap()), whole[:-1], whole[:20]):
+        (tmp_path / name).write_bytes(content)
+        assert f"{tmp_path / name} cannot be read" in refusal(lambda: clock_files.load(tmp_path))
+    np.save(tmp_path / name, np.array([Trap()], dtype=object), allow_pickle=True)
+    assert f"{tmp_path / name} cannot be read" in refusal(lambda: clock_files.load(tmp_path))
+
+
+def test_an_archive_of_several_arrays_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, images(), labels())
+    with (tmp_path / "images.npy").open("wb") as file:
+        np.savez(file, images=images())
+    assert "archive of several" in refusal(lambda: clock_files.load(tmp_path))
+
+
+def test_the_published_files_are_recognized(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The reports' labels are known by their form, 25 of each time in order, and so is their published checksum."""
+    times = np.repeat(np.arange(720), 25)
+    put(tmp_path, np.zeros((18_000, 75, 75), np.uint8), np.stack([times // 60, times % 60], axis=1))
+    with caplog.at_level(logging.INFO):
+        assert len(clock_files.load(tmp_path).test) == 3600
+    assert f"{tmp_path / 'labels.npy'}: the published labels" in caplog.text
+    assert "published images" not in caplog.text
