@@ -118,7 +118,7 @@ class Tracker:
         best = exports.best_row(study)
         if best is not None:
             client.log_metric(self._parent, f"best_{study.terms.objective.metric}", best.score)
-        client.set_tag(self._parent, "test_split_readings", str(len(study.readings)))
+        client.set_tag(self._parent, "mlflow.note.content", _study_note(study))
         client.set_terminated(self._parent, "FINISHED")
 
     def log_model(self, study_name: str, model: keras.Model, sample: Any, score: float, metric: str) -> str:
@@ -306,7 +306,7 @@ def _study_note(study: StudyRecord) -> str:
     space = "\n".join(space_from_json(terms.space).describe())
     return (
         f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {terms.objective.direction} "
-        f"{terms.objective.metric}, seed {terms.seed}\n\n```\n{space}\n```\n\n{_versions(study)}"
+        f"{terms.objective.metric}, seed {terms.seed}; readings of the test split: {len(study.readings)}\n\n```\n{space}\n```\n\n{_versions(study)}"
     )
 
 

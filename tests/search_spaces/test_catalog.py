@@ -102,7 +102,8 @@ def test_every_parameter_is_taken_by_somebody(task):
     for _ in range(50):
         params = task.space.open_all().walk(_draw(rng))
         routed = task.route(params)
-        assert routed.builder | routed.optimizer | {"batch_size": routed.batch_size} == params
+        taken = routed.builder | routed.encoding | routed.optimizer
+        assert taken | {"batch_size": routed.batch_size} == params
 
 
 @every_task

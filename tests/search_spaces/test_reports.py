@@ -127,7 +127,14 @@ LOSSES = [
     ("mnist", "mlp", f"{A}, Table 1", "official example mnist_mlp.py, 20 epochs", 0.1206, {"units": "512-512"}),
     ("mnist", "cnn", f"{A}, Table 1", "official example mnist_cnn.py, 12 epochs", 0.4189, {"filters": "32-64"}),
 ]
-SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion-mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+SHAPES = {
+    "digits": (8, 8, 1),
+    "mnist": (28, 28, 1),
+    "fashion-mnist": (28, 28, 1),
+    "cifar10": (32, 32, 3),
+    "clock-faces": (75, 75, 1),
+    "clock-faces-small": (32, 32, 1),
+}
 BUILDERS = {"mlp": mlp.build, "cnn": cnn.build}
 
 every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -139,7 +146,9 @@ every_reported = pytest.mark.parametrize(
 
 def network(task, params):
     """The network of params, as a trial builds it."""
-    return task.build(input_shape=SHAPES[task.dataset], head=task.encoding.head, **task.route(params).builder)
+    return task.build(
+        input_shape=SHAPES[task.dataset], head=task.encoding_of(params).head, **task.route(params).builder
+    )
 
 
 def optimizer(task, params):
