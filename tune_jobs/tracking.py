@@ -306,7 +306,8 @@ def _study_note(study: StudyRecord) -> str:
     space = "\n".join(space_from_json(terms.space).describe())
     return (
         f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {terms.objective.direction} "
-        f"{terms.objective.metric}, seed {terms.seed}; readings of the test split: {len(study.readings)}\n\n```\n{space}\n```\n\n{_versions(study)}"
+        f"{terms.objective.metric}, seed {terms.seed}; readings of the test split: {len(study.readings)}"
+        f"\n\n```\n{space}\n```\n\n{_versions(study)}"
     )
 
 

@@ -9,6 +9,7 @@ import keras
 import pytest
 
 from models import cnn, mlp, optimizers
+from models.label_encodings import Classes
 from search_spaces import textbook
 from search_spaces.catalog import TASKS, find
 from search_spaces.domains import Float
@@ -252,8 +253,11 @@ def test_what_a_space_proposes_can_be_built(task):
         points = [task.space.walk(lambda name, domain, under: _drawn(rng, domain)) for _ in range(4)]
     points.append(task.baseline)
     assert all(isinstance(optimizer(task, params), keras.optimizers.Optimizer) for params in points)
-    networks = {params_id(task.route(params).builder): params for params in points}
-    assert {network(task, params).output_shape for params in networks.values()} == {(None, 10)}
+    networks = {params_id(task.route(params).builder | task.route(params).encoding): params for params in points}
+    for params in networks.values():
+        encoding = task.encoding_of(params)
+        outputs = encoding.n if isinstance(encoding, Classes) else encoding.outputs
+        assert network(task, params).output_shape == (None, outputs)
 
 
 def _drawn(rng, domain):
