@@ -62,7 +62,7 @@ def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
         row = leaderboard.best(_judged(study))
         if task is None or task.build is None or row is None or row.tested is None:
             continue
-        kind = f"{study.terms.dataset}, {task.build.__module__.rsplit('.', 1)[-1].upper()}"
+        kind = _kind(task)
         if kind not in best or study.terms.objective.is_better(row.score, best[kind].row.score):
             best[kind] = Found(study, row)
     return tuple(sorted(best.items()))
@@ -78,7 +78,7 @@ def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping
         "",
         f"Made by `tune-jobs results` on {day} from {len(studies)} studies run on {machine}.",
         "Everything is chosen on the validation split; test figures are those that `tune-jobs evaluate` read.",
-        "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)).",
+        "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)); with one seed, over the images alone.",
         "",
         "## The best of each kind",
         "",
@@ -171,11 +171,17 @@ def _winners_table(studies: Sequence[StudyRecord]) -> Iterator[str]:
         yield f"- {kind}: {params}; {_budget(found.study)}"
 
 
+def _kind(task: Task) -> str:
+    """`mnist, MLP`: the data with the family of networks."""
+    family = "" if task.build is None else f", {task.build.__module__.rsplit('.', 1)[-1].upper()}"
+    return f"{task.dataset_name}{family}"
+
+
 def _best_reported(kind: str) -> str:
     values = [
         reported.value
         for task in TASKS
-        if task.build is not None and f"{task.dataset_name}, {task.build.__module__.rsplit('.', 1)[-1].upper()}" == kind
+        if _kind(task) == kind
         for reported in task.reported
         if reported.metric == "test_accuracy"
     ]
@@ -183,7 +189,9 @@ def _best_reported(kind: str) -> str:
 
 
 def _figures_table(found: Sequence[Figure]) -> Iterator[str]:
-    yield _row("table", "data", "setting", "reported", "ours, test", "95 %", "validation", "95 %", "seeds", "budget")
+    yield _row(
+        "table", "data, family", "setting", "reported", "ours, test", "95 %", "validation", "95 %", "seeds", "budget"
+    )
     yield _row(":--", ":--", ":--", "--:", "--:", "--:", "--:", "--:", "--:", ":--")
     for figure in found:
         yield _row(*_figure_cells(figure))
@@ -192,7 +200,7 @@ def _figures_table(found: Sequence[Figure]) -> Iterator[str]:
 def _figure_cells(figure: Figure) -> tuple[str, ...]:
     reported = figure.reported
     setting = reported.setting if reported.metric == "test_accuracy" else f"{reported.setting}: {reported.metric}"
-    head = (reported.table, figure.task.dataset_name, setting, f"{reported.value:.4f}")
+    head = (reported.table, _kind(figure.task), setting, f"{reported.value:.4f}")
     if figure.found is None:
         return (*head, *[_ABSENT] * 5, "not run")
     row, study = figure.found.row, figure.found.study
