@@ -210,7 +210,7 @@ def _figure_cells(figure: Figure) -> tuple[str, ...]:
         *tested,
         f"{row.score:.4f}",
         _interval(row.interval),
-        str(row.n),
+        str(row.n) if row.tested is None or row.tested.n == row.n else f"{row.n}, test {row.tested.n}",
         _budget(study),
     )
 

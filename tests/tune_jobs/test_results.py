@@ -65,6 +65,8 @@ def test_every_reported_figure_has_a_row_run_or_not() -> None:
 
 def test_a_row_has_the_mean_over_seeds_and_what_the_test_split_gave() -> None:
     seeds = [trial(0, TOP[1], 0.90, 0.88), trial(1, TOP[1], 0.92, 0.90, seed=1), trial(2, TOP[2], 0.8)]
+    partly = study("partly", DROPOUT.name, trial(0, TOP[0], 0.8, 0.7), trial(1, TOP[0], 0.9, seed=1))
+    assert rows_of(results.page([partly], MACHINE, 0.0), "report A, Table 4")[0][8] == "2, test 1"
     page = results.page([study("one", DROPOUT.name, *seeds)], MACHINE, 0.0)
     top, second, third = rows_of(page, "report A, Table 4")
     assert top[3:] == ["0.8919", "-", "-", "-", "-", "-", "not run"]
