@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
-from tune_jobs.cli.resources import resource_options, taken, tell
+from tune_jobs.cli.resources import place_options, taken, tell
 
 
 @click.command(short_help="Read the test split, for the finalists.")
@@ -15,7 +15,7 @@ from tune_jobs.cli.resources import resource_options, taken, tell
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many configurations.")
 @click.option("--by", help="For whom the test split is read; whoever is logged in where not given.")
 @click.option("--again", is_flag=True, help="Read it although it was read before; the leaderboard counts it.")
-@resource_options
+@place_options
 @home_option
 @data_dir_option
 def evaluate(home: Path | None, data_dir: Path | None, **options: object) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,32 +33,43 @@ class _Duration(click.ParamType[float]):
         return float(seconds)
 
 
-_OPTIONS = (
+_PLACE = (
+    click.option(
+        "--max-concurrent", type=click.IntRange(min=1), help="Trials at once; as many as fit where not given."
+    ),
+    click.option(
+        "--gpus-per-trial",
+        type=click.FloatRange(min=0),
+        help="0.25 shares a GPU; one where there are any if not given.",
+    ),
+    click.option("--address", help="A running Ray cluster; one of our own on this machine where not given."),
+)
+_TRAINING = (
     click.option(
         "--time-limit",
         "time_limit_s",
         type=_Duration(),
         help="Stop after so long: 90s, 30m, 2h. The rest runs next time.",
     ),
-    click.option(
-        "--max-concurrent", type=click.IntRange(min=1), help="Trials at once; as many as fit where not given."
-    ),
     click.option("--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True),
-    click.option(
-        "--gpus-per-trial",
-        type=click.FloatRange(min=0),
-        help="0.25 shares a GPU; one where there are any if not given.",
-    ),
     click.option(
         "--keep-weights", is_flag=True, help="Keep each trial's weights, so that `evaluate` need not train again."
     ),
-    click.option("--address", help="A running Ray cluster; one of our own on this machine where not given."),
 )
 
 
 def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that `taken` reads."""
-    for option in reversed(_OPTIONS):
+    """Adds the options of a command that trains, which `taken` reads."""
+    return _with(command, (*_TRAINING, *_PLACE))
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds those of a command that scores what was trained, on as many CPUs as it was trained on."""
+    return _with(command, _PLACE)
+
+
+def _with(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -68,7 +79,7 @@ def taken(options: dict[str, Any]) -> Resources:
     from tune_jobs.running import Resources
 
     names = ("time_limit_s", "max_concurrent", "cpus_per_trial", "gpus_per_trial", "address", "keep_weights")
-    return Resources(**{name: options.pop(name) for name in names})
+    return Resources(**{name: options.pop(name) for name in names if name in options})
 
 
 def tell(outcome: Outcome) -> int:
