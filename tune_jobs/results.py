@@ -1,7 +1,7 @@
-"""Every figure that the reports print, beside ours: a page made from studies alone, never by hand.
+"""Every figure that the reports print on images, beside ours: a page made from studies alone, never by hand.
 
 A configuration stands here by what the tasks of the catalogue say was reported for it (`Task.reported`). What was not
-run, or ran with less than its task's protocol, says so in its row.
+run, or ran with less than its task's protocol, says so in its row. Clocks have a page of their own: `clock_results.py`.
 """
 
 from __future__ import annotations
@@ -10,45 +10,37 @@ import os
 import platform
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from search_spaces.catalog import TASKS
-from search_spaces.domains import params_id
-from search_spaces.scalars import text
-from search_spaces.task import Protocol, Reported, Task
+from search_spaces.task import Task
 from tune_jobs import leaderboard
 from tune_jobs.exports import factor_tables
 from tune_jobs.factors import factor_study, is_one_factor
 from tune_jobs.leaderboard import Row
-from tune_jobs.progress import duration
 from tune_jobs.records import StudyRecord, TrialRecord
-
-_ABSENT = "-"
-
-
-@dataclass(frozen=True)
-class Found:
-    """A configuration in a study of its task."""
-
-    study: StudyRecord
-    row: Row
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A reported figure and where we have it, if anywhere."""
-
-    task: Task
-    reported: Reported
-    found: Found | None
+from tune_jobs.reported import (
+    ABSENT,
+    Figure,
+    Found,
+    beside_ours,
+    budget,
+    is_of_clocks,
+    judged,
+    params_text,
+    piped,
+    seeds,
+    studies_table,
+    task_of,
+    times,
+)
 
 
 def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
-    """All that the reports print for the catalogue's tasks, in its order, each in the study that trained it longest."""
-    judged = [(study, _judged(study)) for study in studies]
-    return tuple(Figure(task, reported, _find(task, reported, judged)) for task in TASKS for reported in task.reported)
+    """All that the reports print for the catalogue's tasks on images, in its order."""
+    tasks = [task for task in TASKS if not is_of_clocks(task.objective)]
+    return beside_ours(tasks, [(study, judged(study)) for study in studies])
 
 
 def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
@@ -58,8 +50,8 @@ def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
     """
     best: dict[str, Found] = {}
     for study in studies:
-        task = next((task for task in TASKS if task.name == study.terms.task), None)
-        row = leaderboard.best(_judged(study))
+        task = task_of(study)
+        row = leaderboard.best(judged(study))
         if task is None or task.build is None or row is None or row.tested is None:
             continue
         kind = _kind(task)
@@ -70,6 +62,7 @@ def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
 
 def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping[str, str] | None = None) -> str:
     """The page in Markdown; `machine` is where it was run, `at` unix seconds, `plots` one-factor studies' pictures."""
+    studies = [study for study in studies if not is_of_clocks(study.terms.objective)]
     found = figures(studies)
     had = sum(figure.found is not None for figure in found)
     day = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
@@ -96,7 +89,7 @@ def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping
         "",
         "## The studies",
         "",
-        *_studies_table(studies),
+        *studies_table(studies),
         "",
         "## One factor at a time",
         "",
@@ -121,54 +114,25 @@ def _processor() -> str:
     return named[0] if named else platform.machine()
 
 
-def _judged(study: StudyRecord) -> tuple[Row, ...]:
-    objective = study.terms.objective
-    return leaderboard.judged(leaderboard.rank(study.trials, objective), study.trials, objective)
-
-
-def _find(task: Task, reported: Reported, judged: Sequence[tuple[StudyRecord, tuple[Row, ...]]]) -> Found | None:
-    hits = [
-        Found(study, row)
-        for study, rows in judged
-        if study.terms.task == task.name
-        for row in rows
-        if row.state == "complete" and row.params_id == _wanted(reported, study)
-    ]
-    return max(hits, key=lambda found: _effort(found.study.terms.protocol), default=None)
-
-
-def _wanted(reported: Reported, study: StudyRecord) -> str | None:
-    if reported.params is not None:
-        return params_id(reported.params)
-    moved = sorted(study.transfers, key=lambda transfer: transfer.place)
-    return moved[reported.place - 1].params_id if reported.place and len(moved) >= reported.place else None
-
-
-def _effort(protocol: Protocol) -> tuple[float, int]:
-    return (float("inf") if protocol.images is None else protocol.images, protocol.epochs)
-
-
 def _winners_table(studies: Sequence[StudyRecord]) -> Iterator[str]:
-    yield _row("data, family", "reported", "ours, test", "95 %", "validation", "seeds", "test split read", "study")
-    yield _row(":--", "--:", "--:", "--:", "--:", "--:", "--:", ":--")
+    yield piped("data, family", "reported", "ours, test", "95 %", "validation", "seeds", "test split read", "study")
+    yield piped(":--", "--:", "--:", "--:", "--:", "--:", "--:", ":--")
     for kind, found in winners(studies):
         row, tested = found.row, found.row.tested
         assert tested is not None
-        times = len(found.study.readings)
-        yield _row(
+        yield piped(
             kind,
             _best_reported(kind),
             f"**{tested.score:.4f}**",
             _interval(tested.interval),
             f"{row.score:.4f}",
             str(row.n),
-            "once" if times == 1 else f"{times} times",
+            times(len(found.study.readings)),
             found.study.name,
         )
     yield ""
     for kind, found in winners(studies):
-        params = ", ".join(f"{name}={text(value)}" for name, value in found.row.params.items())
-        yield f"- {kind}: {params}; {_budget(found.study)}"
+        yield f"- {kind}: {params_text(found.row.params)}; {budget(found.study)}"
 
 
 def _kind(task: Task) -> str:
@@ -185,16 +149,16 @@ def _best_reported(kind: str) -> str:
         for reported in task.reported
         if reported.metric == "test_accuracy"
     ]
-    return f"{max(values):.4f}" if values else _ABSENT
+    return f"{max(values):.4f}" if values else ABSENT
 
 
 def _figures_table(found: Sequence[Figure]) -> Iterator[str]:
-    yield _row(
+    yield piped(
         "table", "data, family", "setting", "reported", "ours, test", "95 %", "validation", "95 %", "seeds", "budget"
     )
-    yield _row(":--", ":--", ":--", "--:", "--:", "--:", "--:", "--:", "--:", ":--")
+    yield piped(":--", ":--", ":--", "--:", "--:", "--:", "--:", "--:", "--:", ":--")
     for figure in found:
-        yield _row(*_figure_cells(figure))
+        yield piped(*_figure_cells(figure))
 
 
 def _figure_cells(figure: Figure) -> tuple[str, ...]:
@@ -202,7 +166,7 @@ def _figure_cells(figure: Figure) -> tuple[str, ...]:
     setting = reported.setting if reported.metric == "test_accuracy" else f"{reported.setting}: {reported.metric}"
     head = (reported.table, _kind(figure.task), setting, f"{reported.value:.4f}")
     if figure.found is None:
-        return (*head, *[_ABSENT] * 5, "not run")
+        return (*head, *[ABSENT] * 5, "not run")
     row, study = figure.found.row, figure.found.study
     tested = _tested(row, study, reported.metric)
     return (
@@ -210,15 +174,15 @@ def _figure_cells(figure: Figure) -> tuple[str, ...]:
         *tested,
         f"{row.score:.4f}",
         _interval(row.interval),
-        str(row.n) if row.tested is None or row.tested.n == row.n else f"{row.n}, test {row.tested.n}",
-        _budget(study),
+        seeds(row),
+        budget(study),
     )
 
 
 def _tested(row: Row, study: StudyRecord, metric: str) -> tuple[str, str]:
     """The test figure and its interval; of a metric that is not the objective's the mean and its range over seeds."""
     if row.tested is None:
-        return "not read", _ABSENT
+        return "not read", ABSENT
     if metric == row.tested.metric:
         return f"{row.tested.score:.4f}", _interval(row.tested.interval)
     by_number: Mapping[int, TrialRecord] = {trial.number: trial for trial in study.trials}
@@ -228,53 +192,19 @@ def _tested(row: Row, study: StudyRecord, metric: str) -> tuple[str, str]:
         if (tested := by_number[number].tested) and metric in tested.metrics
     ]
     if not values:
-        return _ABSENT, _ABSENT
+        return ABSENT, ABSENT
     return f"{statistics.mean(values):.4f}", f"seeds {min(values):.4f} to {max(values):.4f}"
-
-
-def _budget(study: StudyRecord) -> str:
-    """`full`, or what of the task's protocol was cut."""
-    task = next((task for task in TASKS if task.name == study.terms.task), None)
-    own, had = (task.protocol if task else study.terms.protocol), study.terms.protocol
-    cuts = []
-    if had.epochs != own.epochs:
-        cuts.append(f"{had.epochs} epochs of {own.epochs}")
-    if had.images != own.images:
-        cuts.append(f"{had.images:,} images")
-    return ", ".join(cuts) or "full"
-
-
-def _studies_table(studies: Sequence[StudyRecord]) -> Iterator[str]:
-    yield _row("study", "task", "trials", "best validation", "training", "budget", "test split read", "for")
-    yield _row(":--", ":--", "--:", "--:", "--:", ":--", "--:", ":--")
-    for study in sorted(studies, key=lambda study: study.name):
-        best = leaderboard.best(_judged(study))
-        seconds = sum(trial.train_seconds or 0.0 for trial in study.trials)
-        yield _row(
-            study.name,
-            study.terms.task,
-            str(len(study.trials)),
-            _ABSENT if best is None else f"{best.score:.4f}",
-            duration(seconds),
-            _budget(study),
-            str(len(study.readings)),
-            ", ".join(dict.fromkeys(reading.by for reading in study.readings)) or _ABSENT,
-        )
 
 
 def _factors(studies: Sequence[StudyRecord], plots: Mapping[str, str]) -> Iterator[str]:
     for study in studies:
         if is_one_factor(study):
             yield factor_tables.markdown(factor_study(study), level=3)
-            yield f"Budget: {_budget(study)}."
+            yield f"Budget: {budget(study)}."
             if study.name in plots:
                 yield f"\n![learning curves of {study.name}]({plots[study.name]})"
             yield ""
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
-    return _ABSENT if interval is None else f"{interval[0]:.4f}-{interval[1]:.4f}"
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return ABSENT if interval is None else f"{interval[0]:.4f}-{interval[1]:.4f}"
