@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -46,6 +46,7 @@ class ClockEncoding:
     loss_of: Loss = field(repr=False, compare=False)
     minutes_of: Reading = field(repr=False, compare=False)
     activation: str = "linear"
+    other_readings: Mapping[str, Reading] = field(default_factory=dict, repr=False, compare=False)
 
     def head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """The outputs of all heads side by side, `(B, outputs)`."""
@@ -67,21 +68,24 @@ class ClockEncoding:
         return lambda targets, outputs: self.loss_of(_flat(targets), outputs)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The mean error in minutes, the shares within 1, 5 and 10, and the share of whole-hour slips."""
-        shares: dict[str, Callable[[Tensor], Tensor]] = {
-            "error_minutes": lambda error: error,
-            "within_1_minute": lambda error: error <= 1,
-            "within_5_minutes": lambda error: error <= 5,
-            "within_10_minutes": lambda error: error <= 10,
-            "hour_slips": is_hour_slip,
+        """The mean and the median error in minutes, the shares within 1, 5 and 10, and that of whole-hour slips.
+
+        Mean error and slips come once more for each of `other_readings` of the same outputs, under its name.
+        """
+        from models.clock_metrics import MedianMinutes
+
+        means: dict[str, tuple[Reading, Callable[[Tensor], Tensor]]] = {
+            "error_minutes": (self.minutes_of, lambda error: error),
+            "within_1_minute": (self.minutes_of, lambda error: error <= 1),
+            "within_5_minutes": (self.minutes_of, lambda error: error <= 5),
+            "within_10_minutes": (self.minutes_of, lambda error: error <= 10),
+            "hour_slips": (self.minutes_of, is_hour_slip),
         }
-        return [keras.metrics.MeanMetricWrapper(self._measured(of), name=name) for name, of in shares.items()]
-
-    def _measured(self, of: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-        def measure(targets: Tensor, outputs: Tensor) -> Tensor:
-            return keras.ops.cast(of(distance(self.minutes_of(outputs), _flat(targets))), "float32")
-
-        return measure
+        for name, reading in self.other_readings.items():
+            means[f"{name}_error_minutes"] = (reading, lambda error: error)
+            means[f"{name}_hour_slips"] = (reading, is_hour_slip)
+        median = MedianMinutes(_measured(self.minutes_of, lambda error: error), "median_minutes")
+        return [keras.metrics.MeanMetricWrapper(_measured(*of), name=name) for name, of in means.items()] + [median]
 
     def decode(self, outputs: Array) -> Array:
         """Hours and minutes, float64 `(N, 2)`; a minute may have a fraction."""
@@ -239,15 +243,17 @@ def two_hands(decoding: str, minute_weight: float, consistency_weight: float) ->
             total = total + consistency_weight * keras.ops.sum(keras.ops.square(minute - twelvefold), axis=-1)
         return total
 
-    def read(outputs: Tensor) -> Tensor:
-        if decoding == "joint":
-            return _closest(outputs, minute_weight)
+    def plain(outputs: Tensor) -> Tensor:
         hour = keras.ops.floor((_around(outputs[:, :2], DIAL) + 0.5) / 60)  # to the minute, as labels are
         return keras.ops.mod(hour * 60 + _around(outputs[:, 2:], 60), DIAL)
 
+    def joint(outputs: Tensor) -> Tensor:
+        return _closest(outputs, minute_weight)
+
     agreed = f", consistency x {consistency_weight:g}" if consistency_weight else ""
     name = f"two-hands, read {'jointly' if decoding == 'joint' else 'plainly'}, minute x {minute_weight:g}{agreed}"
-    return ClockEncoding(name, 4, loss, read)
+    both: dict[str, Reading] = {"plain": plain, "joint": joint}
+    return ClockEncoding(name, 4, loss, both[decoding], other_readings=both)
 
 
 def soft_classes(width_minutes: float) -> ClockEncoding:
@@ -274,6 +280,15 @@ def is_hour_slip(error: Tensor) -> Tensor:
     """Whether an error in minutes is an hour or several, to within ten: the minute was read and the hour was not."""
     hours = keras.ops.round(error / 60)
     return keras.ops.logical_and(hours >= 1, keras.ops.abs(error - 60 * hours) <= 10)
+
+
+def _measured(reading: Reading, of: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """What `of` makes of the errors of a reading, as a function of targets and outputs, `(B,)`."""
+
+    def measure(targets: Tensor, outputs: Tensor) -> Tensor:
+        return keras.ops.cast(of(distance(reading(outputs), _flat(targets))), "float32")
+
+    return measure
 
 
 def _flat(targets: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from models.lazy_keras import keras
 
 POOLINGS: Final = ("max", "average", "none")
 PADDINGS: Final = ("same", "valid")
+NORMALIZATIONS: Final = ("none", "batch", "layer")
 
 Stages = tuple[tuple[int, ...], ...]  # the filters of each convolution, stage by stage
 
@@ -22,6 +23,7 @@ def build(
     head: Head,
     filters: int | str = "32-64",
     kernel_size: int | str = 3,
+    strides: int = 1,
     pooling: str = "max",
     pool_every: int = 1,
     padding: str = "same",
@@ -34,7 +36,9 @@ def build(
     dropout: str = "without",
     dropout_rate: float = 0.0,
     dense_dropout_rate: float | None = None,
+    flatten_dropout_rate: float = 0.0,
     batch_norm: bool = False,
+    dense_normalization: str = "none",
     augmentation: str = "none",
     pixels: str = "original",
 ) -> keras.Model:
@@ -43,9 +47,11 @@ def build(
     Maps images `(B, H, W, C)`, uint8, to what `head` makes of `(B, features)`. Stages of unequal length are written
     with slashes: "64/128-128" is one convolution, then two. A stage is closed by pooling, which halves height and
     width (odd ones are rounded down), and then by dropout; `pooling="none"` leaves the first out. `kernel_size` is
-    one for all or a label with one for each convolution ("7-3-3"). Dense layers follow, one for each width in `units`
-    ("none": no such layer), each with its dropout, at `dense_dropout_rate` where that is given. `augmentation` and
-    `pixels` are those of `pictures.scaled`.
+    one for all or a label with one for each convolution, of which the last is for all that follow ("7-3"). Dense layers follow, one for each width in `units`
+    ("none": no such layer), each with its dropout, at `dense_dropout_rate` where that is given; what they are given is
+    dropped at `flatten_dropout_rate`, and the first of them may be followed by a normalization of its own, "batch" or
+    "layer". `strides` are those of the first convolution: 2 halves height and width at once. `augmentation` and `pixels`
+    are those of `pictures.scaled`.
 
     Raises:
         ValueError: an argument is not allowed, has no effect beside the others, or the images are too small for it.
@@ -63,19 +69,28 @@ def build(
     )
     stages = _stages(filters, arguments.whole("pool_every", pool_every, at_least=1))
     kernels = _kernels(kernel_size, sum(len(stage) for stage in stages))
+    arguments.whole("strides", strides, at_least=1)
     arguments.one_of("pooling", pooling, POOLINGS)
     arguments.one_of("padding", padding, PADDINGS)
+    arguments.fraction("flatten_dropout_rate", flatten_dropout_rate)
     dense_widths = () if units == "none" else arguments.widths("units", units)
+    arguments.one_of("dense_normalization", dense_normalization, NORMALIZATIONS)
+    if dense_normalization != "none" and not dense_widths:
+        raise ValueError(f"dense_normalization={dense_normalization!r} needs a dense layer; units='none' came")
     height, width, _ = arguments.shape("input_shape", input_shape, rank=3)
     lost = [kernel - 1 if padding == "valid" else 0 for kernel in kernels]
-    _refuse_small_images(height, width, stages, lost=lost, pooling=pooling)
+    _refuse_small_images(height, width, stages, lost=lost, strides=strides, pooling=pooling)
 
     inputs = keras.Input(input_shape, dtype="uint8", name="images")  # (B, H, W, C)
     x = pictures.scaled(inputs, augmentation=augmentation, pixels=pixels)
-    x = _convolved(x, hidden, stages, kernels=kernels, padding=padding, pooling=pooling)
+    x = _convolved(x, hidden, stages, kernels=kernels, strides=strides, padding=padding, pooling=pooling)
     x = keras.layers.Flatten(name="flatten")(x)  # (B, features)
+    if flatten_dropout_rate:
+        x = keras.layers.Dropout(flatten_dropout_rate, name="flatten_dropout")(x)
     for number, units_here in enumerate(dense_widths, start=1):
         x = hidden.dense(x, units_here, number=number)  # (B, units_here)
+        if number == 1 and dense_normalization != "none":
+            x = _normalization(dense_normalization)(x)
         x = hidden.dropped(x, after=f"dense_{number}")
     return keras.Model(inputs, head(x), name="cnn")
 
@@ -92,18 +107,28 @@ def _stages(filters: int | str, pool_every: int) -> Stages:
 def _kernels(kernel_size: int | str, n_convolutions: int) -> tuple[int, ...]:
     """The side of each convolution's kernel."""
     kernels = arguments.widths("kernel_size", kernel_size)
-    if isinstance(kernel_size, str) and len(kernels) != n_convolutions:
+    if len(kernels) > n_convolutions:
         raise ValueError(f"kernel_size={kernel_size!r} has {len(kernels)} sizes for {n_convolutions} convolutions")
-    return kernels if isinstance(kernel_size, str) else kernels * n_convolutions
+    return kernels + kernels[-1:] * (n_convolutions - len(kernels))
 
 
-def _refuse_small_images(height: int, width: int, stages: Stages, *, lost: Sequence[int], pooling: str) -> None:
+def _normalization(name: str) -> keras.layers.Layer:
+    of = keras.layers.BatchNormalization if name == "batch" else keras.layers.LayerNormalization
+    return of(name=f"dense_1_{name}_normalization")
+
+
+def _refuse_small_images(
+    height: int, width: int, stages: Stages, *, lost: Sequence[int], strides: int, pooling: str
+) -> None:
     """Follow the smaller side of the images: a convolution takes its `lost` pixels, pooling halves what is left."""
     losses = iter(lost)
     images, side = f"{height} x {width} images", min(height, width)
     for number, stage in enumerate(stages, start=1):
         taken = [next(losses) for _ in stage]
-        side -= sum(taken)
+        for convolution, pixels in enumerate(taken):
+            side -= pixels
+            if number == 1 and convolution == 0:
+                side = -(-side // strides)
         if side < 1:
             raise ValueError(
                 f"{images} are too small for the convolutions up to stage {number} of {len(stages)}, each taking "
@@ -124,16 +149,24 @@ def _convolved(
     stages: Stages,
     *,
     kernels: tuple[int, ...],
+    strides: int,
     padding: str,
     pooling: str,
 ) -> keras.KerasTensor:
-    """From `(B, H, W, C)` to `(B, H / 2**stages, W / 2**stages, last filters)` when pooled and padded."""
+    """From `(B, H, W, C)` to `(B, H / 2**stages, W / 2**stages, last filters)` when pooled, padded and of strides 1."""
     number = 0
     for stage_number, stage in enumerate(stages, start=1):
         for filters in stage:
             kernel_size = kernels[number]
             number += 1
-            x = hidden.convolution(x, filters, kernel_size=kernel_size, padding=padding, number=number)
+            x = hidden.convolution(
+                x,
+                filters,
+                kernel_size=kernel_size,
+                strides=strides if number == 1 else 1,
+                padding=padding,
+                number=number,
+            )
         x = _pooled(x, pooling, name=f"stage_{stage_number}_pooling")
         x = hidden.dropped(x, after=f"stage_{stage_number}")
     return x

@@ -76,11 +76,11 @@ class HiddenLayers:
         return self._activated(kernel(x), after=f"dense_{number}")
 
     def convolution(
-        self, x: keras.KerasTensor, filters: int, *, kernel_size: int, padding: str, number: int
+        self, x: keras.KerasTensor, filters: int, *, kernel_size: int, strides: int, padding: str, number: int
     ) -> keras.KerasTensor:
-        """One convolution of stride 1, from `(B, H, W, C)` to `(B, H', W', filters)`; padding "same" keeps H and W."""
+        """One convolution, from `(B, H, W, C)` to `(B, H', W', filters)`; padding "same" keeps H and W at strides 1."""
         kernel = keras.layers.Conv2D(
-            filters, kernel_size, padding=padding, name=f"convolution_{number}", **self._kernel()
+            filters, kernel_size, strides=strides, padding=padding, name=f"convolution_{number}", **self._kernel()
         )
         return self._activated(kernel(x), after=f"convolution_{number}")
 

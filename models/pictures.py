@@ -13,35 +13,65 @@ import numpy as np
 from models import arguments
 from models.lazy_keras import keras
 
-AUGMENTATIONS: Final = ("none", "flip", "shift", "flip-shift")
+CHANGES: Final = ("flip", "turn", "zoom", "shift", "brightness")  # joined by hyphens, in this order
 PIXEL_ORDERS: Final = ("original", "permuted")
 SHIFT: Final = 0.08  # of height and width, at most: two pixels of 28, three of 32
+ZOOM: Final = 0.1  # nearer or farther, at most
+TURN: Final = 180.0  # degrees to either side, at most: every direction
+BRIGHTNESS: Final = 0.15  # of the range from black to white, lighter or darker, at most
 _PERMUTATION_SEED: Final = 0  # one for all: what is compared is pixels in order with pixels out of order
 
 
 def scaled(inputs: keras.KerasTensor, *, augmentation: str, pixels: str) -> keras.KerasTensor:
     """Pictures `(B, H, W, C)`, uint8 from 0 to 255, as floats from 0 to 1, of the same shape.
 
-    `augmentation` is done while training only: "flip" mirrors left and right every other time, "shift" moves by up to
-    `SHIFT` of each side. `pixels="permuted"` puts all pixels in one fixed random order (a pixel's channels stay
-    together), the same for every picture and every model.
+    `augmentation` is done while training only: "none", or some of `CHANGES` joined by hyphens in their order. "flip"
+    mirrors left and right every other time, "turn" turns to any direction, "zoom" comes nearer or goes farther by up
+    to `ZOOM`, "shift" moves by up to `SHIFT` of each side, "brightness" adds up to `BRIGHTNESS`. A clock may be turned
+    where its numerals say what is up, and never be flipped. `pixels="permuted"` puts all pixels in one fixed random
+    order (a pixel's channels stay together), the same for every picture and every model.
 
     Raises:
         ValueError: a value is not allowed, or pictures of one axis are to be augmented.
     """
-    arguments.one_of("augmentation", augmentation, AUGMENTATIONS)
+    changes = _changes(augmentation)
     arguments.one_of("pixels", pixels, PIXEL_ORDERS)
-    if augmentation != "none" and len(inputs.shape) != 4:
+    if changes and len(inputs.shape) != 4:
         raise ValueError(f"augmentation={augmentation!r} needs pictures (H, W, C); {tuple(inputs.shape[1:])} came")
     x = keras.layers.Rescaling(1 / 255, name="rescaling")(inputs)
     if pixels == "permuted":
         x = _permuted(x)
     # Keras' own default for these layers is training=True, with which a plain `model(x)` would be random.
-    if "flip" in augmentation:
+    if "flip" in changes:
         x = keras.layers.RandomFlip("horizontal", name="flip")(x, training=False)
-    if "shift" in augmentation:
+    if changes & {"turn", "zoom"}:
+        x = _viewed(x, changes)
+    elif "shift" in changes:
         x = keras.layers.RandomTranslation(SHIFT, SHIFT, fill_mode="constant", name="shift")(x, training=False)
+    if "brightness" in changes:
+        x = keras.layers.RandomBrightness(BRIGHTNESS, value_range=(0.0, 1.0), name="brightness")(x, training=False)
     return x
+
+
+def _changes(augmentation: str) -> set[str]:
+    """The parts of an augmentation's name."""
+    parts = [] if augmentation == "none" else str(augmentation).split("-")
+    if parts != [name for name in CHANGES if name in parts]:
+        raise ValueError(
+            f"augmentation must be none, or some of {', '.join(CHANGES)} joined by hyphens in this order; "
+            f"{augmentation!r} came"
+        )
+    return set(parts)
+
+
+def _viewed(x: keras.KerasTensor, changes: set[str]) -> keras.KerasTensor:
+    """Turned, zoomed and shifted at once, as far as each is among the changes."""
+    from models.random_view import RandomView
+
+    turn, zoom, shift = (
+        most if name in changes else 0.0 for name, most in (("turn", TURN), ("zoom", ZOOM), ("shift", SHIFT))
+    )
+    return RandomView(turn=turn, zoom=zoom, shift=shift, name="view")(x)
 
 
 def permutation(n_pixels: int) -> list[int]:

@@ -21,7 +21,7 @@ MLP: Final[Mapping[str, Value]] = {
 }
 CNN: Final[Mapping[str, Value]] = {
     "filters": "64/128-128/256-256",
-    "kernel_size": "7-3-3-3-3",
+    "kernel_size": "7-3",
     "units": "128-64",
     "activation": "relu",
     "initializer": "glorot_uniform",

@@ -104,8 +104,10 @@ def test_a_network_learns_by_it(name: str) -> None:
     model.fit(x, y, epochs=6, verbose=0)
     after = model.evaluate(x, y, verbose=0, return_dict=True)
     assert after["loss"] < before["loss"]
-    assert set(after) == {
+    both = {f"{way}_{what}" for way in ("plain", "joint") for what in ("error_minutes", "hour_slips")}
+    assert set(after) == (both if encoding.other_readings else set()) | {
         "loss",
+        "median_minutes",
         "error_minutes",
         "within_1_minute",
         "within_5_minutes",
@@ -127,6 +129,7 @@ def test_its_metrics_are_means_of_its_errors(name: str) -> None:
     slips = [round(error / 60) >= 1 and abs(error - 60 * round(error / 60)) <= 10 for error in errors]
     assert measured["error_minutes"] == pytest.approx(errors.mean(), abs=1e-2)
     assert measured["within_10_minutes"] == pytest.approx((errors <= 10).mean())
+    assert measured["median_minutes"] == pytest.approx(np.sort(errors)[31], abs=0.03)  # the lower of the middle two
     assert measured["hour_slips"] == pytest.approx(np.mean(slips), abs=1 / 64)
 
 
@@ -151,6 +154,33 @@ def test_read_jointly_a_small_error_of_the_hour_hand_is_no_hour() -> None:
     plain, joint = encoding_of("two hands, plain"), encoding_of("two hands, joint")
     assert plain.errors(plain.decode(outputs), label)[0] == pytest.approx(60, abs=0.01)
     assert joint.errors(joint.decode(outputs), label)[0] <= 1
+
+
+def test_both_readings_of_two_hands_are_measured_on_the_same_outputs() -> None:
+    outputs = perfect("two hands, plain")
+    outputs[:, :2] = np.roll(outputs[:, :2], -4, axis=0)  # the hour hand read four minutes too far
+    plain, joint = encoding_of("two hands, plain"), encoding_of("two hands, joint")
+    measured = []
+    for encoding in (plain, joint):
+        metrics = {metric.name: metric for metric in encoding.metrics()}
+        for metric in metrics.values():
+            metric.update_state(MINUTES, outputs)
+        measured.append({name: float(metric.result()) for name, metric in metrics.items()})
+    for name in ("error_minutes", "hour_slips"):
+        assert measured[0][name] == measured[0][f"plain_{name}"] == measured[1][f"plain_{name}"]
+        assert measured[1][name] == measured[1][f"joint_{name}"] == measured[0][f"joint_{name}"]
+    assert measured[0]["hour_slips"] > 0.03  # three of sixty minutes: the hand half a minute's room has
+    assert measured[1]["hour_slips"] == 0
+
+
+def test_a_median_is_counted_over_batches_and_forgotten_on_reset() -> None:
+    metric = next(each for each in encoding_of("regression").metrics() if each.name == "median_minutes")
+    for errors in ([0.0, 1.0], [2.0], [360.0, 3.0]):
+        metric.update_state(np.zeros(len(errors), np.float32), np.array(errors, np.float32)[:, None] / 60)
+    assert float(metric.result()) == 2
+    metric.reset_state()
+    metric.update_state(np.zeros(1, np.float32), np.zeros((1, 1), np.float32))
+    assert float(metric.result()) == 0
 
 
 def test_consistency_costs_hands_that_do_not_belong_together() -> None:

@@ -50,6 +50,26 @@ def test_stages_hold_pool_every_convolutions_and_the_last_may_be_shorter() -> No
     assert [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)] == [2, 3, 4, 5, 6]
 
 
+def test_strides_are_those_of_the_first_convolution_alone() -> None:
+    model = built(filters="2-3/4", strides=2, input_shape=(15, 16, 1))
+    assert [layer.strides for layer in model.layers if isinstance(layer, keras.layers.Conv2D)] == [
+        (2, 2),
+        (1, 1),
+        (1, 1),
+    ]
+    assert model.get_layer("stage_1_pooling").output.shape == (None, 4, 4, 3)  # 15 and 16 both become 8, then halve
+
+
+@pytest.mark.parametrize("kind", ["batch", "layer"])
+def test_dense_layers_may_have_a_dropout_before_and_a_normalization_after_the_first(kind: str) -> None:
+    model = built(units="6-5", flatten_dropout_rate=0.4, dense_normalization=kind, activation="leaky_relu")
+    normalization = {"batch": "BatchNormalization", "layer": "LayerNormalization"}[kind]
+    first, second = ["Dense", "Activation", normalization], ["Dense", "Activation"]
+    after_flatten = kinds(model)[kinds(model).index("Flatten") + 1 :]
+    assert after_flatten == ["Dropout", *first, *second, "Dense"]
+    assert model.get_layer("flatten_dropout").rate == 0.4
+
+
 def test_slashes_say_where_stages_of_unequal_length_end() -> None:
     model = built(filters="2/3-4", dropout="with", dropout_rate=0.2, units="none")
     one = ["Conv2D", "Activation", "MaxPooling2D", "Dropout"]
@@ -67,10 +87,15 @@ def test_stages_may_be_counted_or_written_with_slashes(filters: str, pool_every:
     assert [weight.shape for weight in written.weights] == [weight.shape for weight in counted.weights]
 
 
-def test_a_label_of_kernel_sizes_has_one_for_each_convolution() -> None:
-    model = built(filters="2/3-4", kernel_size="5-1-2", units="none")
+@pytest.mark.parametrize(
+    ("kernel_size", "sides"), [("5-1-2", (5, 1, 2)), ("5-2", (5, 2, 2)), ("4", (4, 4, 4)), (3, (3, 3, 3))]
+)
+def test_kernel_sizes_are_those_of_the_first_convolutions_and_the_last_of_all_others(
+    kernel_size: int | str, sides: tuple[int, ...]
+) -> None:
+    model = built(filters="2/3-4", kernel_size=kernel_size, units="none")
     kernels = [layer.kernel.shape for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert kernels == [(5, 5, 1, 2), (1, 1, 2, 3), (2, 2, 3, 4)]
+    assert kernels == [(side, side, *widths) for side, widths in zip(sides, ((1, 2), (2, 3), (3, 4)), strict=True)]
 
 
 @pytest.mark.parametrize("side", range(1, 14))
@@ -145,19 +170,23 @@ def test_as_many_poolings_as_the_image_can_be_halved_are_built() -> None:
         ({"input_shape": (8, 3, 1)}, "8 x 3 images are too small for 2 poolings, 1 leave nothing to halve"),
         ({"padding": "valid", "kernel_size": 9}, "8 x 8 images are too small for the convolutions up to stage 1 of 2"),
         ({"padding": "valid", "kernel_size": 5}, "8 x 8 images are too small for the convolutions up to stage 2 of 2"),
+        ({"filters": "2-2-2", "strides": 2}, "8 x 8 images are too small for 3 poolings, 2 leave nothing to halve"),
+        ({"strides": 0}, "strides must be a whole number of at least 1; 0 came"),
+        ({"flatten_dropout_rate": 1.0}, "flatten_dropout_rate must be"),
+        ({"dense_normalization": "group"}, "dense_normalization must be one of none, batch, layer; 'group' came"),
+        ({"dense_normalization": "batch", "units": "none"}, "dense_normalization='batch' needs a dense layer"),
         ({"pooling": "min"}, "pooling must be one of max, average, none; 'min' came"),
         ({"padding": "full"}, "padding must be one of same, valid; 'full' came"),
         ({"pool_every": 0}, "pool_every must be a whole number of at least 1; 0 came"),
         ({"kernel_size": 0}, "kernel_size must be a width of at least 1 or a label of widths such as '64-128'; 0 came"),
         ({"kernel_size": "3-3-3"}, "kernel_size='3-3-3' has 3 sizes for 2 convolutions"),
-        ({"kernel_size": "3"}, "kernel_size='3' has 1 sizes for 2 convolutions"),
         ({"padding": "valid", "kernel_size": "2-7"}, "up to stage 2 of 2, each taking 6 pixels"),
         ({"filters": "2/3", "pool_every": 2}, "filters='2/3' says where stages end, and pool_every=2 came with it"),
         ({"filters": "2//3"}, "filters must be a width"),
         ({"filters": "2/3/"}, "filters must be a width"),
         ({"filters": "2/2/2-2/2"}, "8 x 8 images are too small for 4 poolings, 3 leave nothing to halve"),
         ({"dense_dropout_rate": 0.5}, "dropout='without' came with 0.0 and 0.5"),
-        ({"augmentation": "rotate"}, "augmentation must be one of none, flip, shift, flip-shift; 'rotate' came"),
+        ({"augmentation": "rotate"}, "augmentation must be none, or some of flip, .*; 'rotate' came"),
         ({"pixels": "shuffled"}, "pixels must be one of original, permuted; 'shuffled' came"),
         ({"filters": "none"}, "filters must be a width"),
         ({"input_shape": (8, 8)}, "input_shape must be 3 sizes"),

@@ -113,7 +113,7 @@ def test_small_and_large_normal_starts_are_reached_by_the_scale() -> None:
         ({"layers": 0}, "layers must be a whole number of at least 1; 0 came"),
         ({"input_shape": ()}, "input_shape must be one or more sizes"),
         ({"activation": "softmax"}, "activation must be one of relu"),
-        ({"augmentation": "flips"}, "augmentation must be one of none, flip, shift, flip-shift; 'flips' came"),
+        ({"augmentation": "flips"}, r"augmentation must be none, or some of .*; 'flips' came"),
         ({"pixels": "none"}, "pixels must be one of original, permuted; 'none' came"),
     ],
 )

@@ -16,6 +16,7 @@ BUILDERS = {
     "mlp": lambda **knobs: mlp.build(units=6, **knobs),
     "cnn": lambda **knobs: cnn.build(filters="3-4", **knobs),
 }
+AUGMENTATIONS = ("none", "flip", "shift", "flip-shift", "zoom-shift", "turn", "turn-zoom-shift-brightness")
 every_family = pytest.mark.parametrize("family", BUILDERS)
 
 
@@ -81,7 +82,7 @@ def test_every_pixel_has_one_place(n: int) -> None:
 
 
 @pytest.mark.parametrize("pixels", pictures.PIXEL_ORDERS)
-@pytest.mark.parametrize("augmentation", pictures.AUGMENTATIONS)
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
 def test_outside_training_pictures_are_scaled_and_nothing_else(augmentation: str, pixels: str) -> None:
     model, x = through(augmentation, pixels), images(20, 8, 8, 1)
     expected = (permuted_by_hand(x) if pixels == "permuted" else x) / 255
@@ -131,7 +132,64 @@ def test_flip_shift_does_both() -> None:
     assert len(np.unique(columns.round(3))) > 50
 
 
-@pytest.mark.parametrize("augmentation", ["flip", "shift", "flip-shift"])
+def disc(side: int) -> np.ndarray:
+    """One picture of a bright square a little to the right of the centre, `(1, side, side, 1)`."""
+    x = np.zeros((1, side, side, 1), np.uint8)
+    x[:, side // 2 - 2 : side // 2 + 3, side - 12 : side - 7] = 255
+    return x
+
+
+def centres(pictures_of: np.ndarray) -> np.ndarray:
+    """Where the light of each picture is, from the middle: across and down, `(N, 2)`."""
+    light = pictures_of[..., 0]
+    side = np.arange(light.shape[1]) - (light.shape[1] - 1) / 2
+    total = light.sum(axis=(1, 2))
+    return np.stack([light.sum(axis=1) @ side / total, light.sum(axis=2) @ side / total], axis=1)
+
+
+def test_a_turn_goes_to_every_direction_about_the_centre() -> None:
+    x = np.repeat(disc(31), 300, axis=0)
+    came = centres(answers(through("turn", shape=(31, 31, 1)), x, training=True))
+    np.testing.assert_allclose(np.hypot(*came.T), np.hypot(*centres(x)[0]), atol=0.3)
+    sectors = np.histogram(np.arctan2(came[:, 1], came[:, 0]), bins=6, range=(-np.pi, np.pi))[0]
+    assert sectors.min() > 50 - 4 * math.sqrt(300 * 5 / 36)  # four standard deviations of an even spread
+
+
+def test_a_zoom_changes_lengths_by_up_to_its_share_and_no_direction() -> None:
+    x = np.repeat(disc(31), 200, axis=0)
+    came = centres(answers(through("zoom", shape=(31, 31, 1)), x, training=True))
+    ratio = came[:, 0] / centres(x)[0, 0]
+    assert 1 / (1 + pictures.ZOOM) - 0.01 <= ratio.min() < 0.95
+    assert 1.05 < ratio.max() <= 1 / (1 - pictures.ZOOM) + 0.01
+    np.testing.assert_allclose(came[:, 1], 0, atol=0.05)
+
+
+def test_a_view_shifts_by_up_to_its_share_of_each_side() -> None:
+    x = np.zeros((200, 31, 31, 1), np.uint8)
+    x[:, 14:17, 14:17] = 255
+    came = centres(answers(through("zoom-shift", shape=(31, 31, 1)), x, training=True))
+    bound = pictures.SHIFT * 31
+    assert np.abs(came).max() <= bound / (1 - pictures.ZOOM) + 0.05
+    assert (came.max(axis=0) > bound / 2).all()
+    assert (came.min(axis=0) < -bound / 2).all()
+
+
+def test_brightness_adds_the_same_to_every_pixel_within_black_and_white() -> None:
+    x = np.full((200, 4, 4, 1), 128, np.uint8)
+    came = answers(through("brightness", shape=(4, 4, 1)), x, training=True) - 128 / 255
+    assert np.ptp(came, axis=(1, 2, 3)).max() < 1e-6
+    assert pictures.BRIGHTNESS / 2 < np.abs(came).max() <= pictures.BRIGHTNESS + 1e-6
+    white = answers(through("brightness", shape=(4, 4, 1)), np.full((50, 4, 4, 1), 255, np.uint8), training=True)
+    assert white.max() == 1
+
+
+@pytest.mark.parametrize("augmentation", ["shift-flip", "turn-turn", "spin", "", "none-flip"])
+def test_an_augmentation_that_is_none_says_what_there_is(augmentation: str) -> None:
+    with pytest.raises(ValueError, match=r"^augmentation must be none, or some of flip, turn, zoom, shift, brightness"):
+        through(augmentation)
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS[1:])
 def test_what_is_random_comes_from_the_seed(augmentation: str) -> None:
     x = images(20, 8, 8, 1)
 
