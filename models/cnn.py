@@ -47,11 +47,11 @@ def build(
     Maps images `(B, H, W, C)`, uint8, to what `head` makes of `(B, features)`. Stages of unequal length are written
     with slashes: "64/128-128" is one convolution, then two. A stage is closed by pooling, which halves height and
     width (odd ones are rounded down), and then by dropout; `pooling="none"` leaves the first out. `kernel_size` is
-    one for all or a label with one for each convolution, of which the last is for all that follow ("7-3"). Dense layers follow, one for each width in `units`
-    ("none": no such layer), each with its dropout, at `dense_dropout_rate` where that is given; what they are given is
-    dropped at `flatten_dropout_rate`, and the first of them may be followed by a normalization of its own, "batch" or
-    "layer". `strides` are those of the first convolution: 2 halves height and width at once. `augmentation` and `pixels`
-    are those of `pictures.scaled`.
+    one for all or a label with one for each convolution, of which the last is for all that follow ("7-3"). `strides`
+    are those of the first convolution: 2 halves height and width at once. Dense layers follow, one for each width in
+    `units` ("none": no such layer), each with its dropout, at `dense_dropout_rate` where that is given. What they are
+    given is dropped at `flatten_dropout_rate`, and `dense_normalization` follows the first of them. `augmentation`
+    and `pixels` are those of `pictures.scaled`.
 
     Raises:
         ValueError: an argument is not allowed, has no effect beside the others, or the images are too small for it.
