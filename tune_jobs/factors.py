@@ -143,7 +143,7 @@ class _Points:
             difference=row.score - self._reference if is_known and row and self._reference is not None else None,
             verdict=_verdict(row, complete),
             failed=tuple(reason if count == 1 else f"{count} {reason}" for reason, count in reasons),
-            curve=_curve([trial for trial in trials if trial.number in counted], self._objective.metric),
+            curve=curve_of([trial for trial in trials if trial.number in counted], self._objective.metric),
         )
 
 
@@ -155,7 +155,7 @@ def _verdict(row: Row | None, complete: int) -> Verdict | None:
     return "tied" if row.may_be_best else "worse"
 
 
-def _curve(trials: Sequence[TrialRecord], metric: str) -> Curve | None:
+def curve_of(trials: Sequence[TrialRecord], metric: str) -> Curve | None:
     """Over the epochs that every seed was trained: a mean over fewer of them would jump where one ends."""
     histories = [[epoch.get(metric, math.nan) for epoch in trial.history] for trial in trials]
     epochs = min((_finite(history) for history in histories), default=0)

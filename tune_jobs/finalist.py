@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.task import Task
-from tune_jobs import weights
+from tune_jobs import readings, weights
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import TrialError
 from tune_jobs.records import TestResult, TrialRecord
-from tune_jobs.trial import TrialRun, built, errors_of, explaining
+from tune_jobs.trial import TrialRun, built, explaining
 
 if TYPE_CHECKING:
     from models.lazy_keras import keras
@@ -38,7 +38,10 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept:
     scored = training.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
     metrics = {f"test_{name}": value for name, value in scored.items()}
     objective = metrics.get(f"test_{task.objective.metric.removeprefix('val_')}", math.nan)
-    return TestResult(metrics, explaining(objective, errors_of(model, encoding, test)), val_score)
+    predicted = encoding.decode(training.outputs(model, test.x))
+    errors = explaining(objective, encoding.errors(predicted, test.labels))
+    read, worst = readings.kept(encoding, predicted, test.labels, test.x)
+    return TestResult(metrics, errors, val_score, readings=read, worst=worst)
 
 
 def _from_weights(

@@ -102,7 +102,7 @@ class Tracker:
                 if trial.state != "waiting" and (delivered is None or not delivered.is_final):
                     news += self._deliver_trial(client, study, trial, delivered)
                 if trial.tested is not None and trial.tested.metrics and not self._runs[trial.number].is_tested:
-                    self._deliver_test(client, trial, trial.tested)
+                    self._deliver_test(client, study, trial, trial.tested)
                     news += 1
         except Exception:
             self._client = None  # a call that failed here may have been heard there: MLflow is asked what it has
@@ -222,11 +222,15 @@ class Tracker:
             self._finish(client, study, trial, delivered)
         return True
 
-    def _deliver_test(self, client: MlflowClient, trial: TrialRecord, tested: TestResult) -> None:
-        """What a finalist came to on the test split, added to its run, which has ended."""
+    def _deliver_test(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord, tested: TestResult) -> None:
+        """What a finalist came to on the test split, added to its run, which has ended; the metrics last, since by
+        them it is known that all is there."""
         from mlflow.entities import Metric
 
         delivered = self._runs[trial.number]
+        with tempfile.TemporaryDirectory() as folder:
+            if exports.write_test(study, trial, Path(folder)):
+                client.log_artifacts(delivered.run_id, folder, "test")
         at = _ms(trial.finished or 0.0)
         points = [Metric(name, value, at, 0) for name, value in tested.metrics.items()]
         client.log_batch(delivered.run_id, metrics=points)

@@ -12,33 +12,60 @@ import click
 from tune_jobs.cli.options import home_option, say, settings
 
 if TYPE_CHECKING:
+    from tune_jobs.clock_results import Plot
     from tune_jobs.records import StudyRecord
 
 
 @click.command(short_help="Put every figure of the reports beside ours.")
 @click.argument("study", nargs=-1)
+@click.option("--page", type=click.Choice(["images", "clock"]), default="images", show_default=True, help="Which half.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the terminal.")
+@click.option("--machine", help="What the studies were run on; this machine where not given.")
 @home_option
-def results(study: tuple[str, ...], output: Path | None, home: Path | None) -> None:
+def results(study: tuple[str, ...], page: str, output: Path | None, machine: str | None, home: Path | None) -> None:
     """Put every figure of the reports beside ours, in Markdown, from the studies named or from all there are.
 
-    With a file, the learning curves of one-factor studies are written beside it.
+    With a file, the plots of the page are written beside it: of images the learning curves of one-factor studies, of
+    clocks those of the encodings, errors over the time shown and the images read worst.
 
     \b
     Example:  tune-jobs results -o docs/results.md
+              tune-jobs results --page clock -o docs/clock.md
     """
-    from tune_jobs import exports
+    from tune_jobs import clock_results, exports
     from tune_jobs import results as made
     from tune_jobs.study import Study, study_names
 
     where = settings(home)
     records = [Study.open(name, where).record() for name in study or study_names(where)]
+    _check(records if study else [], page)
+    on = machine or made.this_machine()
+    if page == "clock":
+        clock_plots = {} if output is None else _clock_plots(records, output)
+        text, n = clock_results.page(records, on, time.time(), clock_plots), len(clock_plots)
+    else:
+        curves = {} if output is None else _curves(records, output)
+        text, n = made.page(records, on, time.time(), curves), len(curves)
     if output is None:
-        click.echo(made.page(records, made.this_machine(), time.time()), nl=False)
+        click.echo(text, nl=False)
         return
-    plots = _curves(records, output)
-    exports.write(output, made.page(records, made.this_machine(), time.time(), plots))
-    say(f"wrote {output}" + (f" and {len(plots)} plots beside it" if plots else ""))
+    exports.write(output, text)
+    say(f"wrote {output}" + (f" and {n} plots beside it" if n else ""))
+
+
+def _check(named: Sequence[StudyRecord], page: str) -> None:
+    """Studies that were asked for by name have a place on the page.
+
+    Raises:
+        UserError: one of them has none.
+    """
+    from tune_jobs.errors import UserError
+    from tune_jobs.reported import is_of_clocks
+
+    for record in named:
+        its = "clock" if is_of_clocks(record.terms.objective) else "images"
+        if its != page:
+            raise UserError(f"study {record.name!r} is for --page {its}, and --page {page} was asked for: leave it out")
 
 
 def _curves(records: Sequence[StudyRecord], output: Path) -> dict[str, str]:
@@ -52,4 +79,28 @@ def _curves(records: Sequence[StudyRecord], output: Path) -> dict[str, str]:
             path = output.with_name(f"{output.stem}-{record.name}.svg")
             plots.save(curves.curves_plot(found), path)
             written[record.name] = path.name
+    return written
+
+
+def _clock_plots(records: Sequence[StudyRecord], output: Path) -> dict[Plot, str]:
+    """Writes the plots of the page of clocks: `clock-curves-STUDY.svg`, `clock-errors-DATA.svg` and so on; their names
+    by what they show."""
+    from tune_jobs import clock_results, clock_study
+    from tune_jobs.exports import clock_plots, plots
+
+    drawn = {}
+    studies = clock_results.of_clocks(records)
+    for study in studies:
+        entries = clock_study.entries(study)
+        if len(entries) > 1 and any(entry.curve is not None for entry in entries):
+            drawn["curves", study.name] = clock_plots.encodings_plot(study.name, entries)
+    for data, best in clock_results.winners(studies):
+        trial = clock_study.evaluated(best.study, best.row)
+        found = {} if trial is None else clock_plots.plots_of_test(best.study.name, trial)
+        drawn |= {(kind, data): figure for kind, figure in found.items()}
+    written = {}
+    for (kind, name), figure in drawn.items():
+        path = output.with_name(f"{output.stem}-{kind}-{name}.svg")
+        plots.save(figure, path)
+        written[kind, name] = path.name
     return written

@@ -6,7 +6,7 @@ write. Nothing that a study holds can break a format: each escapes what it must.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from tune_jobs.exports import data, page, tables
 from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, load_best
 from tune_jobs.exports.board import Board
 from tune_jobs.exports.files import write
-from tune_jobs.records import StudyRecord
+from tune_jobs.records import StudyRecord, TrialRecord
 
 __all__ = [
     "FORMATS",
@@ -29,6 +29,7 @@ __all__ = [
     "render",
     "write",
     "write_all",
+    "write_test",
 ]
 
 Format = Literal["table", "csv", "json", "md", "html"]
@@ -63,21 +64,35 @@ def _board(study: StudyRecord, top: int | None) -> Board:
 def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     """Writes `leaderboard.*` in every format and, once a trial is complete, `best.yaml`; the files it wrote.
 
-    Of a one-factor study also `factors.md` and, once a trial is complete, `curves.svg`.
+    Of a one-factor study also `factors.md` and, once a trial is complete, `curves.svg`; of one of clocks
+    `encodings.svg` and, once the best was evaluated, `test-errors.svg` and `test-worst.svg`.
 
     Raises:
         UserError: if the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
     suffixes = {"table": "txt"}
     board = _board(study, None)
     texts = {f"leaderboard.{suffixes.get(name, name)}": _FORMATS[name](board) for name in FORMATS}
     if best_row(study) is not None:
         texts["best.yaml"] = best_text(study)
-    texts |= _factor_texts(study)
+    texts |= _factor_texts(study) | _clock_texts(study)
+    return _write_texts(texts, folder)
+
+
+def write_test(study: StudyRecord, trial: TrialRecord, folder: Path) -> tuple[Path, ...]:
+    """Writes `errors.svg` and `worst.svg` of a trial that was evaluated, if it tells the time; the files it wrote.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    return _write_texts(_test_texts(study, trial), folder)
+
+
+def _write_texts(texts: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
     for name, text in texts.items():
         write(folder / name, text)
     return tuple(folder / name for name in texts)
@@ -97,3 +112,33 @@ def _factor_texts(study: StudyRecord) -> dict[str, str]:
 
         texts["curves.svg"] = plots.svg_text(curves.curves_plot(found))
     return texts
+
+
+def _clock_texts(study: StudyRecord) -> dict[str, str]:
+    """None for a study of something else than the time."""
+    from tune_jobs.reported import is_of_clocks
+
+    if not is_of_clocks(study.terms.objective):
+        return {}
+    from tune_jobs.clock_study import entries, evaluated
+    from tune_jobs.exports import clock_plots, plots
+
+    texts = {}
+    found = entries(study)
+    if any(entry.curve is not None for entry in found):
+        texts["encodings.svg"] = plots.svg_text(clock_plots.encodings_plot(study.name, found))
+    best = best_row(study)
+    trial = None if best is None else evaluated(study, best)
+    if trial is not None:
+        texts |= {f"test-{name}": text for name, text in _test_texts(study, trial).items()}
+    return texts
+
+
+def _test_texts(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
+    if trial.tested is None or trial.tested.readings is None:
+        return {}
+    from tune_jobs.exports import clock_plots, plots
+
+    return {
+        f"{name}.svg": plots.svg_text(figure) for name, figure in clock_plots.plots_of_test(study.name, trial).items()
+    }

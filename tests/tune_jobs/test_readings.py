@@ -1,0 +1,111 @@
+"""What a network read on each test image outlives packing, stays small, and is kept of encodings of the time alone."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import clock_encodings
+from models.label_encodings import Classes
+from tune_jobs import readings
+from tune_jobs.readings import Picture, Readings
+
+times = st.lists(st.floats(0, 720, exclude_max=True), min_size=1, max_size=40)
+
+
+@given(times)
+def test_times_come_back_to_within_half_a_second(minutes: list[float]) -> None:
+    true, read = np.array(minutes), np.array(minutes[::-1])
+    found = readings.unpack(readings.pack(Readings(true, read)))
+    for kept, was in ((found.true, true), (found.read, read)):
+        np.testing.assert_allclose((kept - was + 360) % 720, 360, atol=0.5 / 60)
+        assert (kept < 720).all()
+
+
+def test_whole_minutes_come_back_exactly_and_a_test_split_takes_little_room() -> None:
+    rng = np.random.default_rng(0)
+    true, read = np.repeat(np.arange(720.0), 5), rng.integers(0, 720, 3600).astype(float)
+    text = readings.pack(Readings(true, read))
+    found = readings.unpack(text)
+    np.testing.assert_array_equal(found.true, true)
+    np.testing.assert_array_equal(found.read, read)
+    assert len(text) < 12_000
+
+
+@given(times)
+def test_errors_and_slips_are_those_of_the_encodings(minutes: list[float]) -> None:
+    true, read = np.array(minutes), np.array(minutes[::-1])
+    found = Readings(true, read)
+    encoding = clock_encodings.build(encoding="regression")
+    dial = [np.stack([each // 60, each % 60], axis=1) for each in (read, true)]
+    np.testing.assert_allclose(found.errors, encoding.errors(*dial), atol=1e-9)
+    away = np.abs(found.errors % 60 - 30)  # far from where rounding decides
+    clear = np.abs(away - 20) > 1e-3
+    slips = np.asarray(clock_encodings.is_hour_slip(keras.ops.convert_to_tensor(found.errors.astype("float32"))))
+    np.testing.assert_array_equal(found.is_hour_slip[clear], slips[clear])
+
+
+def images(n: int, side: int = 8) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (n, side, side, 1)).astype(np.uint8)
+
+
+def test_the_worst_are_kept_with_their_pixels_the_largest_error_first() -> None:
+    labels = np.array([(at // 60, at % 60) for at in range(30)])
+    off = np.random.default_rng(2).permutation(30)
+    predicted = np.stack([(np.arange(30) + off) // 60, (np.arange(30) + off) % 60], axis=1).astype(float)
+    pixels = images(30)
+    read, worst = readings.kept(clock_encodings.build(encoding="regression"), predicted, labels, pixels)
+    assert read is not None
+    assert worst is not None
+    np.testing.assert_array_equal(readings.unpack(read).errors, off)
+    pictures = readings.unpack_pictures(worst)
+    assert [picture.index for picture in pictures] == list(np.argsort(-off)[: readings.WORST])
+    for picture in pictures:
+        np.testing.assert_allclose(picture.pixels.astype(int), pixels[picture.index], atol=8.5)  # half a level
+
+
+def test_large_pictures_are_thinned_and_all_of_them_stay_small() -> None:
+    n = readings.WORST
+    labels = np.zeros((n, 2), dtype=int)
+    predicted = np.stack([np.zeros(n), np.arange(n)], axis=1).astype(float)
+    _, worst = readings.kept(clock_encodings.build(encoding="regression"), predicted, labels, images(n, 150))
+    assert worst is not None
+    assert len(worst) < 60_000
+    assert {picture.pixels.shape for picture in readings.unpack_pictures(worst)} == {(75, 75, 1)}
+
+
+def test_other_encodings_and_readings_that_are_no_time_leave_nothing() -> None:
+    labels = np.zeros((3, 2), dtype=int)
+    clock = clock_encodings.build(encoding="two-hands", decoding="joint")
+    assert readings.kept(Classes(3), np.zeros(3), np.zeros(3), images(3)) == (None, None)
+    assert readings.kept(clock, np.full((3, 2), np.nan), labels, images(3)) == (None, None)
+    read, worst = readings.kept(clock, np.zeros((3, 2)), labels, np.zeros((3, 5)))  # no pictures
+    assert (read is None, worst) == (False, None)
+
+
+GOOD = readings.pack(Readings(np.arange(9.0), np.arange(9.0)))
+GOOD_PICTURES = readings.pack_pictures([Picture(3, images(1)[0])])
+
+
+@pytest.mark.parametrize("text", ["", "t9:", "t8" + GOOD[2:], "t10" + GOOD[2:], GOOD[:-8], GOOD_PICTURES, "t9:%%%"])
+def test_what_are_no_readings_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no packed readings"):
+        readings.unpack(text)
+
+
+def test_a_time_that_is_on_no_dial_is_refused() -> None:
+    with pytest.raises(ValueError, match="a time of 1023"):
+        readings.unpack("t1:" + readings._packed(bytes([255] * 4)))
+
+
+@pytest.mark.parametrize("text", ["", GOOD, "p1x9x8x1" + GOOD_PICTURES[8:], "p1x8x8x2" + GOOD_PICTURES[8:]])
+def test_what_are_no_pictures_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no packed"):
+        readings.unpack_pictures(text)
+
+
+def test_times_are_written_as_on_a_dial() -> None:
+    assert [readings.time_text(minutes) for minutes in (0, 5.4, 358, 719.6)] == ["0:00", "0:05", "5:58", "0:00"]
