@@ -25,6 +25,15 @@ Chooser = Callable[[str, Scalar, str], Value]
 
 
 @dataclass(frozen=True)
+class Question:
+    """What `Space.walk` may ask: a value for a parameter, which may exist only under an option ("optimizer=adam")."""
+
+    name: str
+    domain: Scalar
+    under: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """A choice that led to some params: what was chosen for which parameter, and the option that it came under."""
 
@@ -123,6 +132,14 @@ class Space:
             params[name] = value
             params |= _under(domain, value).walk(choose, under=_path(under, name, value))
         return params
+
+    def questions(self, *, under: str = "") -> Iterator[Question]:
+        """All that `walk` may ever ask, in declared order."""
+        for name, domain in self.domains:
+            if not isinstance(domain, Fixed):
+                yield Question(name, scalar(domain), under)
+            for option, space in live_options(domain):
+                yield from space.questions(under=_path(under, name, option))
 
     def decisions(self, params: Params, *, under: str = "") -> Iterator[Decision]:
         """The choices, as `walk` asks for them, that lead to these params; what lies outside its domain is left out."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.conditions import check_name
-from search_spaces.domains import Chooser, Decision, Space
+from search_spaces.domains import Chooser, Decision, Question, Space
 from search_spaces.expressions import Expression
 from search_spaces.scalars import Choice, Params, SpaceError, Value, params_id, text
 from search_spaces.spelling import near
@@ -93,6 +93,10 @@ class OneFactor:
         if label not in points:
             raise SpaceError(f"{_LEVEL} was chosen outside its domain: it is {label!r}")
         return points[str(label)]
+
+    def questions(self) -> Iterator[Question]:
+        """All that `walk` asks: a label."""
+        yield Question(_LEVEL, Choice(*self._points()), "")
 
     def decisions(self, params: Params) -> Iterator[Decision]:
         """What has to be chosen for these params: one label; nothing for those that do not belong here."""

@@ -82,6 +82,17 @@ class Float:
         counted = float(_exact(self.low) + steps * _exact(self.step))
         return counted if math.isclose(counted, value, rel_tol=1e-9, abs_tol=self.step * 1e-6) else value
 
+    def at(self, share: float) -> float:
+        """The value that a share of the range, from 0 up to 1, lies below: 0.5 is the middle, of its logarithm where
+        the scale is one. Values a step apart have equal shares."""
+        if self.size is not None:
+            return float(_exact(self.low) + _exact(self.step or 0.0) * _part(share, self.size))
+        if self.log:
+            value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
+        else:
+            value = self.low + share * (self.high - self.low)
+        return min(max(value, self.low), self.high)
+
     def words(self) -> str:
         if self.low == self.high:
             return text(self.low)
@@ -133,6 +144,13 @@ class Int:
 
     def snap(self, value: Value) -> Value:
         return value
+
+    def at(self, share: float) -> int:
+        """As `Float.at`; on a log scale a number has the share of what rounds to it."""
+        if not self.log:
+            return self.low + self.step * _part(share, self.size)
+        low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+        return min(max(round(math.exp(low + share * (high - low))), self.low), self.high)
 
     def words(self) -> str:
         if self.low == self.high:
@@ -198,6 +216,10 @@ class Choice:
     def snap(self, value: Value) -> Value:
         return value
 
+    def at(self, share: float) -> Value:
+        """As `Float.at`: options have equal shares, in their order."""
+        return self.options[_part(share, self.size)]
+
     def words(self) -> str:
         return ", ".join(text(option) for option in self.options)
 
@@ -233,6 +255,11 @@ def _looks_like_number(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _part(share: float, parts: int) -> int:
+    """In which of so many equal parts of 0 to 1 a share lies, counted from 0."""
+    return min(int(share * parts), parts - 1)
 
 
 def _check_bounds(kind: str, low: float, high: float, log: bool) -> None:

@@ -23,9 +23,9 @@ import pytest
 from search_spaces import catalog
 from search_spaces.task import Task
 from tune_jobs import datasets, delivery
+from tune_jobs.candidates import Candidate
 from tune_jobs.datasets import TrainingData
 from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
-from tune_jobs.sampling import Candidate
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 from tune_jobs.trial import run_trial

@@ -12,7 +12,7 @@ from search_spaces import catalog
 from search_spaces.domains import params_id
 from search_spaces.one_factor import space_from_json
 from search_spaces.task import Task
-from tune_jobs import datasets, running, sampling, tracking
+from tune_jobs import candidates, datasets, running, sampling, tracking
 from tune_jobs.errors import StudyError
 from tune_jobs.records import Search, StudyRecord
 from tune_jobs.running import Outcome, Plan, Resources, Say, Work
@@ -121,10 +121,10 @@ def _listed(record: StudyRecord, work: Work, search: Search) -> tuple[Plan, str 
     points = [work.task.baseline]
     if search == "reported":
         points += [reported.params for reported in work.task.reported if reported.params is not None]
-    wanted = {params_id(point): sampling.Candidate(point, work.seed) for point in points}
+    wanted = {params_id(point): candidates.Candidate(point, work.seed) for point in points}
     missing = wanted.keys() - {trial.params_id for trial in record.trials}
     done = None if missing else f"study {record.name} has run its task's {search}{' ones' * (search == 'reported')}"
-    return Plan(sampling.Listed(wanted.values(), record.trials), None, len(record.trials) + len(missing)), done
+    return Plan(candidates.Listed(wanted.values(), record.trials), None, len(record.trials) + len(missing)), done
 
 
 def _searched(record: StudyRecord, work: Work, search: Search, trials: int | None) -> tuple[Plan, str | None]:

@@ -13,7 +13,7 @@ from search_spaces.domains import Value, params_id
 from search_spaces.task import Objective, Protocol
 
 State = Literal["waiting", "running", "complete", "stopped", "failed"]
-Search = Literal["grid", "random", "tpe", "baseline", "reported"]
+Search = Literal["grid", "random", "qmc", "tpe", "cmaes", "baseline", "reported"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
 

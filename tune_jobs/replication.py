@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from search_spaces.domains import Params, params_id
 from search_spaces.task import Objective
 from tune_jobs import leaderboard, running, tracking
+from tune_jobs.candidates import Candidate, Listed, Sampler
 from tune_jobs.errors import UserError
 from tune_jobs.launching import resumed
 from tune_jobs.records import Replication, StudyRecord, TrialRecord
 from tune_jobs.running import Outcome, Plan, Resources, Say
-from tune_jobs.sampling import Candidate, Listed, Sampler
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 

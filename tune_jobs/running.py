@@ -19,11 +19,11 @@ from search_spaces import catalog
 from search_spaces.one_factor import AnySpace
 from search_spaces.task import Task
 from tune_jobs import delivery, exports
+from tune_jobs.candidates import Sampler
 from tune_jobs.datasets import TrainingData
 from tune_jobs.interruption import Interruption, interruptible
 from tune_jobs.progress import Progress
 from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
-from tune_jobs.sampling import Sampler
 from tune_jobs.settings import Settings, prepare_ray
 from tune_jobs.study import Study
 

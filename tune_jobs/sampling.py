@@ -10,9 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import optuna
@@ -22,6 +20,8 @@ from search_spaces.domains import Float, Int, Params, Value, params_id
 from search_spaces.one_factor import AnySpace
 from search_spaces.scalars import Scalar
 from search_spaces.task import Objective
+from tune_jobs import evolution, quasi_random
+from tune_jobs.candidates import Candidate, Listed, Sampler
 from tune_jobs.records import Search, TrialRecord
 
 _DRAWS = 10  # of params already tried, before one is picked among those left; of TPE each costs milliseconds
@@ -29,32 +29,17 @@ _RANDOM_DRAWS = 1000  # further ones where what is left cannot be listed: TPE ma
 _LISTED = 100_000  # the largest finite space whose untried points are listed; beyond it a draw is as good as new
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """What to train next: params, with a seed."""
-
-    params: Params
-    seed: int
-
-
-class Sampler(Protocol):
-    """Proposes candidates; told of every trial that ended."""
-
-    def ask(self) -> Candidate | None:
-        """The next one, or None where there is none as things are; an ended trial may change that."""
-
-    def tell(self, trial: TrialRecord) -> None:
-        """What became of params asked for earlier."""
-
-
 def check(search: Search, space: AnySpace) -> None:
     """Whether `search` can walk `space`.
 
     Raises:
-        SpaceError: for a grid over a space that is not finite; it names the domain.
+        SpaceError: for a grid over a space that is not finite; it names the domain. For CMA-ES over a space with fewer
+            than two numbers.
     """
     if search == "grid":
         space.grid()
+    elif search == "cmaes":
+        evolution.check(space)
 
 
 def sampler(
@@ -63,10 +48,14 @@ def sampler(
     """The algorithm `search`, continued after `trials`.
 
     Raises:
-        SpaceError: for a grid over a space that is not finite.
+        SpaceError: as `check`.
     """
-    if search == "grid":
-        return Listed((Candidate(point, seed) for point in space.grid()), trials)
+    if search in ("grid", "qmc"):
+        points = space.grid() if search == "grid" else quasi_random.points(space, seed)
+        tried = {trial.params_id for trial in trials}
+        return Listed((Candidate(point, seed) for point in points if params_id(point) not in tried), ())
+    if search == "cmaes":
+        return evolution.Evolution(space, objective, seed, trials)
     return _OptunaSampler(search, space, objective, seed, trials)
 
 
@@ -99,21 +88,6 @@ def _distribution(domain: Scalar) -> BaseDistribution:
     if isinstance(domain, Int):
         return IntDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
     return CategoricalDistribution(domain.options)
-
-
-class Listed:
-    """Candidates in their order, a grid's or others, but for those that were tried."""
-
-    def __init__(self, candidates: Iterable[Candidate], trials: Iterable[TrialRecord]) -> None:
-        self._candidates: Iterator[Candidate] = iter(candidates)
-        self._tried = {(trial.params_id, trial.seed) for trial in trials}
-
-    def ask(self) -> Candidate | None:
-        untried = (one for one in self._candidates if (params_id(one.params), one.seed) not in self._tried)
-        return next(untried, None)
-
-    def tell(self, trial: TrialRecord) -> None:
-        """A list learns nothing."""
 
 
 class _OptunaSampler:

@@ -15,13 +15,13 @@ from search_spaces.one_factor import OneFactor
 from search_spaces.scalars import Scalar
 from search_spaces.task import Task
 from tune_jobs import leaderboard, running, tracking
+from tune_jobs.candidates import Candidate, Listed
 from tune_jobs.errors import UserError
 from tune_jobs.launching import Request as LaunchRequest
 from tune_jobs.launching import resolve
 from tune_jobs.leaderboard import Row
 from tune_jobs.records import StudyRecord, Transfer
 from tune_jobs.running import Outcome, Plan, Resources, Say
-from tune_jobs.sampling import Candidate, Listed
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 

@@ -31,13 +31,13 @@ from tests.sweeping import (
     until,
 )
 from tune_jobs import datasets, evaluation, exports, finalist, weights
+from tune_jobs.candidates import Candidate
 from tune_jobs.cli import run
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import TrialError
 from tune_jobs.evaluation import Request
 from tune_jobs.per_image import unpack
 from tune_jobs.records import StudyRecord, TestResult, TrialRecord
-from tune_jobs.sampling import Candidate
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 from tune_jobs.trial import TrialRun

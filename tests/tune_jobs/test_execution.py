@@ -16,7 +16,7 @@ from ray import PlacementGroupID
 from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
 from tests.sweeping import Own, data_of, own_task, terms_of
-from tune_jobs import sampling
+from tune_jobs import candidates, sampling
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import cluster, driver, worker
 from tune_jobs.execution.cluster import Slots
@@ -214,7 +214,7 @@ def test_a_study_grows_by_what_an_undisturbed_search_would_have_tried(tmp_path: 
     sweep(own, settings, search="random", trials=2)
     grown = sweep(own, settings, search="random", trials=4)
     undisturbed = sampling.sampler("random", own.task.space, own.task.objective, 0, ())
-    assert [sampling.Candidate(trial.params, trial.seed) for trial in grown.trials] == [
+    assert [candidates.Candidate(trial.params, trial.seed) for trial in grown.trials] == [
         undisturbed.ask() for _ in range(4)
     ]
     assert [trial.attempts for trial in grown.trials] == [1] * 4

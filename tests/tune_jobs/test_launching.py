@@ -32,7 +32,7 @@ from tests.sweeping import (
     own_task,
     until,
 )
-from tune_jobs import launching, sampling
+from tune_jobs import candidates, launching, sampling
 from tune_jobs.errors import StudyError
 from tune_jobs.interruption import interruptible
 from tune_jobs.launching import Request
@@ -93,7 +93,7 @@ def test_the_baseline_alone_is_run_once_and_is_no_search_of_the_studys(
 ) -> None:
     own = own_task(tmp_path)
     alone = Request(own.reference, search="baseline")
-    baseline = sampling.Candidate(own.task.baseline, 0)
+    baseline = candidates.Candidate(own.task.baseline, 0)
     plan = resolved(alone).plan
     assert [plan.sampler.ask(), plan.sampler.ask()] == [baseline, None]
     assert (plan.trials, plan.total) == (None, 1)

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from search_spaces.task import Objective
 from tests.sweeping import Own, command_line, ended, finished_study, kill_family, one_cluster, own_task, until
 from tune_jobs import launching, leaderboard, replication, running, sampling
+from tune_jobs.candidates import Candidate
 from tune_jobs.cli import run
 from tune_jobs.launching import Request as LaunchRequest
 from tune_jobs.per_image import pack
 from tune_jobs.records import Replication, StudyRecord, TrialRecord
 from tune_jobs.replication import Race, Request
 from tune_jobs.running import Outcome, Resources
-from tune_jobs.sampling import Candidate
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Callable
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 from search_spaces.domains import Choice, Fixed, Float, Int, Params, Space, SpaceError, Variants, params_id
 from search_spaces.task import Objective
 from tune_jobs import sampling
+from tune_jobs.candidates import Candidate, Listed, Sampler
 from tune_jobs.records import Search, State, TrialRecord
-from tune_jobs.sampling import Candidate, Listed, Sampler, optuna_form
+from tune_jobs.sampling import optuna_form
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
-ALGORITHMS: tuple[Search, ...] = ("grid", "random", "tpe")
+ALGORITHMS: tuple[Search, ...] = ("grid", "random", "qmc", "tpe")  # over any finite space
+ENDLESSLY: tuple[Search, ...] = ("random", "qmc", "tpe", "cmaes")  # over one without end
 FINITE = Space(
     units=Choice(64, 128),
     optimizer=Variants(sgd=Space(momentum=Choice(0.0, 0.9), nesterov=Choice(False, True)), adam=Space()),
@@ -94,7 +97,7 @@ def test_a_finite_space_is_used_up_without_a_repeat_and_then_nothing_is_left(sea
     assert sampling.sampler(search, FINITE, MAXIMIZE, 0, tuple(map(ended, range(10), asked))).ask() is None
 
 
-@pytest.mark.parametrize("search", ["random", "tpe"])
+@pytest.mark.parametrize("search", ENDLESSLY)
 def test_what_is_proposed_belongs_to_the_space_and_never_twice(search: Any) -> None:
     asked = walk(search, ENDLESS, 30)
     assert [ENDLESS.why_not(params) for params in asked] == [None] * 30
@@ -102,8 +105,9 @@ def test_what_is_proposed_belongs_to_the_space_and_never_twice(search: Any) -> N
     assert {params["optimizer"] for params in asked} == {"sgd", "adam"}
 
 
-@pytest.mark.parametrize("search", ["random", "tpe"])
-@pytest.mark.parametrize("space", [FINITE, ENDLESS])
+@pytest.mark.parametrize(
+    ("search", "space"), [*((search, ENDLESS) for search in ENDLESSLY), *((search, FINITE) for search in ALGORITHMS)]
+)
 def test_a_search_continued_from_the_record_proposes_what_an_undisturbed_one_would(search: Any, space: Space) -> None:
     whole = walk(search, space, 26, seed=3)
     for cut in (1, 6, 17, 25):
@@ -113,7 +117,7 @@ def test_a_search_continued_from_the_record_proposes_what_an_undisturbed_one_wou
         assert walk(search, space, 26 - cut, record, seed=3) == whole[cut:]
 
 
-@pytest.mark.parametrize("search", ["random", "tpe"])
+@pytest.mark.parametrize("search", ["random", "qmc", "tpe"])
 def test_trials_that_still_run_count_the_same_before_and_after_a_restart(search: Any) -> None:
     """Four run at a time: twelve have ended when the driver is killed, and the others begin again in the next one."""
     undisturbed = sampling.sampler(search, ENDLESS, MAXIMIZE, 5, ())
@@ -132,8 +136,8 @@ def test_trials_that_still_run_count_the_same_before_and_after_a_restart(search:
 
 
 def test_another_seed_is_another_search() -> None:
-    assert walk("random", ENDLESS, 5, seed=1) != walk("random", ENDLESS, 5, seed=2)
-    assert walk("tpe", ENDLESS, 5, seed=1) != walk("tpe", ENDLESS, 5, seed=2)
+    for search in ENDLESSLY:
+        assert walk(search, ENDLESS, 5, seed=1) != walk(search, ENDLESS, 5, seed=2)
 
 
 def test_random_search_is_uniform_over_each_domain() -> None:
@@ -184,6 +188,101 @@ def test_tpe_goes_on_where_its_favourite_can_be_tried_only_once() -> None:
         kinds.append(params["kind"])
         sampler.tell(ended(number, params, 1.0 if params["kind"] == "flat" else 0.1))
     assert Counter(kinds) == {"flat": 1, "deep": 24}
+
+
+# --- quasi-random search ----------------------------------------------------------------------------------------------
+
+
+def test_quasi_random_points_leave_no_part_of_the_space_out() -> None:
+    """Each of 8 x 8 squares holds one of 64 points: a random search leaves about 23 of them empty."""
+    space = Space(x=Float(0.0, 1.0), y=Float(1e-4, 1e-2, log=True))
+
+    def squares(search: Any) -> set[tuple[int, int]]:
+        asked = walk(search, space, 64)
+        return {(int(p["x"] * 8), int((math.log10(p["y"]) + 4) * 4)) for p in asked}  # type: ignore[operator,arg-type]
+
+    assert len(squares("qmc")) == 64
+    assert len(squares("random")) < 50
+
+
+def test_a_quasi_random_search_takes_options_alike_and_asks_for_what_is_under_them() -> None:
+    optimizers = Counter(params["optimizer"] for params in walk("qmc", ENDLESS, 64))
+    assert optimizers == {"sgd": 32, "adam": 32}
+
+
+# --- CMA-ES -----------------------------------------------------------------------------------------------------------
+
+BOWL = Space(x=Float(-1.0, 1.0), y=Float(1e-4, 1.0, log=True), n=Int(1, 9), kind=Choice("a", "b"))
+
+
+def bowl(params: Params) -> float:
+    """Best, at 0, for x=0.5, y=0.01 and n=7, whatever the kind."""
+    x, y, n = (float(params[name]) for name in ("x", "y", "n"))  # type: ignore[arg-type]
+    return -((x - 0.5) ** 2) - (math.log10(y) + 2) ** 2 / 4 - ((n - 7) / 8) ** 2
+
+
+def best_of(search: Any, n: int, seed: int, objective: Objective = MAXIMIZE) -> float:
+    sign = 1 if objective.direction == "maximize" else -1
+    sampler = sampling.sampler(search, BOWL, objective, seed, ())
+    scores = []
+    for number in range(n):
+        params = must(sampler.ask())
+        scores.append(bowl(params))
+        sampler.tell(ended(number, params, sign * scores[-1]))
+    return max(scores)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_cma_es_comes_closer_to_the_bottom_of_a_bowl_than_random_search(direction: Any) -> None:
+    objective = Objective("val_accuracy", direction)
+    missing = {
+        search: statistics.median(-best_of(search, 120, seed, objective) for seed in range(5))
+        for search in ("cmaes", "random")
+    }
+    assert missing["cmaes"] < missing["random"] / 5
+
+
+def test_cma_es_waits_for_its_generation_and_does_not_mind_in_which_order_it_ends() -> None:
+    def second_generation(order: Callable[[list[Params]], list[Params]]) -> list[Params]:
+        sampler = sampling.sampler("cmaes", BOWL, MAXIMIZE, 0, ())
+        first = []
+        while (candidate := sampler.ask()) is not None:
+            first.append(candidate.params)
+        for number, params in enumerate(order(first)):
+            assert sampler.ask() is None
+            sampler.tell(ended(number, params, bowl(params)))
+        return [must(sampler.ask()) for _ in first]
+
+    forward = second_generation(list)
+    assert forward == second_generation(lambda first: first[::-1])
+    assert len(forward) == 7  # four and three times the logarithm of three, as Hansen has it
+
+
+@pytest.mark.parametrize("state", ["failed", "stopped"])
+def test_cma_es_takes_what_did_not_end_for_worse_than_all_that_did(state: Any) -> None:
+    def after(score: float, ending: State) -> list[Params]:
+        sampler = sampling.sampler("cmaes", BOWL, MAXIMIZE, 0, ())
+        first = [must(sampler.ask()) for _ in range(7)]
+        for number, params in enumerate(first):
+            sampler.tell(
+                ended(number, params, score if number == 3 else number / 10, ending if number == 3 else "complete")
+            )
+        return [must(sampler.ask()) for _ in range(7)]
+
+    assert after(0.9, state) == after(-5.0, "complete")
+    assert after(0.9, state) != after(0.9, "complete")
+
+
+def test_cma_es_goes_on_with_the_rest_of_a_space_that_it_has_seen_enough_of() -> None:
+    space = Space(x=Int(1, 3), y=Int(1, 3), kind=Choice("a", "b"))
+    asked = walk("cmaes", space, 99)
+    assert sorted(map(params_id, asked)) == sorted(map(params_id, space.grid()))
+
+
+@pytest.mark.parametrize(("space", "came"), [(FINITE, "none"), (Space(x=Float(0.0, 1.0), k=Choice(1, 2)), "x alone")])
+def test_cma_es_needs_two_numbers_that_every_point_has(space: Space, came: str) -> None:
+    with pytest.raises(SpaceError, match=f"two or more of them, and this space has {came}: take another search"):
+        sampling.check("cmaes", space)
 
 
 @pytest.mark.parametrize("rebuilt", [False, True])
@@ -256,7 +355,7 @@ DOMAINS: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
 @hypothesis_settings(deadline=None, max_examples=25)
 @given(
     st.tuples(*(make() for make in DOMAINS.values())),
-    st.sampled_from(["random", "tpe"]),
+    st.sampled_from(["random", "qmc", "tpe"]),
     st.integers(0, 2**32),
 )
 def test_every_kind_of_domain_is_sampled_within_itself(domains: Any, search: Any, seed: int) -> None:

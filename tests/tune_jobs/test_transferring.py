@@ -170,7 +170,7 @@ def test_what_lies_outside_a_narrowed_space_takes_no_place_of_its_grid(tmp_path:
 
 
 def _point(**params: Any) -> Any:
-    from tune_jobs.sampling import Candidate
+    from tune_jobs.candidates import Candidate
 
     return Candidate({"act": "level", **params}, 0)
 

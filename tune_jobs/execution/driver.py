@@ -20,12 +20,12 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from search_spaces.one_factor import AnySpace
+from tune_jobs.candidates import Sampler
 from tune_jobs.errors import Reason, UserError
 from tune_jobs.execution.cluster import Slots
 from tune_jobs.execution.worker import Job, TrialActor
 from tune_jobs.interruption import Interruption
 from tune_jobs.records import TrialRecord
-from tune_jobs.sampling import Sampler
 from tune_jobs.study import Study
 from tune_jobs.trial import TrialResult
 
