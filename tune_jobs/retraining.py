@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search_spaces import catalog
-from tune_jobs import datasets, tracking
+from search_spaces.task import Task
+from tune_jobs import datasets, saved_models, tensorflow_start, tracking
+from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import DataError, SettingsError, UserError
 from tune_jobs.exports import BestConfig, load_best
 from tune_jobs.progress import duration
-from tune_jobs.settings import Settings, prepare_tensorflow
+from tune_jobs.running import versions
+from tune_jobs.saved_models import Origin
+from tune_jobs.settings import Settings
 from tune_jobs.trial import TrialRun
 
 if TYPE_CHECKING:
@@ -61,12 +65,12 @@ def train(
         settings.prepare()
         tracking.check(settings)
     if task.train is None:
-        _prepare_devices(config.cpus)
+        tensorflow_start.start(config.cpus)
     model, retrained = _train(config, TrialRun(task, config.params, data, seed=config.seed), say)
     if model is None:
         return retrained
     if output is not None:
-        _save(model, output)
+        _save(model, output, _origin(config, task, data, retrained.score))
         say(f"model saved to {output}")
     if with_mlflow:
         say("logging the model to MLflow …")
@@ -74,13 +78,6 @@ def train(
         uri = tracking.Tracker(settings).log_model(config.task, _bare(model), sample, retrained.score, retrained.metric)
         return replace(retrained, model_uri=uri)
     return retrained
-
-
-def _prepare_devices(cpus: float) -> None:
-    prepare_tensorflow()
-    from tune_jobs import training
-
-    training.prepare_devices(cpus)
 
 
 def _train(config: BestConfig, run: TrialRun, say: Callable[[str], None]) -> tuple[keras.Model | None, Retrained]:
@@ -93,12 +90,32 @@ def _train(config: BestConfig, run: TrialRun, say: Callable[[str], None]) -> tup
     return run.model, Retrained(config.metric, result.score, config.score, result.best_epoch, None)
 
 
-def _save(model: keras.Model, path: Path) -> None:
-    """Writes the model whole or not at all."""
+def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) -> Origin:
+    """What the saved model has to know of itself to be read with."""
+    return Origin(
+        task=config.task,
+        reference=config.reference,
+        task_digest=config.task_digest,
+        params=dict(config.params),
+        seed=config.seed,
+        encoding=task.encoding_of(config.params).name,
+        input_shape=data.train.x.shape[1:],
+        dataset=data.name,
+        data_digest=data.digest,
+        metric=config.metric,
+        direction=config.direction,
+        score=score,
+        versions=versions(),
+    )
+
+
+def _save(model: keras.Model, path: Path, origin: Origin) -> None:
+    """Writes the model with its origin, whole or not at all."""
     part = path.with_name(f".{path.stem}.part.keras")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _bare(model).save(part)
+        saved_models.add(part, origin)
         part.replace(path)
     except OSError as error:
         raise SettingsError(f"the model cannot be written to {path}: {error.strerror or error}") from error
@@ -112,4 +129,4 @@ def _bare(model: keras.Model) -> keras.Model:
 
     if type(model).__name__ != "Functional":  # a subclass saves itself, in its own way
         return model
-    return keras.Model(model.inputs, model.outputs, name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)

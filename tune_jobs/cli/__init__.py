@@ -28,6 +28,7 @@ _COMMANDS = {  # in the order of their help: a command and the module it lives i
     "export": "results",
     "results": "published",
     "train": "train",
+    "predict": "predict",
     "sync": "stores",
     "ui": "stores",
     "doctor": "doctor",

@@ -1,0 +1,80 @@
+"""`predict`: what a saved model reads from image files, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tune_jobs.cli.options import json_option, print_json, say
+from tune_jobs.errors import UserError
+
+if TYPE_CHECKING:
+    from tune_jobs.image_files import PictureError
+    from tune_jobs.prediction import Reader, Reading
+
+
+@click.command(short_help="Read image files with a saved model.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE...")
+@json_option
+def predict(model: Path, images: Sequence[Path], as_json: bool) -> int:
+    """Read image files with a model that `train -o model.keras` saved: the time on a clock, or the class.
+
+    An IMAGE may have any usual format, size and colours; the middle of it is read, and it should look like what the
+    model was trained on. It is looked at as it is and in slightly changed views, and where these are read otherwise
+    the model is unsure; that is no probability of being right. An image that cannot be read is one line, the others
+    are read all the same, and the exit code is 2.
+
+    \b
+    Example:  tune-jobs predict model.keras clock.png
+    """
+    from tune_jobs.prediction import Reader
+
+    outcomes = _outcomes(Reader(model), images)
+    if as_json:
+        found = list(outcomes)
+        print_json([{"file": str(file), **_facts(outcome)} for file, outcome in found])
+        return 2 if any(isinstance(outcome, UserError) for _, outcome in found) else 0
+    width = max(len(click.format_filename(file)) for file in images)
+    code = 0
+    for file, outcome in outcomes:
+        if isinstance(outcome, UserError):
+            code = 2
+            say(f"tune-jobs: {' '.join(str(outcome).split())}")
+        else:
+            click.echo(f"{click.format_filename(file):<{width}}  {_words(outcome)}")
+    return code
+
+
+def _outcomes(reader: Reader, images: Sequence[Path]) -> Iterator[tuple[Path, Reading | PictureError]]:
+    from tune_jobs.image_files import PictureError
+
+    for file in images:
+        try:
+            yield file, reader.read(file)
+        except PictureError as error:
+            yield file, error
+
+
+def _facts(outcome: Reading | PictureError) -> dict[str, Any]:
+    from tune_jobs.prediction import TimeReading
+
+    if isinstance(outcome, UserError):
+        return {"error": str(outcome)}
+    first = {"time": outcome.time} if isinstance(outcome, TimeReading) else {}
+    return {**first, **asdict(outcome), "sure": outcome.is_sure}
+
+
+def _words(reading: Reading) -> str:
+    """`10:08  sure: 12 of 12 views within 5 minutes, typically 0.4 minutes apart`."""
+    from tune_jobs.prediction import CLOSE_MINUTES, N_VIEWS, TimeReading
+
+    agreed = f"{'sure' if reading.is_sure else 'unsure'}: {round(reading.agreement * N_VIEWS)} of {N_VIEWS} views"
+    if isinstance(reading, TimeReading):
+        apart = f"typically {reading.spread_minutes:.1f} minutes apart"
+        return f"{reading.time}  {agreed} within {CLOSE_MINUTES:g} minutes, {apart}"
+    return f"{reading.label}  {agreed} agree, mean softmax {reading.probability:.2f}"
