@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import zlib
 
 import numpy as np
@@ -34,14 +35,31 @@ def unpack(text: str) -> Errors:
     Raises:
         ValueError: it is no such text.
     """
-    head, _, content = text.partition(":")
+    kind, n = _head(text)
+    unpacking = zlib.decompressobj()
     try:
-        raw = zlib.decompress(base64.b64decode(content, validate=True))
-        kind, n = head[:1], int(head[1:])
-    except (zlib.error, binascii.Error, ValueError) as error:
+        packed = base64.b64decode(text.partition(":")[2], validate=True)
+        raw = unpacking.decompress(packed, _BYTES[kind](n) + 1)  # whatever else would come is not waited for
+    except (zlib.error, binascii.Error) as error:
         raise ValueError(f"no packed errors: {error}") from error
-    if kind not in _BYTES or n < 0 or len(raw) != _BYTES[kind](n):
-        raise ValueError(f"no packed errors: {head!r} with {len(raw)} bytes")
+    if len(raw) != _BYTES[kind](n) or not unpacking.eof:
+        raise ValueError(f"no packed errors: {kind}{n} with {len(raw)} bytes")
     if kind == _BITS:
         return np.unpackbits(np.frombuffer(raw, np.uint8), count=n)
     return np.frombuffer(raw, "<f4").astype(np.float64)
+
+
+def count(text: str) -> int:
+    """Of how many images a packed text says that it has the errors, without unpacking it.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    return _head(text)[1]
+
+
+def _head(text: str) -> tuple[str, int]:
+    head = re.match(f"([{_BITS}{_FLOATS}])([0-9]{{1,10}}):", text)
+    if head is None:
+        raise ValueError(f"no packed errors: they begin with {text[:20]!r}")
+    return head[1], int(head[2])

@@ -11,13 +11,13 @@ ended, one without was interrupted and runs again.
 from __future__ import annotations
 
 import functools
-import json
 import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.domains import Params
 from search_spaces.one_factor import AnySpace, space_from_json
 from search_spaces.spelling import near
-from search_spaces.task import Objective, Protocol
+from search_spaces.task import Objective
+from tune_jobs import contents
+from tune_jobs.contents import NOTES, StudyContent, TrialContent, note_of_test, plain, tested_number
 from tune_jobs.errors import StudyError
 from tune_jobs.locks import Holder, StudyLock
 from tune_jobs.records import (
@@ -56,7 +58,7 @@ _STATES: dict[TrialState, State] = {
     TrialState.FAIL: "failed",
 }
 _ENDED = {state: optuna_state for optuna_state, state in _STATES.items()}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_IMPORTING = "importing"  # noted before all else of a study that comes from a file, whose terms are noted last
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -92,7 +94,10 @@ class Study:
             raise StudyError(f"no study named {name!r}{near(name, names)}. `tune-jobs studies` lists all")
         study = cls(name, _storage(name, settings), _lock(name, settings))
         if not study.has_begun:
-            raise StudyError(f"study {name!r} was killed before it began: launch it again")
+            what = "was killed before it began: launch it again"
+            if _IMPORTING in study._attributes:
+                what = "is half there, for its import was killed: import it again"
+            raise StudyError(f"study {name!r} {what}")
         return study
 
     @classmethod
@@ -103,18 +108,19 @@ class Study:
         Raises:
             StudyError: if another process holds it, its file is damaged, or the name cannot be a file's.
         """
-        if not _NAME.fullmatch(name):
-            raise StudyError(f"a study's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
+        contents.check_name(name)
         path = _journal(name, settings)
         lock = _lock(name, settings)
         server = None if settings.storage is None else _server(settings.storage)  # before its lock: it may not answer
         with lock.hold():
             _cut_half_written_line(path)
             study = cls(name, server or _storage(name, settings), lock)
+            study._drop_half_import()
             try:
                 yield study
             finally:
                 if not study.has_begun:
+                    study._drop_half_import()
                     path.unlink(missing_ok=True)
 
     def begin(self, terms: StudyTerms) -> None:
@@ -123,21 +129,41 @@ class Study:
         Raises:
             StudyError: if they differ; the message says in what.
         """
-        if self._id is None:
-            maximize = terms.objective.direction == "maximize"
-            direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
-            self._id = int(self._storage.create_new_study([direction], self.name))
+        self._make(terms.objective)
         if not self.has_begun:
             self._note("created", time.time())
             self._note("identity", uuid.uuid4().hex)
-            self._note("terms", _plain(terms))
-        difference = _difference(self.terms, terms)
+            self._note("terms", plain(terms))
+        difference = contents.difference(self.terms, terms)
         if difference:
             raise StudyError(f"study {self.name!r} was begun {difference}: start another with --study NAME")
 
+    def fill(self, content: StudyContent) -> None:
+        """Makes the study of a content that `checking.check` has passed, under this study's own name. Whoever kills
+        this leaves no study: the next to hold it drops what is there.
+
+        Raises:
+            StudyError: if there is one already, or Optuna cannot keep one of its trials.
+        """
+        terms = contents.terms_of(content.notes)
+        if self.has_begun or (self._id is not None and self._storage.get_all_trials(self._id, deepcopy=False)):
+            raise StudyError(f"there is another study {self.name!r} in this storage already")
+        self._make(terms.objective)
+        self._note(_IMPORTING, content.notes["identity"])
+        space = space_from_json(terms.space)
+        for number, trial in enumerate(content.trials):
+            self._make_trial(number, trial, space)
+        for name in sorted(content.notes, key=lambda name: (name == "terms", name)):
+            self._note(name, content.notes[name])
+
     @property
     def terms(self) -> StudyTerms:
-        return _terms(self._attributes["terms"])
+        return contents.terms_of(self._attributes)
+
+    @property
+    def identity(self) -> str:
+        """What tells this study from every other, whatever its name."""
+        return str(self._attributes["identity"])
 
     @property
     def has_begun(self) -> bool:
@@ -160,40 +186,36 @@ class Study:
         """A snapshot of the study and its trials."""
         attributes = self._attributes
         trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)
-        return StudyRecord(
-            name=self.name,
-            terms=_terms(attributes["terms"]),
-            identity=attributes["identity"],
-            launch=Launch(**attributes["launch"]) if "launch" in attributes else None,
-            created=attributes["created"],
-            trials=tuple(_with_test(self._trial(trial), attributes) for trial in trials),
-            replication=_replication(attributes),
-            transfers=tuple(Transfer(**saved) for saved in attributes.get("transfers", ())),
-            readings=tuple(_reading(saved) for saved in attributes.get("readings", ())),
-        )
+        return contents.study_record(self.name, attributes, tuple(self._trial(trial) for trial in trials))
+
+    def content(self) -> StudyContent:
+        """All that is kept of the study, as it is now."""
+        notes = {name: value for name, value in self._attributes.items() if _is_note(name)}  # before its trials:
+        trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)  # none of them is about a later one
+        return StudyContent(self.name, notes, tuple(_content(trial) for trial in trials))
 
     def note_launch(self, launch: Launch) -> None:
         """How the study is run from now on."""
-        self._note("launch", _plain(launch))
+        self._note("launch", plain(launch))
 
     def note_replication(self, replication: Replication) -> None:
         """What is to be trained with further seeds."""
-        self._note("replication", _plain(replication))
+        self._note("replication", plain(replication))
 
     def note_transfers(self, transfers: Sequence[Transfer]) -> None:
         """What comes from other studies, with the places it has there now."""
-        new = {(transfer.study, transfer.params_id): _plain(transfer) for transfer in transfers}
+        new = {(transfer.study, transfer.params_id): plain(transfer) for transfer in transfers}
         saved = {(old["study"], old["params_id"]): old for old in self._attributes.get("transfers", [])}
         self._note("transfers", list((saved | new).values()))
 
     def note_reading(self, reading: Reading) -> None:
         """The test split is about to be read; durable when this returns."""
-        self._note("readings", [*self._attributes.get("readings", ()), _plain(reading)])
+        self._note("readings", [*self._attributes.get("readings", ()), plain(reading)])
 
     def note_test(self, number: int, result: TestResult) -> None:
         """What a finished trial came to on the test split. The trial itself does not change any more, so this is the
         study's note."""
-        self._note(f"test:{number}", _plain(result))
+        self._note(note_of_test(number), plain(result))
 
     def add(self, space: AnySpace, params: Params, seed: int) -> TrialRecord:
         """A new trial, waiting; durable when this returns."""
@@ -241,15 +263,29 @@ class Study:
                 again.append(self._trial(trial))
         return tuple(again)
 
+    def _make(self, objective: Objective) -> None:
+        if self._id is None:
+            direction = StudyDirection.MAXIMIZE if objective.direction == "maximize" else StudyDirection.MINIMIZE
+            self._id = int(self._storage.create_new_study([direction], self.name))
+
+    def _make_trial(self, number: int, trial: TrialContent, space: AnySpace) -> None:
+        try:
+            self._storage.create_new_trial(self._begun_id, template_trial=_frozen(space, trial))
+        except (ValueError, TypeError, KeyError) as error:
+            raise StudyError(f"trial {number} cannot be kept: {type(error).__name__}: {error}") from error
+
+    def _drop_half_import(self) -> None:
+        if self._id is not None and not self.has_begun and _IMPORTING in self._attributes:
+            self._storage.delete_study(self._id)
+            self._id = None
+
     def _note(self, key: str, value: Any) -> None:
         self._storage.set_study_user_attr(self._begun_id, key, value)
 
     def _settle(self, trial_id: int) -> None:
         result = self._storage.get_trial(trial_id).user_attrs["result"]
-        score = result["score"]
-        state = _ENDED[result["state"]]
-        values = [score] if score is not None and state != TrialState.FAIL else None
-        self._storage.set_trial_state_values(trial_id, state, values)
+        value = _value(result)
+        self._storage.set_trial_state_values(trial_id, _ENDED[result["state"]], None if value is None else [value])
 
     def _trial_id(self, number: int) -> int:
         if number not in self._ids:
@@ -258,97 +294,52 @@ class Study:
 
     def _trial(self, trial: FrozenTrial) -> TrialRecord:
         if trial.number not in self._ended:
-            record = _record(trial)
+            record = contents.trial_record(trial.number, _content(trial))
             if not record.is_finished:
                 return record
             self._ended[trial.number] = record
         return self._ended[trial.number]
 
 
-def _record(trial: FrozenTrial) -> TrialRecord:
+def _content(trial: FrozenTrial) -> TrialContent:
     attributes = trial.user_attrs
-    attempt = attributes.get("attempt", {})
-    result: dict[str, Any] = attributes.get("result", {})
-    history = tuple(result.get("history", ())) or tuple(
-        {"score": value} for _, value in sorted(trial.intermediate_values.items())
-    )
-    return TrialRecord(
-        number=trial.number,
+    return TrialContent(
+        state=_STATES[trial.state],
         params=attributes["params"],
         seed=attributes["seed"],
-        state=_STATES[trial.state],
-        attempts=attempt.get("number", 0),
-        started=attempt.get("started"),
-        history=history,
-        metrics=result.get("metrics", {}),
-        **{name: result.get(name) for name in _RESULT_FIELDS},
+        attempt=attributes.get("attempt"),
+        result=attributes.get("result"),
+        intermediate=dict(sorted(trial.intermediate_values.items())),
     )
 
 
-_RESULT_FIELDS = ("score", "best_epoch", "reason", "message", "finished", "train_seconds", "weights", "errors", "cpus")
-
-
-def _with_test(trial: TrialRecord, attributes: Mapping[str, Any]) -> TrialRecord:
-    saved = attributes.get(f"test:{trial.number}")
-    return trial if saved is None else replace(trial, tested=TestResult(**saved))
-
-
-def _replication(attributes: Mapping[str, Any]) -> Replication | None:
-    saved = attributes.get("replication")
-    return None if saved is None else Replication(**{**saved, "params_ids": tuple(saved["params_ids"])})
-
-
-def _reading(saved: Mapping[str, Any]) -> Reading:
-    return Reading(**{**saved, "trials": tuple(saved["trials"])})
-
-
-def _terms(saved: Mapping[str, Any]) -> StudyTerms:
-    return StudyTerms(
-        **{**saved, "objective": Objective(**saved["objective"]), "protocol": Protocol(**saved["protocol"])}
+def _frozen(space: AnySpace, trial: TrialContent) -> FrozenTrial:
+    """The trial as Optuna keeps it. Its own times are those of the attempt and the result; nothing here reads them."""
+    form = optuna_form(space, trial.params)
+    attributes = {"params": dict(trial.params), "seed": trial.seed, "attempt": trial.attempt, "result": trial.result}
+    state = _ENDED[trial.state]
+    frozen = optuna.trial.create_trial(
+        state=state,
+        value=_value(trial.result) if trial.result is not None and state.is_finished() else None,
+        params=form.params,
+        distributions=form.distributions,
+        user_attrs={name: value for name, value in attributes.items() if value is not None},
+        intermediate_values=dict(trial.intermediate),
     )
+    if trial.attempt is not None and trial.state != "waiting":
+        frozen.datetime_start = datetime.fromtimestamp(trial.attempt["started"])
+    if trial.result is not None and state.is_finished():
+        frozen.datetime_complete = datetime.fromtimestamp(trial.result["finished"])
+    return frozen
 
 
-def _difference(begun: StudyTerms, now: StudyTerms) -> str | None:
-    """The first thing that is not what the study was begun on, in words; None where nothing is."""
-    named = {
-        "task": "for task {}, and this is {}",
-        "dataset": "on dataset {}, and this task's is {}",
-        "data_digest": "on data {}, and they are now {}",
-        "objective": "with the objective {}, and it is now {}",
-        "protocol": "with the protocol {}, and it is now {}",
-        "space": "with another search space than {} (see `tune-jobs show`); what differs: {}",
-        "task_digest": "on version {} of its task, which is now {}",
-        "seed": "with --seed {}, and this asks for {}",
-    }
-    for name, words in named.items():
-        old, new = _plain(getattr(begun, name)), _plain(getattr(now, name))
-        if old != new:
-            if name == "space":
-                return words.format("this", ", ".join(_changed(old, new)))
-            return words.format(_words(getattr(begun, name)), _words(getattr(now, name)))
-    return None
+def _value(result: Mapping[str, Any]) -> float | None:
+    """What Optuna takes for a trial's value."""
+    return None if result["state"] == "failed" else result["score"]
 
 
-def _changed(old: Any, new: Any) -> list[str]:
-    """The names of the domains that differ between two spaces in JSON form."""
-    before, after = (space_from_json(form) for form in (old, new))
-    lines = set(before.describe()) ^ set(after.describe())
-    return sorted({line.strip().split(":")[0].split(" ")[0] for line in lines}) or ["the order"]
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, Objective):
-        return f"{value.direction} {value.metric}"
-    if isinstance(value, Protocol):
-        return ", ".join(f"{name} {part}" for name, part in asdict(value).items())
-    return str(value)
-
-
-def _plain(value: Any) -> Any:
-    """As JSON gives it back: tuples become lists, dataclasses mappings."""
-    if hasattr(value, "__dataclass_fields__"):
-        value = asdict(value)
-    return json.loads(json.dumps(value))
+def _is_note(name: str) -> bool:
+    return name in NOTES or tested_number(name) is not None
 
 
 class _Alone(JournalFileOpenLock):

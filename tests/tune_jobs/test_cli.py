@@ -29,6 +29,8 @@ COMMANDS = (
     "compare",
     "factors",
     "export",
+    "export-study",
+    "import-study",
     "results",
     "train",
     "predict",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.per_image import pack, unpack
+from tune_jobs.per_image import count, pack, unpack
 
 
 @given(st.lists(st.booleans(), max_size=70))
@@ -72,9 +72,23 @@ def test_the_form_is_the_one_it_always_was() -> None:
         _written("b", b"\x00"),
         _written("bx", b"\x00"),
         _written("f3", bytes(8)),
+        _written("b8", bytes(2)),
+        _written("b99999999999", b"\x00"),
     ],
 )
 def test_what_is_no_packed_errors_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+") as refusal:
         unpack(text)
     assert "\n" not in str(refusal.value)
+
+
+def test_errors_say_of_how_many_images_they_are_without_being_unpacked() -> None:
+    assert count(pack(np.ones(300))) == 300
+    assert count("f1234:not unpacked") == 1234
+    with pytest.raises(ValueError, match="no packed errors"):
+        count("300")
+
+
+def test_no_more_is_unpacked_than_is_said() -> None:
+    with pytest.raises(ValueError, match="b8 with 2 bytes"):
+        unpack(_written("b8", bytes(10_000_000)))

@@ -26,6 +26,8 @@ _COMMANDS = {  # in the order of their help: a command and the module it lives i
     "compare": "compare",
     "factors": "factors",
     "export": "results",
+    "export-study": "portable",
+    "import-study": "portable",
     "results": "published",
     "train": "train",
     "predict": "predict",
@@ -45,7 +47,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"tune_jobs.cli.{_COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
 

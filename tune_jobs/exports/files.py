@@ -1,4 +1,4 @@
-"""Writes a text file whole or not at all: whoever reads it meanwhile sees the old one or the new one."""
+"""Writes a file whole or not at all: whoever reads it meanwhile sees the old one or the new one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ def write(path: Path, text: str) -> None:
     Raises:
         UserError: if it cannot be written; what was there before is then untouched.
     """
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """As `write`, for what is no text."""
     temporary = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.tmp")  # beside it: a rename is atomic there only
     try:
-        with temporary.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            file.write(text)
+        with temporary.open("xb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -1,0 +1,182 @@
+"""What a storage holds of a study, as JSON values, and how it is read as a record.
+
+The names under which a study's notes are kept are written here; storing them is `study.py`'s, moving them from one
+storage to another `portable.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from search_spaces.domains import Value
+from search_spaces.one_factor import space_from_json
+from search_spaces.task import Objective, Protocol
+from tune_jobs.errors import StudyError
+from tune_jobs.records import (
+    Launch,
+    Reading,
+    Replication,
+    State,
+    StudyRecord,
+    StudyTerms,
+    TestResult,
+    Transfer,
+    TrialRecord,
+)
+
+# The names of a study's notes; those of `note_of_test` are further ones.
+NOTES = ("created", "identity", "terms", "launch", "replication", "readings", "transfers")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_TEST = re.compile(r"test:(0|[1-9][0-9]{0,8})")
+_RESULT_FIELDS = ("score", "best_epoch", "reason", "message", "finished", "train_seconds", "weights", "errors", "cpus")
+
+
+@dataclass(frozen=True)
+class TrialContent:
+    """What is kept of one trial; its number is its place in the study."""
+
+    state: State
+    params: Mapping[str, Value]
+    seed: int
+    attempt: Mapping[str, Any] | None = None  # the last one: its number and when it was started
+    result: Mapping[str, Any] | None = None  # there before the state says so
+    intermediate: Mapping[int, float] = field(default_factory=dict)  # the objective after each epoch
+
+
+@dataclass(frozen=True)
+class StudyContent:
+    """What is kept of a study: its notes by their names, and its trials in the order they were begun."""
+
+    name: str
+    notes: Mapping[str, Any]
+    trials: tuple[TrialContent, ...]
+
+    @property
+    def record(self) -> StudyRecord:
+        """The study as everything else knows it."""
+        trials = tuple(trial_record(number, trial) for number, trial in enumerate(self.trials))
+        return study_record(self.name, self.notes, trials)
+
+
+def check_name(name: str) -> None:
+    """Whether a study, and its file, can be called so.
+
+    Raises:
+        StudyError: if not.
+    """
+    if not _NAME.fullmatch(name):
+        raise StudyError(f"a study's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
+
+
+def note_of_test(number: int) -> str:
+    """The name of the note that a study keeps of what a trial came to on the test split."""
+    return f"test:{number}"
+
+
+def tested_number(key: str) -> int | None:
+    """The trial that a note of this name is about; None for a note of another kind."""
+    match = _TEST.fullmatch(key)
+    return None if match is None else int(match[1])
+
+
+def study_record(name: str, notes: Mapping[str, Any], trials: tuple[TrialRecord, ...]) -> StudyRecord:
+    """A study's notes, with its trials' records."""
+    return StudyRecord(
+        name=name,
+        terms=terms_of(notes),
+        identity=notes["identity"],
+        launch=Launch(**notes["launch"]) if "launch" in notes else None,
+        created=notes["created"],
+        trials=tuple(_with_test(trial, notes) for trial in trials),
+        replication=_replication(notes),
+        transfers=tuple(Transfer(**saved) for saved in notes.get("transfers", ())),
+        readings=tuple(_reading(saved) for saved in notes.get("readings", ())),
+    )
+
+
+def trial_record(number: int, trial: TrialContent) -> TrialRecord:
+    """A trial's record, without what came of the test split: that is the study's note."""
+    attempt, result = trial.attempt or {}, trial.result or {}
+    history = tuple(result.get("history", ())) or tuple(
+        {"score": value} for _, value in sorted(trial.intermediate.items())
+    )
+    return TrialRecord(
+        number=number,
+        params=trial.params,
+        seed=trial.seed,
+        state=trial.state,
+        attempts=attempt.get("number", 0),
+        started=attempt.get("started"),
+        history=history,
+        metrics=result.get("metrics", {}),
+        **{name: result.get(name) for name in _RESULT_FIELDS},
+    )
+
+
+def terms_of(notes: Mapping[str, Any]) -> StudyTerms:
+    """What a study was begun on."""
+    saved = notes["terms"]
+    return StudyTerms(
+        **{**saved, "objective": Objective(**saved["objective"]), "protocol": Protocol(**saved["protocol"])}
+    )
+
+
+def difference(begun: StudyTerms, now: StudyTerms) -> str | None:
+    """The first thing that is not what a study was begun on, in words; None where nothing is."""
+    named = {
+        "task": "for task {}, and this is {}",
+        "dataset": "on dataset {}, and this task's is {}",
+        "data_digest": "on data {}, and they are now {}",
+        "objective": "with the objective {}, and it is now {}",
+        "protocol": "with the protocol {}, and it is now {}",
+        "space": "with another search space than {} (see `tune-jobs show`); what differs: {}",
+        "task_digest": "on version {} of its task, which is now {}",
+        "seed": "with --seed {}, and this asks for {}",
+    }
+    for name, words in named.items():
+        old, new = plain(getattr(begun, name)), plain(getattr(now, name))
+        if old != new:
+            if name == "space":
+                return words.format("this", ", ".join(_changed(old, new)))
+            return words.format(_words(getattr(begun, name)), _words(getattr(now, name)))
+    return None
+
+
+def plain(value: Any) -> Any:
+    """As JSON gives it back: tuples become lists, dataclasses mappings."""
+    if hasattr(value, "__dataclass_fields__"):
+        value = asdict(value)
+    return json.loads(json.dumps(value))
+
+
+def _with_test(trial: TrialRecord, notes: Mapping[str, Any]) -> TrialRecord:
+    saved = notes.get(note_of_test(trial.number))
+    return trial if saved is None else replace(trial, tested=TestResult(**saved))
+
+
+def _replication(notes: Mapping[str, Any]) -> Replication | None:
+    saved = notes.get("replication")
+    return None if saved is None else Replication(**{**saved, "params_ids": tuple(saved["params_ids"])})
+
+
+def _reading(saved: Mapping[str, Any]) -> Reading:
+    return Reading(**{**saved, "trials": tuple(saved["trials"])})
+
+
+def _changed(old: Any, new: Any) -> list[str]:
+    """The names of the domains that differ between two spaces in JSON form."""
+    before, after = (space_from_json(form) for form in (old, new))
+    lines = set(before.describe()) ^ set(after.describe())
+    return sorted({line.strip().split(":")[0].split(" ")[0] for line in lines}) or ["the order"]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Objective):
+        return f"{value.direction} {value.metric}"
+    if isinstance(value, Protocol):
+        return ", ".join(f"{name} {part}" for name, part in asdict(value).items())
+    return str(value)
