@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from search_spaces.cifar10 import CIFAR10_CNN, CIFAR10_MLP
-from search_spaces.clock import CLOCK_ENCODINGS, CLOCK_FINAL, CLOCK_QUICK
+from search_spaces.clock import CLOCK_ENCODINGS, CLOCK_ENCODINGS_UPRIGHT, CLOCK_FINAL, CLOCK_QUICK
 from search_spaces.digits import DIGITS_CNN, DIGITS_MLP
 from search_spaces.fashion_mnist import (
     FASHION_MNIST_CNN,
@@ -47,7 +47,7 @@ GROUPS: Mapping[str, tuple[Task, ...]] = {
     ),
     "Fashion-MNIST, convolutions": (FASHION_MNIST_CNN_LAYERS, FASHION_MNIST_CNN, FASHION_MNIST_CNN_OPEN),
     "CIFAR-10": (CIFAR10_MLP, CIFAR10_CNN),
-    "telling the time": (CLOCK_QUICK, CLOCK_ENCODINGS, CLOCK_FINAL),
+    "telling the time": (CLOCK_QUICK, CLOCK_ENCODINGS_UPRIGHT, CLOCK_ENCODINGS, CLOCK_FINAL),
     "permuted pixels": (
         PERMUTED_MNIST_MLP,
         PERMUTED_MNIST_CNN,

@@ -163,6 +163,7 @@ SHAPES = {
     "fashion-mnist": (28, 28, 1),
     "cifar10": (32, 32, 3),
     "clock-faces": (75, 75, 1),
+    "clock-faces-upright": (32, 32, 1),
     "clock-faces-small": (32, 32, 1),
 }
 BUILDERS = {"mlp": mlp.build, "cnn": cnn.build}

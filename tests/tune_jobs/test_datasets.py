@@ -100,7 +100,7 @@ def test_digits_test_part_does_not_depend_on_the_validation_asked_for(tmp_path: 
 
 
 def test_every_name_is_known_and_an_unknown_one_is_refused_with_those_near_it(tmp_path: Path) -> None:
-    clocks = ("clock-faces", "clock-faces-150", "clock-faces-small", "clock-files")
+    clocks = ("clock-faces", "clock-faces-150", "clock-faces-small", "clock-faces-upright", "clock-files")
     assert datasets.names() == ("digits", "mnist", "fashion-mnist", "cifar10", *clocks)
     message = refusal(lambda: datasets.load("fashion_mnist", data_dir=tmp_path, validation=10))
     assert "'fashion_mnist'" in message

@@ -76,6 +76,7 @@ class ClockFaces:
 SETS = {
     "clock-faces": ClockFaces(),
     "clock-faces-150": ClockFaces(size=150),
+    "clock-faces-upright": ClockFaces(size=32, difficulty=UPRIGHT),
     "clock-faces-small": ClockFaces(size=32, per_time=4, difficulty=UPRIGHT),
 }
 
