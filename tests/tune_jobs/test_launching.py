@@ -240,6 +240,16 @@ def launched(settings: Settings, own: Own) -> Iterator[subprocess.Popen[str]]:
         kill_family(process)
 
 
+def test_a_ray_that_cannot_start_is_one_line(tmp_path: Path) -> None:
+    settings = Settings.read(home=tmp_path / "home")
+    own = own_task(tmp_path / "task")
+    process = command_line(settings, "launch", own.reference, "--trials", "1", RAY_TMPDIR=str(own.file))
+    code, _, errors = ended(process)
+    assert code == 2
+    assert "Ray did not start on this machine: " in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
 @dataclass
 class HardLife:
     """What was seen of a study that was interrupted, killed and cut off from MLflow."""

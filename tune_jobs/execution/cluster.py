@@ -38,7 +38,7 @@ def cluster(address: str | None) -> Iterator[None]:
     A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`) and has no dashboard.
 
     Raises:
-        SettingsError: if nothing answers at `address`.
+        SettingsError: if nothing answers at `address`, or Ray does not start.
     """
     _quiet()
     try:
@@ -46,7 +46,8 @@ def cluster(address: str | None) -> Iterator[None]:
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
         with _own_signals():
             _connect(address)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except Exception as error:  # Ray raises plain ones too, such as when an overloaded machine starts it too slowly
+        ray.shutdown()
         where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
         raise SettingsError(f"{where}: {str(error).splitlines()[0]}") from error
     try:
