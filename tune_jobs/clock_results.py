@@ -272,7 +272,7 @@ def _best(studies: Sequence[StudyRecord], plots: Mapping[Plot, str]) -> Iterator
         yield piped(":--", ":--")
         yield piped("study", study.name)
         yield piped("configuration", params_text(row.params))
-        yield piped("budget", _place(study))
+        yield piped("data", _place(study))
         yield piped("seeds", seeds(row))
         yield piped("validation", f"{row.score:.2f} minutes ({_interval(row.interval)})")
         yield piped(
