@@ -19,6 +19,7 @@ SHIFT: Final = 0.08  # of height and width, at most: two pixels of 28, three of 
 ZOOM: Final = 0.1  # nearer or farther, at most
 TURN: Final = 180.0  # degrees to either side, at most: every direction
 BRIGHTNESS: Final = 0.15  # of the range from black to white, lighter or darker, at most
+_VIEW: Final = "view"  # the layer's name
 _PERMUTATION_SEED: Final = 0  # one for all: what is compared is pixels in order with pixels out of order
 
 
@@ -71,7 +72,24 @@ def _viewed(x: keras.KerasTensor, changes: set[str]) -> keras.KerasTensor:
     turn, zoom, shift = (
         most if name in changes else 0.0 for name, most in (("turn", TURN), ("zoom", ZOOM), ("shift", SHIFT))
     )
-    return RandomView(turn=turn, zoom=zoom, shift=shift, name="view")(x)
+    return RandomView(turn=turn, zoom=zoom, shift=shift, name=_VIEW)(x)
+
+
+def without_views(model: keras.Model) -> keras.Model:
+    """The same network without random views, which Keras alone would not know when it loads the model.
+
+    A copy of a functional model of images `(B, H, W, C)`, with the same weights and answers; the model itself where
+    there is no view in it.
+    """
+    if not any(layer.name == _VIEW for layer in model.layers):
+        return model
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return keras.layers.Identity(name=_VIEW) if layer.name == _VIEW else type(layer).from_config(layer.get_config())
+
+    copy = keras.models.clone_model(model, clone_function=copied)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def permutation(n_pixels: int) -> list[int]:

@@ -124,9 +124,10 @@ def _save(model: keras.Model, path: Path, origin: Origin) -> None:
 
 
 def _bare(model: keras.Model) -> keras.Model:
-    """The model without its optimizer, whose learning-rate schedule a plain `load_model` would not know."""
+    """The model without what a plain `load_model` would not know: its optimizer's schedule, and random views."""
+    from models import pictures
     from models.lazy_keras import keras
 
     if type(model).__name__ != "Functional":  # a subclass saves itself, in its own way
         return model
-    return keras.Model(model.input, model.output, name=model.name)
+    return pictures.without_views(keras.Model(model.input, model.output, name=model.name))

@@ -239,8 +239,26 @@ def test_a_saved_network_is_loaded_by_keras_alone_and_answers_the_same(family: s
     assert '"module": "models' not in config  # nothing in it is ours
 
 
+@pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept:DeprecationWarning"
+)  # Keras', when it saves
+def test_without_its_views_a_network_is_loaded_by_keras_alone_and_answers_the_same(tmp_path: Path) -> None:
+    knobs = {"augmentation": "turn-zoom-shift-brightness", "batch_norm": True, "dropout": "with", "dropout_rate": 0.2}
+    made = BUILDERS["cnn"](input_shape=(9, 8, 1), head=TEN.head, **knobs)
+    made.set_weights([np.random.default_rng(1).uniform(0.1, 0.9, weight.shape) for weight in made.get_weights()])
+    plain = pictures.without_views(made)
+    plain.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = images(5, 9, 8, 1)
+    np.testing.assert_array_equal(answers(loaded, x), answers(made, x))
+    assert '"module": "models' not in zipfile.ZipFile(tmp_path / "model.keras").read("config.json").decode()
+    untouched = BUILDERS["cnn"](input_shape=(8, 8, 1), head=TEN.head, augmentation="flip-shift")
+    assert pictures.without_views(untouched) is untouched
+
+
 def test_random_changes_have_no_weights() -> None:
     assert through("flip-shift", "permuted").get_weights() == []
+    assert through("turn-zoom-shift-brightness").get_weights() == []
 
 
 def test_images_that_cannot_be_flipped_are_refused() -> None:
