@@ -47,7 +47,7 @@ GROUPS: Mapping[str, tuple[Task, ...]] = {
     ),
     "Fashion-MNIST, convolutions": (FASHION_MNIST_CNN_LAYERS, FASHION_MNIST_CNN, FASHION_MNIST_CNN_OPEN),
     "CIFAR-10": (CIFAR10_MLP, CIFAR10_CNN),
-    "telling the time": (CLOCK_QUICK, CLOCK_ENCODINGS_UPRIGHT, CLOCK_ENCODINGS, CLOCK_FINAL),
+    "telling the time": (CLOCK_QUICK, CLOCK_ENCODINGS, CLOCK_ENCODINGS_UPRIGHT, CLOCK_FINAL),
     "permuted pixels": (
         PERMUTED_MNIST_MLP,
         PERMUTED_MNIST_CNN,

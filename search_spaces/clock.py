@@ -126,7 +126,6 @@ CLOCK_ENCODINGS_UPRIGHT = replace(
     dataset="clock-faces-upright",
     protocol=Protocol(epochs=40, validation=0.1),
     chosen="upright and clean, so that an encoding is not judged by how soon its network finds out what is up",
-    reported=(),
 )
 
 _FINAL_A: Mapping[str, Value] = {

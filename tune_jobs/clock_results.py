@@ -49,9 +49,15 @@ def of_clocks(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
 
 
 def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
-    """All that the reports print for the catalogue's tasks of clocks, in its order."""
+    """All that the reports print for the catalogue's tasks of clocks, in its order.
+
+    Where several tasks stand for one figure, it is beside the first of them that was run.
+    """
     tasks = [task for task in TASKS if is_of_clocks(task.objective)]
-    return beside_ours(tasks, [(study, clock_study.judged(study)) for study in studies])
+    same: dict[tuple[str, str], list[Figure]] = {}
+    for figure in beside_ours(tasks, [(study, clock_study.judged(study)) for study in studies]):
+        same.setdefault((figure.reported.table, figure.reported.setting), []).append(figure)
+    return tuple(next((figure for figure in figures if figure.found), figures[0]) for figures in same.values())
 
 
 def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
