@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: once ends a sweep cleanly with what is finished, twice ends the process at once."""
+"""Ctrl-C and SIGTERM: once ends a sweep cleanly with what is finished, twice ends the process at once.
+
+`DRAIN` is gentler: what runs goes on to its end, and nothing more begins. `tune-jobs stop` sends it.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+DRAIN = signal.SIGUSR2  # the first of the two is taken by Ray Tune
+
 
 @dataclass
 class Interruption:
     """Set by a signal; whoever works looks here between two steps."""
 
-    signal: int | None = None
+    signal: int | None = None  # that ends the work
+    is_draining: bool = False  # nothing more is to begin
 
     @property
     def is_set(self) -> bool:
@@ -25,8 +31,8 @@ class Interruption:
 
 @contextmanager
 def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
-    """An `Interruption` that SIGINT and SIGTERM set while the block runs. The second signal does not come back: Ray's
-    own processes end with ours."""
+    """An `Interruption` that SIGINT, SIGTERM and `DRAIN` set while the block runs. The second of the first two does not
+    come back: Ray's own processes end with ours."""
     interruption = Interruption()
 
     def interrupted(number: int, frame: FrameType | None) -> None:
@@ -36,10 +42,16 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
         if not sys.stderr.isatty():  # on a terminal the view says it
             say("ending: what is finished is kept, the rest runs next time (once more to end at once)")
 
+    def drained(number: int, frame: FrameType | None) -> None:
+        interruption.is_draining = True
+        if not sys.stderr.isatty():
+            say("draining: the trials that run go on to their end, no other begins (Ctrl-C ends at once)")
+
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
     before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    before[DRAIN] = signal.signal(DRAIN, drained)
     try:
         yield interruption
     finally:

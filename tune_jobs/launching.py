@@ -61,6 +61,29 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
         return running.run(study, work, plan, request.resources, settings, say)
 
 
+def extend(name: str, trials: str, resources: Resources, settings: Settings, say: Say) -> Outcome:
+    """Continues a study up to more trials: `trials` in all, or with a plus so many more than were asked for last.
+
+    A study that lacks trials it was to have gets these alone, so that the same command again does not add twice.
+
+    Raises:
+        UserError, TaskError, SpaceError: as `launch`; fewer trials are asked for than the study has.
+    """
+    record = Study.open(name, settings).record()
+    had = len(record.searched)
+    asked = record.launch.trials if record.launch and record.launch.trials else had
+    total = asked + int(trials) if trials.startswith("+") else int(trials)
+    if trials.startswith("+") and had < asked:
+        say(f"study {name} has {had} of its {asked} trials: these first, then the same command adds {trials[1:]}")
+        total = asked
+    if total < had:
+        raise StudyError(
+            f"study {name!r} has {had} trials already, and {total} in all are asked for: --trials +N adds some"
+        )
+    request = Request(task=record.terms.reference, study=name, trials=total, resources=resources)
+    return launch(request, settings, say)
+
+
 def resolve(task: Task, request: Request, begun: StudyRecord | None, settings: Settings) -> Work:
     """Fills in what was not said: from the study where it was begun already, else from the task."""
     space = task.space if begun is None else space_from_json(begun.terms.space)

@@ -96,6 +96,8 @@ class Progress:
                 parts.append(self._table())
             if self._interruption.is_set:
                 parts.append(Text("ending: what is finished is kept (Ctrl-C again ends at once)", style="yellow"))
+            elif self._interruption.is_draining:
+                parts.append(Text("draining: what runs goes on to its end (Ctrl-C ends at once)", style="yellow"))
             elif not self._running and not self._ended_now:
                 parts.append(Text("starting workers …", style="dim"))
             return Group(*parts)

@@ -178,6 +178,11 @@ class Study:
     def _attributes(self) -> dict[str, Any]:
         return {} if self._id is None else dict(self._storage.get_study_user_attrs(self._id))
 
+    def delete(self) -> None:
+        """The study is no more, nor what was kept of it in its storage."""
+        self._storage.delete_study(self._begun_id)
+        self._id = None
+
     def holder(self) -> Holder | None:
         """The process on this machine that writes the study now, if there is one."""
         return self._lock.holder()

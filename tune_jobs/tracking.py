@@ -109,6 +109,20 @@ class Tracker:
             raise
         return news
 
+    def forget(self, study: StudyRecord) -> int:
+        """Marks the study's runs as deleted, which `mlflow gc` then removes; how many there were."""
+        client = self._open()
+        known = client.get_experiment_by_name(study.terms.task)
+        self._experiment = "" if known is None else str(known.experiment_id)
+        parent = None if known is None else self._find_parent(client, study)
+        if parent is None:
+            return 0
+        self._parent = parent
+        runs = [delivered.run_id for delivered in self._find_trials(client, study).values()]
+        for run_id in (*runs, parent):  # the parent last: as long as it is there, the others are found
+            client.delete_run(run_id)
+        return len(runs) + 1
+
     def close(self, study: StudyRecord) -> None:
         """The leaderboard becomes an artifact of the parent run, which ends, to be taken up by the next launch."""
         client = self._connect(study)

@@ -266,6 +266,7 @@ def test_the_known_sets_are_as_large_as_the_reports_data() -> None:
     assert known == {
         "clock-faces": (18_000, 75, FULL),
         "clock-faces-150": (18_000, 150, FULL),
+        "clock-faces-upright": (18_000, 32, UPRIGHT),
         "clock-faces-small": (2_880, 32, UPRIGHT),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import pickle
 import struct
 import subprocess
@@ -100,7 +101,7 @@ def test_digits_test_part_does_not_depend_on_the_validation_asked_for(tmp_path: 
 
 
 def test_every_name_is_known_and_an_unknown_one_is_refused_with_those_near_it(tmp_path: Path) -> None:
-    clocks = ("clock-faces", "clock-faces-150", "clock-faces-small", "clock-faces-upright", "clock-files")
+    clocks = ("clock-faces", "clock-faces-150", "clock-faces-upright", "clock-faces-small", "clock-files")
     assert datasets.names() == ("digits", "mnist", "fashion-mnist", "cifar10", *clocks)
     message = refusal(lambda: datasets.load("fashion_mnist", data_dir=tmp_path, validation=10))
     assert "'fashion_mnist'" in message
@@ -420,6 +421,17 @@ def test_labels_of_several_numbers_are_divided_by_all_of_them() -> None:
     times = np.array([(hour, minute) for hour in range(3) for minute in (0, 30) for _ in range(5)])
     _, held = hold_out(numbered(times), 0.2)
     assert sorted(map(tuple, held.labels.tolist())) == [(h, m) for h in range(3) for m in (0, 30)]
+
+
+def test_what_a_share_leaves_over_falls_to_no_end_of_the_classes() -> None:
+    """Four of each of 720 times, of which a fifth is held out: four in five times give one, all over the dial."""
+    times = np.array([(hour, minute) for hour in range(12) for minute in range(60) for _ in range(4)])
+    stays, held = hold_out(numbered(times), 0.2)
+    by_hour, by_minute = np.bincount(held.labels[:, 0]), np.bincount(held.labels[:, 1] // 5)
+    assert by_hour.min() > 48 - 4 * math.sqrt(60 * 0.8 * 0.2)  # four standard deviations of a fair draw
+    assert by_minute.min() > 48 - 4 * math.sqrt(60 * 0.8 * 0.2)
+    _, fewer = hold_out(stays, 144)
+    assert np.bincount(fewer.labels[:, 0]).min() > 12 - 4 * math.sqrt(60 * 0.2 * 0.8)
 
 
 def test_measurements_are_divided_without_classes() -> None:

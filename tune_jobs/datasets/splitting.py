@@ -58,8 +58,12 @@ def _classes(labels: Array) -> tuple[Indices, Indices]:
 
 
 def _quotas(sizes: Indices, n_held: int) -> Indices:
-    """How many each class gives: its share rounded down, then one more to those that lost most (largest remainder)."""
+    """How many each class gives: its share rounded down, then one more to those that lost most (largest remainder).
+
+    Among those that lost as much it is drawn: in their own order it would be the first hours of a clock.
+    """
     quotas, lost = np.divmod(sizes * n_held, sizes.sum())
-    most_lost = np.argsort(-lost, kind="stable")
+    drawn = np.random.Generator(np.random.PCG64(_SEED)).permutation(len(sizes))
+    most_lost = np.lexsort((drawn, -lost))
     quotas[most_lost[: n_held - quotas.sum()]] += 1
     return quotas

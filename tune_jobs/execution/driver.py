@@ -98,6 +98,8 @@ class _Sweep:
     _trials: dict[str, TrialRecord] = field(default_factory=dict)
     _again: deque[TrialRecord] = field(default_factory=deque)
     _lost: Counter[int] = field(default_factory=Counter)  # how often each trial lost its worker
+    _started: set[str] = field(default_factory=set)  # Tune's trials that train now
+    _drained: set[str] | None = None  # of these, those that a drain waits for
     _is_asked_out: bool = False
     _begun: int = 0
     _deadline: float | None = None
@@ -124,13 +126,25 @@ class _Sweep:
     @property
     def is_over(self) -> bool:
         is_late = self._deadline is not None and time.monotonic() >= self._deadline
-        return is_late or self.interruption.is_set or self.failure is not None
+        return is_late or self.interruption.is_set or self.failure is not None or self._is_drained
+
+    @property
+    def _is_drained(self) -> bool:
+        """Whether all has ended that trained when the drain was asked for; what Tune had at hand to begin next, and may
+        have begun, is given up."""
+        if not self.interruption.is_draining:
+            return False
+        if self._drained is None:
+            self._drained = set(self._started)
+        return not self._drained & self._started
 
     def next(self, tune_id: str) -> TrialRecord | str | None:
         """The trial that Tune is to run next, `_FINISHED` when there is none, None to ask again later: as long as a
         trial runs, it may lose its worker and be the next one."""
         if self.is_over:
             return _FINISHED
+        if self.interruption.is_draining:
+            return None
         if len(self._trials) >= self.extent.slots.held:
             return None
         trial = self._again.popleft() if self._again else self._ask()
@@ -151,6 +165,7 @@ class _Sweep:
 
     def started(self, tune_id: str) -> None:
         self._trials[tune_id] = trial = self.study.start(self._trials[tune_id])
+        self._started.add(tune_id)
         self.watcher.started(trial)
 
     def reported(self, tune_id: str, message: dict[str, Any]) -> None:
@@ -164,6 +179,7 @@ class _Sweep:
             if result is None:
                 self.study.note_epoch(trial.number, epoch, metrics[self._metric])
         if result is not None:
+            self._started.discard(tune_id)
             self.ended(self._trials.pop(tune_id), TrialResult(**result))
 
     def lost(self, tune_id: str) -> None:
@@ -172,6 +188,7 @@ class _Sweep:
         Tune's own retries are not for this: it gives a trial up whose worker dies between two trials.
         """
         trial = self._trials.pop(tune_id, None)
+        self._started.discard(tune_id)
         if trial is None:
             return
         self._lost[trial.number] += 1

@@ -37,7 +37,7 @@ Done = Callable[[TrialRecord, TestResult | TrialError], None]
 
 
 def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interruption: Interruption, done: Done) -> None:
-    """Tells `done` of each trial as it is scored; ends early when interrupted.
+    """Tells `done` of each trial as it is scored; ends early when interrupted or drained.
 
     Raises:
         UserError: a worker died.
@@ -47,8 +47,8 @@ def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interrup
     idle = [worker.remote(shared) for _ in range(min(slots.count, len(trials)))]
     waiting = list(trials)
     at_work: dict[ray.ObjectRef, tuple[TrialRecord, object]] = {}
-    while (waiting or at_work) and not interruption.is_set:
-        while waiting and idle:
+    while (at_work or (waiting and not interruption.is_draining)) and not interruption.is_set:
+        while waiting and idle and not interruption.is_draining:
             trial, free = waiting.pop(0), idle.pop()
             at_work[free.score.remote(trial)] = (trial, free)
         ready, _ = ray.wait(list(at_work), timeout=_LOOK_S)
