@@ -205,9 +205,9 @@ def _entry_cells(entry: Entry) -> tuple[str, ...]:
 
 
 def _order(studies: Sequence[StudyRecord]) -> Iterator[str]:
-    compared = [study for study in studies if len(clock_study.entries(study)) > 1]
+    compared = [study for study in studies if clock_study.can_judge(study)]
     if not compared:
-        yield from ("Nothing is decided: no study has two encodings to compare.", "")
+        yield from ("Nothing is decided: no study has two encodings that a claim is about.", "")
     for study in compared:
         yield from (f"### In {study.name}", "", f"{_place(study)}.", "")
         yield piped("claim", "verdict", "beside", "difference", "95 %", "seeds", "why")

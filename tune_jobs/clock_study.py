@@ -158,6 +158,12 @@ def judgements(study: StudyRecord) -> tuple[Judgement, ...]:
     return tuple(_judgement(claim, {part.name for part in there}, known) for claim in CLAIMS)
 
 
+def can_judge(study: StudyRecord) -> bool:
+    """Whether the encodings of a claim, the one it is about and another, have been run."""
+    there = {name for name, params in OF_REPORTS.items() if _has_complete(_part(study, params))}
+    return any(claim.subject in there and there & set(claim.rivals) for claim in CLAIMS)
+
+
 def read_twice(study: StudyRecord) -> tuple[ReadTwice, ...]:
     """All configurations that were read plainly and jointly, best joint error first, on each split that was read."""
     numbers = {trial.number: trial for trial in study.trials}

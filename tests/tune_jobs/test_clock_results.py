@@ -286,7 +286,15 @@ def test_verdicts_stand_on_the_page_with_difference_and_interval() -> None:
     low, high = (float(end) for end in row[4].split(" to "))
     assert low < float(row[3]) < high
     alone = clock_results.page([study("one", [trial(0, params("regression"), 42.0)])], MACHINE, 0.0)
-    assert "Nothing is decided: no study has two encodings to compare." in alone
+    assert "Nothing is decided: no study has two encodings that a claim is about." in alone
+
+
+def test_a_study_that_can_judge_no_claim_is_not_asked() -> None:
+    beside = of_errors({"multi-head": 36.0, "regression": 42.0}, name="beside")
+    page = clock_results.page([beside, of_errors(AS_REPORTED)], MACHINE, 0.0)
+    assert "### In all" in page
+    assert "### In beside" not in page
+    assert "### beside" in page  # among the encodings
 
 
 BOTH = ("plain_error_minutes", "joint_error_minutes", "plain_hour_slips", "joint_hour_slips")
