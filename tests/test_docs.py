@@ -9,8 +9,8 @@ import click
 
 from search_spaces import catalog
 from search_spaces.catalog import TASKS
-from tune_jobs import datasets
-from tune_jobs.cli import cli
+from tune_jobs import datasets, portable
+from tune_jobs.cli import cli, run
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -52,3 +52,25 @@ def test_the_first_screen_has_the_two_commands_that_do_all_the_set_up() -> None:
     assert run.endswith("tune-jobs launch digits-mlp")
     assert test.endswith("pytest")
     assert all(line.startswith("python3 -m venv .venv && .venv/bin/pip install") for line in (run, test))
+
+
+def test_the_page_of_clocks_is_what_its_studies_make(tmp_path: Path) -> None:
+    files = sorted(map(str, (ROOT / "docs" / "studies" / "clock").glob("*.study")))
+    made = tmp_path / "clock.md"
+    assert run(["results", *files, "--page", "clock", "-o", str(made), "--home", str(tmp_path / "home")]) == 0
+
+    def without_its_day_and_machine(page: Path) -> list[str]:
+        return [line for line in page.read_text().splitlines() if not line.startswith("Made by ")]
+
+    assert without_its_day_and_machine(made) == without_its_day_and_machine(ROOT / "docs" / "clock.md")
+    pictures = {path.name for path in tmp_path.glob("*.svg")}
+    assert pictures == {path.name for path in (ROOT / "docs").glob("clock-*.svg")}
+
+
+def test_every_study_that_is_kept_can_be_imported() -> None:
+    files = sorted((ROOT / "docs" / "studies").rglob("*.study"))
+    assert len(files) > 2
+    for file in files:
+        record = portable.read(file).record
+        assert record.name == file.stem
+        assert record.count("complete") > 0

@@ -80,7 +80,7 @@ def import_study(file: Path, name: str | None, settings: Settings, say: Say) -> 
             holds it.
         SettingsError: the home cannot be written.
     """
-    content = _read(file)
+    content = read(file)
     name = content.name if name is None else name
     contents.check_name(name)
     settings.prepare()
@@ -94,6 +94,23 @@ def import_study(file: Path, name: str | None, settings: Settings, say: Say) -> 
         record = study.record()
         exports.write_all(record, settings.exports_dir(name))
         return Imported(record, settings.exports_dir(name), is_new, _deliver(name, settings, say))
+
+
+def read(file: Path) -> StudyContent:
+    """The study in a file that `export_study` wrote, or somebody else.
+
+    Raises:
+        StudyError: the file cannot be read, or is no study; in one line.
+    """
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise StudyError(f"the file {file} cannot be read: {error.strerror}") from error
+    try:
+        return decoded(data)
+    except ContentError as error:
+        raise StudyError(f"{file} is no study that can be imported: {error}; export it again") from error
 
 
 def encoded(content: StudyContent) -> bytes:
@@ -182,18 +199,6 @@ def _trial(form: Mapping[str, Any]) -> TrialContent:
         result=form.get("result"),
         intermediate={int(epoch): float(score) for epoch, score in form.get("intermediate", {}).items()},
     )
-
-
-def _read(file: Path) -> StudyContent:
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise StudyError(f"the file {file} cannot be read: {error.strerror}") from error
-    try:
-        return decoded(data)
-    except ContentError as error:
-        raise StudyError(f"{file} is no study that can be imported: {error}; export it again") from error
 
 
 def _unzipped(data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from tune_jobs.cli.options import home_option, say, settings
 if TYPE_CHECKING:
     from tune_jobs.clock_results import Plot
     from tune_jobs.records import StudyRecord
+    from tune_jobs.settings import Settings
 
 
 @click.command(short_help="Put every figure of the reports beside ours.")
@@ -25,19 +26,22 @@ if TYPE_CHECKING:
 def results(study: tuple[str, ...], page: str, output: Path | None, machine: str | None, home: Path | None) -> None:
     """Put every figure of the reports beside ours, in Markdown, from the studies named or from all there are.
 
+    A study is named as in `studies`, or by the file that `export-study` wrote of it.
+
     With a file, the plots of the page are written beside it: of images the learning curves of one-factor studies, of
     clocks those of the encodings, errors over the time shown and the images read worst.
 
     \b
-    Example:  tune-jobs results -o docs/results.md
-              tune-jobs results --page clock -o docs/clock.md
+    Example:  tune-jobs results -o results.md
+              tune-jobs results --page clock -o clock.md
+              tune-jobs results docs/studies/clock/*.study --page clock -o docs/clock.md
     """
     from tune_jobs import clock_results, exports
     from tune_jobs import results as made
-    from tune_jobs.study import Study, study_names
+    from tune_jobs.study import study_names
 
     where = settings(home)
-    records = [Study.open(name, where).record() for name in study or study_names(where)]
+    records = [_record(name, where) for name in study or study_names(where)]
     _check(records if study else [], page)
     on = machine or made.this_machine()
     if page == "clock":
@@ -51,6 +55,17 @@ def results(study: tuple[str, ...], page: str, output: Path | None, machine: str
         return
     exports.write(output, text)
     say(f"wrote {output}" + (f" and {n} plots beside it" if n else ""))
+
+
+def _record(name: str, where: Settings) -> StudyRecord:
+    """Of a study here, or in a file."""
+    if name.endswith(".study"):
+        from tune_jobs import portable
+
+        return portable.read(Path(name)).record
+    from tune_jobs.study import Study
+
+    return Study.open(name, where).record()
 
 
 def _check(named: Sequence[StudyRecord], page: str) -> None:
