@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from search_spaces import catalog
 from search_spaces.domains import params_id
 from search_spaces.one_factor import space_from_json
 from search_spaces.task import Task
-from tune_jobs import candidates, datasets, running, sampling, tracking
-from tune_jobs.errors import StudyError
+from tune_jobs import candidates, datasets, running, sampling, tracking, warm_starts
+from tune_jobs.errors import StudyError, UserError
 from tune_jobs.records import Search, StudyRecord
 from tune_jobs.running import Outcome, Plan, Resources, Say, Work
 from tune_jobs.settings import Settings
@@ -37,6 +38,8 @@ class Request:
     seed: int | None = None
     narrowed: Mapping[str, str] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
+    tried: Path | None = None  # a file of configurations to begin with
+    seed_from: str | None = None  # a study whose best configurations to begin with
     resources: Resources = field(default_factory=Resources)
 
 
@@ -55,9 +58,10 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
         search, trials = _search(request, begun)
         work = resolve(task, request, begun, settings)
         sampling.check(search, work.space)
+        first = _first(request, search, work, settings)
         study.begin(work.terms)
         study.note_launch(running.note(search, trials))
-        plan = _plan(study, work, search, trials, say)
+        plan = _plan(study, work, search, trials, first, say)
         return running.run(study, work, plan, request.resources, settings, say)
 
 
@@ -123,7 +127,23 @@ def _search(request: Request, begun: StudyRecord | None) -> tuple[Search, int | 
     return search, trials
 
 
-def _plan(study: Study, work: Work, search: Search, trials: int | None, say: Say) -> Plan | None:
+def _first(request: Request, search: Search, work: Work, settings: Settings) -> list[candidates.Candidate]:
+    """What the search is to begin with: the user's own configurations, then the best of another study.
+
+    Raises:
+        UserError, SpaceError: the file or the study is not there, or does not belong to the task; the search is a list.
+    """
+    if search in _LISTS and (request.tried or request.seed_from):
+        raise UserError(f"--try and --seed-from are what a search begins with; --search {search} has a list of its own")
+    points = [] if request.tried is None else warm_starts.from_file(request.tried, work.task)
+    if request.seed_from is not None:
+        points += warm_starts.from_study(request.seed_from, work.task, settings)
+    return [candidates.Candidate(point, work.seed) for point in points]
+
+
+def _plan(
+    study: Study, work: Work, search: Search, trials: int | None, first: list[candidates.Candidate], say: Say
+) -> Plan | None:
     """What is left to run; None where nothing is, with a word on why."""
     unfinished = study.unfinished()  # first, for it settles trials that a crash left with their result
     record = study.record()
@@ -133,6 +153,7 @@ def _plan(study: Study, work: Work, search: Search, trials: int | None, say: Say
         plan, done = _listed(record, work, search)
     else:
         plan, done = _searched(record, work, search, trials)
+        plan = replace(plan, sampler=warm_starts.Warm(first, plan.sampler, record.searched)) if first else plan
     if done and not unfinished:
         say(done)
         return None

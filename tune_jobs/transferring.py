@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from search_spaces import catalog
-from search_spaces.domains import Params, SpaceError, Value, params_id
-from search_spaces.one_factor import OneFactor
-from search_spaces.scalars import Scalar
+from search_spaces.domains import params_id
+from search_spaces.moving import moved_to
 from search_spaces.task import Task
 from tune_jobs import leaderboard, running, tracking
 from tune_jobs.candidates import Candidate, Listed
@@ -90,36 +89,6 @@ def transfer(request: Request, settings: Settings, say: Say) -> Outcome:
         else:
             say(f"study {name} has run all of these; --seeds asks for more")
         return running.run(study, work, plan, request.resources, settings, say)
-
-
-def moved_to(task: Task, params: Params, whose: str) -> dict[str, Value]:
-    """Params as a point of another task's space, its held parameters opened; what they lack is its baseline's.
-
-    Raises:
-        SpaceError: what does not belong there.
-    """
-    space = task.space.open_all()
-    if isinstance(space, OneFactor):
-        space.check(params)
-        return dict(params)
-    strange = [name for name in params if name not in space.names()]
-    if strange:
-        raise SpaceError(f"{whose} does not belong to task {task.name!r}: it has no parameter {', '.join(strange)}")
-
-    def choose(name: str, domain: Scalar, under: str) -> Value:
-        if name not in params and name not in task.baseline:
-            raise SpaceError(f"{whose} does not belong to task {task.name!r}: {name} is missing ({domain.words()})")
-        value = params[name] if name in params else task.baseline[name]
-        wrong = domain.why_not(value)
-        if wrong:
-            raise SpaceError(f"{whose} does not belong to task {task.name!r}: {name} {wrong}")
-        return value
-
-    moved = space.walk(choose)
-    idle = [name for name in params if name not in moved]
-    if idle:
-        raise SpaceError(f"{whose} does not belong to task {task.name!r}: nothing there takes {', '.join(idle)}")
-    return moved
 
 
 def compared(record: StudyRecord, task: Task) -> tuple[Line, ...]:

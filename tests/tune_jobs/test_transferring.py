@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from search_spaces.domains import Choice, Fixed, Float, Int, Params, Space, SpaceError, Variants
+from search_spaces.moving import moved_to
 from search_spaces.one_factor import OneFactor
 from search_spaces.task import Objective, Protocol, Task
 from tests.sweeping import Own, finished_study, one_cluster, own_task
@@ -20,7 +21,7 @@ from tune_jobs.records import StudyRecord, Transfer
 from tune_jobs.running import Resources
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study, study_names
-from tune_jobs.transferring import Line, Request, compared, moved_to
+from tune_jobs.transferring import Line, Request, compared
 
 ONE = Resources(max_concurrent=1)
 

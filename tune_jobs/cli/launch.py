@@ -46,6 +46,13 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
 @click.option(
     "--open", "opened", multiple=True, metavar="NAME", help="Search a parameter that the task holds at a value."
 )
+@click.option(
+    "--try",
+    "tried",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Begin with the configurations in a YAML file: params, a list of them, or a best.yaml.",
+)
+@click.option("--seed-from", metavar="STUDY", help="Begin with the five best configurations of another study.")
 @resource_options
 @home_option
 @data_dir_option

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import reprlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +12,11 @@ import yaml
 from search_spaces.domains import Value
 from search_spaces.spelling import near
 from search_spaces.task import Protocol, TaskError
-from tune_jobs import leaderboard
+from tune_jobs import leaderboard, plain_yaml
 from tune_jobs.errors import StudyError
 from tune_jobs.exports.board import one_line
 from tune_jobs.leaderboard import Row
+from tune_jobs.plain_yaml import is_number, is_value, shown
 from tune_jobs.records import StudyRecord
 
 _FORMAT = 1
@@ -114,54 +113,29 @@ def load_best(path: Path) -> BestConfig:
     )
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain values only, and no key twice: the second would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        mapping = super().construct_mapping(node, deep=deep)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                what = f"the key {_shown(key.value)} is there twice"
-                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else key)
-        return mapping
-
-
-# what PyYAML lets through for a value that its tag does not fit, such as `!!int ""`
-_ODD = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-
-
 def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_bytes(), Loader=_Loader)  # a SafeLoader
-    except FileNotFoundError as error:
-        raise StudyError(f"there is no file {path}; `tune-jobs export` writes a best.yaml") from error
-    except OSError as error:
-        raise StudyError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, *_ODD) as error:
-        raise StudyError(f"{path} is no YAML that can be read: {_why(error)}") from error
+    values = plain_yaml.read(path, "`tune-jobs export` writes a best.yaml")
     if not isinstance(values, dict):
-        raise StudyError(f"{path} needs to be a best.yaml with keys like task and params; got {_shown(values)}")
+        raise StudyError(f"{path} needs to be a best.yaml with keys like task and params; got {shown(values)}")
     return values
 
 
 def _check(path: Path, values: Mapping[str, Any]) -> None:
     if values.get("format") != _FORMAT or isinstance(values["format"], bool):
-        came = _shown(values["format"]) if "format" in values else "none"
+        came = shown(values["format"]) if "format" in values else "none"
         raise StudyError(f"{path}: format needs to be {_FORMAT}, the one this version reads; got {came}")
     for key in values:
         if key not in _KEYS:
-            raise StudyError(f"{path}: there is no key {_shown(key)}{near(key, _KEYS) if isinstance(key, str) else ''}")
+            raise StudyError(f"{path}: there is no key {shown(key)}{near(key, _KEYS) if isinstance(key, str) else ''}")
     for key, (is_right, needed) in _KEYS.items():
         if key not in values and key != "reference":
             raise StudyError(f"{path}: the key {key} is missing; it needs {needed}")
         if key in values and not is_right(values[key]):
-            raise StudyError(f"{path}: {key} needs {needed}; got {_shown(values[key])}")
+            raise StudyError(f"{path}: {key} needs {needed}; got {shown(values[key])}")
     for name, value in values["params"].items():
-        if not _is_value(value):
+        if not is_value(value):
             raise StudyError(
-                f"{path}: params.{one_line(name)} needs a number, a text, true, false or null; got {_shown(value)}"
+                f"{path}: params.{one_line(name)} needs a number, a text, true, false or null; got {shown(value)}"
             )
 
 
@@ -179,21 +153,6 @@ def _protocol(path: Path, values: Mapping[str, Any]) -> Protocol:
         raise StudyError(f"{path}: protocol: {error}") from error
 
 
-def _why(error: Exception) -> str:
-    """The error in one line, with the line of the file where it is known."""
-    mark = getattr(error, "problem_mark", None)
-    words = getattr(error, "problem", None) or str(error)
-    return one_line(words) + (f" in line {mark.line + 1}" if mark is not None else "")
-
-
-def _shown(value: object) -> str:
-    """A value in short, however large or deep it is."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # a whole number of more digits than Python writes
-        return type(value).__name__
-
-
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
@@ -206,18 +165,8 @@ def _is_epoch(value: object) -> bool:
     return value is None or (_is_whole(value) and value != 0)
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-
-
 def _is_cpus(value: object) -> bool:
-    return _is_number(value) and isinstance(value, int | float) and value > 0
-
-
-def _is_value(value: object) -> bool:
-    return value is None or isinstance(value, bool | str) or _is_number(value)
+    return is_number(value) and isinstance(value, int | float) and value > 0
 
 
 def _is_mapping(value: object) -> bool:
@@ -236,7 +185,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "trial": (_is_whole, "a trial's number"),
     "params": (_is_mapping, "a mapping from names to values"),
     "seed": (_is_whole, "a whole number of 0 or more"),
-    "score": (_is_number, "a finite number"),
+    "score": (is_number, "a finite number"),
     "metric": (_is_text, "a metric's name"),
     "direction": (lambda value: value in ("maximize", "minimize"), "maximize or minimize"),
     "protocol": (_is_mapping, "a mapping with epochs, patience, batch_size and validation"),
