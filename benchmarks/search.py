@@ -149,6 +149,7 @@ def _figure(found: Mapping[str, Mapping[Search, list[list[float]]]]) -> Figure:
                 axes.fill_between(trials, low, high, color=colour, alpha=0.15, linewidth=0)
                 axes.plot(trials, middle, color=colour, label=search)
             axes.set(title=name, xlabel="trials", yscale="log")
+            axes.yaxis.set_major_formatter("{x:g}")
             axes.grid(axis="y", color=FAINT)
             axes.spines[["top", "right"]].set_visible(False)
         panels[0].set_ylabel("regret: distance from the optimum")
