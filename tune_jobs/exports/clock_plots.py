@@ -97,7 +97,8 @@ def _draw_picture(axes: Axes, picture: Picture, readings: Readings) -> None:
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
     axes.set_axis_off()
     true, read = (time_text(times[picture.index]) for times in (readings.true, readings.read))
-    words = f"{true}, read as {read}\n{readings.errors[picture.index]:.0f} minutes off"
+    off = f"{readings.errors[picture.index]:.0f}"
+    words = f"{true}, read as {read}\n{off} minute{'' if off == '1' else 's'} off"
     axes.set_title(words, loc="left", fontsize=8.5, color=INK, pad=3, linespacing=1.15)
 
 
