@@ -165,9 +165,9 @@ CLOCK_FINAL = Task(
     space=Space(
         encoding=ENCODINGS,
         filters=Choice("16-32-64-64", "32-64-64-128", "32/64-64/128-128"),
-        strides=Choice(1, 2),
-        kernel_size=Choice("3", "5-3"),
-        units=Choice("128", "256"),
+        strides=Fixed(2, Choice(1, 2)),
+        kernel_size=Fixed("5-3", Choice("3", "5-3")),
+        units=Fixed("128", Choice("64", "128", "256")),
         activation=Choice("relu", "leaky_relu", "gelu"),
         batch_norm=Choice(False, True),
         flatten_dropout_rate=Choice(0.0, 0.2, 0.4),
@@ -177,7 +177,7 @@ CLOCK_FINAL = Task(
             adam=Space(learning_rate=_LEARNING_RATE),
             adamw=Space(learning_rate=_LEARNING_RATE, weight_decay=Fixed(0.004, Float(1e-4, 1e-1, log=True))),
         ),
-        schedule=Choice("constant", "cosine"),
+        schedule=Fixed("cosine", Choice("constant", "cosine")),
         augmentation=_AUGMENTATIONS,  # never a flip: a mirrored clock shows another time
         batch_size=Fixed(64, Choice(32, 64, 128)),
     ),

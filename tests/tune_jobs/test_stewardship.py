@@ -137,6 +137,13 @@ def test_a_number_of_trials_that_is_none_is_refused(trials: str, capsys: pytest.
     assert "needs +50 for so many more, or 70 for so many in all" in capsys.readouterr().err
 
 
+@pytest.fixture(autouse=True)
+def nothing_of_ours_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow itself leaves its variable behind when a model is logged."""
+    for name in ("TUNE_JOBS_HOME", "TUNE_JOBS_DATA", "TUNE_JOBS_STORAGE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
 # --- delete -----------------------------------------------------------------------------------------------------------
 
 
