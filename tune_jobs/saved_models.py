@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import reprlib
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -16,6 +15,7 @@ from typing import Any
 
 from search_spaces.domains import Value
 from tune_jobs.errors import DataError
+from tune_jobs.plain_yaml import shown
 
 MEMBER = "tune_jobs.json"
 
@@ -64,13 +64,13 @@ def read(path: Path) -> Origin:
     """
     values = _content(path)
     if values.get("format") != _FORMAT or isinstance(values["format"], bool):
-        came = _shown(values["format"]) if "format" in values else "none"
+        came = shown(values["format"]) if "format" in values else "none"
         raise DataError(f"{path}: {MEMBER} needs format {_FORMAT}, the one this version reads; got {came}")
     for key, (is_right, needed) in _KEYS.items():
         if key not in values:
             raise DataError(f"{path}: {MEMBER} needs {needed} as {key}, which is missing")
         if not is_right(values[key]):
-            raise DataError(f"{path}: {MEMBER} needs {needed} as {key}; got {_shown(values[key])}")
+            raise DataError(f"{path}: {MEMBER} needs {needed} as {key}; got {shown(values[key])}")
     kept = {field.name: values[field.name] for field in fields(Origin)}
     return Origin(**kept | {"input_shape": tuple(values["input_shape"]), "score": float(values["score"])})
 
@@ -94,7 +94,7 @@ def _content(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: {MEMBER} is no JSON ({_in_one_line(error)})") from error
     if not isinstance(values, dict):
-        raise DataError(f"{path}: {MEMBER} needs to be an object with keys like task and params; got {_shown(values)}")
+        raise DataError(f"{path}: {MEMBER} needs to be an object with keys like task and params; got {shown(values)}")
     return values
 
 
@@ -111,14 +111,6 @@ def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
 
 def _in_one_line(error: Exception) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
-
-
-def _shown(value: object) -> str:
-    """A value in short, however large or deep it is."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # a whole number of more digits than Python writes
-        return type(value).__name__
 
 
 def _is_text(value: object) -> bool:
