@@ -156,9 +156,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     seen = Seen([], [])
     run_sweep = driver.run_sweep
 
-    def watched(study: Any, sampler: Any, extent: Any, job: Any, *others: Any) -> None:
+    def watched(sweep: Any, slots: Any, job: Any) -> Any:
         seen.jobs.append(job)
-        run_sweep(study, sampler, extent, job, *others)
+        return run_sweep(sweep, slots, job)
 
     def attribute(self: Dataset, name: str) -> Any:
         if name == "test":

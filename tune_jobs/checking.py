@@ -17,7 +17,7 @@ from search_spaces.one_factor import AnySpace, space_from_json
 from search_spaces.spelling import near
 from search_spaces.task import Objective
 from tune_jobs import per_image
-from tune_jobs.contents import NOTES, StudyContent, TrialContent, check_name, terms_of, tested_number
+from tune_jobs.contents import NOTES, StudyContent, TrialContent, check_name, launch_of, terms_of, tested_number
 from tune_jobs.errors import StudyError
 from tune_jobs.leaderboard import metric_on_test
 from tune_jobs.records import FINISHED, Launch, Reading, Replication, StudyTerms, TestResult, Transfer
@@ -222,6 +222,7 @@ def _check_notes(notes: Mapping[str, Any]) -> AnySpace:
     for i, reading in enumerate(notes.get("readings", ())):
         _check_time(reading["at"], f"readings[{i}].at")
     _made(lambda: terms_of(notes), "terms")
+    _made(lambda: launch_of(notes), "launch")
     return typing.cast("AnySpace", _made(lambda: space_from_json(terms["space"]), "terms.space"))
 
 

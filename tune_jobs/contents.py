@@ -17,9 +17,11 @@ from search_spaces.one_factor import space_from_json
 from search_spaces.task import Objective, Protocol
 from tune_jobs.errors import StudyError
 from tune_jobs.records import (
+    Budget,
     Launch,
     Reading,
     Replication,
+    Scheduling,
     State,
     StudyRecord,
     StudyTerms,
@@ -89,7 +91,7 @@ def study_record(name: str, notes: Mapping[str, Any], trials: tuple[TrialRecord,
         name=name,
         terms=terms_of(notes),
         identity=notes["identity"],
-        launch=Launch(**notes["launch"]) if "launch" in notes else None,
+        launch=launch_of(notes),
         created=notes["created"],
         trials=tuple(_with_test(trial, notes) for trial in trials),
         replication=_replication(notes),
@@ -123,6 +125,15 @@ def terms_of(notes: Mapping[str, Any]) -> StudyTerms:
     return StudyTerms(
         **{**saved, "objective": Objective(**saved["objective"]), "protocol": Protocol(**saved["protocol"])}
     )
+
+
+def launch_of(notes: Mapping[str, Any]) -> Launch | None:
+    """How a study was last run; None for one that was not."""
+    saved = notes.get("launch")
+    if saved is None:
+        return None
+    nested = {"scheduling": Scheduling(**saved.get("scheduling", {})), "budget": Budget(**saved.get("budget", {}))}
+    return Launch(**{**saved, **nested})
 
 
 def difference(begun: StudyTerms, now: StudyTerms) -> str | None:

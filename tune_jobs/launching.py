@@ -13,9 +13,9 @@ from search_spaces import catalog
 from search_spaces.domains import params_id
 from search_spaces.one_factor import space_from_json
 from search_spaces.task import Task
-from tune_jobs import candidates, datasets, running, sampling, tracking, warm_starts
+from tune_jobs import budgets, candidates, datasets, running, sampling, scheduling, tracking, warm_starts
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.records import Search, StudyRecord
+from tune_jobs.records import Budget, Launch, SchedulerName, Scheduling, Search, StudyRecord
 from tune_jobs.running import Outcome, Plan, Resources, Say, Work
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
@@ -40,6 +40,11 @@ class Request:
     opened: tuple[str, ...] = ()
     tried: Path | None = None  # a file of configurations to begin with
     seed_from: str | None = None  # a study whose best configurations to begin with
+    scheduler: SchedulerName | None = None
+    grace: int | None = None
+    eta: int | None = None
+    total_epochs: int | None = None
+    stop_when_flat: int | None = None
     resources: Resources = field(default_factory=Resources)
 
 
@@ -59,10 +64,15 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
         work = resolve(task, request, begun, settings)
         sampling.check(search, work.space)
         first = _first(request, search, work, settings)
+        schedule = _scheduling(request, search, work, begun)
         study.begin(work.terms)
-        study.note_launch(running.note(search, trials))
-        plan = _plan(study, work, search, trials, first, say)
-        return running.run(study, work, plan, request.resources, settings, say)
+        now = replace(running.note(search, trials), scheduling=schedule, budget=_budget(request, begun))
+        study.note_launch(now)
+        plan = _plan(study, work, now, first, say)
+        outcome = running.run(study, work, plan, request.resources, settings, say)
+        if plan is not None and plan.bounded is not None and plan.bounded.spent is not None:
+            say(f"no further trial began: {plan.bounded.spent}")
+        return outcome
 
 
 def extend(name: str, trials: str, resources: Resources, settings: Settings, say: Say) -> Outcome:
@@ -141,19 +151,44 @@ def _first(request: Request, search: Search, work: Work, settings: Settings) -> 
     return [candidates.Candidate(point, work.seed) for point in points]
 
 
-def _plan(
-    study: Study, work: Work, search: Search, trials: int | None, first: list[candidates.Candidate], say: Say
-) -> Plan | None:
+def _scheduling(request: Request, search: Search, work: Work, begun: StudyRecord | None) -> Scheduling:
+    """Who stops trials early: what was said, else as the study was run last.
+
+    Raises:
+        UserError: it has nothing to decide, or the search is a list, whose trials all run to their end.
+    """
+    last = begun.launch.scheduling if begun and begun.launch else Scheduling()
+    name = request.scheduler or last.name
+    if name == "none":
+        if request.grace or request.eta:
+            raise UserError("--grace and --eta are a scheduler's: say which with --scheduler asha, hyperband or median")
+        return Scheduling()
+    if search in _LISTS:
+        if request.scheduler:
+            raise UserError(f"--search {search} runs every trial to its end: leave out --scheduler {name}")
+        return last
+    eta = request.eta or last.eta
+    grace = request.grace or (last.grace if last.name == name else max(1, work.task.protocol.epochs // eta**3))
+    found = Scheduling(name, grace, eta)
+    scheduling.scheduler(found, work.task.objective, work.task.protocol.epochs, ())
+    return found
+
+
+def _budget(request: Request, begun: StudyRecord | None) -> Budget:
+    last = begun.launch.budget if begun and begun.launch else Budget()
+    return Budget(request.total_epochs or last.epochs, request.stop_when_flat or last.flat)
+
+
+def _plan(study: Study, work: Work, now: Launch, first: list[candidates.Candidate], say: Say) -> Plan | None:
     """What is left to run; None where nothing is, with a word on why."""
     unfinished = study.unfinished()  # first, for it settles trials that a crash left with their result
     record = study.record()
     if unfinished:
         say(f"study {study.name}: {len(unfinished)} of {len(record.trials)} trials did not finish and run again")
-    if search in _LISTS:
-        plan, done = _listed(record, work, search)
+    if now.search in _LISTS:
+        plan, done = _listed(record, work, now.search)
     else:
-        plan, done = _searched(record, work, search, trials)
-        plan = replace(plan, sampler=warm_starts.Warm(first, plan.sampler, record.searched)) if first else plan
+        plan, done = _searched(record, work, now, first)
     if done and not unfinished:
         say(done)
         return None
@@ -171,15 +206,25 @@ def _listed(record: StudyRecord, work: Work, search: Search) -> tuple[Plan, str 
     return Plan(candidates.Listed(wanted.values(), record.trials), None, len(record.trials) + len(missing)), done
 
 
-def _searched(record: StudyRecord, work: Work, search: Search, trials: int | None) -> tuple[Plan, str | None]:
+def _searched(
+    record: StudyRecord, work: Work, now: Launch, first: list[candidates.Candidate]
+) -> tuple[Plan, str | None]:
     """The plan of a search, and a word where it is at its end."""
     searched, others = record.searched, len(record.trials) - len(record.searched)
     inside = sum(work.space.why_not(trial.params) is None for trial in searched)  # what was transferred may be outside
+    objective, size = work.task.objective, work.space.size
+    sampler = sampling.sampler(now.search, work.space, objective, work.seed, searched)
+    if first:
+        sampler = warm_starts.Warm(first, sampler, searched)
+    bounded = budgets.Bounded(sampler, now.budget, objective, record.trials) if now.budget != Budget() else None
     done = None
-    if trials is not None and len(searched) >= trials:
+    if now.trials is not None and len(searched) >= now.trials:
         done = f"study {record.name} has its {len(searched)} trials; --trials asks for more"
-    elif work.space.size is not None and inside >= work.space.size:
-        done = f"study {record.name} has tried all {work.space.size} configurations of its space"
-    sampler = sampling.sampler(search, work.space, work.task.objective, work.seed, searched)
-    total = work.space.size if trials is None else trials
-    return Plan(sampler, trials, None if total is None else total + others), done
+    elif size is not None and inside >= size:
+        done = f"study {record.name} has tried all {size} configurations of its space"
+    elif bounded is not None and bounded.spent is not None:
+        done = f"study {record.name}: {bounded.spent}"
+    total = size if now.trials is None else now.trials
+    judge = scheduling.scheduler(now.scheduling, objective, work.task.protocol.epochs, searched)
+    plan = Plan(bounded or sampler, now.trials, None if total is None else total + others, judge, bounded)
+    return plan, done

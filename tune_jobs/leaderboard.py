@@ -73,10 +73,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """How many trials are in each state, and how many failed for each reason (the most frequent first)."""
+    """How many trials are in each state, how many failed for each reason (the most frequent first), and how many of
+    these were run again."""
 
     states: Mapping[State, int]
     reasons: Mapping[str, int]
+    retried: int = 0
 
     @property
     def total(self) -> int:
@@ -88,6 +90,7 @@ class Summary:
         if not counts:
             return "no trials"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.reasons.items())
+        reasons += f"; {self.retried} run again" if self.retried else ""
         failed = f"{self.states['failed']} failed"
         told = [f"{count} ({reasons})" if count == failed else count for count in counts]
         return f"{self.total} trial{'s' if self.total > 1 else ''}: {', '.join(told)}"
@@ -210,10 +213,12 @@ def metric_on_test(objective: Objective) -> str:
 def summary(trials: Iterable[TrialRecord]) -> Summary:
     """The trials by state, and the failed ones by reason."""
     trials = tuple(trials)
+    last = {(trial.params_id, trial.seed): trial.number for trial in trials}
+    retried = sum(trial.state == "failed" and last[trial.params_id, trial.seed] != trial.number for trial in trials)
     states = Counter(trial.state for trial in trials)
     reasons = Counter(trial.reason or "unknown" for trial in trials if trial.state == "failed")
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    return Summary({state: states[state] for state in _IN_WORDS}, dict(ordered))
+    return Summary({state: states[state] for state in _IN_WORDS}, dict(ordered), retried)
 
 
 @dataclass(frozen=True)

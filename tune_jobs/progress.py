@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -22,6 +23,8 @@ from rich.text import Text
 
 from search_spaces.domains import Value
 from search_spaces.task import Objective
+from tune_jobs import activity
+from tune_jobs.budgets import Bounded
 from tune_jobs.interruption import Interruption
 from tune_jobs.records import TrialRecord
 
@@ -37,7 +40,7 @@ class Progress:
     """Counts, the best so far, the rate and the time left; each running trial's epoch and score.
 
     `total` is the study's total of trials, None where it is not known; `earlier` are the trials that had ended
-    before this launch.
+    before this launch. What waits is told to `activity_file` as well, for other shells.
     """
 
     def __init__(
@@ -49,9 +52,13 @@ class Progress:
         earlier: tuple[TrialRecord, ...],
         varied: tuple[str, ...],
         interruption: Interruption,
+        activity_file: Path,
+        bounded: Bounded | None = None,
     ) -> None:
         self._title, self._objective, self._epochs, self._total = title, objective, epochs, total
-        self._varied, self._interruption = varied, interruption
+        self._varied, self._interruption, self._bounded = varied, interruption, bounded
+        self._activity_file = activity_file
+        self._waiting: dict[int, str] = {}
         self._counts = Counter(trial.state for trial in earlier)
         self._running: dict[int, _Running] = {}
         self._best: TrialRecord | None = None
@@ -89,11 +96,19 @@ class Progress:
         if not self._console.is_terminal:
             print(self._line(trial), file=sys.stderr, flush=True)
 
+    def waiting(self, reasons: Mapping[int, str]) -> None:
+        with self._lock:
+            self._waiting = dict(reasons)
+        activity.write(self._activity_file, reasons)
+
     def __rich__(self) -> RenderableType:
         with self._lock:
             parts: list[RenderableType] = [self._headline(), self._bar(), self._best_line()]
+            if self._bounded is not None:
+                parts.append(Text(self._bounded.left, style="dim"))
             if self._running:
                 parts.append(self._table())
+            parts += [Text(f"trial {number} {why}", style="dim") for number, why in self._notable]
             if self._interruption.is_set:
                 parts.append(Text("ending: what is finished is kept (Ctrl-C again ends at once)", style="yellow"))
             elif self._interruption.is_draining:
@@ -101,6 +116,11 @@ class Progress:
             elif not self._running and not self._ended_now:
                 parts.append(Text("starting workers …", style="dim"))
             return Group(*parts)
+
+    @property
+    def _notable(self) -> list[tuple[int, str]]:
+        """What waits for another reason than that all slots are taken, which is how it should be."""
+        return [(number, why) for number, why in sorted(self._waiting.items()) if not why.startswith("no room")][:3]
 
     @property
     def _done(self) -> int:

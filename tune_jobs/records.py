@@ -15,6 +15,8 @@ from search_spaces.task import Objective, Protocol
 State = Literal["waiting", "running", "complete", "stopped", "failed"]
 Search = Literal["grid", "random", "qmc", "tpe", "cmaes", "baseline", "reported"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
+SchedulerName = Literal["none", "asha", "hyperband", "median"]
+SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
 
 
@@ -88,6 +90,28 @@ class StudyTerms:
 
 
 @dataclass(frozen=True)
+class Scheduling:
+    """Who stops trials early: none before `grace` epochs, and about one in `eta` goes on at each look."""
+
+    name: SchedulerName = "none"
+    grace: int = 1
+    eta: int = 3
+
+    def __post_init__(self) -> None:
+        if self.grace < 1 or self.eta < 2:
+            raise ValueError(f"needs a grace of 1 epoch or more and an eta of 2 or more; got {self.grace}, {self.eta}")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends beside its number of trials: after so many epochs in all, or so many trials without a better
+    score; None is no such end."""
+
+    epochs: int | None = None
+    flat: int | None = None
+
+
+@dataclass(frozen=True)
 class Launch:
     """How a study was last run: what may change between one launch and the next."""
 
@@ -97,6 +121,8 @@ class Launch:
     at: float  # unix seconds
     commit: str | None  # of the folder it was launched from, where git knows it
     versions: Mapping[str, str]
+    scheduling: Scheduling = Scheduling()
+    budget: Budget = Budget()
 
 
 @dataclass(frozen=True)
@@ -144,10 +170,18 @@ class StudyRecord:
     transfers: tuple[Transfer, ...] = ()
 
     @property
+    def standing(self) -> tuple[TrialRecord, ...]:
+        """The trials without those that failed and were run again; one that was takes the place of the first try."""
+        last: dict[tuple[str, int], TrialRecord] = {}
+        for trial in self.trials:
+            last[trial.params_id, trial.seed] = trial
+        return tuple(last.values())
+
+    @property
     def searched(self) -> tuple[TrialRecord, ...]:
         """The first trial of each configuration: what a search proposed. The others are its replicates."""
         first: dict[str, TrialRecord] = {}
-        for trial in self.trials:
+        for trial in self.standing:
             first.setdefault(trial.params_id, trial)
         return tuple(first.values())
 

@@ -14,18 +14,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search_spaces import catalog
 from search_spaces.one_factor import AnySpace
 from search_spaces.task import Task
 from tune_jobs import delivery, exports
+from tune_jobs.budgets import Bounded
 from tune_jobs.candidates import Sampler
 from tune_jobs.datasets import TrainingData
 from tune_jobs.interruption import Interruption, interruptible
 from tune_jobs.progress import Progress
 from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
+from tune_jobs.scheduling import Scheduler
 from tune_jobs.settings import Settings, prepare_ray
 from tune_jobs.study import Study
+
+if TYPE_CHECKING:
+    from tune_jobs.execution.rules import Trouble
 
 _PACKAGES = ("tune-jobs", "ray", "tensorflow", "keras", "optuna", "mlflow", "numpy")
 
@@ -40,6 +46,8 @@ class Resources:
     max_concurrent: int | None = None
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None  # one where there are GPUs
+    trial_limit_s: float | None = None  # of one trial on its worker
+    max_retries: int = 3  # of a trial whose worker is lost
     address: str | None = None  # of a running Ray cluster; None starts one of our own
     keep_weights: bool = False  # of every trial, on the machine that trained it
 
@@ -78,6 +86,8 @@ class Plan:
     sampler: Sampler
     trials: int | None
     total: int | None
+    scheduler: Scheduler | None = None
+    bounded: Bounded | None = None  # the sampler again, where a budget ends it
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,7 @@ class Outcome:
     exports_dir: Path
     is_delivered: bool  # whether MLflow has everything
     signal: int | None  # that ended it early
+    trouble: Trouble | None = None  # of the task's, that ended it early
 
 
 def run(study: Study, work: Work, plan: Plan | None, resources: Resources, settings: Settings, say: Say) -> Outcome:
@@ -95,15 +106,15 @@ def run(study: Study, work: Work, plan: Plan | None, resources: Resources, setti
 
     Without a plan nothing is trained: what is there is delivered and exported.
     """
+    trouble = None
     with interruptible(say) as interruption, delivery.alongside(study.name, settings) as delivered:
         if plan is not None:
-            keep = settings.weights_dir(study.record().identity) if resources.keep_weights else None
-            _train(study, work, plan, resources, keep, interruption, delivered.sweep_ended, say)
+            trouble = _train(study, work, plan, resources, settings, interruption, delivered.sweep_ended, say)
         record = study.record()
         exports.write_all(record, settings.exports_dir(study.name))
         say("delivering to MLflow …")
         is_delivered = delivered.is_complete()
-    return Outcome(record, settings.exports_dir(study.name), is_delivered, interruption.signal)
+    return Outcome(record, settings.exports_dir(study.name), is_delivered, interruption.signal, trouble)
 
 
 def _train(
@@ -111,32 +122,44 @@ def _train(
     work: Work,
     plan: Plan,
     resources: Resources,
-    keep: Path | None,
+    settings: Settings,
     interruption: Interruption,
     ended: Callable[[], None],
     say: Say,
-) -> None:
+) -> Trouble | None:
     prepare_ray(is_own_cluster=resources.address is None)
     from tune_jobs.execution import cluster
 
     say("starting Ray …")
     with cluster.cluster(resources.address):
-        from tune_jobs.execution import driver, worker
+        from tune_jobs.execution import driver, rules, sweep, worker
 
         slots = cluster.slots(resources.cpus_per_trial, resources.gpus_per_trial, resources.max_concurrent)
-        extent = driver.Extent(work.space, slots, plan.trials, resources.time_limit_s)
+        limits = rules.Limits(resources.trial_limit_s, resources.max_retries)
+        extent = sweep.Extent(work.space, slots, plan.trials, resources.time_limit_s, limits)
         source = worker.TaskSource.of(work.reference)
+        keep = settings.weights_dir(study.identity) if resources.keep_weights else None
         job = worker.Job(source, work.task.protocol, work.data, resources.cpus_per_trial, keep)
-        progress = _progress(study, work, plan.total, interruption)
+        progress = _progress(study, work, plan, settings, interruption)
+        running = sweep.Sweep(study, plan.sampler, plan.scheduler, extent, job.cpus, progress, interruption)
         with progress.shown():
-            driver.run_sweep(study, plan.sampler, extent, job, progress, interruption)
+            trouble = driver.run_sweep(running, slots, job)
         ended()  # the rest is delivered while Ray goes down
+    return trouble
 
 
-def _progress(study: Study, work: Work, total: int | None, interruption: Interruption) -> Progress:
-    ended = tuple(trial for trial in study.record().trials if trial.is_finished)
-    task = work.task
-    return Progress(study.name, task.objective, task.protocol.epochs, total, ended, work.space.varied(), interruption)
+def _progress(study: Study, work: Work, plan: Plan, settings: Settings, interruption: Interruption) -> Progress:
+    return Progress(
+        study.name,
+        work.task.objective,
+        work.task.protocol.epochs,
+        plan.total,
+        tuple(trial for trial in study.record().trials if trial.is_finished),
+        work.space.varied(),
+        interruption,
+        settings.activity_file(study.name),
+        plan.bounded,
+    )
 
 
 def _lasting(reference: str) -> str:
@@ -148,7 +171,7 @@ def _lasting(reference: str) -> str:
 
 
 def note(search: Search, trials: int | None) -> Launch:
-    """How a study is run from now on, by whom it is asked here."""
+    """How a study is run from now on, by whom it is asked here; with no scheduler and no budget but the trials."""
     return Launch(search, trials, socket.gethostname(), time.time(), _commit(), versions())
 
 

@@ -60,6 +60,10 @@ class Settings:
         """Where the weights of a study's trials are kept, when that is asked for."""
         return self.home / "weights" / study_identity
 
+    def activity_file(self, study: str) -> Path:
+        """Where a study's driver tells what its trials wait for."""
+        return self.home / "studies" / f"{study}.activity"
+
     def prepare(self) -> None:
         """Make the home and its folders, and see that they can be written.
 

@@ -7,7 +7,7 @@ a search of its own found there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from search_spaces import catalog
 from search_spaces.domains import params_id
@@ -71,21 +71,23 @@ def transfer(request: Request, settings: Settings, say: Say) -> Outcome:
         work = resolve(task, asked, begun, settings)
         study.begin(work.terms)
         earlier = begun.launch if begun and begun.launch else None
-        study.note_launch(running.note(earlier.search if earlier else "baseline", earlier.trials if earlier else None))
+        search, trials = (earlier.search, earlier.trials) if earlier else ("baseline", None)
+        now = running.note(search, trials)
+        study.note_launch(replace(now, scheduling=earlier.scheduling, budget=earlier.budget) if earlier else now)
         study.note_transfers(
             [Transfer(source.name, row.rank, params_id(params)) for row, params in zip(rows, moved, strict=True)]
         )
-        trials = study.record().trials
+        had = study.record().trials
         wanted = [
             Candidate(params, work.seed + offset)
             for offset in range(request.seeds)
             for params in (work.task.baseline, *moved)
         ]
-        tried = {(trial.params_id, trial.seed) for trial in trials}
+        tried = {(trial.params_id, trial.seed) for trial in had}
         missing = {(params_id(one.params), one.seed) for one in wanted} - tried
         plan = None
         if missing or study.unfinished():
-            plan = Plan(Listed(wanted, trials), None, len(trials) + len(missing))
+            plan = Plan(Listed(wanted, had), None, len(had) + len(missing))
         else:
             say(f"study {name} has run all of these; --seeds asks for more")
         return running.run(study, work, plan, request.resources, settings, say)

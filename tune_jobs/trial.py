@@ -69,24 +69,32 @@ class TrialRun:
     def __init__(self, task: Task, params: Params, data: TrainingData, *, seed: int) -> None:
         self.result = TrialResult("failed", reason=Reason.CRASHED, message="the trial was left before its end")
         self.model: keras.Model | None = None
+        self.error: BaseException | None = None  # that the trial's code raised
+        self._progress = _Progress(task.objective)
         self._stopped = False
         self._epochs = self._guarded(task, params, data, seed)
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
         return self._epochs
 
+    @property
+    def so_far(self) -> TrialResult:
+        """What the trial would come to if it were stopped after the epoch just yielded."""
+        return self._progress.result("stopped")
+
     def stop(self) -> None:
         """Ends the trial after the epoch just yielded: it becomes `stopped`, with what it reached."""
         self._stopped = True
 
     def _guarded(self, task: Task, params: Params, data: TrainingData, seed: int) -> Iterator[tuple[int, Metrics]]:
-        progress = _Progress(task.objective)
+        progress = self._progress
         try:
             yield from self._train(progress, task, params, data, seed)
             self.result = progress.result("stopped" if self._stopped else "complete")
         except TrialError as error:
             self.result = progress.result("failed", error.reason, str(error))
         except (Exception, SystemExit) as error:  # a user's training may call sys.exit
+            self.error = error
             reason = Reason.OUT_OF_MEMORY if _is_out_of_memory(error) else Reason.CRASHED
             self.result = progress.result("failed", reason, one_line(error))
 

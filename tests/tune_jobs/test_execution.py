@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +16,14 @@ from ray import PlacementGroupID
 from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
 from tests.sweeping import Own, data_of, own_task, terms_of
-from tune_jobs import candidates, sampling
+from tune_jobs import candidates, sampling, scheduling
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import cluster, driver, worker
-from tune_jobs.execution.cluster import Slots
+from tune_jobs.execution import sweep as sweeps
+from tune_jobs.execution.rules import Limits
+from tune_jobs.execution.sweep import Extent, Slots, Sweep
 from tune_jobs.interruption import Interruption
-from tune_jobs.records import Search, StudyRecord, TrialRecord
+from tune_jobs.records import Scheduling, Search, StudyRecord, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 from tune_jobs.trial import run_trial
@@ -40,12 +42,16 @@ class Watched:
     then: Callable[[], None] = lambda: None
     told: list[tuple[str, int]] = field(default_factory=list)
     epochs: list[tuple[int, int]] = field(default_factory=list)
+    reasons: dict[int, str] = field(default_factory=dict)
 
     def started(self, trial: TrialRecord) -> None:
         self.told.append(("started", trial.number))
 
     def progressed(self, trial: TrialRecord, epoch: int, metrics: dict[str, float]) -> None:
         self.epochs.append((trial.number, epoch))
+
+    def waiting(self, reasons: Mapping[int, str]) -> None:
+        self.reasons |= reasons
 
     def ended(self, trial: TrialRecord) -> None:
         self.told.append(("ended", trial.number))
@@ -63,6 +69,8 @@ def sweep(
     watcher: Watched | None = None,
     interruption: Interruption | None = None,
     before: Callable[[], None] = lambda: None,
+    limits: Limits | None = None,
+    schedule: Scheduling | None = None,
 ) -> StudyRecord:
     """Runs the study `own` in `settings`' home, or continues it; `before` is called when all is ready."""
     settings.prepare()
@@ -71,11 +79,16 @@ def sweep(
     with Study.hold("own", settings) as study:
         study.begin(terms_of(task, own.reference, data))
         sampler = sampling.sampler(search, task.space, task.objective, 0, study.record().trials)
-        extent = driver.Extent(task.space, slots or cluster.slots(1, 0, None), trials, time_limit_s)
+        slots = slots or cluster.slots(1, 0, None)
+        extent = Extent(task.space, slots, trials, time_limit_s, limits or Limits())
         job = worker.Job(source, task.protocol, data, 1.0)
+        judge = scheduling.scheduler(
+            schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
+        )
+        running = Sweep(study, sampler, judge, extent, 1.0, watcher or Watched(), interruption or Interruption())
         before()
         try:
-            driver.run_sweep(study, sampler, extent, job, watcher or Watched(), interruption or Interruption())
+            driver.run_sweep(running, slots, job)
         finally:
             end_workers()
         return study.record()
@@ -106,13 +119,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     settings = Settings.read(home=folder / "home")
     own = own_task(folder / "task", "fine", "raise", "die", "diverge", "die-once", width="Choice(1)")
     watched, here = Watched(), Path.cwd()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "_RERUNS", 1)
-        os.chdir(settings.home.parent)
-        try:
-            record = sweep(own, settings, watcher=watched, before=own.file.unlink)
-        finally:
-            os.chdir(here)
+    os.chdir(settings.home.parent)
+    try:
+        record = sweep(own, settings, watcher=watched, before=own.file.unlink, limits=Limits(max_retries=1))
+    finally:
+        os.chdir(here)
     return Hostile(own, record, watched)
 
 
@@ -190,7 +201,7 @@ def test_a_sweep_whose_time_is_up_leaves_the_rest_for_next_time(
 ) -> None:
     own = own_task(tmp_path, "wait-at-4")  # the last would train for ever
     clock, told = [0.0], Counter[str]()
-    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(sweeps, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def ended() -> None:
         told["ended"] += 1  # by the driver: a worker's own word may be ahead of it

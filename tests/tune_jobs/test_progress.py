@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -20,7 +22,7 @@ def progress(
 ) -> Progress:
     objective = Objective("val_accuracy", direction)  # type: ignore[arg-type]
     varied = ("units", "learning_rate")
-    return Progress("clock", objective, 12, total, earlier, varied, interruption or Interruption())
+    return Progress("clock", objective, 12, total, earlier, varied, interruption or Interruption(), Path(os.devnull))
 
 
 def trial(number: int, **fields: object) -> TrialRecord:
@@ -120,7 +122,7 @@ def test_a_narrow_terminal_keeps_a_line_a_trial(width: int) -> None:
 
 
 def test_values_are_shown_as_they_are_even_where_they_look_like_markup() -> None:
-    view = Progress("clock", Objective("a", "maximize"), 3, 2, (), ("pooling",), Interruption())
+    view = Progress("clock", Objective("a", "maximize"), 3, 2, (), ("pooling",), Interruption(), Path(os.devnull))
     view.started(TrialRecord(0, {"pooling": "[bold]"}, seed=0, state="running"))
     assert "pooling=[bold]" in seen(view)
 

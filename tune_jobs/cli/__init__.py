@@ -21,6 +21,7 @@ _COMMANDS = {  # in the order of their help: a command and the module it lives i
     "transfer": "transfer",
     "evaluate": "evaluate",
     "extend": "steer",
+    "retry": "retry",
     "stop": "steer",
     "studies": "studies",
     "status": "studies",

@@ -8,7 +8,7 @@ import click
 
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
 from tune_jobs.cli.resources import resource_options, taken, tell
-from tune_jobs.records import SEARCHES
+from tune_jobs.records import SCHEDULERS, SEARCHES
 
 
 def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -53,6 +53,18 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
     help="Begin with the configurations in a YAML file: params, a list of them, or a best.yaml.",
 )
 @click.option("--seed-from", metavar="STUDY", help="Begin with the five best configurations of another study.")
+@click.option("--scheduler", type=click.Choice(SCHEDULERS), help="Who stops trials early; none where not given.")
+@click.option("--grace", type=click.IntRange(min=1), help="Epochs that a scheduler grants every trial.")
+@click.option("--eta", type=click.IntRange(min=2), help="About one trial in so many goes on at each look (3).")
+@click.option(
+    "--total-epochs", type=click.IntRange(min=1), help="Begin no further trial after so many epochs in all trials."
+)
+@click.option(
+    "--stop-when-flat",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Begin no further trial after N without a better score.",
+)
 @resource_options
 @home_option
 @data_dir_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,6 +54,19 @@ _TRAINING = (
     ),
     click.option("--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True),
     click.option(
+        "--trial-time-limit",
+        "trial_limit_s",
+        type=_Duration(),
+        help="A trial that runs for longer has failed: 90s, 30m, 2h.",
+    ),
+    click.option(
+        "--max-retries",
+        type=click.IntRange(min=0),
+        default=3,
+        show_default=True,
+        help="How often a trial runs again whose worker or node is lost.",
+    ),
+    click.option(
         "--keep-weights", is_flag=True, help="Keep each trial's weights, so that `evaluate` need not train again."
     ),
 )
@@ -78,7 +92,7 @@ def taken(options: dict[str, Any]) -> Resources:
     """Takes the resources out of a command's options."""
     from tune_jobs.running import Resources
 
-    names = ("time_limit_s", "max_concurrent", "cpus_per_trial", "gpus_per_trial", "address", "keep_weights")
+    names = {one.name for one in fields(Resources)}
     return Resources(**{name: options.pop(name) for name in names if name in options})
 
 
@@ -96,5 +110,11 @@ def tell(outcome: Outcome) -> int:
 
 
 def exit_code(outcome: Outcome) -> int:
-    """0, or what a shell expects of a process that a signal ended."""
+    """0; 2 with what has to be mended where the task ended the sweep; or what a shell expects of a process that a
+    signal ended."""
+    if outcome.trouble is not None:
+        say(outcome.trouble.traceback.rstrip())
+        again = f"tune-jobs retry {outcome.study.name} --reason crashed"
+        say(f"{outcome.trouble.message}: the sweep was ended. Once that is mended, `{again}`")
+        return 2
     return 0 if outcome.signal is None else 128 + outcome.signal

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tune_jobs.cli.options import home_option, json_option, print_json, print_table, say, settings
 from tune_jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from tune_jobs.locks import Holder
+    from tune_jobs.records import Launch, StudyRecord, TrialRecord
 
 
 @click.command(short_help="List the studies there are.")
@@ -63,60 +69,92 @@ def _row(name: str, where: Settings) -> dict[str, object]:
 @home_option
 @json_option
 def status(study: str, home: Path | None, as_json: bool) -> None:
-    """Show how a study goes: who runs it, how many trials are where, what failed and why.
+    """Show how a study goes: who runs it, what each trial does or waits for, what failed and why.
 
     \b
     Example:  tune-jobs status digits-mlp
     """
-    from dataclasses import asdict
-
-    from tune_jobs.leaderboard import summary
+    from tune_jobs import activity
     from tune_jobs.study import Study
 
-    opened = Study.open(study, settings(home))
+    where = settings(home)
+    opened = Study.open(study, where)
     record, holder = opened.record(), opened.holder()
-    counts = summary(record.trials)
-    running = [trial for trial in record.trials if trial.state == "running"]
+    waiting = {} if holder is None else activity.read(where.activity_file(study), holder.pid)
     if as_json:
-        print_json(
-            {
-                "study": record.name,
-                "task": record.terms.task,
-                "driver": None if holder is None else asdict(holder),
-                "trials": len(record.trials),
-                "states": dict(counts.states),
-                "reasons": dict(counts.reasons),
-                "asked_for": None if record.launch is None else record.launch.trials,
-                "running": [
-                    {"trial": trial.number, "epoch": len(trial.history), "params": dict(trial.params)}
-                    for trial in running
-                ],
-            }
-        )
+        print_json(_as_json(record, holder, waiting))
         return
     asked = record.launch.trials if record.launch is not None else None
     click.echo(f"study {record.name}, task {record.terms.task}, data {record.terms.dataset} {record.terms.data_digest}")
     click.echo(f"  driver    {holder or 'none: the same launch command continues it'}")
-    click.echo(f"  trials    {len(record.trials)}{f' of {asked}' if asked else ''}: {_counted(counts.states)}")
-    for trial in running:
-        _print_running(
-            trial.number, len(trial.history), record.terms.protocol.epochs, trial.started, is_alive=holder is not None
-        )
+    if record.launch is not None:
+        click.echo(f"  search    {_search(record.launch)}")
+    of = f" of {asked}" if asked else ""
+    click.echo(f"  trials    {len(record.trials)}{of}: {_counted(record)}")
+    for trial in record.trials:
+        if not trial.is_finished:
+            click.echo(f"  trial {trial.number} {_doing(record, trial, holder is not None, waiting)}")
+    again = {(trial.params_id, trial.seed): trial.number for trial in record.trials}
     for trial in record.trials:
         if trial.state == "failed":
-            click.echo(f"  trial {trial.number} failed: {trial.reason} ({trial.message})")
+            last = again[trial.params_id, trial.seed]
+            then = "" if last == trial.number else f"; run again as trial {last}"
+            click.echo(f"  trial {trial.number} failed: {trial.reason} ({trial.message}){then}")
 
 
-def _print_running(number: int, epoch: int, epochs: int, started: float | None, *, is_alive: bool) -> None:
-    since = "" if started is None else f", for {time.time() - started:.0f} s"
-    what = (
-        f"in epoch {epoch + 1} of at most {epochs}{since}"
-        if is_alive
-        else "interrupted; it runs again at the next launch"
-    )
-    click.echo(f"  trial {number} {what}")
+def _as_json(record: StudyRecord, holder: Holder | None, waiting: Mapping[int, str]) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from tune_jobs.leaderboard import summary
+
+    counts = summary(record.trials)
+    return {
+        "study": record.name,
+        "task": record.terms.task,
+        "driver": None if holder is None else asdict(holder),
+        "trials": len(record.trials),
+        "states": dict(counts.states),
+        "reasons": dict(counts.reasons),
+        "retried": counts.retried,
+        "asked_for": None if record.launch is None else record.launch.trials,
+        "running": [
+            {"trial": trial.number, "epoch": len(trial.history), "params": dict(trial.params)}
+            for trial in record.trials
+            if trial.state == "running" and trial.number not in waiting
+        ],
+        "waiting": [
+            {"trial": trial.number, "why": _doing(record, trial, holder is not None, waiting)}
+            for trial in record.trials
+            if trial.state == "waiting" or (trial.state == "running" and trial.number in waiting)
+        ],
+    }
 
 
-def _counted(states: object) -> str:
-    pairs = dict(states)  # type: ignore[call-overload]
-    return ", ".join(f"{count} {state}" for state, count in pairs.items() if count) or "none yet"
+def _search(launch: Launch) -> str:
+    """How the study looks for params and when it gives a trial, or the search, up."""
+    scheduling, budget = launch.scheduling, launch.budget
+    parts: list[str] = [launch.search]
+    if scheduling.name != "none":
+        parts.append(f"{scheduling.name} stops trials early (grace {scheduling.grace}, eta {scheduling.eta})")
+    if budget.epochs is not None:
+        parts.append(f"at most {budget.epochs:,} epochs in all")
+    if budget.flat is not None:
+        parts.append(f"until {budget.flat} trials brought no better score")
+    return ", ".join(parts)
+
+
+def _doing(record: StudyRecord, trial: TrialRecord, is_driven: bool, waiting: Mapping[int, str]) -> str:
+    """What an unfinished trial does, or waits for."""
+    if not is_driven:
+        was = "was interrupted" if trial.state == "running" else "waits for a driver"
+        return f"{was}: the same launch command runs it"
+    if trial.number in waiting or trial.state == "waiting":
+        return f"waits: {waiting.get(trial.number, 'the driver is starting')}"
+    since = "" if trial.started is None else f", for {max(0.0, time.time() - trial.started):.0f} s"
+    return f"in epoch {len(trial.history) + 1} of at most {record.terms.protocol.epochs}{since}"
+
+
+def _counted(record: StudyRecord) -> str:
+    from tune_jobs.leaderboard import summary
+
+    return summary(record.trials).words().partition(": ")[2] or "none yet"

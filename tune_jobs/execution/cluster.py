@@ -10,25 +10,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import ray
 
 from tune_jobs.errors import SettingsError
-
-
-@dataclass(frozen=True)
-class Slots:
-    """What one trial asks for, and how many trials fit at once."""
-
-    cpus: float
-    gpus: float
-    count: int
-    held: int  # how many trials Ray is given: one in waiting, so that no slot waits, where resources hold it back
-
-    @property
-    def resources(self) -> dict[str, float]:
-        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
+from tune_jobs.execution.sweep import Slots
 
 
 @contextmanager

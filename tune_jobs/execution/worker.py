@@ -12,6 +12,7 @@ import resource
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,10 +21,12 @@ from typing import Any
 from ray import tune
 
 from search_spaces import catalog
+from search_spaces.domains import Params
 from search_spaces.task import Protocol, Task, TaskError
 from tune_jobs import weights
 from tune_jobs.datasets import TrainingData
-from tune_jobs.trial import Metrics, TrialRun, one_line
+from tune_jobs.execution.rules import WORN_OUT, CodeError
+from tune_jobs.trial import Metrics, TrialResult, TrialRun, one_line
 
 _STEP_S = 0.5  # how long a step may wait for more epochs before it reports
 _TRIALS = 200  # after so many a worker makes room for a fresh one: Keras keeps a little of each model it traced
@@ -59,6 +62,27 @@ class TaskSource:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A trial's turn on a worker: after each of `milestones`, epochs counted from one, the worker asks whether to go
+    on; `fresh` is a turn for a worker that has run no trial yet."""
+
+    params: Params
+    seed: int
+    number: int
+    milestones: tuple[int, ...] = ()
+    fresh: bool = False
+
+    def to_config(self) -> dict[str, Any]:
+        """As Tune hands it on: it looks into whatever is no plain value."""
+        return {"turn": json.dumps(asdict(self))}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Turn:
+        said = json.loads(config["turn"])
+        return cls(**{**said, "milestones": tuple(said["milestones"])})
+
+
+@dataclass(frozen=True)
 class Job:
     """What all trials of a sweep share."""
 
@@ -70,7 +94,7 @@ class Job:
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """A worker in Ray Tune's terms. `config` holds a trial's `params` (JSON), `seed` and `number`."""
+    """A worker in Ray Tune's terms. `config` is a `Turn` in plain values."""
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         assert job is not None
@@ -83,47 +107,87 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         except Exception as error:  # no trial's fault: another worker would not fare better
             self._refusal = str(error) if isinstance(error, TaskError) else one_line(error)
             return
-        self._begin(config)
+        self._begin(Turn.from_config(config))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial, in the same process.
 
         Raises:
-            RuntimeError: if this worker is worn out. Tune ends it then, and the driver hands the trial in again.
+            RuntimeError: if this worker is worn out, or not what the trial needs. Tune ends it then, and the driver
+                hands the trial in again.
         """
-        if _is_worn_out():
-            raise RuntimeError("worn out")
-        self._begin(new_config)
+        turn = Turn.from_config(new_config)
+        if turn.fresh or _is_worn_out():
+            raise RuntimeError(WORN_OUT)
+        self._begin(turn)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains for `_STEP_S` or to the end; the epochs since the last step, and the result once there is one."""
+        """Trains for `_STEP_S`, to a milestone or to the end; what came of it, as a `Report` in plain values."""
         if self._refusal is not None:
-            return _message([], None, self._refusal)
+            return Report(refusal=self._refusal).to_result()
         epochs: list[tuple[int, Metrics]] = []
         until = time.monotonic() + _STEP_S
         for epoch, metrics in self._epochs:
             epochs.append((epoch, metrics))
+            if epoch in self._turn.milestones:
+                return Report(tuple(epochs), so_far=self._run.so_far).to_result()
             if time.monotonic() >= until:
-                return _message(epochs, None)
+                return Report(tuple(epochs)).to_result()
         if self._job.keep is not None and self._run.model is not None and self._run.result.state != "failed":
-            weights.save(self._run.model, self._job.keep, self._number)
-        return _message(epochs, asdict(self._run.result))
+            weights.save(self._run.model, self._job.keep, self._turn.number)
+        return Report(tuple(epochs), self._run.result, error=_code_error(self._run.error)).to_result()
 
-    def _begin(self, config: dict[str, Any]) -> None:
+    def _begin(self, turn: Turn) -> None:
         global _trials_begun
         _trials_begun += 1
-        params, self._number = json.loads(config["params"]), config["number"]
-        self._run = TrialRun(self._task, params, self._job.data, seed=config["seed"])
+        self._turn = turn
+        self._run = TrialRun(self._task, turn.params, self._job.data, seed=turn.seed)
         self._epochs: Iterator[tuple[int, Metrics]] = iter(self._run)
 
 
-def _message(
-    epochs: list[tuple[int, Metrics]], result: dict[str, Any] | None, refusal: str | None = None
-) -> dict[str, Any]:
-    """One string, because Tune keeps statistics of every number it sees in a result."""
-    message = {"epochs": epochs, "result": result, "refusal": refusal}
-    return {"message": json.dumps(message), "done": result is not None or refusal is not None}
+@dataclass(frozen=True)
+class Report:
+    """What a step brought: the epochs since the last one, and the trial's result once there is one.
+
+    At a milestone `so_far` is what the trial comes to if it is stopped there. `refusal` is why this worker can train
+    no trial of the task at all.
+    """
+
+    epochs: tuple[tuple[int, Metrics], ...] = ()
+    result: TrialResult | None = None
+    so_far: TrialResult | None = None
+    error: CodeError | None = None
+    refusal: str | None = None
+
+    def to_result(self) -> dict[str, Any]:
+        """One string, because Tune keeps statistics of every number it sees in a result."""
+        is_last = self.result is not None or self.refusal is not None
+        return {"report": json.dumps(asdict(self)), "done": is_last}
+
+    @classmethod
+    def from_result(cls, result: dict[str, Any]) -> Report:
+        said = json.loads(result["report"])
+        return cls(
+            epochs=tuple((epoch, metrics) for epoch, metrics in said["epochs"]),
+            result=_result(said["result"]),
+            so_far=_result(said["so_far"]),
+            error=None if said["error"] is None else CodeError(**said["error"]),
+            refusal=said["refusal"],
+        )
+
+
+def _result(said: dict[str, Any] | None) -> TrialResult | None:
+    return None if said is None else TrialResult(**{**said, "history": tuple(said["history"])})
+
+
+def _code_error(error: BaseException | None) -> CodeError | None:
+    """The error of a trial's code, with the line that raised it."""
+    if error is None:
+        return None
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+    return CodeError(f"{type(error).__name__} at {place}", "".join(traceback.format_exception(error)))
 
 
 def warm_up(cpus: float) -> None:

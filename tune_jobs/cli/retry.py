@@ -1,0 +1,39 @@
+"""`retry`: failed trials once more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tune_jobs.cli.options import data_dir_option, home_option, say, settings
+from tune_jobs.cli.resources import resource_options, taken, tell
+from tune_jobs.errors import Reason
+
+
+@click.command(short_help="Run failed trials again.")
+@click.argument("study")
+@click.option(
+    "--reason",
+    "reasons",
+    multiple=True,
+    type=click.Choice([str(reason) for reason in Reason]),
+    help="Those that failed so; more than once for several (crashed, out-of-memory and timed-out where not given).",
+)
+@resource_options
+@home_option
+@data_dir_option
+def retry(study: str, reasons: tuple[str, ...], home: Path | None, data_dir: Path | None, **options: object) -> int:
+    """Run the failed trials of a study again, each as a new trial with the same params and seed.
+
+    A trial that diverged or whose params were refused would end so again: name its reason to try it all the same.
+
+    \b
+    Example:  tune-jobs retry digits-mlp
+              tune-jobs retry digits-mlp --reason timed-out --trial-time-limit 1h
+    """
+    from tune_jobs import retrying
+
+    chosen = tuple(Reason(reason) for reason in reasons) or retrying.BY_ITSELF
+    request = retrying.Request(study, chosen, taken(options))
+    return tell(retrying.retry(request, settings(home, data_dir), say))

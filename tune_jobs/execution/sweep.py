@@ -1,0 +1,258 @@
+"""What the driver knows while Tune runs: which of Tune's trials is which of the study's, what runs next and what became
+of the rest. Knows nothing of Ray, so that it can be read, and tested, without.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from search_spaces.one_factor import AnySpace
+from tune_jobs.candidates import Sampler
+from tune_jobs.errors import UserError
+from tune_jobs.execution.rules import Limits, Rules, Trouble
+from tune_jobs.execution.worker import Report, Turn
+from tune_jobs.interruption import Interruption
+from tune_jobs.records import TrialRecord
+from tune_jobs.scheduling import Scheduler
+from tune_jobs.study import Study
+from tune_jobs.trial import TrialResult
+
+_MERCY_S = 5.0  # beyond its time limit, before a trial's worker is ended: most come back by themselves and stay warm
+_LOOK_S = 1.0  # between two looks at what waits and why
+
+
+class Watcher(Protocol):
+    """Whoever shows how the sweep goes. Called from the driver's loop: it must answer at once."""
+
+    def started(self, trial: TrialRecord) -> None: ...
+    def progressed(self, trial: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None: ...
+    def ended(self, trial: TrialRecord) -> None: ...
+    def waiting(self, reasons: Mapping[int, str]) -> None:
+        """Why each trial that is to run does not yet."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What one trial asks for, and how many trials fit at once."""
+
+    cpus: float
+    gpus: float
+    count: int
+    held: int  # how many trials Ray is given: one in waiting, so that no slot waits, where resources hold it back
+
+    @property
+    def resources(self) -> dict[str, float]:
+        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
+
+    def __str__(self) -> str:
+        size = f"{self.cpus:g} CPU{'s' if self.cpus != 1 else ''}"
+        return size + (f" and {self.gpus:g} GPU{'s' if self.gpus != 1 else ''}" if self.gpus else "")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How far a sweep goes: `trials` is the study's total of searched ones, None as many as the search finds."""
+
+    space: AnySpace
+    slots: Slots
+    trials: int | None
+    time_limit_s: float | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass
+class _Going:
+    """A trial that Tune has: at hand to begin, or on a worker since `since` on the monotonic clock."""
+
+    trial: TrialRecord
+    since: float | None = None
+    scores: list[float] = field(default_factory=list)  # the objective after each epoch
+    is_ended_for_time: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self.since is None else time.monotonic() - self.since
+
+
+class Sweep:
+    """A study that is being run."""
+
+    def __init__(
+        self,
+        study: Study,
+        sampler: Sampler,
+        scheduler: Scheduler | None,
+        extent: Extent,
+        cpus: float,
+        watcher: Watcher,
+        interruption: Interruption,
+    ) -> None:
+        self.failure: BaseException | None = None
+        self.trouble: Trouble | None = None
+        self._study, self._sampler, self._scheduler = study, sampler, scheduler
+        self._extent, self._cpus = extent, cpus
+        self._watcher, self._interruption = watcher, interruption
+        self._rules = Rules(extent.limits)
+        self._again: deque[TrialRecord] = deque(study.unfinished())
+        self._going: dict[str, _Going] = {}  # by Tune's ids
+        self._drained: set[str] | None = None  # of those on a worker, those that a drain waits for
+        self._is_asked_out = False
+        self._begun = len(study.record().searched)
+        self._metric = study.terms.objective.metric
+        self._deadline = None if extent.time_limit_s is None else time.monotonic() + extent.time_limit_s
+        self._looked = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles and copies what it is given, for a resumption that is not used here."""
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sweep:
+        return self
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._again) or self._extent.trials is None or self._begun < self._extent.trials
+
+    @property
+    def is_over(self) -> bool:
+        is_late = self._deadline is not None and time.monotonic() >= self._deadline
+        is_broken = self.failure is not None or self.trouble is not None
+        return is_late or self._interruption.is_set or is_broken or self._is_drained
+
+    @property
+    def _is_drained(self) -> bool:
+        """Whether all has ended that trained when the drain was asked for; what Tune had at hand to begin next, and may
+        have begun, is given up."""
+        if not self._interruption.is_draining:
+            return False
+        if self._drained is None:
+            self._drained = self._on_workers
+        return not self._drained & self._on_workers
+
+    @property
+    def _on_workers(self) -> set[str]:
+        return {tune_id for tune_id, going in self._going.items() if going.since is not None}
+
+    def next(self, tune_id: str) -> Turn | None:
+        """The turn that Tune is to give a worker next; None where there is none now, which is the end if `is_done`: as
+        long as a trial runs, it may lose its worker and be the next one."""
+        if self.is_over or self._interruption.is_draining or len(self._going) >= self._extent.slots.held:
+            return None
+        if any(self._rules.is_alone(going.trial.number) for going in self._going.values()):
+            return None
+        if self._again and self._rules.is_alone(self._again[0].number) and self._going:
+            return None
+        trial = self._again.popleft() if self._again else self._ask()
+        if trial is None:
+            return None
+        self._going[tune_id] = _Going(trial)
+        milestones = () if self._scheduler is None else self._scheduler.milestones(trial.number)
+        fresh = self._rules.is_alone(trial.number)
+        return Turn(dict(trial.params), trial.seed, trial.number, milestones, fresh)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to be run."""
+        return self.is_over or not (self._going or self._again)
+
+    def _ask(self) -> TrialRecord | None:
+        if self._is_asked_out or (self._extent.trials is not None and self._begun >= self._extent.trials):
+            return None
+        candidate = self._sampler.ask()
+        if candidate is None:
+            self._is_asked_out = True
+            return None
+        self._begun += 1
+        return self._study.add(self._extent.space, candidate.params, candidate.seed)
+
+    def started(self, tune_id: str) -> None:
+        going = self._going[tune_id]
+        going.trial, going.since = self._study.start(going.trial), time.monotonic()
+        self._watcher.started(going.trial)
+
+    def reported(self, tune_id: str, report: Report) -> bool:
+        """Takes what a step brought; whether its trial is to end here."""
+        going = self._going.get(tune_id)
+        if going is None:
+            return True
+        if report.refusal is not None:
+            raise UserError(f"a worker could not take up the task: {report.refusal}")
+        for epoch, metrics in report.epochs:
+            self._watcher.progressed(going.trial, epoch, metrics)
+            going.scores.append(metrics[self._metric])
+            if report.result is None:
+                self._study.note_epoch(going.trial.number, epoch, metrics[self._metric])
+        result = report.result or self._stopped(going, report)
+        if result is None:
+            return False
+        del self._going[tune_id]
+        if self._rules.runs_again(going.trial.number, result):
+            self._again.appendleft(going.trial)
+        else:
+            self.trouble = self._rules.trouble(result, report.error)
+            self._ended(going.trial, result)
+        return True
+
+    def _stopped(self, going: _Going, report: Report) -> TrialResult | None:
+        """The result of a trial that goes on no further though it could."""
+        limit = self._extent.limits.trial_s
+        if limit is not None and going.seconds > limit:
+            return self._rules.timed_out(going.seconds)
+        if report.so_far is None or self._scheduler is None:
+            return None
+        return report.so_far if self._scheduler.stops(going.trial.number, going.scores) else None
+
+    def lost(self, tune_id: str, error: str) -> None:
+        """The trial's worker died with this error, before it began or while it ran.
+
+        Tune's own retries are not for this: it gives a trial up whose worker dies between two trials.
+        """
+        going = self._going.pop(tune_id, None)
+        if going is None:
+            return
+        if going.is_ended_for_time:
+            self._ended(going.trial, self._rules.timed_out(going.seconds))
+            return
+        result = self._rules.lost(going.trial.number, error)
+        if result is None:
+            self._again.appendleft(going.trial)
+        else:
+            self._ended(going.trial, result)
+
+    def overdue(self) -> list[str]:
+        """Tune's ids of the trials whose workers are to be ended, since they did not come back in time."""
+        limit = self._extent.limits.trial_s
+        if limit is None:
+            return []
+        late = [tune_id for tune_id, going in self._going.items() if going.seconds > limit + _MERCY_S]
+        for tune_id in late:
+            self._going[tune_id].is_ended_for_time = True
+        return late
+
+    def look(self) -> None:
+        """Tells the watcher why what waits does, now and then."""
+        if time.monotonic() - self._looked >= _LOOK_S:
+            self._looked = time.monotonic()
+            self._watcher.waiting(self._reasons())
+
+    def _reasons(self) -> dict[int, str]:
+        slots, running = self._extent.slots, len(self._on_workers)
+        busy = f"no room: {slots.count} at once, of {slots} each, and {running} run"
+        why = busy if running >= slots.count else "its worker is starting"
+        reasons = {going.trial.number: why for going in self._going.values() if going.since is None}
+        for trial in self._again:
+            alone = self._rules.is_alone(trial.number)
+            reasons[trial.number] = "it ran out of memory: waits to run once more, alone" if alone else busy
+        return reasons
+
+    def _ended(self, trial: TrialRecord, result: TrialResult) -> None:
+        trial = self._study.finish(trial, result, self._cpus)
+        self._sampler.tell(trial)
+        if self._scheduler is not None:
+            self._scheduler.tell(trial)
+        self._is_asked_out = False
+        self._watcher.ended(trial)
