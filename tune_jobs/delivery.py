@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from tune_jobs.errors import SettingsError
@@ -108,7 +108,7 @@ class _Follower:
             action(self._study.record())
         except Exception as error:
             if not self._is_away:
-                print(f"MLflow is away, waiting for it: {type(error).__name__}: {error}", flush=True)
+                _log(f"MLflow is away, waiting for it: {type(error).__name__}: {error}")
             self._is_away = True
             return False
         self._is_away = False
@@ -121,6 +121,11 @@ class _Follower:
         if self._given_until is None:
             self._given_until = now + _PATIENCE_S
         return now > self._given_until
+
+
+def _log(line: str) -> None:
+    with suppress(OSError):  # the log lies in the home, whose disk may be what is full; print would keep it for the end
+        os.write(1, f"{line}\n".encode())
 
 
 def _only_one(study_name: str, settings: Settings) -> AbstractContextManager[None]:

@@ -14,7 +14,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,13 +63,11 @@ class StudyLock:
             if not _take_flock(file.fileno()):
                 raise self._refusal(_read_holder(self._path))
             with self._hold_on_server():
-                file.seek(0)
-                file.truncate()
-                file.write(json.dumps(asdict(Holder.me())))
-                file.flush()
+                os.truncate(file.fileno(), 0)
+                with suppress(OSError):  # it is for messages alone; on a full disk the study itself says so
+                    os.write(file.fileno(), json.dumps(asdict(Holder.me())).encode())
                 yield
-                file.seek(0)
-                file.truncate()
+                os.truncate(file.fileno(), 0)
 
     def holder(self) -> Holder | None:
         """The process that holds the study on this machine, if one does."""

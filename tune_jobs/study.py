@@ -31,7 +31,7 @@ from search_spaces.domains import Params
 from search_spaces.one_factor import AnySpace, space_from_json
 from search_spaces.spelling import near
 from search_spaces.task import Objective
-from tune_jobs import contents
+from tune_jobs import contents, journal
 from tune_jobs.contents import NOTES, StudyContent, TrialContent, note_of_test, plain, tested_number
 from tune_jobs.errors import StudyError
 from tune_jobs.locks import Holder, StudyLock
@@ -68,7 +68,7 @@ def study_names(settings: Settings) -> tuple[str, ...]:
     if settings.storage is not None:
         studies = _server(settings.storage).get_all_studies()
         return tuple(sorted(study.study_name for study in studies if "terms" in study.user_attrs))
-    return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal") if _is_written(path)))
+    return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal") if journal.is_written(path)))
 
 
 class Study:
@@ -113,7 +113,7 @@ class Study:
         lock = _lock(name, settings)
         server = None if settings.storage is None else _server(settings.storage)  # before its lock: it may not answer
         with lock.hold():
-            _cut_half_written_line(path)
+            journal.cut_half_written_line(path)
             study = cls(name, server or _storage(name, settings), lock)
             study._drop_half_import()
             try:
@@ -358,6 +358,18 @@ class _Alone(JournalFileOpenLock):
         pass
 
 
+class _Journal(JournalFileBackend):
+    """A study's file; what cannot be appended leaves it as it was."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), lock_obj=_Alone(str(path)))
+        self._path = path
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with journal.whole_or_nothing(self._path):
+            super().append_logs(logs)
+
+
 def _journal(name: str, settings: Settings) -> Path:
     return settings.studies_dir / f"{name}.journal"
 
@@ -375,7 +387,7 @@ def _storage(name: str, settings: Settings) -> BaseStorage:
         return _server(settings.storage)
     path = _journal(name, settings)
     try:
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Alone(str(path))))
+        storage = JournalStorage(_Journal(path))
     except OSError as error:
         raise StudyError(f"the study file {path} cannot be read: {error.strerror}") from error
     except Exception as error:  # whatever Optuna trips over in a line that is not as it wrote it
@@ -413,30 +425,3 @@ def _study_id(storage: BaseStorage, name: str) -> int | None:
         return int(storage.get_study_id_from_name(name))
     except KeyError:
         return None
-
-
-def _is_written(path: Path) -> bool:
-    """Whether anything is in a journal: it is empty while a launch has not begun its study, and may be gone after."""
-    try:
-        return path.stat().st_size > 0
-    except FileNotFoundError:
-        return False
-
-
-def _cut_half_written_line(path: Path) -> None:
-    """Cuts a journal back to its last whole line: what a killed process appends next would be glued to the half one
-    and lost with it. The half line was never acknowledged, so nothing finished goes with it."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        content_end = file.seek(0, 2)
-        position = content_end
-        while position > 0:
-            start = max(0, position - 65536)
-            file.seek(start)
-            newline = file.read(position - start).rfind(b"\n")
-            if newline >= 0:
-                file.truncate(start + newline + 1)
-                return
-            position = start
-        file.truncate(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,15 @@ Weights = list[NDArray[Any]]
 
 
 def save(model: keras.Model, folder: Path, number: int) -> None:
-    """Writes a model's weights, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes a model's weights, whole or not at all: a disk that is full costs the weights and not the trial."""
     part = folder / f".{number:04d}.{os.getpid()}.npz"
-    np.savez(part, *model.get_weights())
-    part.replace(_file(folder, number))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(part, *model.get_weights())
+        part.replace(_file(folder, number))
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
 
 
 def load(folder: Path, number: int) -> Weights | None:

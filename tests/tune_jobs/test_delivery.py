@@ -89,7 +89,7 @@ class _Tracker:
 
 @pytest.fixture
 def follow(
-    own: Own, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    own: Own, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[[_Tracker, int], bool]:
     """Follows a growing study until its driver is done after so many looks, without waiting in between."""
     record = finished_study(own, settings)
@@ -124,7 +124,7 @@ def test_a_store_that_comes_back_gets_everything(follow: Callable[..., bool]) ->
 
 
 def test_a_store_that_stays_away_is_given_up_only_when_the_sweep_is_over(
-    follow: Callable[..., bool], capsys: pytest.CaptureFixture[str]
+    follow: Callable[..., bool], capfd: pytest.CaptureFixture[str]
 ) -> None:
     tracker = _Tracker(n_away=10**6)
     began = time.monotonic()
@@ -133,7 +133,7 @@ def test_a_store_that_stays_away_is_given_up_only_when_the_sweep_is_over(
     assert 100 + 5 < calls < 100 + 20  # a try at each look, and for some seconds after the end
     assert not tracker.is_closed
     assert time.monotonic() - began < 30
-    assert capsys.readouterr().out.count("MLflow is away, waiting for it: ConnectionError: nobody answers") == 1
+    assert capfd.readouterr().out.count("MLflow is away, waiting for it: ConnectionError: nobody answers") == 1
 
 
 def test_syncing_to_a_server_that_is_away_changes_nothing_and_can_be_done_again(own: Own, settings: Settings) -> None:

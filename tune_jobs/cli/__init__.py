@@ -6,6 +6,7 @@ is imported before a command needs it: `--help` answers at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -90,6 +91,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _refuse(f"{error.strerror} for {error.filename or 'a file'}: make room, then run the same command again")
     except Exception as error:
         if not _is_users(error):
             raise
