@@ -39,6 +39,8 @@ import fcntl
 import json
 import os
 import random
+import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -79,12 +81,31 @@ def act(what, params, epoch, seed):
         raise RuntimeError("no such\\nthing")
     elif what == "die" or (what == "die-once" and is_first(params)):
         os._exit(3)
+    elif what == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     elif what == "exit":
         sys.exit("a loop that ends its process")
+    elif what == "hang":
+        time.sleep(3600)
+    elif what == "doze":
+        time.sleep(0.2)
+    elif what == "slow":
+        time.sleep(1.5)
+    elif what == "gorge" or (what == "gorge-once" and is_first(params)):
+        use_up_memory()
     elif what == "wear":
         from tune_jobs.execution import worker
         worker._TRIALS = 2
         time.sleep(0.2)  # so that two at once would be seen
+
+
+def use_up_memory():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 28, before[1]))
+    try:
+        bytearray(1 << 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def value_of(params, seed, epoch):
@@ -105,6 +126,10 @@ def train(params, data, *, seed, epochs):
             yield {{"val_accuracy": float("nan")}}
         if epoch == epochs:
             note("end", params | {{"seed": seed}})
+        if params["act"] == "mute":
+            yield {{"loss": 1.0}}
+        if params["act"] == "text":
+            yield {{"val_accuracy": "good"}}
         value = value_of(params, seed, epoch)
         yield {{"val_accuracy": value, "val_loss": 1 - value, "images": len(data.train.x)}}
 

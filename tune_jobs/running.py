@@ -22,7 +22,9 @@ from search_spaces.task import Task
 from tune_jobs import delivery, exports
 from tune_jobs.budgets import Bounded
 from tune_jobs.candidates import Sampler
+from tune_jobs.checkpoints import CheckpointFolder
 from tune_jobs.datasets import TrainingData
+from tune_jobs.errors import UserError
 from tune_jobs.interruption import Interruption, interruptible
 from tune_jobs.progress import Progress
 from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
@@ -48,6 +50,7 @@ class Resources:
     gpus_per_trial: float | None = None  # one where there are GPUs
     trial_limit_s: float | None = None  # of one trial on its worker
     max_retries: int = 3  # of a trial whose worker is lost
+    checkpoint_every: int | None = None  # epochs
     address: str | None = None  # of a running Ray cluster; None starts one of our own
     keep_weights: bool = False  # of every trial, on the machine that trained it
 
@@ -106,6 +109,11 @@ def run(study: Study, work: Work, plan: Plan | None, resources: Resources, setti
 
     Without a plan nothing is trained: what is there is delivered and exported.
     """
+    if resources.checkpoint_every is not None and work.task.train is not None:
+        raise UserError(
+            f"task {work.task.name!r} has a training loop of its own, which cannot be taken up in the middle: "
+            "leave out --checkpoint-every"
+        )
     trouble = None
     with interruptible(say) as interruption, delivery.alongside(study.name, settings) as delivered:
         if plan is not None:
@@ -132,16 +140,21 @@ def _train(
 
     say("starting Ray …")
     with cluster.cluster(resources.address):
-        from tune_jobs.execution import driver, rules, sweep, worker
+        from tune_jobs.execution import driver, keeper, rules, sweep, worker
 
         slots = cluster.slots(resources.cpus_per_trial, resources.gpus_per_trial, resources.max_concurrent)
         limits = rules.Limits(resources.trial_limit_s, resources.max_retries)
         extent = sweep.Extent(work.space, slots, plan.trials, resources.time_limit_s, limits)
         source = worker.TaskSource.of(work.reference)
         keep = settings.weights_dir(study.identity) if resources.keep_weights else None
-        job = worker.Job(source, work.task.protocol, work.data, resources.cpus_per_trial, keep)
+        checkpoints = CheckpointFolder(settings.checkpoints_dir(study.identity))
+        every = resources.checkpoint_every
+        kept = keeper.start(settings.checkpoints_dir(study.identity)) if every or checkpoints.has_any else None
+        job = worker.Job(source, work.task.protocol, work.data, resources.cpus_per_trial, keep, kept, every)
         progress = _progress(study, work, plan, settings, interruption)
-        running = sweep.Sweep(study, plan.sampler, plan.scheduler, extent, job.cpus, progress, interruption)
+        running = sweep.Sweep(
+            study, plan.sampler, plan.scheduler, extent, job.cpus, progress, interruption, checkpoints
+        )
         with progress.shown():
             trouble = driver.run_sweep(running, slots, job)
         ended()  # the rest is delivered while Ray goes down

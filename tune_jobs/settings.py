@@ -60,6 +60,10 @@ class Settings:
         """Where the weights of a study's trials are kept, when that is asked for."""
         return self.home / "weights" / study_identity
 
+    def checkpoints_dir(self, study_identity: str) -> Path:
+        """Where the checkpoints of a study's unfinished trials are."""
+        return self.home / "checkpoints" / study_identity
+
     def activity_file(self, study: str) -> Path:
         """Where a study's driver tells what its trials wait for."""
         return self.home / "studies" / f"{study}.activity"

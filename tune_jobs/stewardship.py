@@ -55,6 +55,8 @@ def delete(name: str, settings: Settings) -> tuple[StudyRecord, str | None]:
         study.delete()
     shutil.rmtree(settings.exports_dir(name), ignore_errors=True)
     shutil.rmtree(settings.weights_dir(record.identity), ignore_errors=True)
+    shutil.rmtree(settings.checkpoints_dir(record.identity), ignore_errors=True)
+    settings.activity_file(name).unlink(missing_ok=True)
     return record, left
 
 

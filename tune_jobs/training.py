@@ -8,7 +8,7 @@ subclass with a train step of its own works too. Early stopping, scoring and wha
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,30 @@ class CompiledEpochs:
         self._model.reset_metrics()
         self._evaluate(data.x, data.targets)
         return _floats(self._model.get_metrics_result())
+
+    @property
+    def variables(self) -> list[np.ndarray]:
+        """Copies of all that training changes: weights, states of random generators, the optimizer's moments."""
+        return [np.array(variable) for variable in self._variables()]
+
+    def go_on(self, variables: Sequence[np.ndarray], epoch: int, data: ResidentSplit) -> bool:
+        """Takes up the training after `epoch` with what `variables` gave then; whether they are this model's at all.
+
+        The learning rate stays the model's own.
+        """
+        self._make_variables(data)
+        mine = self._variables()
+        if [tuple(variable.shape) for variable in mine] != [array.shape for array in variables]:
+            return False
+        for variable, array in zip(mine, variables, strict=True):
+            variable.assign(array)
+        self._epoch = epoch
+        return True
+
+    def _variables(self) -> list[Any]:
+        optimizer = self._model.optimizer
+        of_optimizer = [] if optimizer is None else [one for one in optimizer.variables if one.name != "learning_rate"]
+        return [*self._model.variables, *of_optimizer]
 
     def _make_variables(self, data: ResidentSplit) -> None:
         """Those of metrics and optimizer: a function that meets a variable's making is traced a second time."""

@@ -10,12 +10,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
+from typing import Protocol as Interface
 
 import numpy as np
 
 from search_spaces.domains import Params
-from search_spaces.task import Objective, Task
+from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.per_image import Errors, pack
@@ -62,17 +64,21 @@ def run_trial(
 class TrialRun:
     """A trial as an iterator over its epochs, so that whoever drives it may pause, look and stop between two of them.
 
+    With a checkpoint to `start` from it goes on after that epoch; one that does not fit the model is passed over.
     Yields `(epoch, metrics)` and never raises for a configuration that fails; `result` and `model` are there when it
     is exhausted.
     """
 
-    def __init__(self, task: Task, params: Params, data: TrainingData, *, seed: int) -> None:
+    def __init__(
+        self, task: Task, params: Params, data: TrainingData, *, seed: int, start: Checkpoint | None = None
+    ) -> None:
         self.result = TrialResult("failed", reason=Reason.CRASHED, message="the trial was left before its end")
         self.model: keras.Model | None = None
         self.error: BaseException | None = None  # that the trial's code raised
         self._progress = _Progress(task.objective)
         self._stopped = False
-        self._epochs = self._guarded(task, params, data, seed)
+        self._training: _Training | None = None
+        self._epochs = self._guarded(task, params, data, seed, start)
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
         return self._epochs
@@ -82,14 +88,20 @@ class TrialRun:
         """What the trial would come to if it were stopped after the epoch just yielded."""
         return self._progress.result("stopped")
 
+    def checkpoint(self) -> Checkpoint | None:
+        """The trial as it is after the epoch just yielded; None where its training cannot be taken up in the middle."""
+        return None if self._training is None else self._training.checkpoint(self._progress)
+
     def stop(self) -> None:
         """Ends the trial after the epoch just yielded: it becomes `stopped`, with what it reached."""
         self._stopped = True
 
-    def _guarded(self, task: Task, params: Params, data: TrainingData, seed: int) -> Iterator[tuple[int, Metrics]]:
+    def _guarded(
+        self, task: Task, params: Params, data: TrainingData, seed: int, start: Checkpoint | None
+    ) -> Iterator[tuple[int, Metrics]]:
         progress = self._progress
         try:
-            yield from self._train(progress, task, params, data, seed)
+            yield from self._train(progress, task, params, data, seed, start)
             self.result = progress.result("stopped" if self._stopped else "complete")
         except TrialError as error:
             self.result = progress.result("failed", error.reason, str(error))
@@ -99,19 +111,29 @@ class TrialRun:
             self.result = progress.result("failed", reason, one_line(error))
 
     def _train(
-        self, progress: _Progress, task: Task, params: Params, data: TrainingData, seed: int
+        self,
+        progress: _Progress,
+        task: Task,
+        params: Params,
+        data: TrainingData,
+        seed: int,
+        start: Checkpoint | None,
     ) -> Iterator[tuple[int, Metrics]]:
-        training = _OwnTraining(task, params, data, seed) if task.train else _KerasTraining(task, params, data, seed)
+        kind = _OwnTraining if task.train else _KerasTraining
+        self._training = training = kind(task, params, data, seed)
         self.model, progress.weights = training.model, training.weights
-        for epoch, metrics in enumerate(progress.timed(training.epochs()), start=1):
+        if start is not None and training.go_on(start):
+            progress.go_on(start)
+        epochs = enumerate(progress.timed(training.epochs()), start=len(progress.history) + 1)
+        while not (self._stopped or progress.is_at_end(task.protocol)):
+            epoch, metrics = next(epochs, (0, None))
+            if metrics is None:
+                break
             if progress.add(metrics):
                 training.keep()
             yield epoch, metrics
-            if epoch == task.protocol.epochs or progress.is_flat(task.protocol.patience):
-                self._stopped = False  # it was at its end anyway: nothing was cut off
-                break
-            if self._stopped:
-                break
+        if progress.is_at_end(task.protocol):
+            self._stopped = False  # nothing was cut off
         if progress.best is None:
             raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
         training.restore()
@@ -139,6 +161,10 @@ class _Progress:
         self.history: list[Metrics] = []
         self.best: int | None = None  # index of the best epoch
         self.seconds = 0.0
+
+    def go_on(self, start: Checkpoint) -> None:
+        """Begins with what the trial had reached at a checkpoint."""
+        self.history, self.best, self.seconds = list(start.history), start.best_epoch - 1, start.seconds
 
     def timed(self, epochs: Iterator[Metrics]) -> Iterator[Metrics]:
         """The epochs, with the time spent inside them added up."""
@@ -174,8 +200,10 @@ class _Progress:
         assert self.best is not None
         return self.history[self.best][self.objective.metric]
 
-    def is_flat(self, patience: int | None) -> bool:
-        return patience is not None and self.best is not None and len(self.history) - 1 - self.best >= patience
+    def is_at_end(self, protocol: Protocol) -> bool:
+        """Whether all epochs are trained, or so many without a better score that training ends."""
+        flat = 0 if self.best is None else len(self.history) - 1 - self.best
+        return len(self.history) >= protocol.epochs or (protocol.patience is not None and flat >= protocol.patience)
 
     def result(
         self, state: Literal["complete", "stopped", "failed"], reason: str | None = None, message: str | None = None
@@ -195,13 +223,16 @@ class _Progress:
         )
 
 
-class _Training(Protocol):
+class _Training(Interface):
     """Where a trial's epochs come from."""
 
-    model: keras.Model | None
-    weights: int | None
-
+    @property
+    def model(self) -> keras.Model | None: ...
+    @property
+    def weights(self) -> int | None: ...
     def epochs(self) -> Iterator[Metrics]: ...
+    def checkpoint(self, progress: _Progress) -> Checkpoint | None: ...
+    def go_on(self, start: Checkpoint) -> bool: ...
     def keep(self) -> None: ...
     def restore(self) -> None: ...
     def errors(self) -> Errors | None: ...
@@ -218,7 +249,14 @@ class _OwnTraining:
         self._epochs = task.train(params, data, seed=seed, epochs=task.protocol.epochs)
 
     def epochs(self) -> Iterator[Metrics]:
-        return ({name: float(value) for name, value in metrics.items()} for metrics in self._epochs)
+        for metrics in self._epochs:
+            yield _numbers(metrics)
+
+    def checkpoint(self, progress: _Progress) -> None:
+        """What such a training holds cannot be seen."""
+
+    def go_on(self, start: Checkpoint) -> bool:
+        return False
 
     def keep(self) -> None:
         """Nothing to keep: what such a training holds is its own."""
@@ -228,6 +266,23 @@ class _OwnTraining:
 
     def errors(self) -> None:
         """Such a training tells its metrics alone."""
+
+
+def _numbers(metrics: object) -> Metrics:
+    """What a task's own training yielded, as numbers; whatever counts as one, such as NumPy's.
+
+    Raises:
+        TrialError: it is no mapping, or one of its values is no number.
+    """
+    if not isinstance(metrics, Mapping):
+        raise TrialError(Reason.INVALID, f"each epoch needs a mapping of metrics; the task's training gave {metrics!r}")
+    found = {}
+    for name, value in metrics.items():
+        try:
+            found[str(name)] = float("" if isinstance(value, str) else value)
+        except (TypeError, ValueError):
+            raise TrialError(Reason.INVALID, f"metric {name!r} needs a number; got {value!r}") from None
+    return found
 
 
 class _KerasTraining:
@@ -245,13 +300,30 @@ class _KerasTraining:
         self.weights = training.weight_count(self.model)
         self._epochs = training.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
         self._encoding, self._data = encoding, data
-        self._best: list[object] = []
+        self._best: list[np.ndarray] = []
 
     def epochs(self) -> Iterator[Metrics]:
         while True:
             trained = self._epochs.train(self._train)
             scored = self._epochs.evaluate(self._validation)
             yield trained | {f"val_{name}": value for name, value in scored.items()}
+
+    def checkpoint(self, progress: _Progress) -> Checkpoint | None:
+        if progress.best is None:
+            return None
+        return Checkpoint(
+            tuple(self._epochs.variables),
+            tuple(self._best),
+            progress.best + 1,
+            tuple(progress.history),
+            progress.seconds,
+        )
+
+    def go_on(self, start: Checkpoint) -> bool:
+        if not self._epochs.go_on(start.variables, start.epoch, self._train):
+            return False
+        self._best = list(start.best_weights)
+        return True
 
     def keep(self) -> None:
         self._best = self.model.get_weights()

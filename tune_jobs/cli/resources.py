@@ -67,6 +67,12 @@ _TRAINING = (
         help="How often a trial runs again whose worker or node is lost.",
     ),
     click.option(
+        "--checkpoint-every",
+        type=click.IntRange(min=1),
+        metavar="EPOCHS",
+        help="Let an interrupted trial go on from its last checkpoint instead of its beginning.",
+    ),
+    click.option(
         "--keep-weights", is_flag=True, help="Keep each trial's weights, so that `evaluate` need not train again."
     ),
 )
@@ -115,6 +121,6 @@ def exit_code(outcome: Outcome) -> int:
     if outcome.trouble is not None:
         say(outcome.trouble.traceback.rstrip())
         again = f"tune-jobs retry {outcome.study.name} --reason crashed"
-        say(f"{outcome.trouble.message}: the sweep was ended. Once that is mended, `{again}`")
+        say(f"{outcome.trouble.message}. Once it is mended, `{again}`")
         return 2
     return 0 if outcome.signal is None else 128 + outcome.signal

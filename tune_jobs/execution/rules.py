@@ -93,5 +93,5 @@ class Rules:
         self._errors.append(error)
         if len(self._errors) < _SAME_ERROR:
             return None
-        message = f"{_SAME_ERROR} trials in a row ended with the same error: {result.message}"
+        message = f"the same error ended {_SAME_ERROR} trials in a row, and with them the sweep ({result.message})"
         return Trouble(message, error.traceback)

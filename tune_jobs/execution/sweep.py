@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from search_spaces.one_factor import AnySpace
 from tune_jobs.candidates import Sampler
+from tune_jobs.checkpoints import CheckpointFolder
 from tune_jobs.errors import UserError
 from tune_jobs.execution.rules import Limits, Rules, Trouble
 from tune_jobs.execution.worker import Report, Turn
@@ -90,12 +91,14 @@ class Sweep:
         cpus: float,
         watcher: Watcher,
         interruption: Interruption,
+        checkpoints: CheckpointFolder | None = None,
     ) -> None:
         self.failure: BaseException | None = None
         self.trouble: Trouble | None = None
         self._study, self._sampler, self._scheduler = study, sampler, scheduler
         self._extent, self._cpus = extent, cpus
         self._watcher, self._interruption = watcher, interruption
+        self._checkpoints = checkpoints
         self._rules = Rules(extent.limits)
         self._again: deque[TrialRecord] = deque(study.unfinished())
         self._going: dict[str, _Going] = {}  # by Tune's ids
@@ -251,6 +254,8 @@ class Sweep:
 
     def _ended(self, trial: TrialRecord, result: TrialResult) -> None:
         trial = self._study.finish(trial, result, self._cpus)
+        if self._checkpoints is not None:
+            self._checkpoints.drop(trial.number)
         self._sampler.tell(trial)
         if self._scheduler is not None:
             self._scheduler.tell(trial)

@@ -18,12 +18,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 
 from search_spaces import catalog
 from search_spaces.domains import Params
 from search_spaces.task import Protocol, Task, TaskError
 from tune_jobs import weights
+from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
 from tune_jobs.execution.rules import WORN_OUT, CodeError
 from tune_jobs.trial import Metrics, TrialResult, TrialRun, one_line
@@ -91,6 +93,8 @@ class Job:
     data: TrainingData
     cpus: float
     keep: Path | None = None  # a folder for the weights of each trial, on the worker's own disk
+    keeper: Any = None  # the actor that has the trials' checkpoints, where there are any
+    checkpoint_every: int | None = None  # epochs
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -99,6 +103,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         assert job is not None
         self._job = job
+        self._earlier: list[tuple[int, Metrics]] = []  # epochs of a checkpoint, which the driver has not seen
         self._refusal: str | None = None
         try:
             self._task = replace(job.source.load(), protocol=job.protocol)
@@ -126,10 +131,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Trains for `_STEP_S`, to a milestone or to the end; what came of it, as a `Report` in plain values."""
         if self._refusal is not None:
             return Report(refusal=self._refusal).to_result()
-        epochs: list[tuple[int, Metrics]] = []
+        epochs, self._earlier = list(self._earlier), []
         until = time.monotonic() + _STEP_S
         for epoch, metrics in self._epochs:
             epochs.append((epoch, metrics))
+            self._save(epoch)
             if epoch in self._turn.milestones:
                 return Report(tuple(epochs), so_far=self._run.so_far).to_result()
             if time.monotonic() >= until:
@@ -142,8 +148,23 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         global _trials_begun
         _trials_begun += 1
         self._turn = turn
-        self._run = TrialRun(self._task, turn.params, self._job.data, seed=turn.seed)
+        start = self._checkpoint(turn.number)
+        self._earlier = [] if start is None else list(enumerate(start.history, start=1))
+        self._run = TrialRun(self._task, turn.params, self._job.data, seed=turn.seed, start=start)
         self._epochs: Iterator[tuple[int, Metrics]] = iter(self._run)
+
+    def _checkpoint(self, number: int) -> Checkpoint | None:
+        content = None if self._job.keeper is None else ray.get(self._job.keeper.load.remote(number))
+        return None if content is None else Checkpoint.from_bytes(content)
+
+    def _save(self, epoch: int) -> None:
+        """The trial's checkpoint, every so many epochs; durable when this returns."""
+        every = self._job.checkpoint_every
+        if every is None or epoch % every or epoch == self._job.protocol.epochs:
+            return
+        checkpoint = self._run.checkpoint()
+        if checkpoint is not None:
+            ray.get(self._job.keeper.save.remote(self._turn.number, checkpoint.to_bytes()))
 
 
 @dataclass(frozen=True)
