@@ -17,10 +17,19 @@ from search_spaces.one_factor import AnySpace, space_from_json
 from search_spaces.spelling import near
 from search_spaces.task import Objective
 from tune_jobs import per_image
-from tune_jobs.contents import NOTES, StudyContent, TrialContent, check_name, launch_of, terms_of, tested_number
+from tune_jobs.contents import (
+    NOTES,
+    StudyContent,
+    TrialContent,
+    check_name,
+    courses_of,
+    launch_of,
+    terms_of,
+    tested_number,
+)
 from tune_jobs.errors import StudyError
 from tune_jobs.leaderboard import metric_on_test
-from tune_jobs.records import FINISHED, Launch, Reading, Replication, StudyTerms, TestResult, Transfer
+from tune_jobs.records import FINISHED, Launch, Reading, Replication, Stretch, StudyTerms, TestResult, Transfer
 from tune_jobs.trial import TrialResult
 
 _MOST_IMAGES = 10_000_000  # of a split
@@ -54,6 +63,7 @@ _NOTES: Mapping[str, Any] = {
     "replication": Replication,
     "readings": tuple[Reading, ...],
     "transfers": tuple[Transfer, ...],
+    "courses": Mapping[str, tuple[Stretch, ...]],
 }
 _NEEDED = ("created", "identity", "terms")
 
@@ -223,6 +233,7 @@ def _check_notes(notes: Mapping[str, Any]) -> AnySpace:
         _check_time(reading["at"], f"readings[{i}].at")
     _made(lambda: terms_of(notes), "terms")
     _made(lambda: launch_of(notes), "launch")
+    _made(lambda: courses_of(notes), "courses")
     return typing.cast("AnySpace", _made(lambda: space_from_json(terms["space"]), "terms.space"))
 
 

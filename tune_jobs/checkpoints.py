@@ -1,8 +1,8 @@
 """A trial in the middle of its training, as a file: with it an interrupted trial goes on to the very score that it
 would have had undisturbed.
 
-A file lies with the study's driver, one a trial, and is gone when the trial has ended. Whatever is wrong with one, the
-answer is that there is none, and the trial begins anew. Nothing but arrays and JSON is read.
+Files lie with the study's driver, and are gone when their trial has ended and nobody begins from them. Whatever is
+wrong with one, the answer is that there is none, and the trial begins anew. Nothing but arrays and JSON is read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,8 +65,13 @@ def _numbered(arrays: Mapping[str, Any], kind: str) -> Arrays:
     return tuple(arrays[f"{kind}{at}"] for at in range(sum(name.startswith(kind) for name in arrays)))
 
 
+def key(number: int, epoch: int | None = None) -> str:
+    """The name of a trial's checkpoint; with an epoch, of the one it had there, which others may begin from."""
+    return f"{number:04d}" if epoch is None else f"{number:04d}-{epoch:04d}"
+
+
 class CheckpointFolder:
-    """The checkpoints of a study's trials, by the trials' numbers."""
+    """The checkpoints of a study's trials."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -76,27 +80,32 @@ class CheckpointFolder:
     def has_any(self) -> bool:
         return any(self._folder.glob("*.npz"))
 
-    def save(self, number: int, content: bytes) -> None:
-        """Replaces the trial's checkpoint, whole or not at all."""
+    def has(self, name: str) -> bool:
+        return self._file(name).exists()
+
+    def save(self, name: str, content: bytes) -> None:
+        """Replaces the checkpoint of that name, whole or not at all."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        part = self._folder / f".{number:04d}.{os.getpid()}.part"
+        part = self._folder / f".{name}.{os.getpid()}.part"
         with part.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(self._file(number))
+        part.replace(self._file(name))
 
-    def load(self, number: int) -> bytes | None:
+    def load(self, name: str) -> bytes | None:
         try:
-            return self._file(number).read_bytes()
+            return self._file(name).read_bytes()
         except OSError:
             return None
 
-    def drop(self, number: int) -> None:
-        self._file(number).unlink(missing_ok=True)
+    def drop(self, name: str) -> None:
+        self._file(name).unlink(missing_ok=True)
 
-    def drop_all(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def drop_all_at(self, epoch: int) -> None:
+        """Those that members of a population had after this epoch."""
+        for file in self._folder.glob(f"*-{epoch:04d}.npz"):
+            file.unlink(missing_ok=True)
 
-    def _file(self, number: int) -> Path:
-        return self._folder / f"{number:04d}.npz"
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}.npz"

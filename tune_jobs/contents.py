@@ -18,11 +18,13 @@ from search_spaces.task import Objective, Protocol
 from tune_jobs.errors import StudyError
 from tune_jobs.records import (
     Budget,
+    Course,
     Launch,
     Reading,
     Replication,
     Scheduling,
     State,
+    Stretch,
     StudyRecord,
     StudyTerms,
     TestResult,
@@ -31,7 +33,7 @@ from tune_jobs.records import (
 )
 
 # The names of a study's notes; those of `note_of_test` are further ones.
-NOTES = ("created", "identity", "terms", "launch", "replication", "readings", "transfers")
+NOTES = ("created", "identity", "terms", "launch", "replication", "readings", "transfers", "courses")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TEST = re.compile(r"test:(0|[1-9][0-9]{0,8})")
 _RESULT_FIELDS = ("score", "best_epoch", "reason", "message", "finished", "train_seconds", "weights", "errors", "cpus")
@@ -87,13 +89,14 @@ def tested_number(key: str) -> int | None:
 
 def study_record(name: str, notes: Mapping[str, Any], trials: tuple[TrialRecord, ...]) -> StudyRecord:
     """A study's notes, with its trials' records."""
+    courses = courses_of(notes)
     return StudyRecord(
         name=name,
         terms=terms_of(notes),
         identity=notes["identity"],
         launch=launch_of(notes),
         created=notes["created"],
-        trials=tuple(_with_test(trial, notes) for trial in trials),
+        trials=tuple(_with_course(_with_test(trial, notes), courses) for trial in trials),
         replication=_replication(notes),
         transfers=tuple(Transfer(**saved) for saved in notes.get("transfers", ())),
         readings=tuple(_reading(saved) for saved in notes.get("readings", ())),
@@ -106,6 +109,7 @@ def trial_record(number: int, trial: TrialContent) -> TrialRecord:
     history = tuple(result.get("history", ())) or tuple(
         {"score": value} for _, value in sorted(trial.intermediate.items())
     )
+    kept: dict[str, Any] = {name: result.get(name) for name in _RESULT_FIELDS}
     return TrialRecord(
         number=number,
         params=trial.params,
@@ -115,7 +119,7 @@ def trial_record(number: int, trial: TrialContent) -> TrialRecord:
         started=attempt.get("started"),
         history=history,
         metrics=result.get("metrics", {}),
-        **{name: result.get(name) for name in _RESULT_FIELDS},
+        **kept,
     )
 
 
@@ -134,6 +138,12 @@ def launch_of(notes: Mapping[str, Any]) -> Launch | None:
         return None
     nested = {"scheduling": Scheduling(**saved.get("scheduling", {})), "budget": Budget(**saved.get("budget", {}))}
     return Launch(**{**saved, **nested})
+
+
+def courses_of(notes: Mapping[str, Any]) -> dict[int, Course]:
+    """How the params of a population's trials changed in flight, by the trials' numbers."""
+    saved = notes.get("courses", {})
+    return {int(number): tuple(Stretch(**stretch) for stretch in course) for number, course in saved.items()}
 
 
 def difference(begun: StudyTerms, now: StudyTerms) -> str | None:
@@ -167,6 +177,10 @@ def plain(value: Any) -> Any:
 def _with_test(trial: TrialRecord, notes: Mapping[str, Any]) -> TrialRecord:
     saved = notes.get(note_of_test(trial.number))
     return trial if saved is None else replace(trial, tested=TestResult(**saved))
+
+
+def _with_course(trial: TrialRecord, courses: Mapping[int, Course]) -> TrialRecord:
+    return replace(trial, course=courses[trial.number]) if trial.number in courses else trial
 
 
 def _replication(notes: Mapping[str, Any]) -> Replication | None:

@@ -14,7 +14,7 @@ from tune_jobs import readings, weights
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import TrialError
 from tune_jobs.records import TestResult, TrialRecord
-from tune_jobs.trial import TrialRun, built, explaining
+from tune_jobs.trial import again, built, explaining
 
 if TYPE_CHECKING:
     from models.lazy_keras import keras
@@ -64,7 +64,7 @@ def _from_weights(
 
 
 def _trained(task: Task, trial: TrialRecord, data: TrainingData) -> tuple[keras.Model, float]:
-    run = TrialRun(task, trial.params, data, seed=trial.seed)
+    run = again(task, trial.number, trial.params, trial.seed, trial.course, data)
     for epoch, _ in run:
         if epoch == trial.best_epoch:
             run.stop()  # later epochs were no better

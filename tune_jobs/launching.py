@@ -15,13 +15,14 @@ from search_spaces.one_factor import space_from_json
 from search_spaces.task import Task
 from tune_jobs import budgets, candidates, datasets, running, sampling, scheduling, tracking, warm_starts
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.records import Budget, Launch, SchedulerName, Scheduling, Search, StudyRecord
+from tune_jobs.records import SCHEDULERS, Budget, Launch, SchedulerName, Scheduling, Search, StudyRecord
 from tune_jobs.running import Outcome, Plan, Resources, Say, Work
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 
 DEFAULT_SEARCH: Search = "tpe"
 DEFAULT_TRIALS = 20  # of a search that could go on for ever; a grid runs to its end
+_GENERATIONS = 8  # of a population, where nobody says how often its members are compared
 _LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that the task itself names
 
 
@@ -161,16 +162,18 @@ def _scheduling(request: Request, search: Search, work: Work, begun: StudyRecord
     name = request.scheduler or last.name
     if name == "none":
         if request.grace or request.eta:
-            raise UserError("--grace and --eta are a scheduler's: say which with --scheduler asha, hyperband or median")
+            names = ", ".join(one for one in SCHEDULERS if one != "none")
+            raise UserError(f"--grace and --eta are a scheduler's: say which with --scheduler ({names})")
         return Scheduling()
     if search in _LISTS:
         if request.scheduler:
             raise UserError(f"--search {search} runs every trial to its end: leave out --scheduler {name}")
         return last
-    eta = request.eta or last.eta
-    grace = request.grace or (last.grace if last.name == name else max(1, work.task.protocol.epochs // eta**3))
+    eta, epochs = request.eta or last.eta, work.task.protocol.epochs
+    usual = max(1, epochs // (_GENERATIONS if name == "pbt" else eta**3))
+    grace = request.grace or (last.grace if last.name == name else usual)
     found = Scheduling(name, grace, eta)
-    scheduling.scheduler(found, work.task.objective, work.task.protocol.epochs, ())
+    scheduling.scheduler(found, work.task.objective, epochs, ())
     return found
 
 
@@ -226,5 +229,6 @@ def _searched(
         done = f"study {record.name}: {bounded.spent}"
     total = size if now.trials is None else now.trials
     judge = scheduling.scheduler(now.scheduling, objective, work.task.protocol.epochs, searched)
-    plan = Plan(bounded or sampler, now.trials, None if total is None else total + others, judge, bounded)
+    every = now.scheduling.grace if now.scheduling.name == "pbt" else None
+    plan = Plan(bounded or sampler, now.trials, None if total is None else total + others, judge, bounded, every)
     return plan, done

@@ -15,7 +15,7 @@ from search_spaces.task import Objective, Protocol
 State = Literal["waiting", "running", "complete", "stopped", "failed"]
 Search = Literal["grid", "random", "qmc", "tpe", "cmaes", "baseline", "reported"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
-SchedulerName = Literal["none", "asha", "hyperband", "median"]
+SchedulerName = Literal["none", "asha", "hyperband", "median", "pbt"]
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
 
@@ -56,11 +56,23 @@ class TrialRecord:
     errors: str | None = None  # of each validation image at the best epoch, packed (`per_image`)
     cpus: float | None = None  # that it trained on; part of what makes a score repeatable
     tested: TestResult | None = None  # only of finalists, once they were evaluated
+    course: Course = ()  # how its params changed in flight, from its first epoch on; empty where they did not
 
     @property
     def params_id(self) -> str:
         """The identity of the configuration: a hash of its params."""
         return params_id(self.params)
+
+    @property
+    def changes(self) -> Course:
+        """The course without the stretches that only go on with what was before; empty where nothing ever changed."""
+        owners = [stretch.parent for stretch in self.course[1:]] + [self.number]
+        kept: list[Stretch] = []
+        for at, (stretch, owner) in enumerate(zip(self.course, owners, strict=True)):
+            goes_on = at > 0 and stretch.parent == owner == owners[at - 1] and stretch.params == kept[-1].params
+            if not goes_on:
+                kept.append(stretch)
+        return tuple(kept) if len(kept) > 1 else ()
 
     @property
     def seconds(self) -> float | None:
@@ -90,8 +102,25 @@ class StudyTerms:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """The epochs of a trial from `first` on, counted from one, that were trained with these params.
+
+    `parent` is the trial whose checkpoint the stretch began from; the trial itself where it began anew.
+    """
+
+    first: int
+    params: Mapping[str, Value]
+    seed: int
+    parent: int
+
+
+Course = tuple[Stretch, ...]
+
+
+@dataclass(frozen=True)
 class Scheduling:
-    """Who stops trials early: none before `grace` epochs, and about one in `eta` goes on at each look."""
+    """Who stops trials early: none before `grace` epochs, and about one in `eta` goes on at each look. A population
+    (`pbt`) stops none and compares its members every `grace` epochs."""
 
     name: SchedulerName = "none"
     grace: int = 1

@@ -81,6 +81,12 @@ def _chosen(record: StudyRecord, request: Request) -> Replication:
     ids = _best(record, request.top)
     if not ids:
         raise UserError(f"study {record.name!r} has nothing to replicate: none of its trials is complete")
+    bred = [trial.number for trial in record.trials if trial.params_id in ids and trial.changes]
+    if bred:
+        raise UserError(
+            f"trial {bred[0]} of study {record.name!r} changed its params in flight: further seeds of those it began "
+            "with would be other models. `tune-jobs train` with the study's best.yaml trains it again"
+        )
     return Replication(
         request.top, request.seeds, request.until_separated, request.budget, ids, begun_at=len(record.trials)
     )

@@ -23,7 +23,7 @@ from tune_jobs.progress import duration
 from tune_jobs.running import versions
 from tune_jobs.saved_models import Origin
 from tune_jobs.settings import Settings
-from tune_jobs.trial import TrialRun
+from tune_jobs.trial import TrialRun, again
 
 if TYPE_CHECKING:
     from models.lazy_keras import keras
@@ -66,7 +66,7 @@ def train(
         tracking.check(settings)
     if task.train is None:
         tensorflow_start.start(config.cpus)
-    model, retrained = _train(config, TrialRun(task, config.params, data, seed=config.seed), say)
+    model, retrained = _train(config, again(task, config.trial, config.params, config.seed, config.course, data), say)
     if model is None:
         return retrained
     if output is not None:

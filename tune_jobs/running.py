@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,6 +91,7 @@ class Plan:
     total: int | None
     scheduler: Scheduler | None = None
     bounded: Bounded | None = None  # the sampler again, where a budget ends it
+    breed_every: int | None = None  # epochs, where the trials are a population
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,8 @@ def run(study: Study, work: Work, plan: Plan | None, resources: Resources, setti
 
     Without a plan nothing is trained: what is there is delivered and exported.
     """
-    if resources.checkpoint_every is not None and work.task.train is not None:
-        raise UserError(
-            f"task {work.task.name!r} has a training loop of its own, which cannot be taken up in the middle: "
-            "leave out --checkpoint-every"
-        )
+    if plan is not None:
+        _check(study, work, plan, resources)
     trouble = None
     with interruptible(say) as interruption, delivery.alongside(study.name, settings) as delivered:
         if plan is not None:
@@ -123,6 +121,25 @@ def run(study: Study, work: Work, plan: Plan | None, resources: Resources, setti
         say("delivering to MLflow …")
         is_delivered = delivered.is_complete()
     return Outcome(record, settings.exports_dir(study.name), is_delivered, interruption.signal, trouble)
+
+
+def _check(study: Study, work: Work, plan: Plan, resources: Resources) -> None:
+    """Whether trials can be run so.
+
+    Raises:
+        UserError: if not; the message says what else to ask for.
+    """
+    asked = "--checkpoint-every" if resources.checkpoint_every is not None else None
+    asked = "--scheduler pbt" if plan.breed_every is not None else asked
+    if asked and work.task.train is not None:
+        raise UserError(
+            f"task {work.task.name!r} has a training loop of its own, which cannot be taken up in the middle: "
+            f"leave out {asked}"
+        )
+    if plan.breed_every is not None and resources.checkpoint_every is not None:
+        raise UserError("a population keeps checkpoints of its own: leave out --checkpoint-every")
+    if plan.breed_every is None and any(trial.course for trial in study.unfinished()):
+        raise UserError(f"a population of study {study.name!r} is under way: launch it with --scheduler pbt first")
 
 
 def _train(
@@ -140,7 +157,7 @@ def _train(
 
     say("starting Ray …")
     with cluster.cluster(resources.address):
-        from tune_jobs.execution import driver, keeper, rules, sweep, worker
+        from tune_jobs.execution import breeding, driver, keeper, rules, sweep, worker
 
         slots = cluster.slots(resources.cpus_per_trial, resources.gpus_per_trial, resources.max_concurrent)
         limits = rules.Limits(resources.trial_limit_s, resources.max_retries)
@@ -148,12 +165,16 @@ def _train(
         source = worker.TaskSource.of(work.reference)
         keep = settings.weights_dir(study.identity) if resources.keep_weights else None
         checkpoints = CheckpointFolder(settings.checkpoints_dir(study.identity))
-        every = resources.checkpoint_every
-        kept = keeper.start(settings.checkpoints_dir(study.identity)) if every or checkpoints.has_any else None
-        job = worker.Job(source, work.task.protocol, work.data, resources.cpus_per_trial, keep, kept, every)
+        every, protocol, bred = resources.checkpoint_every, work.task.protocol, None
+        if plan.breed_every is not None:
+            bred = breeding.Breeding(study, work.terms, checkpoints, plan.breed_every, work.space)
+            protocol = replace(protocol, patience=None)  # what is behind goes on from another's weights
+        needs_keeper = every or bred or checkpoints.has_any
+        kept = keeper.start(settings.checkpoints_dir(study.identity)) if needs_keeper else None
+        job = worker.Job(source, protocol, work.data, resources.cpus_per_trial, keep, kept, every)
         progress = _progress(study, work, plan, settings, interruption)
         running = sweep.Sweep(
-            study, plan.sampler, plan.scheduler, extent, job.cpus, progress, interruption, checkpoints
+            study, plan.sampler, plan.scheduler, extent, job.cpus, progress, interruption, checkpoints, bred
         )
         with progress.shown():
             trouble = driver.run_sweep(running, slots, job)

@@ -34,7 +34,8 @@ class Scheduler(Protocol):
 
 
 def scheduler(asked: Scheduling, objective: Objective, epochs: int, trials: Iterable[TrialRecord]) -> Scheduler | None:
-    """The scheduler that was asked for, as it is after `trials`; None where every trial runs to its end.
+    """The scheduler that was asked for, as it is after `trials`; None where every trial runs to its end, as the members
+    of a population do.
 
     Raises:
         UserError: the epochs leave it nothing to decide.
@@ -43,10 +44,12 @@ def scheduler(asked: Scheduling, objective: Objective, epochs: int, trials: Iter
         return None
     if asked.grace >= epochs:
         raise UserError(
-            f"--scheduler {asked.name} has nothing to stop: --grace {asked.grace} is all of the {epochs} "
+            f"--scheduler {asked.name} has nothing to decide: --grace {asked.grace} is all of the {epochs} "
             f"epoch{'s' if epochs > 1 else ''} of a trial; ask for fewer or train longer"
         )
     made: Scheduler
+    if asked.name == "pbt":
+        return None
     if asked.name == "asha":
         made = _Halving(objective, asked.eta, [_rungs(asked.grace, asked.eta, epochs)], [1.0])
     elif asked.name == "hyperband":

@@ -36,6 +36,7 @@ from tune_jobs.contents import NOTES, StudyContent, TrialContent, note_of_test, 
 from tune_jobs.errors import StudyError
 from tune_jobs.locks import Holder, StudyLock
 from tune_jobs.records import (
+    Course,
     Launch,
     Reading,
     Replication,
@@ -212,6 +213,12 @@ class Study:
         new = {(transfer.study, transfer.params_id): plain(transfer) for transfer in transfers}
         saved = {(old["study"], old["params_id"]): old for old in self._attributes.get("transfers", [])}
         self._note("transfers", list((saved | new).values()))
+
+    def note_courses(self, courses: Mapping[int, Course]) -> None:
+        """How the params of a population's trials go on."""
+        saved = self._attributes.get("courses", {})
+        new = {str(number): [plain(stretch) for stretch in course] for number, course in courses.items()}
+        self._note("courses", saved | new)
 
     def note_reading(self, reading: Reading) -> None:
         """The test split is about to be read; durable when this returns."""

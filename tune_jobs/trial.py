@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from typing import Protocol as Interface
 
@@ -21,6 +21,7 @@ from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.per_image import Errors, pack
+from tune_jobs.records import Course
 
 if TYPE_CHECKING:
     from models.label_encodings import LabelEncoding
@@ -61,16 +62,45 @@ def run_trial(
     return run.result
 
 
+def again(task: Task, trial: int, params: Params, seed: int, course: Course, data: TrainingData) -> TrialRun:
+    """A trial to be run once more, to the score it had: of a population the last stretch of its course, from the
+    checkpoint that the stretches before it are trained to here."""
+    if not course:
+        return TrialRun(task, params, data, seed=seed)
+    task = replace(task, protocol=replace(task.protocol, patience=None))
+    start: Checkpoint | None = None
+    for at, stretch in enumerate(course):
+        following = course[at + 1] if at + 1 < len(course) else None
+        owner = trial if following is None else following.parent
+        copies = stretch.parent != owner
+        run = TrialRun(task, stretch.params, data, seed=stretch.seed, start=start, copies=copies)
+        if following is None:
+            break
+        for epoch, _ in run:
+            if epoch == following.first - 1:
+                start = run.checkpoint()
+                break
+    return run
+
+
 class TrialRun:
     """A trial as an iterator over its epochs, so that whoever drives it may pause, look and stop between two of them.
 
-    With a checkpoint to `start` from it goes on after that epoch; one that does not fit the model is passed over.
+    With a checkpoint to `start` from it goes on after that epoch; one that does not fit the model is passed over. From
+    that of another trial it `copies` weights and history, and its best epoch is among those to come.
     Yields `(epoch, metrics)` and never raises for a configuration that fails; `result` and `model` are there when it
     is exhausted.
     """
 
     def __init__(
-        self, task: Task, params: Params, data: TrainingData, *, seed: int, start: Checkpoint | None = None
+        self,
+        task: Task,
+        params: Params,
+        data: TrainingData,
+        *,
+        seed: int,
+        start: Checkpoint | None = None,
+        copies: bool = False,
     ) -> None:
         self.result = TrialResult("failed", reason=Reason.CRASHED, message="the trial was left before its end")
         self.model: keras.Model | None = None
@@ -78,6 +108,7 @@ class TrialRun:
         self._progress = _Progress(task.objective)
         self._stopped = False
         self._training: _Training | None = None
+        self._copies = copies
         self._epochs = self._guarded(task, params, data, seed, start)
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
@@ -123,7 +154,9 @@ class TrialRun:
         self._training = training = kind(task, params, data, seed)
         self.model, progress.weights = training.model, training.weights
         if start is not None and training.go_on(start):
-            progress.go_on(start)
+            progress.go_on(start, copies=self._copies)
+        elif self._copies:
+            raise TrialError(Reason.INVALID, "the weights that it was to copy are gone, or another network's")
         epochs = enumerate(progress.timed(training.epochs()), start=len(progress.history) + 1)
         while not (self._stopped or progress.is_at_end(task.protocol)):
             epoch, metrics = next(epochs, (0, None))
@@ -162,9 +195,10 @@ class _Progress:
         self.best: int | None = None  # index of the best epoch
         self.seconds = 0.0
 
-    def go_on(self, start: Checkpoint) -> None:
-        """Begins with what the trial had reached at a checkpoint."""
-        self.history, self.best, self.seconds = list(start.history), start.best_epoch - 1, start.seconds
+    def go_on(self, start: Checkpoint, *, copies: bool) -> None:
+        """Begins with what was reached at a checkpoint; what another trial reached there is not this one's best."""
+        self.history, self.seconds = list(start.history), start.seconds
+        self.best = None if copies else start.best_epoch - 1
 
     def timed(self, epochs: Iterator[Metrics]) -> Iterator[Metrics]:
         """The epochs, with the time spent inside them added up."""

@@ -56,7 +56,7 @@ def test_no_scheduler_is_none() -> None:
 
 
 def test_a_grace_of_all_epochs_is_refused() -> None:
-    with pytest.raises(UserError, match="--scheduler asha has nothing to stop: --grace 5 is all of the 5 epochs"):
+    with pytest.raises(UserError, match="--scheduler asha has nothing to decide: --grace 5 is all of the 5 epochs"):
         scheduler(Scheduling("asha", 5), MAXIMIZE, 5, ())
 
 

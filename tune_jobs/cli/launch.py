@@ -53,8 +53,15 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
     help="Begin with the configurations in a YAML file: params, a list of them, or a best.yaml.",
 )
 @click.option("--seed-from", metavar="STUDY", help="Begin with the five best configurations of another study.")
-@click.option("--scheduler", type=click.Choice(SCHEDULERS), help="Who stops trials early; none where not given.")
-@click.option("--grace", type=click.IntRange(min=1), help="Epochs that a scheduler grants every trial.")
+@click.option(
+    "--scheduler", type=click.Choice(SCHEDULERS), help="Who stops trials early, or trains all as a population (pbt)."
+)
+@click.option(
+    "--grace",
+    type=click.IntRange(min=1),
+    metavar="EPOCHS",
+    help="What a scheduler grants every trial; of a population, from one comparison to the next.",
+)
 @click.option("--eta", type=click.IntRange(min=2), help="About one trial in so many goes on at each look (3).")
 @click.option(
     "--total-epochs", type=click.IntRange(min=1), help="Begin no further trial after so many epochs in all trials."

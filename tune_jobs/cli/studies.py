@@ -134,7 +134,9 @@ def _search(launch: Launch) -> str:
     """How the study looks for params and when it gives a trial, or the search, up."""
     scheduling, budget = launch.scheduling, launch.budget
     parts: list[str] = [launch.search]
-    if scheduling.name != "none":
+    if scheduling.name == "pbt":
+        parts.append(f"a population, compared every {scheduling.grace} epochs")
+    elif scheduling.name != "none":
         parts.append(f"{scheduling.name} stops trials early (grace {scheduling.grace}, eta {scheduling.eta})")
     if budget.epochs is not None:
         parts.append(f"at most {budget.epochs:,} epochs in all")

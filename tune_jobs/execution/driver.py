@@ -143,7 +143,7 @@ class _Callback(tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         report = Report.from_result(result)
-        if report.result is not None or report.refusal is not None:
+        if report.is_last:
             self._sweep.reported(trial.trial_id, report)
 
     @_guarded

@@ -15,11 +15,11 @@ class _Keeper:
     def __init__(self, folder: Path) -> None:
         self._checkpoints = CheckpointFolder(folder)
 
-    def save(self, number: int, content: bytes) -> None:
-        self._checkpoints.save(number, content)
+    def save(self, name: str, content: bytes) -> None:
+        self._checkpoints.save(name, content)
 
-    def load(self, number: int) -> bytes | None:
-        return self._checkpoints.load(number)
+    def load(self, name: str) -> bytes | None:
+        return self._checkpoints.load(name)
 
 
 def start(folder: Path) -> Any:

@@ -7,13 +7,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from search_spaces.one_factor import AnySpace
 from tune_jobs.candidates import Sampler
-from tune_jobs.checkpoints import CheckpointFolder
+from tune_jobs.checkpoints import CheckpointFolder, key
 from tune_jobs.errors import UserError
+from tune_jobs.execution.breeding import Breeding
 from tune_jobs.execution.rules import Limits, Rules, Trouble
 from tune_jobs.execution.worker import Report, Turn
 from tune_jobs.interruption import Interruption
@@ -92,6 +93,7 @@ class Sweep:
         watcher: Watcher,
         interruption: Interruption,
         checkpoints: CheckpointFolder | None = None,
+        breeding: Breeding | None = None,
     ) -> None:
         self.failure: BaseException | None = None
         self.trouble: Trouble | None = None
@@ -99,8 +101,14 @@ class Sweep:
         self._extent, self._cpus = extent, cpus
         self._watcher, self._interruption = watcher, interruption
         self._checkpoints = checkpoints
+        self._breeding = breeding
         self._rules = Rules(extent.limits)
         self._again: deque[TrialRecord] = deque(study.unfinished())
+        self._under_way: set[int] = set()  # members of a population that came to a boundary under this driver
+        if breeding is not None:
+            for trial in self._again:
+                breeding.join(trial)
+            self._again = deque(trial for trial in self._again if trial.number not in breeding.waiting)
         self._going: dict[str, _Going] = {}  # by Tune's ids
         self._drained: set[str] | None = None  # of those on a worker, those that a drain waits for
         self._is_asked_out = False
@@ -118,7 +126,8 @@ class Sweep:
 
     @property
     def has_work(self) -> bool:
-        return bool(self._again) or self._extent.trials is None or self._begun < self._extent.trials
+        is_bred = self._breeding is not None and bool(self._breeding.waiting)
+        return bool(self._again) or is_bred or self._extent.trials is None or self._begun < self._extent.trials
 
     @property
     def is_over(self) -> bool:
@@ -149,13 +158,27 @@ class Sweep:
             return None
         if self._again and self._rules.is_alone(self._again[0].number) and self._going:
             return None
-        trial = self._again.popleft() if self._again else self._ask()
+        trial = self._again.popleft() if self._again else self._ask() or self._bred()
         if trial is None:
             return None
         self._going[tune_id] = _Going(trial)
-        milestones = () if self._scheduler is None else self._scheduler.milestones(trial.number)
+        return self._turn(trial)
+
+    def _turn(self, trial: TrialRecord) -> Turn:
         fresh = self._rules.is_alone(trial.number)
-        return Turn(dict(trial.params), trial.seed, trial.number, milestones, fresh)
+        if self._breeding is not None:
+            return replace(self._breeding.turn(trial.number), fresh=fresh)
+        milestones = () if self._scheduler is None else self._scheduler.milestones(trial.number)
+        name = key(trial.number)
+        start = name if self._checkpoints is not None and self._checkpoints.has(name) else None
+        return Turn(dict(trial.params), trial.seed, trial.number, milestones, fresh, start)
+
+    def _bred(self) -> TrialRecord | None:
+        """A member of the population that may go on, once all have come to a boundary and no other is to begin."""
+        if self._breeding is None or self._going:
+            return None
+        self._again.extend(self._breeding.moved_on())
+        return self._again.popleft() if self._again else None
 
     @property
     def is_done(self) -> bool:
@@ -170,11 +193,16 @@ class Sweep:
             self._is_asked_out = True
             return None
         self._begun += 1
-        return self._study.add(self._extent.space, candidate.params, candidate.seed)
+        trial = self._study.add(self._extent.space, candidate.params, candidate.seed)
+        if self._breeding is not None:
+            self._breeding.join(trial)
+        return trial
 
     def started(self, tune_id: str) -> None:
         going = self._going[tune_id]
-        going.trial, going.since = self._study.start(going.trial), time.monotonic()
+        going.since = time.monotonic()
+        if going.trial.number not in self._under_way:
+            going.trial = self._study.start(going.trial)
         self._watcher.started(going.trial)
 
     def reported(self, tune_id: str, report: Report) -> bool:
@@ -189,7 +217,14 @@ class Sweep:
             going.scores.append(metrics[self._metric])
             if report.result is None:
                 self._study.note_epoch(going.trial.number, epoch, metrics[self._metric])
+            if self._breeding is not None:
+                self._breeding.noted(going.trial.number, epoch, metrics[self._metric])
         result = report.result or self._stopped(going, report)
+        if report.is_paused and result is None and self._breeding is not None:
+            del self._going[tune_id]
+            self._under_way.add(going.trial.number)
+            self._breeding.paused(going.trial)
+            return True
         if result is None:
             return False
         del self._going[tune_id]
@@ -217,6 +252,7 @@ class Sweep:
         going = self._going.pop(tune_id, None)
         if going is None:
             return
+        self._under_way.discard(going.trial.number)
         if going.is_ended_for_time:
             self._ended(going.trial, self._rules.timed_out(going.seconds))
             return
@@ -247,6 +283,8 @@ class Sweep:
         busy = f"no room: {slots.count} at once, of {slots} each, and {running} run"
         why = busy if running >= slots.count else "its worker is starting"
         reasons = {going.trial.number: why for going in self._going.values() if going.since is None}
+        waiting = set() if self._breeding is None else self._breeding.waiting
+        reasons |= dict.fromkeys(waiting, "it waits for the others of its population")
         for trial in self._again:
             alone = self._rules.is_alone(trial.number)
             reasons[trial.number] = "it ran out of memory: waits to run once more, alone" if alone else busy
@@ -255,7 +293,9 @@ class Sweep:
     def _ended(self, trial: TrialRecord, result: TrialResult) -> None:
         trial = self._study.finish(trial, result, self._cpus)
         if self._checkpoints is not None:
-            self._checkpoints.drop(trial.number)
+            self._checkpoints.drop(key(trial.number))
+        if self._breeding is not None:
+            self._breeding.left(trial.number)
         self._sampler.tell(trial)
         if self._scheduler is not None:
             self._scheduler.tell(trial)

@@ -24,7 +24,7 @@ from ray import tune
 from search_spaces import catalog
 from search_spaces.domains import Params
 from search_spaces.task import Protocol, Task, TaskError
-from tune_jobs import weights
+from tune_jobs import checkpoints, weights
 from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
 from tune_jobs.execution.rules import WORN_OUT, CodeError
@@ -66,13 +66,20 @@ class TaskSource:
 @dataclass(frozen=True)
 class Turn:
     """A trial's turn on a worker: after each of `milestones`, epochs counted from one, the worker asks whether to go
-    on; `fresh` is a turn for a worker that has run no trial yet."""
+    on; `fresh` is a turn for a worker that has run no trial yet.
+
+    A turn begins from the checkpoint `start`, where there is one; from that of another trial it `copies` weights and
+    history and has its best epoch still before it. It ends after epoch `until` with a checkpoint.
+    """
 
     params: Params
     seed: int
     number: int
     milestones: tuple[int, ...] = ()
     fresh: bool = False
+    start: str | None = None
+    copies: bool = False
+    until: int | None = None
 
     def to_config(self) -> dict[str, Any]:
         """As Tune hands it on: it looks into whatever is no plain value."""
@@ -135,7 +142,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         until = time.monotonic() + _STEP_S
         for epoch, metrics in self._epochs:
             epochs.append((epoch, metrics))
-            self._save(epoch)
+            if epoch == self._turn.until:
+                self._save(checkpoints.key(self._turn.number, epoch))
+                return Report(tuple(epochs), is_paused=True).to_result()
+            every = self._job.checkpoint_every
+            if every is not None and epoch % every == 0 and epoch < self._job.protocol.epochs:
+                self._save(checkpoints.key(self._turn.number))
             if epoch in self._turn.milestones:
                 return Report(tuple(epochs), so_far=self._run.so_far).to_result()
             if time.monotonic() >= until:
@@ -148,23 +160,22 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         global _trials_begun
         _trials_begun += 1
         self._turn = turn
-        start = self._checkpoint(turn.number)
-        self._earlier = [] if start is None else list(enumerate(start.history, start=1))
-        self._run = TrialRun(self._task, turn.params, self._job.data, seed=turn.seed, start=start)
+        start = self._checkpoint(turn)
+        self._earlier = [] if start is None or turn.copies else list(enumerate(start.history, start=1))
+        self._run = TrialRun(self._task, turn.params, self._job.data, seed=turn.seed, start=start, copies=turn.copies)
         self._epochs: Iterator[tuple[int, Metrics]] = iter(self._run)
 
-    def _checkpoint(self, number: int) -> Checkpoint | None:
-        content = None if self._job.keeper is None else ray.get(self._job.keeper.load.remote(number))
+    def _checkpoint(self, turn: Turn) -> Checkpoint | None:
+        if turn.start is None:
+            return None
+        content = ray.get(self._job.keeper.load.remote(turn.start))
         return None if content is None else Checkpoint.from_bytes(content)
 
-    def _save(self, epoch: int) -> None:
-        """The trial's checkpoint, every so many epochs; durable when this returns."""
-        every = self._job.checkpoint_every
-        if every is None or epoch % every or epoch == self._job.protocol.epochs:
-            return
+    def _save(self, name: str) -> None:
+        """The trial as it is now; durable when this returns."""
         checkpoint = self._run.checkpoint()
         if checkpoint is not None:
-            ray.get(self._job.keeper.save.remote(self._turn.number, checkpoint.to_bytes()))
+            ray.get(self._job.keeper.save.remote(name, checkpoint.to_bytes()))
 
 
 @dataclass(frozen=True)
@@ -180,11 +191,16 @@ class Report:
     so_far: TrialResult | None = None
     error: CodeError | None = None
     refusal: str | None = None
+    is_paused: bool = False  # the turn is over, and the trial goes on another time
 
     def to_result(self) -> dict[str, Any]:
         """One string, because Tune keeps statistics of every number it sees in a result."""
-        is_last = self.result is not None or self.refusal is not None
-        return {"report": json.dumps(asdict(self)), "done": is_last}
+        return {"report": json.dumps(asdict(self)), "done": self.is_last}
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the worker has nothing more to bring."""
+        return self.result is not None or self.refusal is not None or self.is_paused
 
     @classmethod
     def from_result(cls, result: dict[str, Any]) -> Report:
@@ -195,6 +211,7 @@ class Report:
             so_far=_result(said["so_far"]),
             error=None if said["error"] is None else CodeError(**said["error"]),
             refusal=said["refusal"],
+            is_paused=said["is_paused"],
         )
 
 

@@ -17,7 +17,7 @@ from tune_jobs.errors import StudyError
 from tune_jobs.exports.board import one_line
 from tune_jobs.leaderboard import Row
 from tune_jobs.plain_yaml import is_number, is_value, shown
-from tune_jobs.records import StudyRecord
+from tune_jobs.records import Course, Stretch, StudyRecord
 
 _FORMAT = 1
 
@@ -42,6 +42,7 @@ class BestConfig:
     cpus: float
     best_epoch: int | None
     versions: Mapping[str, str]
+    course: Course = ()  # how the params changed in flight, in a population
 
 
 def best_row(study: StudyRecord) -> Row | None:
@@ -82,6 +83,7 @@ def best_config(study: StudyRecord) -> dict[str, Any]:
         "cpus": trial.cpus,
         "best_epoch": trial.best_epoch,
         "versions": dict(study.launch.versions) if study.launch else {},
+        **({"course": [asdict(stretch) for stretch in trial.changes]} if trial.changes else {}),
     }
 
 
@@ -109,6 +111,7 @@ def load_best(path: Path) -> BestConfig:
         reference=values.get("reference", values["task"]),
         score=float(values["score"]),
         cpus=float(values["cpus"]),
+        course=_course(path, values.get("course", [])),
         **{name: values[name] for name in _KEYS if name in _KEPT},
     )
 
@@ -128,7 +131,7 @@ def _check(path: Path, values: Mapping[str, Any]) -> None:
         if key not in _KEYS:
             raise StudyError(f"{path}: there is no key {shown(key)}{near(key, _KEYS) if isinstance(key, str) else ''}")
     for key, (is_right, needed) in _KEYS.items():
-        if key not in values and key != "reference":
+        if key not in values and key not in ("reference", "course"):
             raise StudyError(f"{path}: the key {key} is missing; it needs {needed}")
         if key in values and not is_right(values[key]):
             raise StudyError(f"{path}: {key} needs {needed}; got {shown(values[key])}")
@@ -151,6 +154,17 @@ def _protocol(path: Path, values: Mapping[str, Any]) -> Protocol:
         return Protocol(**values)
     except TaskError as error:
         raise StudyError(f"{path}: protocol: {error}") from error
+
+
+def _course(path: Path, stretches: list[dict[str, Any]]) -> Course:
+    try:
+        course = tuple(Stretch(**stretch) for stretch in stretches)
+        firsts = [stretch.first for stretch in course]
+        if firsts != sorted(set(firsts)) or firsts[:1] not in ([], [1]):
+            raise ValueError("its stretches need to begin with epoch 1, each after the one before")
+    except (TypeError, ValueError) as error:
+        raise StudyError(f"{path}: course: {error}") from error
+    return course
 
 
 def _is_text(value: object) -> bool:
@@ -177,6 +191,17 @@ def _is_versions(value: object) -> bool:
     return isinstance(value, dict) and all(_is_text(part) for item in value.items() for part in item)
 
 
+def _is_course(value: object) -> bool:
+    if not isinstance(value, list) or not all(isinstance(stretch, dict) for stretch in value):
+        return False
+    return all(
+        _is_mapping(stretch.get("params"))
+        and all(is_value(one) for one in stretch["params"].values())
+        and all(_is_whole(stretch.get(name)) for name in ("first", "seed", "parent"))
+        for stretch in value
+    )
+
+
 _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "format": (_is_whole, f"{_FORMAT}"),
     "task": (_is_text, "a task's name"),
@@ -195,5 +220,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "cpus": (_is_cpus, "a number above 0"),
     "best_epoch": (_is_epoch, "a whole number of 1 or more, or null"),
     "versions": (_is_versions, "a mapping from packages to versions in quotes"),
+    "course": (_is_course, "a list of stretches with first, params, seed and parent"),
 }
-_KEPT = {field.name for field in fields(BestConfig)} - {"reference", "score", "cpus", "protocol"}  # taken as they are
+_MADE = {"reference", "score", "cpus", "protocol", "course"}  # of what a file says; the others are taken as they are
+_KEPT = {field.name for field in fields(BestConfig)} - _MADE
