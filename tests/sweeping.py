@@ -284,6 +284,15 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, stdout, stderr
 
 
+def refusal(stderr: str) -> str:
+    """The last line that a command said, with nothing before it but how its sweep went: no traceback above all."""
+    *others, line = stderr.splitlines()
+    expected = ("starting Ray", "study ", "[", "the storage ")
+    assert line.startswith("tune-jobs: "), stderr
+    assert all(other.startswith(expected) for other in others), stderr
+    return line
+
+
 @dataclass(frozen=True)
 class Logged:
     """What MLflow has of a study: its parents and its trials' runs, by number."""
@@ -340,12 +349,16 @@ def logged(settings: Settings, record: StudyRecord) -> Logged:
     return Logged(tuple(parents), tuple(trials), points)
 
 
-def command_line(settings: Settings, *words: str, **variables: str) -> subprocess.Popen[str]:
-    """`tune-jobs` as a process of its own group, as a terminal starts it, with nothing of ours in its environment."""
+def command_line(settings: Settings, *words: str, before: str = "", **variables: str) -> subprocess.Popen[str]:
+    """`tune-jobs` as a process of its own group, as a terminal starts it, with nothing of ours in its environment;
+    `before` is what its Python runs first."""
     ours = ("RAY_", "TUNE_", "MLFLOW_", "PYTEST_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"TUNE_JOBS_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri} | variables
-    command = [sys.executable, "-m", "tune_jobs", *words]
+    if settings.storage is not None:
+        environment["TUNE_JOBS_STORAGE"] = settings.storage
+    start = ["-c", f"{before}\nfrom tune_jobs.cli import main\nmain()"] if before else ["-m", "tune_jobs"]
+    command = [sys.executable, *start, *words]
     pipe = subprocess.PIPE
     settings.home.parent.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(

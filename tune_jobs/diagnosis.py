@@ -13,8 +13,9 @@ from typing import Literal
 
 from tune_jobs import datasets, tracking
 from tune_jobs.errors import UserError
+from tune_jobs.patience import without_password
 from tune_jobs.settings import Settings
-from tune_jobs.study import study_names, without_password
+from tune_jobs.study import study_names
 
 _PACKAGES = ("ray", "tensorflow", "keras", "optuna", "mlflow", "numpy", "pandas")
 _LOW_DISK_GB = 2

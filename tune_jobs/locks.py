@@ -2,6 +2,8 @@
 
 A study in a file is held by an advisory lock of the operating system, one in PostgreSQL by an advisory lock of the
 server: both end with the process that took them, however it ended, so there is no lease to wait out after `kill -9`.
+The server's lock belongs to the one connection that also writes the study. Whoever loses the connection, to a restart
+for instance, cannot write before the lock is taken again.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tune_jobs.errors import StudyError
+from tune_jobs.patience import SessionLostError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Engine
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,16 @@ class Holder:
 
 
 class StudyLock:
-    """The right to write one study, named by the file `path` and, for a study in PostgreSQL, by the server at `url`."""
+    """The right to write one study, named by the file `path` and, for a study in PostgreSQL, on the server of `engine`,
+    through whose only connection the study is written."""
 
-    def __init__(self, name: str, path: Path, url: str | None = None) -> None:
+    def __init__(self, name: str, path: Path, engine: Engine | None = None) -> None:
         self._name = name
         self._path = path
-        self._url = url if url is not None and url.startswith("postgresql") else None
+        self._engine = engine if engine is not None and engine.dialect.name == "postgresql" else None
+        self._key = int.from_bytes(hashlib.sha256(f"tune-jobs/{name}".encode()).digest()[:8], "big", signed=True)
+        self._may_connect = False
+        self._session: Any = None  # ours on the server: its process there and its start
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -79,21 +86,70 @@ class StudyLock:
             return None
         return _read_holder(self._path)
 
+    def take_again(self) -> None:
+        """Connects to the server again where the connection was lost, and takes the lock with it.
+
+        Raises:
+            StudyError: another process has the study now.
+            SessionLostError: the server still has our lost connection, and was told to end it.
+        """
+        if self._engine is None:
+            return
+        from sqlalchemy import text
+
+        self._may_connect = True
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        finally:
+            self._may_connect = False
+
     @contextmanager
     def _hold_on_server(self) -> Iterator[None]:
-        if self._url is None:
+        if self._engine is None:
             yield
             return
-        from sqlalchemy import create_engine, text
-        from sqlalchemy.pool import NullPool
+        from sqlalchemy import event
 
-        key = int.from_bytes(hashlib.sha256(f"tune-jobs/{self._name}".encode()).digest()[:8], "big", signed=True)
-        engine = create_engine(self._url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar():
-                raise self._refusal(_server_holder(connection, key))
-            connection.execute(text("SELECT set_config('application_name', :me, false)"), {"me": _label(Holder.me())})
+        self._engine.dispose()
+        event.listen(self._engine, "connect", self._connected)
+        try:
+            self.take_again()
             yield
+        finally:
+            event.remove(self._engine, "connect", self._connected)
+            self._engine.dispose()
+
+    def _connected(self, connection: Any, record: object) -> None:
+        """A new connection begins with the lock or not at all; one that nobody asked for may stand between two parts of
+        a call, of which the first was lost."""
+        if not self._may_connect:
+            raise SessionLostError("the connection to the server was lost")
+        cursor = connection.cursor()
+        try:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", (self._key,))
+            if not cursor.fetchone()[0]:
+                self._refuse(cursor)
+            cursor.execute("SELECT set_config('application_name', %s, false)", (_label(Holder.me()),))
+            cursor.execute("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+            self._session = cursor.fetchone()
+        finally:
+            cursor.close()
+        connection.commit()
+
+    def _refuse(self, cursor: Any) -> NoReturn:
+        """PostgreSQL splits a lock's 64-bit key in two halves."""
+        unsigned = self._key % 2**64
+        cursor.execute(
+            "SELECT a.application_name, a.pid, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+            " WHERE l.locktype = 'advisory' AND l.classid::bigint = %s AND l.objid::bigint = %s AND l.granted",
+            (unsigned >> 32, unsigned & 0xFFFFFFFF),
+        )
+        who, *session = cursor.fetchone() or (None,)
+        if session and tuple(session) == self._session:
+            cursor.execute("SELECT pg_terminate_backend(%s)", (session[0],))
+            raise SessionLostError("the server has not noticed yet that the connection was lost")
+        raise self._refusal(who)
 
     def _refusal(self, holder: Holder | str | None) -> StudyError:
         who = holder or "another process"
@@ -131,20 +187,6 @@ def _read_holder(path: Path) -> Holder | None:
         return Holder(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _server_holder(connection: Connection, key: int) -> str | None:
-    """The name that the holder gave its connection; PostgreSQL splits a lock's 64-bit key in two halves."""
-    from sqlalchemy import text
-
-    unsigned = key % 2**64
-    return connection.execute(
-        text(
-            "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-            " WHERE l.locktype = 'advisory' AND l.classid::bigint = :high AND l.objid::bigint = :low AND l.granted"
-        ),
-        {"high": unsigned >> 32, "low": unsigned & 0xFFFFFFFF},
-    ).scalar()
 
 
 def _label(holder: Holder) -> str:

@@ -11,15 +11,15 @@ ended, one without was interrupted and runs again.
 from __future__ import annotations
 
 import functools
-import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -35,6 +35,7 @@ from tune_jobs import contents, journal
 from tune_jobs.contents import NOTES, StudyContent, TrialContent, note_of_test, plain, tested_number
 from tune_jobs.errors import StudyError
 from tune_jobs.locks import Holder, StudyLock
+from tune_jobs.patience import Patient, first_line, insist, without_password
 from tune_jobs.records import (
     Course,
     Launch,
@@ -51,6 +52,9 @@ from tune_jobs.sampling import optuna_form
 from tune_jobs.settings import Settings
 from tune_jobs.trial import TrialResult
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
 _STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
     TrialState.RUNNING: "running",
@@ -59,6 +63,7 @@ _STATES: dict[TrialState, State] = {
     TrialState.FAIL: "failed",
 }
 _ENDED = {state: optuna_state for optuna_state, state in _STATES.items()}
+_BUSY_S = 1.0  # that SQLite itself waits for a lock; then we do
 _IMPORTING = "importing"  # noted before all else of a study that comes from a file, whose terms are noted last
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -80,6 +85,7 @@ class Study:
         self._storage = storage
         self._lock = lock
         self._id = _study_id(storage, name)
+        self._is_begun = False  # once it is, it stays so: a database that is away is not asked when a hold ends
         self._ids: dict[int, int] = {}  # trial numbers to Optuna's trial ids
         self._ended: dict[int, TrialRecord] = {}  # records that do not change any more
 
@@ -111,9 +117,7 @@ class Study:
         """
         contents.check_name(name)
         path = _journal(name, settings)
-        lock = _lock(name, settings)
-        server = None if settings.storage is None else _server(settings.storage)  # before its lock: it may not answer
-        with lock.hold():
+        with _writing(name, settings) as (server, lock), lock.hold():
             journal.cut_half_written_line(path)
             study = cls(name, server or _storage(name, settings), lock)
             study._drop_half_import()
@@ -135,6 +139,7 @@ class Study:
             self._note("created", time.time())
             self._note("identity", uuid.uuid4().hex)
             self._note("terms", plain(terms))
+        self._is_begun = True
         difference = contents.difference(self.terms, terms)
         if difference:
             raise StudyError(f"study {self.name!r} was begun {difference}: start another with --study NAME")
@@ -168,7 +173,8 @@ class Study:
 
     @property
     def has_begun(self) -> bool:
-        return "terms" in self._attributes
+        self._is_begun = self._is_begun or "terms" in self._attributes
+        return self._is_begun
 
     @property
     def _begun_id(self) -> int:
@@ -182,7 +188,7 @@ class Study:
     def delete(self) -> None:
         """The study is no more, nor what was kept of it in its storage."""
         self._storage.delete_study(self._begun_id)
-        self._id = None
+        self._id, self._is_begun = None, False
 
     def holder(self) -> Holder | None:
         """The process on this machine that writes the study now, if there is one."""
@@ -381,12 +387,12 @@ def _journal(name: str, settings: Settings) -> Path:
     return settings.studies_dir / f"{name}.journal"
 
 
-def _lock(name: str, settings: Settings) -> StudyLock:
+def _lock(name: str, settings: Settings, engine: Engine | None = None) -> StudyLock:
     """Beside the study: in the home folder, or beside the SQLite file that several homes may share."""
     if settings.storage is not None and settings.storage.startswith("sqlite:///"):
         file = Path(settings.storage.removeprefix("sqlite:///"))
         return StudyLock(name, file.with_name(f"{file.name}.{name}.lock"))
-    return StudyLock(name, settings.studies_dir / f"{name}.lock", settings.storage)
+    return StudyLock(name, settings.studies_dir / f"{name}.lock", engine)
 
 
 def _storage(name: str, settings: Settings) -> BaseStorage:
@@ -411,20 +417,39 @@ def _storage(name: str, settings: Settings) -> BaseStorage:
 @functools.cache
 def _server(url: str) -> BaseStorage:
     """Connected to once in a process: each connection takes a tenth of a second, and one that is dropped stays open."""
+    return cast("BaseStorage", Patient(_connected(url), url))
+
+
+def _connected(url: str) -> RDBStorage:
+    """Waits for a SQLite file that is locked; a server that is not there now is more likely misspelt."""
     try:
+        if url.startswith("sqlite"):
+            file = partial(RDBStorage, url, {"connect_args": {"timeout": _BUSY_S}})
+            return cast("RDBStorage", insist(file, url))
         return RDBStorage(url)
+    except StudyError:
+        raise
     except ImportError as error:
         raise StudyError(
             f"the storage {without_password(url)} needs a driver that is not installed: {error}"
         ) from error
     except Exception as error:  # whatever its driver raises: refused, unknown host, wrong password, no such database
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StudyError(f"the storage {without_password(url)} does not answer: {first}") from error
+        raise StudyError(f"the storage {without_password(url)} does not answer: {first_line(error)}") from error
 
 
-def without_password(url: str) -> str:
-    """A storage URL as it may be shown; a password may stand before the host, without a user too, or in the query."""
-    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))
+@contextmanager
+def _writing(name: str, settings: Settings) -> Iterator[tuple[BaseStorage | None, StudyLock]]:
+    """What a study is held by; where it is in a database also the storage, connected to before the lock is taken. Its
+    one connection has the lock, so that nothing is written without it."""
+    if settings.storage is None:
+        yield None, _lock(name, settings)
+        return
+    server = _connected(settings.storage)
+    lock = _lock(name, settings, server.engine)
+    try:
+        yield cast("BaseStorage", Patient(server, settings.storage, lock.take_again)), lock
+    finally:
+        server.engine.dispose()
 
 
 def _study_id(storage: BaseStorage, name: str) -> int | None:

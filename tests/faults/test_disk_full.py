@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.auditing import audit, undisturbed
-from tests.sweeping import command_line, ended, own_task, until
+from tests.sweeping import command_line, ended, own_task, refusal, until
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study, study_names
 
@@ -48,21 +48,13 @@ def fill(disk: Path) -> Path:
             return filler
 
 
-def last_line(stderr: str) -> str:
-    """The refusal, with no traceback and nothing of anybody else's before it."""
-    *others, line = stderr.splitlines()
-    assert line.startswith("tune-jobs: "), stderr
-    assert not [other for other in others if other != "starting Ray …" and not other.startswith("[")]
-    return line
-
-
 def test_a_sweep_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path: Path, small_disk: Settings) -> None:
     own, alone = (own_task(tmp_path / name, width="Choice(*range(1, 11))") for name in ("task", "alone"))
     disk = small_disk.home.parent
     filler = fill(disk)
     code, stdout, stderr = ended(command_line(small_disk, "launch", own.reference, *LAUNCH))
     assert (code, stdout, study_names(small_disk)) == (2, "", ())
-    assert "No space left on device" in last_line(stderr)
+    assert "No space left on device" in refusal(stderr)
     filler.unlink()
 
     own.make_room(2)
@@ -74,7 +66,7 @@ def test_a_sweep_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path: Path, 
     code, _, stderr = ended(process)
     assert code == 2, stderr
     journal = small_disk.studies_dir / "own.journal"
-    line = last_line(stderr)
+    line = refusal(stderr)
     assert f"the study file {journal} cannot be written (No space left on device): what is finished is kept" in line
     assert journal.read_bytes().endswith(b"\n")
     assert [trial.state for trial in Study.open("own", small_disk).record().trials][:2] == ["complete"] * 2

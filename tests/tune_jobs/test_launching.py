@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -20,6 +18,7 @@ import psutil
 import pytest
 
 from search_spaces.domains import SpaceError
+from tests.servers import MlflowServer
 from tests.sweeping import (
     Logged,
     Own,
@@ -200,37 +199,6 @@ def test_a_second_signal_ends_at_once() -> None:
     assert "still here" not in ended.stdout
 
 
-@dataclass
-class Server:
-    """An MLflow server on loopback, that can be killed and started on the same store."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, process_group=0)
-        until(self._answers, "the MLflow server")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            kill_family(self.process)
-
-    def _answers(self) -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=2):
-            return True
-        return False
-
-
 @contextmanager
 def launched(settings: Settings, own: Own) -> Iterator[subprocess.Popen[str]]:
     process = command_line(settings, "launch", own.reference, "--search", "grid")
@@ -273,9 +241,7 @@ class HardLife:
 def hard_life(tmp_path_factory: pytest.TempPathFactory) -> HardLife:
     """A grid of four of which the last trial waits: Ctrl-C, then SIGKILL to all, then MLflow gone before the end."""
     folder = tmp_path_factory.mktemp("hard-life")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        server = Server(folder, free.getsockname()[1])
+    server = MlflowServer(folder)
     settings = replace(Settings.read(home=folder / "home"), tracking_uri=server.url)
     life = HardLife(settings, own_task(folder / "task", "wait-at-4"))
     server.start()
@@ -321,7 +287,7 @@ def _kill(life: HardLife) -> None:
         life.killed = process.returncode
 
 
-def _lose_mlflow(life: HardLife, server: Server) -> None:
+def _lose_mlflow(life: HardLife, server: MlflowServer) -> None:
     with launched(life.settings, life.own) as process:
         until(_waits_for_the(3, life.own), "the last trial to wait once more", process)
         server.stop()

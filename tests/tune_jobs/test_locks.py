@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from tune_jobs.errors import StudyError
 from tune_jobs.locks import Holder, StudyLock, taking_turns
@@ -21,9 +22,10 @@ from tune_jobs.locks import Holder, StudyLock, taking_turns
 HOLD = """
 import sys, time
 from pathlib import Path
+from sqlalchemy import create_engine
 from tune_jobs.locks import StudyLock
 name, path, url = sys.argv[1:]
-with StudyLock(name, Path(path), url or None).hold():
+with StudyLock(name, Path(path), create_engine(url) if url else None).hold():
     print("held", flush=True)
     time.sleep(600)
 """
@@ -129,11 +131,11 @@ def test_on_a_server_a_study_is_held_against_another_machine_until_its_holder_di
 ) -> None:
     """Another home folder stands for another machine: only the server can know."""
     with held_elsewhere("clock", tmp_path / "there.lock", postgres_url) as other:
-        here = StudyLock("clock", tmp_path / "here.lock", postgres_url)
+        here = StudyLock("clock", tmp_path / "here.lock", create_engine(postgres_url))
         with pytest.raises(StudyError, match=f"study 'clock' is being run by process {other.pid} of "), here.hold():
             pytest.fail("held twice")
         assert here.holder() is None
-        with StudyLock("another", tmp_path / "another.lock", postgres_url).hold():
+        with StudyLock("another", tmp_path / "another.lock", create_engine(postgres_url)).hold():
             pass
         kill(other)
         hold_soon(here)
@@ -154,5 +156,5 @@ def hold_soon(lock: StudyLock) -> None:
 @pytest.mark.postgres
 def test_on_a_server_a_study_is_free_after_the_block(tmp_path: Path, postgres_url: str) -> None:
     for folder in ("one", "two"):
-        with StudyLock("clock", tmp_path / folder / "clock.lock", postgres_url).hold():
+        with StudyLock("clock", tmp_path / folder / "clock.lock", create_engine(postgres_url)).hold():
             pass
