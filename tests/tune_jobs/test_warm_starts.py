@@ -121,7 +121,7 @@ def _ended(number: int, params: Params) -> TrialRecord:
     return TrialRecord(number, params, 0, "complete", score=int(params_id(params)[:6], 16) / 16**6)
 
 
-@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe"])
+@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
 def test_what_was_given_is_first_and_nothing_comes_twice(search: Any, tmp_path: Path) -> None:
     plain = asked(search, [], 40)
     given = [plain[7], plain[3], plain[7]]
@@ -130,7 +130,7 @@ def test_what_was_given_is_first_and_nothing_comes_twice(search: Any, tmp_path: 
     assert len({params_id(params) for params in found}) == len(found) == 40
 
 
-@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe"])
+@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
 def test_a_warm_search_that_was_killed_goes_on_as_it_would_have(search: Any) -> None:
     given = asked(search, [], 9)[5:8]
     whole = asked(search, given, 20)
