@@ -34,11 +34,13 @@ class Variants:
             raise SpaceError("Variants needs at least one option; got none")
         for name, _ in pairs:
             check_name(name, "an option of Variants")
-        self.choice()  # refuses a name given both in the mapping and as a keyword
+        # made once, for searches ask for it all the time; it refuses a name given in the mapping and as a keyword
+        object.__setattr__(self, "_choice", Choice(*(name for name, _ in pairs)))
 
     def choice(self) -> Choice:
         """The options' names alone."""
-        return Choice(*(name for name, _ in self.options))
+        made: Choice = vars(self)["_choice"]
+        return made
 
     def only(self, names: Collection[Value]) -> Variants:
         """Without the other options."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces import conditions
@@ -26,11 +26,13 @@ Chooser = Callable[[str, Scalar, str], Value]
 
 @dataclass(frozen=True)
 class Question:
-    """What `Space.walk` may ask: a value for a parameter, which may exist only under an option ("optimizer=adam")."""
+    """What `Space.walk` may ask: a value for a parameter, which may exist only under an option ("optimizer=adam"). It
+    does ask where each of the earlier questions in `given`, by name and option that they are under, got this answer."""
 
     name: str
     domain: Scalar
     under: str
+    given: Mapping[tuple[str, str], Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,18 @@ class Space:
             params |= _under(domain, value).walk(choose, under=_path(under, name, value))
         return params
 
-    def questions(self, *, under: str = "") -> Iterator[Question]:
+    def questions(self) -> Iterator[Question]:
         """All that `walk` may ever ask, in declared order."""
+        return self._questions("", {})
+
+    def _questions(self, under: str, given: Mapping[tuple[str, str], Value]) -> Iterator[Question]:
         for name, domain in self.domains:
-            if not isinstance(domain, Fixed):
-                yield Question(name, scalar(domain), under)
+            is_asked = not isinstance(domain, Fixed)
+            if is_asked:
+                yield Question(name, scalar(domain), under, given)
             for option, space in live_options(domain):
-                yield from space.questions(under=_path(under, name, option))
+                answered = {**given, (name, under): option} if is_asked else given
+                yield from space._questions(_path(under, name, option), answered)
 
     def decisions(self, params: Params, *, under: str = "") -> Iterator[Decision]:
         """The choices, as `walk` asks for them, that lead to these params; what lies outside its domain is left out."""
@@ -314,7 +321,7 @@ def _path(under: str, name: str, value: Value) -> str:
 
 def _under(domain: Domain, value: Value) -> Space:
     """The space that comes with a value: that of an option, else an empty one."""
-    return next((space for name, space in options(domain) if name == value), Space())
+    return next((space for name, space in options(domain) if name == value), _NOTHING)
 
 
 def _inside(domain: Domain, change: Callable[[Space], Space]) -> Domain:
@@ -332,6 +339,9 @@ def _parts(name: str, domain: Domain) -> Iterator[dict[str, Value]]:
     for value in values:
         for inside in _under(domain, value)._points():
             yield {name: value, **inside}
+
+
+_NOTHING = Space()
 
 
 def _chosen(name: str, domain: Scalar, under: str, choose: Chooser) -> Value:

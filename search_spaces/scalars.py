@@ -93,6 +93,14 @@ class Float:
             value = self.low + share * (self.high - self.low)
         return min(max(value, self.low), self.high)
 
+    def share(self, value: float) -> float:
+        """The share in whose middle a value lies: what `at` makes the value of."""
+        if self.size is not None:
+            return (round((value - self.low) / (self.step or 1.0)) + 0.5) / self.size
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
     def words(self) -> str:
         if self.low == self.high:
             return text(self.low)
@@ -151,6 +159,13 @@ class Int:
             return self.low + self.step * _part(share, self.size)
         low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
         return min(max(round(math.exp(low + share * (high - low))), self.low), self.high)
+
+    def share(self, value: float) -> float:
+        """As `Float.share`."""
+        if not self.log:
+            return ((value - self.low) / self.step + 0.5) / self.size
+        low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+        return (math.log(value) - low) / (high - low)
 
     def words(self) -> str:
         if self.low == self.high:
@@ -219,6 +234,10 @@ class Choice:
     def at(self, share: float) -> Value:
         """As `Float.at`: options have equal shares, in their order."""
         return self.options[_part(share, self.size)]
+
+    def share(self, value: Value) -> float:
+        """As `Float.share`."""
+        return (self.options.index(value) + 0.5) / self.size
 
     def words(self) -> str:
         return ", ".join(text(option) for option in self.options)

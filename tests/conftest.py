@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -51,6 +52,29 @@ def tiny_task() -> Callable[..., Task]:
         return replace(_TINY, **changes)
 
     return make
+
+
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[..., Any]:
+    """Launches a `Request` up to the point where Ray would start; what would be run."""
+    from tune_jobs import launching
+
+    swept: list[Any] = []
+    said: list[str] = []
+
+    def run(study: Any, work: Any, plan: Any, *others: Any) -> None:
+        launch = study.record().launch
+        assert launch is not None
+        swept.append(SimpleNamespace(**vars(work), search=launch.search, trials=launch.trials, plan=plan, said=[*said]))
+
+    monkeypatch.setattr(launching.running, "run", run)
+
+    def launch(request: Any) -> Any:
+        said.clear()
+        launching.launch(request, settings, said.append)
+        return swept.pop()
+
+    return launch
 
 
 @pytest.fixture

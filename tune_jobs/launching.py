@@ -10,12 +10,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from search_spaces import catalog
-from search_spaces.domains import params_id
+from search_spaces.domains import Params, params_id
 from search_spaces.one_factor import space_from_json
 from search_spaces.task import Task
-from tune_jobs import budgets, candidates, datasets, running, sampling, scheduling, tracking, warm_starts
+from tune_jobs import budgets, candidates, choosing, datasets, running, sampling, scheduling, tracking, warm_starts
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.records import SCHEDULERS, Budget, Launch, SchedulerName, Scheduling, Search, StudyRecord
+from tune_jobs.records import (
+    SCHEDULERS,
+    AskedSearch,
+    Budget,
+    Launch,
+    SchedulerName,
+    Scheduling,
+    Search,
+    StudyRecord,
+)
 from tune_jobs.running import Outcome, Plan, Resources, Say, Work
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
@@ -33,12 +42,13 @@ class Request:
     task: str
     study: str | None = None
     trials: int | None = None
-    search: Search | None = None
+    search: AskedSearch | None = None
     epochs: int | None = None
     images: int | None = None
     seed: int | None = None
     narrowed: Mapping[str, str] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
+    no_baseline: bool = False  # else the task's baseline is the first trial of a study
     tried: Path | None = None  # a file of configurations to begin with
     seed_from: str | None = None  # a study whose best configurations to begin with
     scheduler: SchedulerName | None = None
@@ -61,10 +71,10 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
     tracking.check(settings)
     with Study.hold(name, settings) as study:
         begun = study.record() if study.has_begun else None
-        search, trials = _search(request, begun)
         work = resolve(task, request, begun, settings)
+        search, trials = _search(request, begun, work, say)
         sampling.check(search, work.space)
-        first = _first(request, search, work, settings)
+        first = _first(request, search, begun, work, settings, say)
         schedule = _scheduling(request, search, work, begun)
         study.begin(work.terms)
         now = replace(running.note(search, trials), scheduling=schedule, budget=_budget(request, begun))
@@ -128,25 +138,46 @@ def resumed(study: Study, settings: Settings) -> Work:
     return work
 
 
-def _search(request: Request, begun: StudyRecord | None) -> tuple[Search, int | None]:
+def _search(request: Request, begun: StudyRecord | None, work: Work, say: Say) -> tuple[Search, int | None]:
     """The search and its number of trials; a study in which a task's own were run has no search of its own yet."""
     last = begun.launch if begun and begun.launch and begun.launch.search not in _LISTS else None
-    search = request.search or (last.search if last else DEFAULT_SEARCH)
     trials = request.trials or (last.trials if last else None)
+    if request.search == "auto":
+        search, why = choosing.chosen(work.space, trials or DEFAULT_TRIALS)
+        if last:
+            search, why = last.search, "the study was begun with it"
+        say(f"search: {search}, for {why}")
+    else:
+        search = request.search or (last.search if last else DEFAULT_SEARCH)
     if trials is None and search != "grid" and search not in _LISTS:
         trials = DEFAULT_TRIALS
     return search, trials
 
 
-def _first(request: Request, search: Search, work: Work, settings: Settings) -> list[candidates.Candidate]:
-    """What the search is to begin with: the user's own configurations, then the best of another study.
+def _first(
+    request: Request, search: Search, begun: StudyRecord | None, work: Work, settings: Settings, say: Say
+) -> list[candidates.Candidate]:
+    """What the search is to begin with: the task's baseline, the user's own configurations, the best of another study.
+
+    A study that has trials goes on as it was begun, with its baseline or without.
 
     Raises:
         UserError, SpaceError: the file or the study is not there, or does not belong to the task; the search is a list.
     """
-    if search in _LISTS and (request.tried or request.seed_from):
-        raise UserError(f"--try and --seed-from are what a search begins with; --search {search} has a list of its own")
-    points = [] if request.tried is None else warm_starts.from_file(request.tried, work.task)
+    if search in _LISTS:
+        if request.tried or request.seed_from or request.no_baseline:
+            given = "--try, --seed-from and --no-baseline are about what a search begins with"
+            raise UserError(f"{given}; --search {search} has a list of its own")
+        return []
+    points: list[Params] = []
+    if not (request.no_baseline or (begun and begun.trials)):
+        outside = work.space.why_not(work.task.baseline)
+        if outside is None:
+            points.append(work.task.baseline)
+        else:
+            say(f"without the task's baseline, which is outside this space: {outside}")
+    if request.tried is not None:
+        points += warm_starts.from_file(request.tried, work.task)
     if request.seed_from is not None:
         points += warm_starts.from_study(request.seed_from, work.task, settings)
     return [candidates.Candidate(point, work.seed) for point in points]

@@ -13,7 +13,8 @@ from search_spaces.domains import Value, params_id
 from search_spaces.task import Objective, Protocol
 
 State = Literal["waiting", "running", "complete", "stopped", "failed"]
-Search = Literal["grid", "random", "qmc", "tpe", "cmaes", "baseline", "reported"]
+Search = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "baseline", "reported"]
+AskedSearch = Search | Literal["auto"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
 SchedulerName = Literal["none", "asha", "hyperband", "median", "pbt"]
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)

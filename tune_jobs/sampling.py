@@ -20,7 +20,7 @@ from search_spaces.domains import Float, Int, Params, Value, params_id
 from search_spaces.one_factor import AnySpace
 from search_spaces.scalars import Scalar
 from search_spaces.task import Objective
-from tune_jobs import evolution, quasi_random
+from tune_jobs import bayesian, evolution, quasi_random
 from tune_jobs.candidates import Candidate, Listed, Sampler
 from tune_jobs.records import Search, TrialRecord
 
@@ -56,6 +56,8 @@ def sampler(
         return Listed((Candidate(point, seed) for point in points if params_id(point) not in tried), ())
     if search == "cmaes":
         return evolution.Evolution(space, objective, seed, trials)
+    if search == "gp":
+        return bayesian.Bayesian(space, objective, seed, trials)
     return _OptunaSampler(search, space, objective, seed, trials)
 
 

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from search_spaces.domains import Params, Value
+from search_spaces.domains import Params, Question, Value
 from search_spaces.one_factor import AnySpace
 from search_spaces.scalars import Float, Int, Scalar
 
 Side = tuple[str, str]  # a parameter's name, and the option it is under
 
 
+def questions(space: AnySpace) -> dict[Side, Question]:
+    """What is asked along each side, in declared order; what can take one value only has none."""
+    return {(asked.name, asked.under): asked for asked in space.questions() if asked.domain.size != 1}
+
+
 def sides(space: AnySpace) -> tuple[Side, ...]:
-    """All sides, in declared order; what can take one value only has none."""
-    return tuple((asked.name, asked.under) for asked in space.questions() if asked.domain.size != 1)
+    """All sides, in declared order."""
+    return tuple(questions(space))
 
 
 def numeric_sides(space: AnySpace) -> tuple[Side, ...]:
@@ -37,3 +42,9 @@ def point(space: AnySpace, shares: Mapping[Side, float] | Sequence[float]) -> Pa
         return domain.at(by_side.get((name, under), 0.0))
 
     return space.walk(choose)
+
+
+def shares(space: AnySpace, params: Params) -> dict[Side, float]:
+    """Where params lie in the cube, for the sides that they have; what is outside its domain is left out."""
+    chosen = ((one.name, one.under, one.domain, one.value) for one in space.decisions(params))
+    return {(name, under): domain.share(value) for name, under, domain, value in chosen if domain.size != 1}  # type: ignore[arg-type]

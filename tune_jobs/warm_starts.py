@@ -1,4 +1,4 @@
-"""Configurations that a search begins with: a user's own, and the best of another study.
+"""Configurations that a search begins with: the task's baseline, a user's own, and the best of another study.
 
 They are the study's first trials, and a search learns from them as from any other.
 """
@@ -73,9 +73,14 @@ class Warm:
         self._first = Listed(_untried(first, trials), ())
         self._then = then
         self._asked: set[str] = set()
+        self._n_trials = len(trials)
 
     def ask(self) -> Candidate | None:
-        candidate = self._first.ask() or self._then.ask()
+        candidate = self._first.ask()
+        if candidate is not None:  # the search knows of it from now on, as it does when it finds it in the record
+            self._then.tell(TrialRecord(self._n_trials + len(self._asked), candidate.params, candidate.seed, "waiting"))
+        else:
+            candidate = self._then.ask()
         while candidate is not None and params_id(candidate.params) in self._asked:
             candidate = self._then.ask()
         if candidate is not None:

@@ -117,3 +117,26 @@ def test_params_id_ignores_order_and_heeds_types():
     assert params_id({"a": None}) != params_id({"a": "None"})
     # sha256 of {"a":1}, by sha256sum
     assert params_id({"a": 1}) == "015abd7f5cc5"
+
+
+@given(st.data())
+def test_a_value_lies_at_its_share_whatever_the_scale(data):
+    domain = data.draw(
+        st.sampled_from(
+            [
+                Float(0.1, 0.9, step=0.1),
+                Int(-3, 9, step=4),
+                Int(1, 1024, log=True),
+                Choice("a", None, 7),
+                Int(5, 5),
+                Float(2.0, 2.0),
+            ]
+        )
+    )
+    value = data.draw(st.sampled_from(list(domain.values())))
+    assert domain.at(domain.share(value)) == value
+
+
+@given(st.sampled_from([Float(1e-5, 1e-1, log=True), Float(-1.0, 3.0)]), st.floats(0, 1))
+def test_the_share_of_a_float_is_where_it_was_taken_from(domain, share):
+    assert domain.share(domain.at(share)) == pytest.approx(share, abs=1e-12)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -31,7 +30,8 @@ from tests.sweeping import (
     own_task,
     until,
 )
-from tune_jobs import candidates, launching, sampling
+from tune_jobs import sampling
+from tune_jobs.candidates import Candidate
 from tune_jobs.errors import StudyError
 from tune_jobs.interruption import interruptible
 from tune_jobs.launching import Request
@@ -43,25 +43,6 @@ from tune_jobs.trial import run_trial
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
 ENDLESS = "Float(1.0, 100.0, log=True)"
-
-
-@pytest.fixture
-def resolved(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[Request], Any]:
-    """Launches up to the point where Ray would start; what would be run."""
-    swept: list[Any] = []
-
-    def run(study: Study, work: Any, plan: Any, *others: Any) -> None:
-        launch = study.record().launch
-        assert launch is not None
-        swept.append(SimpleNamespace(**vars(work), search=launch.search, trials=launch.trials, plan=plan))
-
-    monkeypatch.setattr(launching.running, "run", run)
-
-    def launch(request: Request) -> Any:
-        launching.launch(request, settings, lambda message: None)
-        return swept.pop()
-
-    return launch
 
 
 def test_what_is_not_said_has_its_default(tmp_path: Path, resolved: Callable[[Request], Any]) -> None:
@@ -92,7 +73,7 @@ def test_the_baseline_alone_is_run_once_and_is_no_search_of_the_studys(
 ) -> None:
     own = own_task(tmp_path)
     alone = Request(own.reference, search="baseline")
-    baseline = candidates.Candidate(own.task.baseline, 0)
+    baseline = Candidate(own.task.baseline, 0)
     plan = resolved(alone).plan
     assert [plan.sampler.ask(), plan.sampler.ask()] == [baseline, None]
     assert (plan.trials, plan.total) == (None, 1)

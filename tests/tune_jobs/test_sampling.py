@@ -22,8 +22,8 @@ from tune_jobs.records import Search, State, TrialRecord
 from tune_jobs.sampling import optuna_form
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
-ALGORITHMS: tuple[Search, ...] = ("grid", "random", "qmc", "tpe")  # over any finite space
-ENDLESSLY: tuple[Search, ...] = ("random", "qmc", "tpe", "cmaes")  # over one without end
+ALGORITHMS: tuple[Search, ...] = ("grid", "random", "qmc", "tpe", "gp")  # over any finite space
+ENDLESSLY: tuple[Search, ...] = ("random", "qmc", "tpe", "gp", "cmaes")  # over one without end
 FINITE = Space(
     units=Choice(64, 128),
     optimizer=Variants(sgd=Space(momentum=Choice(0.0, 0.9), nesterov=Choice(False, True)), adam=Space()),
@@ -117,7 +117,7 @@ def test_a_search_continued_from_the_record_proposes_what_an_undisturbed_one_wou
         assert walk(search, space, 26 - cut, record, seed=3) == whole[cut:]
 
 
-@pytest.mark.parametrize("search", ["random", "qmc", "tpe"])
+@pytest.mark.parametrize("search", ["random", "qmc", "tpe", "gp"])
 def test_trials_that_still_run_count_the_same_before_and_after_a_restart(search: Any) -> None:
     """Four run at a time: twelve have ended when the driver is killed, and the others begin again in the next one."""
     undisturbed = sampling.sampler(search, ENDLESS, MAXIMIZE, 5, ())
@@ -319,7 +319,7 @@ def test_a_trial_that_nobody_here_asked_for_counts_as_tried(search: Any) -> None
     assert len(asked) == 9
 
 
-@pytest.mark.parametrize("search", ["random", "tpe"])
+@pytest.mark.parametrize("search", ["random", "tpe", "gp"])
 def test_what_came_from_elsewhere_takes_no_place_of_the_space(search: Any) -> None:
     outside = {"units": 999, "optimizer": "adam", "depth": 3}
     asked = walk(search, FINITE, 99, (ended(0, outside),))
@@ -355,13 +355,13 @@ DOMAINS: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
 @hypothesis_settings(deadline=None, max_examples=25)
 @given(
     st.tuples(*(make() for make in DOMAINS.values())),
-    st.sampled_from(["random", "qmc", "tpe"]),
+    st.sampled_from(["random", "qmc", "tpe", "gp"]),
     st.integers(0, 2**32),
 )
 def test_every_kind_of_domain_is_sampled_within_itself(domains: Any, search: Any, seed: int) -> None:
     outer, inner, choice = domains
     space = Space(outer=outer, kind=Variants(one=Space(inner=inner), two=Space(inner=choice)), choice=choice)
-    for params in walk(search, space, 4, seed=seed):
+    for params in walk(search, space, 12 if search == "gp" else 4, seed=seed):
         assert space.why_not(params) is None
 
 

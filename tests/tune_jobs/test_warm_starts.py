@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search_spaces.catalog import find
-from search_spaces.domains import Params, SpaceError, params_id
+from search_spaces.domains import Float, Params, Space, SpaceError, params_id
 from search_spaces.task import Objective
 from tests.sweeping import finished_study, own_task
 from tune_jobs import sampling, warm_starts
@@ -121,7 +121,7 @@ def _ended(number: int, params: Params) -> TrialRecord:
     return TrialRecord(number, params, 0, "complete", score=int(params_id(params)[:6], 16) / 16**6)
 
 
-@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe"])
+@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
 def test_what_was_given_is_first_and_nothing_comes_twice(search: Any, tmp_path: Path) -> None:
     plain = asked(search, [], 40)
     given = [plain[7], plain[3], plain[7]]
@@ -130,10 +130,29 @@ def test_what_was_given_is_first_and_nothing_comes_twice(search: Any, tmp_path: 
     assert len({params_id(params) for params in found}) == len(found) == 40
 
 
-@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe"])
+@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
 def test_a_warm_search_that_was_killed_goes_on_as_it_would_have(search: Any) -> None:
     given = asked(search, [], 9)[5:8]
     whole = asked(search, given, 20)
     for cut in (1, 2, 3, 11):
         trials = tuple(_ended(number, params) for number, params in enumerate(whole[:cut]))
         assert asked(search, given, 20, trials) == whole[cut:]
+
+
+@pytest.mark.parametrize("search", ["random", "qmc", "tpe", "gp", "cmaes"])
+def test_what_a_search_began_with_counts_the_same_while_it_runs_and_after_a_restart(search: Any) -> None:
+    space = Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0))
+    objective = Objective("val_accuracy", "maximize")
+    given = [Candidate({"x": 0.5, "y": 0.5}, 0), Candidate({"x": 0.25, "y": 0.75}, 0)]
+    undisturbed = Warm(given, sampling.sampler(search, space, objective, 0, ()), ())
+    begun = [undisturbed.ask() for _ in range(4)]
+    assert begun[:2] == given
+    trials = tuple(TrialRecord(number, one.params, 0, "running") for number, one in enumerate(begun) if one)
+    continued = Warm(given, sampling.sampler(search, space, objective, 0, trials), trials)
+    for number in range(4, 18):
+        one = continued.ask()
+        assert undisturbed.ask() == one
+        if one is not None:
+            trials += (TrialRecord(number, one.params, 0, "running"),)
+        for warm in (undisturbed, continued):
+            warm.tell(_ended(number - 4, trials[number - 4].params))

@@ -29,8 +29,9 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
 @click.option("--trials", type=click.IntRange(min=1), help="Trials in the study in all; a grid runs to its end.")
 @click.option(
     "--search",
-    type=click.Choice(SEARCHES),
-    help="How params are found (tpe where not given); the task's baseline alone, or all that was reported for it.",
+    type=click.Choice((*SEARCHES, "auto")),
+    help="How params are found (tpe where not given; auto picks by the space and says why); the task's baseline alone, "
+    "or all that was reported for it.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs at most, in place of the task's.")
 @click.option("--images", type=click.IntRange(min=1), help="Train on so many images only, each class in its share.")
@@ -46,6 +47,7 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
 @click.option(
     "--open", "opened", multiple=True, metavar="NAME", help="Search a parameter that the task holds at a value."
 )
+@click.option("--no-baseline", is_flag=True, help="Do not begin the study with the task's baseline.")
 @click.option(
     "--try",
     "tried",
