@@ -12,8 +12,8 @@ from pathlib import Path
 from search_spaces import catalog
 from search_spaces.domains import params_id
 from search_spaces.one_factor import space_from_json
-from search_spaces.task import Task
-from tune_jobs import candidates, datasets, running, sampling, tracking, warm_starts
+from search_spaces.task import Objective, Task
+from tune_jobs import candidates, datasets, objectives, running, sampling, tracking, warm_starts
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.records import Search, StudyRecord
 from tune_jobs.running import Outcome, Plan, Resources, Say, Work
@@ -21,6 +21,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 
 DEFAULT_SEARCH: Search = "tpe"
+DEFAULT_OF_SEVERAL: Search = "nsga2"  # objectives
 DEFAULT_TRIALS = 20  # of a search that could go on for ever; a grid runs to its end
 _LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that the task itself names
 
@@ -38,6 +39,7 @@ class Request:
     seed: int | None = None
     narrowed: Mapping[str, str] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ()  # as `objectives.asked` takes them; the task's own where there are none
     tried: Path | None = None  # a file of configurations to begin with
     seed_from: str | None = None  # a study whose best configurations to begin with
     resources: Resources = field(default_factory=Resources)
@@ -55,9 +57,9 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
     tracking.check(settings)
     with Study.hold(name, settings) as study:
         begun = study.record() if study.has_begun else None
-        search, trials = _search(request, begun)
         work = resolve(task, request, begun, settings)
-        sampling.check(search, work.space)
+        search, trials = _search(request, begun, work)
+        sampling.check(search, work.space, work.further)
         first = _first(request, search, work, settings)
         study.begin(work.terms)
         study.note_launch(running.note(search, trials))
@@ -96,10 +98,17 @@ def resolve(task: Task, request: Request, begun: StudyRecord | None, settings: S
     protocol = task.protocol if begun is None else begun.terms.protocol
     asked = {name: getattr(request, name) for name in ("epochs", "images") if getattr(request, name) is not None}
     protocol = replace(protocol, **asked)
+    first, *further = _objectives(task, request, begun)
     seed = request.seed if request.seed is not None else (begun.terms.seed if begun else 0)
-    trained = replace(task, protocol=protocol)
+    trained = replace(task, protocol=protocol, objective=first)
     data = datasets.of_task(trained, settings.data_dir).training
-    return Work(trained, task.digest(), request.task, space, seed, data)
+    return Work(trained, task.digest(), request.task, space, seed, data, tuple(further))
+
+
+def _objectives(task: Task, request: Request, begun: StudyRecord | None) -> tuple[Objective, ...]:
+    if request.objectives:
+        return objectives.asked(request.objectives, task)
+    return (task.objective,) if begun is None else begun.terms.objectives
 
 
 def resumed(study: Study, settings: Settings) -> Work:
@@ -117,10 +126,11 @@ def resumed(study: Study, settings: Settings) -> Work:
     return work
 
 
-def _search(request: Request, begun: StudyRecord | None) -> tuple[Search, int | None]:
+def _search(request: Request, begun: StudyRecord | None, work: Work) -> tuple[Search, int | None]:
     """The search and its number of trials; a study in which a task's own were run has no search of its own yet."""
     last = begun.launch if begun and begun.launch and begun.launch.search not in _LISTS else None
-    search = request.search or (last.search if last else DEFAULT_SEARCH)
+    default = DEFAULT_OF_SEVERAL if work.further else DEFAULT_SEARCH
+    search = request.search or (last.search if last else default)
     trials = request.trials or (last.trials if last else None)
     if trials is None and search != "grid" and search not in _LISTS:
         trials = DEFAULT_TRIALS
@@ -180,6 +190,6 @@ def _searched(record: StudyRecord, work: Work, search: Search, trials: int | Non
         done = f"study {record.name} has its {len(searched)} trials; --trials asks for more"
     elif work.space.size is not None and inside >= work.space.size:
         done = f"study {record.name} has tried all {work.space.size} configurations of its space"
-    sampler = sampling.sampler(search, work.space, work.task.objective, work.seed, searched)
+    sampler = sampling.sampler(search, work.space, work.task.objective, work.seed, searched, further=work.further)
     total = work.space.size if trials is None else trials
     return Plan(sampler, trials, None if total is None else total + others), done

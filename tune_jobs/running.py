@@ -17,7 +17,7 @@ from pathlib import Path
 
 from search_spaces import catalog
 from search_spaces.one_factor import AnySpace
-from search_spaces.task import Task
+from search_spaces.task import Objective, Task
 from tune_jobs import delivery, exports
 from tune_jobs.candidates import Sampler
 from tune_jobs.datasets import TrainingData
@@ -48,12 +48,13 @@ class Resources:
 class Work:
     """What the trials of a study are about."""
 
-    task: Task  # with the study's protocol
+    task: Task  # with the study's protocol and objective
     task_digest: str  # of the task as declared
     reference: str
     space: AnySpace  # as narrowed
     seed: int
     data: TrainingData
+    further: tuple[Objective, ...] = ()  # objectives after the first
 
     @property
     def terms(self) -> StudyTerms:
@@ -68,6 +69,7 @@ class Work:
             objective=self.task.objective,
             protocol=self.task.protocol,
             seed=self.seed,
+            further_objectives=self.further,
         )
 
 
@@ -126,7 +128,8 @@ def _train(
         slots = cluster.slots(resources.cpus_per_trial, resources.gpus_per_trial, resources.max_concurrent)
         extent = driver.Extent(work.space, slots, plan.trials, resources.time_limit_s)
         source = worker.TaskSource.of(work.reference)
-        job = worker.Job(source, work.task.protocol, work.data, resources.cpus_per_trial, keep)
+        objectives = work.terms.objectives
+        job = worker.Job(source, work.task.protocol, objectives, work.data, resources.cpus_per_trial, keep)
         progress = _progress(study, work, plan.total, interruption)
         with progress.shown():
             driver.run_sweep(study, plan.sampler, extent, job, progress, interruption)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -18,6 +18,7 @@ from search_spaces.domains import Params
 from search_spaces.task import Objective, Task
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.objectives import LATENCY, PARAMETERS, TRAIN_SECONDS
 from tune_jobs.per_image import Errors, pack
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ Report = Callable[[int, Metrics], bool]  # the epoch, from one, and its metrics;
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a trial ended. `metrics` are those of the best epoch; `history` has one mapping an epoch."""
+    """How a trial ended. `metrics` are those of the best epoch, and what was measured after it; `history` has one
+    mapping an epoch."""
 
     state: Literal["complete", "stopped", "failed"]
     score: float | None = None
@@ -45,14 +47,20 @@ class TrialResult:
 
 
 def run_trial(
-    task: Task, params: Params, data: TrainingData, *, seed: int, report: Report | None = None
+    task: Task,
+    params: Params,
+    data: TrainingData,
+    *,
+    seed: int,
+    further: Sequence[Objective] = (),
+    report: Report | None = None,
 ) -> TrialResult:
     """Trains `params` of `task` on `data` and scores them on the validation split.
 
     A configuration that fails is a result (`failed`, with its reason), not an exception. `report` may answer True to
     stop the trial.
     """
-    run = TrialRun(task, params, data, seed=seed)
+    run = TrialRun(task, params, data, seed=seed, further=further)
     for epoch, metrics in run:
         if report is not None and report(epoch, metrics):
             run.stop()
@@ -63,13 +71,16 @@ class TrialRun:
     """A trial as an iterator over its epochs, so that whoever drives it may pause, look and stop between two of them.
 
     Yields `(epoch, metrics)` and never raises for a configuration that fails; `result` and `model` are there when it
-    is exhausted.
+    is exhausted. `further` are objectives besides the task's own: a trial that completes has them all.
     """
 
-    def __init__(self, task: Task, params: Params, data: TrainingData, *, seed: int) -> None:
+    def __init__(
+        self, task: Task, params: Params, data: TrainingData, *, seed: int, further: Sequence[Objective] = ()
+    ) -> None:
         self.result = TrialResult("failed", reason=Reason.CRASHED, message="the trial was left before its end")
         self.model: keras.Model | None = None
         self._stopped = False
+        self._further = tuple(objective.metric for objective in further)
         self._epochs = self._guarded(task, params, data, seed)
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
@@ -95,6 +106,7 @@ class TrialRun:
     ) -> Iterator[tuple[int, Metrics]]:
         training = _OwnTraining(task, params, data, seed) if task.train else _KerasTraining(task, params, data, seed)
         self.model, progress.weights = training.model, training.weights
+        progress.wanted += tuple(name for name in self._further if name not in (*training.measures, TRAIN_SECONDS))
         for epoch, metrics in enumerate(progress.timed(training.epochs()), start=1):
             if progress.add(metrics):
                 training.keep()
@@ -108,6 +120,8 @@ class TrialRun:
             raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
         training.restore()
         progress.errors = explaining(progress.score, training.errors())
+        if LATENCY in self._further and LATENCY in training.measures and not self._stopped:
+            progress.measured = {LATENCY: training.latency()}
 
 
 def explaining(score: float, errors: Errors | None) -> str | None:
@@ -126,6 +140,8 @@ class _Progress:
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
+        self.wanted: tuple[str, ...] = (objective.metric,)  # of every epoch
+        self.measured: Metrics = {}  # after the last one
         self.weights: int | None = None
         self.errors: str | None = None
         self.history: list[Metrics] = []
@@ -152,10 +168,11 @@ class _Progress:
             if not math.isfinite(value):
                 raise TrialError(Reason.DIVERGED, f"{name} was {value} in epoch {len(self.history) + 1}")
         self.history.append(metrics)
-        wanted = self.objective.metric
-        if wanted not in metrics:
-            raise TrialError(Reason.INVALID, f"no metric {wanted!r} to judge by; the trial has {', '.join(metrics)}")
-        if self.best is None or self.objective.is_better(metrics[wanted], self.history[self.best][wanted]):
+        for wanted in self.wanted:
+            if wanted not in metrics:
+                came = ", ".join(metrics)
+                raise TrialError(Reason.INVALID, f"no metric {wanted!r} to judge by; the trial has {came}")
+        if self.best is None or self.objective.is_better(metrics[self.objective.metric], self.score):
             self.best = len(self.history) - 1
             return True
         return False
@@ -177,7 +194,7 @@ class _Progress:
             state=state,
             score=None if best is None else best[self.objective.metric],
             best_epoch=None if best is None or self.best is None else self.best + 1,
-            metrics=best or {},
+            metrics={} if best is None else {**best, **self.measured},
             history=tuple(self.history),
             train_seconds=self.seconds,
             weights=self.weights,
@@ -192,11 +209,13 @@ class _Training(Protocol):
 
     model: keras.Model | None
     weights: int | None
+    measures: tuple[str, ...]  # what it knows of a model without being told each epoch
 
     def epochs(self) -> Iterator[Metrics]: ...
     def keep(self) -> None: ...
     def restore(self) -> None: ...
     def errors(self) -> Errors | None: ...
+    def latency(self) -> float: ...
 
 
 class _OwnTraining:
@@ -204,6 +223,7 @@ class _OwnTraining:
 
     model = None
     weights = None
+    measures = ()
 
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         assert task.train is not None
@@ -221,9 +241,14 @@ class _OwnTraining:
     def errors(self) -> None:
         """Such a training tells its metrics alone."""
 
+    def latency(self) -> float:
+        raise NotImplementedError("there is no model to measure")
+
 
 class _KerasTraining:
     """A Keras model, built from the params and trained in compiled epochs."""
+
+    measures = (PARAMETERS, LATENCY)
 
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         from tune_jobs import training
@@ -253,6 +278,11 @@ class _KerasTraining:
 
     def errors(self) -> Errors:
         return errors_of(self.model, self._encoding, self._data.validation)
+
+    def latency(self) -> float:
+        from tune_jobs import training
+
+        return training.latency(self.model, self._data.validation.x[:1])
 
 
 def errors_of(model: keras.Model, encoding: LabelEncoding, split: Split) -> Errors:

@@ -72,7 +72,7 @@ def sweep(
         study.begin(terms_of(task, own.reference, data))
         sampler = sampling.sampler(search, task.space, task.objective, 0, study.record().trials)
         extent = driver.Extent(task.space, slots or cluster.slots(1, 0, None), trials, time_limit_s)
-        job = worker.Job(source, task.protocol, data, 1.0)
+        job = worker.Job(source, task.protocol, (task.objective,), data, 1.0)
         before()
         try:
             driver.run_sweep(study, sampler, extent, job, watcher or Watched(), interruption or Interruption())

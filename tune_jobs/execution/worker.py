@@ -20,7 +20,7 @@ from typing import Any
 from ray import tune
 
 from search_spaces import catalog
-from search_spaces.task import Protocol, Task, TaskError
+from search_spaces.task import Objective, Protocol, Task, TaskError
 from tune_jobs import weights
 from tune_jobs.datasets import TrainingData
 from tune_jobs.trial import Metrics, TrialRun, one_line
@@ -64,6 +64,7 @@ class Job:
 
     source: TaskSource
     protocol: Protocol
+    objectives: tuple[Objective, ...]
     data: TrainingData
     cpus: float
     keep: Path | None = None  # a folder for the weights of each trial, on the worker's own disk
@@ -77,7 +78,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._job = job
         self._refusal: str | None = None
         try:
-            self._task = replace(job.source.load(), protocol=job.protocol)
+            self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objectives[0])
             if self._task.train is None:
                 warm_up(job.cpus)
         except Exception as error:  # no trial's fault: another worker would not fare better
@@ -114,7 +115,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         global _trials_begun
         _trials_begun += 1
         params, self._number = json.loads(config["params"]), config["number"]
-        self._run = TrialRun(self._task, params, self._job.data, seed=config["seed"])
+        further = self._job.objectives[1:]
+        self._run = TrialRun(self._task, params, self._job.data, seed=config["seed"], further=further)
         self._epochs: Iterator[tuple[int, Metrics]] = iter(self._run)
 
 
