@@ -16,7 +16,7 @@ from typing import Any, Literal
 from search_spaces.one_factor import AnySpace, space_from_json
 from search_spaces.spelling import near
 from search_spaces.task import Objective
-from tune_jobs import per_image
+from tune_jobs import objectives, per_image
 from tune_jobs.contents import (
     NOTES,
     StudyContent,
@@ -26,6 +26,7 @@ from tune_jobs.contents import (
     launch_of,
     terms_of,
     tested_number,
+    trial_record,
 )
 from tune_jobs.errors import StudyError
 from tune_jobs.leaderboard import metric_on_test
@@ -79,12 +80,13 @@ def check(content: StudyContent, outside: Collection[int]) -> None:
     """
     check_name_of(content.name)
     space = _check_notes(content.notes)
-    objective = terms_of(content.notes).objective
+    aims = terms_of(content.notes).objectives
     budget = _Budget()
     for number, trial in enumerate(content.trials):
         place = f"trial {number}"
         _check_params(trial, space, place, is_outside=number in outside)
-        _check_state(trial, objective, place)
+        _check_state(trial, aims[0], place)
+        _check_values(trial, number, aims, place)
         if trial.result is not None and trial.result.get("errors") is not None:
             budget.errors("validation", trial.result["errors"], f"{place}: errors")
     _check_what_notes_are_about(content, budget)
@@ -231,7 +233,8 @@ def _check_notes(notes: Mapping[str, Any]) -> AnySpace:
         _check_time(at, where)
     for i, reading in enumerate(notes.get("readings", ())):
         _check_time(reading["at"], f"readings[{i}].at")
-    _made(lambda: terms_of(notes), "terms")
+    aims = _made(lambda: terms_of(notes).objectives, "terms")
+    _made(lambda: objectives.check(aims), "terms.further_objectives")
     _made(lambda: launch_of(notes), "launch")
     _made(lambda: courses_of(notes), "courses")
     return typing.cast("AnySpace", _made(lambda: space_from_json(terms["space"]), "terms.space"))
@@ -293,6 +296,14 @@ def _check_result(result: Mapping[str, Any], objective: Objective, place: str) -
         raise ContentError(f"{place} has an epoch without {_short(objective.metric)}")
     if history[best - 1][objective.metric] != score:
         raise ContentError(f"{place} has the score {score}, which is not that of its epoch {best}")
+
+
+def _check_values(trial: TrialContent, number: int, aims: Sequence[Objective], place: str) -> None:
+    """Whether a complete trial has a value in each objective after the first, which is its score."""
+    record = trial_record(number, trial)
+    for aim in aims[1:]:
+        if record.state == "complete" and objectives.value(record, aim) is None:
+            raise ContentError(f"{place} is complete, and has no {_short(aim.metric)}, which is an objective")
 
 
 def _check_what_notes_are_about(content: StudyContent, budget: _Budget) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from search_spaces.domains import Value
 from search_spaces.one_factor import space_from_json
 from search_spaces.task import Objective, Protocol
+from tune_jobs import objectives
 from tune_jobs.errors import StudyError
 from tune_jobs.records import (
     Budget,
@@ -36,6 +37,7 @@ from tune_jobs.records import (
 NOTES = ("created", "identity", "terms", "launch", "replication", "readings", "transfers", "courses")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TEST = re.compile(r"test:(0|[1-9][0-9]{0,8})")
+_FURTHER = "further_objectives"
 _RESULT_FIELDS = ("score", "best_epoch", "reason", "message", "finished", "train_seconds", "weights", "errors", "cpus")
 
 
@@ -126,9 +128,18 @@ def trial_record(number: int, trial: TrialContent) -> TrialRecord:
 def terms_of(notes: Mapping[str, Any]) -> StudyTerms:
     """What a study was begun on."""
     saved = notes["terms"]
-    return StudyTerms(
-        **{**saved, "objective": Objective(**saved["objective"]), "protocol": Protocol(**saved["protocol"])}
-    )
+    made = {
+        "objective": Objective(**saved["objective"]),
+        "protocol": Protocol(**saved["protocol"]),
+        "further_objectives": tuple(Objective(**one) for one in saved.get("further_objectives", ())),
+    }
+    return StudyTerms(**{**saved, **made})
+
+
+def note_of_terms(terms: StudyTerms) -> dict[str, Any]:
+    """The terms as they are kept: those of a study with one objective say nothing of others."""
+    note: dict[str, Any] = plain(terms)
+    return note if terms.further_objectives else {name: part for name, part in note.items() if name != _FURTHER}
 
 
 def launch_of(notes: Mapping[str, Any]) -> Launch | None:
@@ -152,7 +163,7 @@ def difference(begun: StudyTerms, now: StudyTerms) -> str | None:
         "task": "for task {}, and this is {}",
         "dataset": "on dataset {}, and this task's is {}",
         "data_digest": "on data {}, and they are now {}",
-        "objective": "with the objective {}, and it is now {}",
+        "objectives": "with the objective {}, and it is now {}",
         "protocol": "with the protocol {}, and it is now {}",
         "space": "with another search space than {} (see `tune-jobs show`); what differs: {}",
         "task_digest": "on version {} of its task, which is now {}",
@@ -169,9 +180,7 @@ def difference(begun: StudyTerms, now: StudyTerms) -> str | None:
 
 def plain(value: Any) -> Any:
     """As JSON gives it back: tuples become lists, dataclasses mappings."""
-    if hasattr(value, "__dataclass_fields__"):
-        value = asdict(value)
-    return json.loads(json.dumps(value))
+    return json.loads(json.dumps(value, default=asdict))
 
 
 def _with_test(trial: TrialRecord, notes: Mapping[str, Any]) -> TrialRecord:
@@ -200,8 +209,8 @@ def _changed(old: Any, new: Any) -> list[str]:
 
 
 def _words(value: Any) -> str:
-    if isinstance(value, Objective):
-        return f"{value.direction} {value.metric}"
+    if isinstance(value, tuple):
+        return objectives.words(value, " and ")
     if isinstance(value, Protocol):
         return ", ".join(f"{name} {part}" for name, part in asdict(value).items())
     return str(value)

@@ -122,7 +122,8 @@ def _score(
         slots = cluster.slots(cpus, resources.gpus_per_trial, resources.max_concurrent)
         kept = settings.weights_dir(study.record().identity)
         source = worker.TaskSource.of(work.reference)
-        job = evaluating.TestJob(source, work.task.protocol, data.training, data.test, cpus, kept)
+        task = work.task
+        job = evaluating.TestJob(source, task.protocol, task.objective, data.training, data.test, cpus, kept)
         scored = _Scored(study, len(trials), say)
         evaluating.evaluate(trials, job, slots, interruption, scored.note)
 

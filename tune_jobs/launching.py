@@ -12,8 +12,19 @@ from pathlib import Path
 from search_spaces import catalog
 from search_spaces.domains import Params, params_id
 from search_spaces.one_factor import space_from_json
-from search_spaces.task import Task
-from tune_jobs import budgets, candidates, choosing, datasets, running, sampling, scheduling, tracking, warm_starts
+from search_spaces.task import Objective, Task
+from tune_jobs import (
+    budgets,
+    candidates,
+    choosing,
+    datasets,
+    objectives,
+    running,
+    sampling,
+    scheduling,
+    tracking,
+    warm_starts,
+)
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.records import (
     SCHEDULERS,
@@ -30,6 +41,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 
 DEFAULT_SEARCH: Search = "tpe"
+DEFAULT_OF_SEVERAL: Search = "nsga2"  # objectives
 DEFAULT_TRIALS = 20  # of a search that could go on for ever; a grid runs to its end
 _GENERATIONS = 8  # of a population, where nobody says how often its members are compared
 _LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that the task itself names
@@ -49,6 +61,7 @@ class Request:
     narrowed: Mapping[str, str] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
     no_baseline: bool = False  # else the task's baseline is the first trial of a study
+    objectives: tuple[str, ...] = ()  # as `objectives.asked` takes them; the task's own where there are none
     tried: Path | None = None  # a file of configurations to begin with
     seed_from: str | None = None  # a study whose best configurations to begin with
     scheduler: SchedulerName | None = None
@@ -73,7 +86,7 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
         begun = study.record() if study.has_begun else None
         work = resolve(task, request, begun, settings)
         search, trials = _search(request, begun, work, say)
-        sampling.check(search, work.space)
+        sampling.check(search, work.space, work.further)
         first = _first(request, search, begun, work, settings, say)
         schedule = _scheduling(request, search, work, begun)
         study.begin(work.terms)
@@ -117,10 +130,17 @@ def resolve(task: Task, request: Request, begun: StudyRecord | None, settings: S
     protocol = task.protocol if begun is None else begun.terms.protocol
     asked = {name: getattr(request, name) for name in ("epochs", "images") if getattr(request, name) is not None}
     protocol = replace(protocol, **asked)
+    first, *further = _objectives(task, request, begun)
     seed = request.seed if request.seed is not None else (begun.terms.seed if begun else 0)
-    trained = replace(task, protocol=protocol)
+    trained = replace(task, protocol=protocol, objective=first)
     data = datasets.of_task(trained, settings.data_dir).training
-    return Work(trained, task.digest(), request.task, space, seed, data)
+    return Work(trained, task.digest(), request.task, space, seed, data, tuple(further))
+
+
+def _objectives(task: Task, request: Request, begun: StudyRecord | None) -> tuple[Objective, ...]:
+    if request.objectives:
+        return objectives.asked(request.objectives, task)
+    return (task.objective,) if begun is None else begun.terms.objectives
 
 
 def resumed(study: Study, settings: Settings) -> Work:
@@ -141,14 +161,17 @@ def resumed(study: Study, settings: Settings) -> Work:
 def _search(request: Request, begun: StudyRecord | None, work: Work, say: Say) -> tuple[Search, int | None]:
     """The search and its number of trials; a study in which a task's own were run has no search of its own yet."""
     last = begun.launch if begun and begun.launch and begun.launch.search not in _LISTS else None
+    default = DEFAULT_OF_SEVERAL if work.further else DEFAULT_SEARCH
     trials = request.trials or (last.trials if last else None)
     if request.search == "auto":
         search, why = choosing.chosen(work.space, trials or DEFAULT_TRIALS)
+        if work.further:
+            search, why = DEFAULT_OF_SEVERAL, "it has several objectives"
         if last:
             search, why = last.search, "the study was begun with it"
         say(f"search: {search}, for {why}")
     else:
-        search = request.search or (last.search if last else DEFAULT_SEARCH)
+        search = request.search or (last.search if last else default)
     if trials is None and search != "grid" and search not in _LISTS:
         trials = DEFAULT_TRIALS
     return search, trials
@@ -247,7 +270,7 @@ def _searched(
     searched, others = record.searched, len(record.trials) - len(record.searched)
     inside = sum(work.space.why_not(trial.params) is None for trial in searched)  # what was transferred may be outside
     objective, size = work.task.objective, work.space.size
-    sampler = sampling.sampler(now.search, work.space, objective, work.seed, searched)
+    sampler = sampling.sampler(now.search, work.space, objective, work.seed, searched, further=work.further)
     if first:
         sampler = warm_starts.Warm(first, sampler, searched)
     bounded = budgets.Bounded(sampler, now.budget, objective, record.trials) if now.budget != Budget() else None

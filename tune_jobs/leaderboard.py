@@ -42,7 +42,7 @@ class TestScore:
 class Row:
     """One configuration. `trials`, `seeds` and `best_epochs` belong together, in the order of the trials' numbers."""
 
-    rank: int  # from one; equal scores share the smallest: 1, 1, 3
+    rank: int  # from one; equal scores share the smallest: 1, 1, 3. With several objectives: the front
     tied: bool  # whether another has the very same score
     state: Literal["complete", "stopped"]
     params_id: str
@@ -59,6 +59,7 @@ class Row:
     p_best: float | None = None  # the probability of being the best
     places: tuple[int, int] | None = None  # between which it may be, at 95 %
     tested: TestScore | None = None
+    values: tuple[float | None, ...] = ()  # in each objective, the means, where there are several
 
     @property
     def n(self) -> int:

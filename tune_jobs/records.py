@@ -13,7 +13,7 @@ from search_spaces.domains import Value, params_id
 from search_spaces.task import Objective, Protocol
 
 State = Literal["waiting", "running", "complete", "stopped", "failed"]
-Search = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "baseline", "reported"]
+Search = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2", "baseline", "reported"]
 AskedSearch = Search | Literal["auto"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
 SchedulerName = Literal["none", "asha", "hyperband", "median", "pbt"]
@@ -46,7 +46,7 @@ class TrialRecord:
     attempts: int = 0  # how often it was started; more than one after an interruption or a lost worker
     score: float | None = None  # the objective at the best epoch
     best_epoch: int | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)  # at the best epoch
+    metrics: Mapping[str, float] = field(default_factory=dict)  # at the best epoch, and what was measured after it
     history: tuple[Mapping[str, float], ...] = ()  # one mapping an epoch
     reason: str | None = None  # why it failed or was stopped, in one word
     message: str | None = None  # the same in one line
@@ -97,9 +97,14 @@ class StudyTerms:
     dataset: str
     data_digest: str
     space: Mapping[str, Any]  # JSON form, as narrowed by --set
-    objective: Objective
+    objective: Objective  # the first, where there are several
     protocol: Protocol
     seed: int
+    further_objectives: tuple[Objective, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return (self.objective, *self.further_objectives)
 
 
 @dataclass(frozen=True)

@@ -47,15 +47,22 @@ class Retrained:
 
 
 def train(
-    path: Path, settings: Settings, *, output: Path | None, with_mlflow: bool, say: Callable[[str], None]
+    path: Path,
+    settings: Settings,
+    *,
+    output: Path | None,
+    with_mlflow: bool,
+    say: Callable[[str], None],
+    trial: int | None = None,
 ) -> Retrained:
-    """Trains the configuration in `path`, saves the model to `output` and logs it to MLflow.
+    """Trains the configuration in `path`, or that of `trial` where it holds several, saves the model to `output` and
+    logs it to MLflow.
 
     Raises:
         UserError: if the file, its task or its data are not there or not what they were; if the trial fails.
     """
-    config = load_best(path)
-    task = replace(catalog.find(config.reference), protocol=config.protocol)
+    config = load_best(path, trial)
+    task = replace(catalog.find(config.reference), protocol=config.protocol, objective=config.objective)
     data = datasets.of_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces import catalog
 from search_spaces.one_factor import AnySpace
-from search_spaces.task import Task
+from search_spaces.task import Objective, Task
 from tune_jobs import delivery, exports
 from tune_jobs.budgets import Bounded
 from tune_jobs.candidates import Sampler
@@ -59,12 +59,13 @@ class Resources:
 class Work:
     """What the trials of a study are about."""
 
-    task: Task  # with the study's protocol
+    task: Task  # with the study's protocol and objective
     task_digest: str  # of the task as declared
     reference: str
     space: AnySpace  # as narrowed
     seed: int
     data: TrainingData
+    further: tuple[Objective, ...] = ()  # objectives after the first
 
     @property
     def terms(self) -> StudyTerms:
@@ -79,6 +80,7 @@ class Work:
             objective=self.task.objective,
             protocol=self.task.protocol,
             seed=self.seed,
+            further_objectives=self.further,
         )
 
 
@@ -171,7 +173,8 @@ def _train(
             protocol = replace(protocol, patience=None)  # what is behind goes on from another's weights
         needs_keeper = every or bred or checkpoints.has_any
         kept = keeper.start(settings.checkpoints_dir(study.identity)) if needs_keeper else None
-        job = worker.Job(source, protocol, work.data, resources.cpus_per_trial, keep, kept, every)
+        aims = work.terms.objectives
+        job = worker.Job(source, protocol, aims, work.data, resources.cpus_per_trial, keep, kept, every)
         progress = _progress(study, work, plan, settings, interruption)
         running = sweep.Sweep(
             study, plan.sampler, plan.scheduler, extent, job.cpus, progress, interruption, checkpoints, bred

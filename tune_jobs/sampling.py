@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import itertools
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
 
 from search_spaces.domains import Float, Int, Params, Value, params_id
 from search_spaces.one_factor import AnySpace
@@ -22,20 +24,34 @@ from search_spaces.scalars import Scalar
 from search_spaces.task import Objective
 from tune_jobs import bayesian, evolution, quasi_random
 from tune_jobs.candidates import Candidate, Listed, Sampler
+from tune_jobs.errors import UserError
+from tune_jobs.objectives import value
 from tune_jobs.records import Search, TrialRecord
 
+_POPULATION = 10  # parents of NSGA-II, and random trials before its first child: few, for studies of a hundred trials
+_CROSSOVER_ETA, _MUTATION_ETA = 2.0, 5.0  # the smaller, the bolder; those of the paper are for 25,000 trials
 _DRAWS = 10  # of params already tried, before one is picked among those left; of TPE each costs milliseconds
 _RANDOM_DRAWS = 1000  # further ones where what is left cannot be listed: TPE may have settled on a point for good
 _LISTED = 100_000  # the largest finite space whose untried points are listed; beyond it a draw is as good as new
 
 
-def check(search: Search, space: AnySpace) -> None:
-    """Whether `search` can walk `space`.
+def check(search: Search, space: AnySpace, further: Sequence[Objective] = ()) -> None:
+    """Whether `search` can walk `space`, and with so many objectives after the first.
 
     Raises:
         SpaceError: for a grid over a space that is not finite; it names the domain. For CMA-ES over a space with fewer
             than two numbers.
+        UserError: CMA-ES is to weigh several objectives, or NSGA-II has one alone.
     """
+    if search == "cmaes" and further:
+        raise UserError(
+            f"--search cmaes adapts to one objective, and this study has {1 + len(further)}: take nsga2 or tpe"
+        )
+    if search == "nsga2" and not further:
+        raise UserError(
+            "--search nsga2 weighs several objectives, and this study has one: take tpe, or begin another study with "
+            "a second --objective"
+        )
     if search == "grid":
         space.grid()
     elif search == "cmaes":
@@ -43,13 +59,20 @@ def check(search: Search, space: AnySpace) -> None:
 
 
 def sampler(
-    search: Search, space: AnySpace, objective: Objective, seed: int, trials: tuple[TrialRecord, ...]
+    search: Search,
+    space: AnySpace,
+    objective: Objective,
+    seed: int,
+    trials: tuple[TrialRecord, ...],
+    *,
+    further: Sequence[Objective] = (),
 ) -> Sampler:
     """The algorithm `search`, continued after `trials`.
 
     Raises:
-        SpaceError: as `check`.
+        SpaceError, UserError: as `check`.
     """
+    check(search, space, further)
     if search in ("grid", "qmc"):
         points = space.grid() if search == "grid" else quasi_random.points(space, seed)
         tried = {trial.params_id for trial in trials}
@@ -58,7 +81,7 @@ def sampler(
         return evolution.Evolution(space, objective, seed, trials)
     if search == "gp":
         return bayesian.Bayesian(space, objective, seed, trials)
-    return _OptunaSampler(search, space, objective, seed, trials)
+    return _OptunaSampler(search, space, (objective, *further), seed, trials)
 
 
 @dataclass(frozen=True)
@@ -93,19 +116,25 @@ def _distribution(domain: Scalar) -> BaseDistribution:
 
 
 class _OptunaSampler:
-    """Random search or TPE (multivariate, one group per set of active parameters), without repeats.
+    """Random search, TPE (multivariate, one group per set of active parameters) or NSGA-II, without repeats.
 
     TPE: Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011; the multivariate form with groups as in
     Falkner et al., BOHB, 2018. Trials that still run count as poor ones, so that workers asking at the same time get
-    different answers.
+    different answers. Several objectives: Ozaki et al., Multiobjective Tree-Structured Parzen Estimator, 2022.
     """
 
     def __init__(
-        self, search: Search, space: AnySpace, objective: Objective, seed: int, trials: tuple[TrialRecord, ...]
+        self,
+        search: Search,
+        space: AnySpace,
+        objectives: tuple[Objective, ...],
+        seed: int,
+        trials: tuple[TrialRecord, ...],
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._search, self._space, self._objective, self._seed = search, space, objective, seed
-        self._study = optuna.create_study(direction=objective.direction)
+        self._search, self._space, self._objectives, self._seed = search, space, objectives, seed
+        self._study = optuna.create_study(directions=[objective.direction for objective in objectives])
+        self._all = {_path(one.name, one.under): one.domain for one in space.questions()}  # that may be asked
         self._tried: set[str] = set()
         self._inside = 0  # of those tried: what came from another task may lie outside the space
         self._asked: dict[str, optuna.Trial] = {}
@@ -132,10 +161,23 @@ class _OptunaSampler:
         if asked is None:
             self._remember(trial)
             return
-        state, score = _outcome(trial)
-        for step, value in _curve(trial, self._objective).items():
-            asked.report(value, step)
-        self._study.tell(asked, values=score, state=state)
+        state, values = _outcome(trial, self._objectives)
+        for step, score in _curve(trial, self._objectives).items():
+            asked.report(score, step)
+        self._study.tell(asked, values=values, state=state)
+
+    def _whole(self, form: OptunaForm, params_id: str) -> OptunaForm:
+        """The form with a value for whatever else the space may ask, drawn for these params: a child that takes an
+        option which one parent has not may then inherit from the other, and two of a kind breed like any."""
+        drawn = np.random.default_rng((self._seed, int(params_id, 16)))
+        shares = drawn.random(len(self._all)).tolist()
+        return OptunaForm(
+            {
+                path: form.params.get(path, domain.at(share))
+                for (path, domain), share in zip(self._all.items(), shares, strict=True)
+            },
+            {path: _distribution(domain) for path, domain in self._all.items()},
+        )
 
     def _drawn(self, number: int, draw: int) -> Params:
         """What the algorithm proposes now. Optuna's own trial is given up at once, for its values are not always those
@@ -156,6 +198,8 @@ class _OptunaSampler:
             return optuna.samplers.RandomSampler(seed=seed)
         with warnings.catch_warnings():  # groups are called experimental, and have been since 2021
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            if self._search == "nsga2":
+                return _SteadyNSGA2(seed, self._all)
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
     def _untried(self, number: int) -> Params | None:
@@ -166,18 +210,23 @@ class _OptunaSampler:
         return self._begun(left[int(np.random.default_rng((self._seed, number)).integers(len(left)))])
 
     def _remember(self, trial: TrialRecord) -> None:
+        is_inside = self._space.why_not(trial.params) is None
         if trial.params_id not in self._tried:
-            self._inside += self._space.why_not(trial.params) is None
+            self._inside += is_inside
         self._tried.add(trial.params_id)
         form = optuna_form(self._space, trial.params)
-        state, score = _outcome(trial)
+        if self._search == "nsga2":
+            if not is_inside:  # no child of it would be
+                return
+            form = self._whole(form, trial.params_id)
+        state, values = _outcome(trial, self._objectives)
         self._study.add_trial(
             optuna.trial.create_trial(
                 params=form.params,
                 distributions=form.distributions,
                 state=state,
-                value=score,
-                intermediate_values=_curve(trial, self._objective),
+                values=values,
+                intermediate_values=_curve(trial, self._objectives),
             )
         )
         if not trial.is_finished:
@@ -185,12 +234,46 @@ class _OptunaSampler:
             self._asked[trial.params_id] = optuna.Trial(self._study, kept._trial_id)
 
 
-def _outcome(trial: TrialRecord) -> tuple[optuna.trial.TrialState, float | None]:
+class _SteadyNSGA2(optuna.samplers.NSGAIISampler):
+    """NSGA-II whose parents are the best of all that has ended, so that no worker waits for a generation to end.
+
+    Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, 2002, with their crossover and mutation;
+    the steady state: Durillo et al., On the Effect of the Steady-State Selection Scheme in Multi-Objective Genetic
+    Algorithms, 2009. Optuna counts generations in its own trials, which a record does not have.
+    """
+
+    def __init__(self, seed: int, domains: Mapping[str, Scalar]) -> None:
+        self._distributions = {path: _distribution(domain) for path, domain in domains.items() if domain.size != 1}
+        super().__init__(
+            population_size=_POPULATION,
+            crossover=optuna.samplers.nsgaii.SBXCrossover(_CROSSOVER_ETA),
+            mutation=optuna.samplers.nsgaii.PolynomialMutation(_MUTATION_ETA),
+            seed=seed,
+        )
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._distributions
+
+    def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        """The first, which is random, until there are as many as a generation has; then one after all that ended."""
+        return int(len(self.get_population(study, 0)) >= _POPULATION)
+
+    def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        return study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        return self.select_parent(study, generation) if generation else []
+
+    def select_parent(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        return self._elite_population_selection_strategy(study, self.get_population(study, generation))
+
+
+def _outcome(trial: TrialRecord, objectives: Sequence[Objective]) -> tuple[optuna.trial.TrialState, list[float] | None]:
     """A trial that was stopped early is pruned, never complete: its last value is no measure of a whole training."""
     states = optuna.trial.TrialState
     match trial.state:
         case "complete":
-            return states.COMPLETE, trial.score
+            return states.COMPLETE, _values(trial, objectives)
         case "stopped":
             return states.PRUNED, None
         case "failed":
@@ -199,11 +282,19 @@ def _outcome(trial: TrialRecord) -> tuple[optuna.trial.TrialState, float | None]
             return states.RUNNING, None
 
 
-def _curve(trial: TrialRecord, objective: Objective) -> dict[int, float]:
-    """The objective after each epoch of a trial that was stopped; nobody learns from another's, which may lack it."""
-    if trial.state != "stopped":
+def _values(trial: TrialRecord, objectives: Sequence[Objective]) -> list[float]:
+    """What a complete trial came to in each objective."""
+    first, *others = objectives
+    found = [trial.score, *(value(trial, objective) for objective in others)]
+    return [objective.worst if one is None else one for one, objective in zip(found, (first, *others), strict=True)]
+
+
+def _curve(trial: TrialRecord, objectives: Sequence[Objective]) -> dict[int, float]:
+    """The objective after each epoch of a trial that was stopped; nobody learns from another's, which may lack it, and
+    of several objectives Optuna takes no curve."""
+    if trial.state != "stopped" or len(objectives) > 1:
         return {}
-    return {epoch: metrics[objective.metric] for epoch, metrics in enumerate(trial.history, start=1)}
+    return {epoch: metrics[objectives[0].metric] for epoch, metrics in enumerate(trial.history, start=1)}
 
 
 def _suggest(trial: optuna.Trial, name: str, domain: Scalar, under: str) -> Value:

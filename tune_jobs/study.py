@@ -138,7 +138,7 @@ class Study:
         if not self.has_begun:
             self._note("created", time.time())
             self._note("identity", uuid.uuid4().hex)
-            self._note("terms", plain(terms))
+            self._note("terms", contents.note_of_terms(terms))
         self._is_begun = True
         difference = contents.difference(self.terms, terms)
         if difference:

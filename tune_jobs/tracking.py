@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.one_factor import space_from_json
-from tune_jobs import exports
+from tune_jobs import exports, objectives
 from tune_jobs.errors import SettingsError
-from tune_jobs.records import State, StudyRecord, TestResult, TrialRecord
+from tune_jobs.records import State, StudyRecord, StudyTerms, TestResult, TrialRecord
 from tune_jobs.settings import Settings, prepare_mlflow
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ class Tracker:
         best = exports.best_row(study)
         if best is not None:
             client.log_metric(self._parent, f"best_{study.terms.objective.metric}", best.score)
+        if study.terms.further_objectives:
+            client.log_metric(self._parent, "front_size", float(exports.front_size(study)))
         client.set_tag(self._parent, "mlflow.note.content", _study_note(study))
         client.set_terminated(self._parent, "FINISHED")
 
@@ -228,7 +230,7 @@ class Tracker:
             return False
         if not delivered.is_described:
             self._describe(client, study, trial, delivered)
-        metrics = _metrics(trial, study.terms.objective.metric, delivered.epochs)
+        metrics = _metrics(trial, study.terms.objective.metric, delivered.epochs) + _values(trial, study.terms)
         for start in range(0, len(metrics), _METRICS_A_BATCH):
             client.log_batch(delivered.run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
         delivered.epochs = max(delivered.epochs, len(trial.history))
@@ -301,6 +303,21 @@ def _metrics(trial: TrialRecord, objective: str, after: int) -> list[Any]:
     return points
 
 
+def _values(trial: TrialRecord, terms: StudyTerms) -> list[Any]:
+    """What a trial that ended came to in the objectives after the first: of a metric of its epochs the value at the
+    best one, under a name of its own."""
+    from mlflow.entities import Metric
+
+    found = {aim.metric: objectives.value(trial, aim) for aim in terms.further_objectives if trial.is_finished}
+    at = _ms(trial.started or 0.0)
+    of_epochs = {name for metrics in trial.history for name in metrics}
+    return [
+        Metric(f"best_{name}" if name in of_epochs else name, value, at, 0)
+        for name, value in found.items()
+        if value is not None
+    ]
+
+
 def _varied(study: StudyRecord) -> Sequence[str]:
     """The parameters that differ between trials: the others would only fill MLflow's table with equal columns."""
     return space_from_json(study.terms.space).varied()
@@ -323,8 +340,8 @@ def _study_note(study: StudyRecord) -> str:
     terms = study.terms
     space = "\n".join(space_from_json(terms.space).describe())
     return (
-        f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {terms.objective.direction} "
-        f"{terms.objective.metric}, seed {terms.seed}; readings of the test split: {len(study.readings)}"
+        f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {objectives.words(terms.objectives)}, "
+        f"seed {terms.seed}; readings of the test split: {len(study.readings)}"
         f"\n\n```\n{space}\n```\n\n{_versions(study)}"
     )
 

@@ -8,6 +8,8 @@ subclass with a train step of its own works too. Early stopping, scoring and wha
 from __future__ import annotations
 
 import gc
+import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,10 @@ from models.lazy_keras import keras
 from tune_jobs.datasets import Split
 
 EVALUATION_BATCH = 500  # images; only memory bounds it, and the result does not depend on it
+
+_LATENCY_CALLS = 500  # at most, in two seconds at most
+_LATENCY_S = 2.0
+_WARMING_CALLS = 10  # which compile and fill caches
 
 _resident: dict[str, tuple[ResidentSplit, ...]] = {}
 
@@ -149,6 +155,19 @@ def outputs(model: keras.Model, x: np.ndarray) -> Any:
     would take longer than the few batches do."""
     parts = [model(x[first : first + EVALUATION_BATCH], training=False) for first in range(0, len(x), EVALUATION_BATCH)]
     return tf.nest.map_structure(lambda *part: np.concatenate([np.asarray(piece) for piece in part]), *parts)
+
+
+def latency(model: keras.Model, image: np.ndarray) -> float:
+    """The milliseconds that a compiled model takes for one image `(1, ...)`: the median of many calls, from an array to
+    an array, without what the first ones spend on compiling and warming up."""
+    forward = tf.function(lambda x: model(x, training=False))
+    taken: list[float] = []
+    until = time.perf_counter() + _LATENCY_S
+    while len(taken) < _LATENCY_CALLS and (len(taken) <= 2 * _WARMING_CALLS or time.perf_counter() < until):
+        started = time.perf_counter()
+        tf.nest.map_structure(np.asarray, forward(image))
+        taken.append(time.perf_counter() - started)
+    return 1000 * statistics.median(taken[_WARMING_CALLS:])
 
 
 def weight_count(model: keras.Model) -> int:

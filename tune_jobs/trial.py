@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from typing import Protocol as Interface
@@ -20,6 +20,7 @@ from search_spaces.task import Objective, Protocol, Task
 from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.objectives import LATENCY, PARAMETERS, TRAIN_SECONDS
 from tune_jobs.per_image import Errors, pack
 from tune_jobs.records import Course
 
@@ -33,7 +34,8 @@ Report = Callable[[int, Metrics], bool]  # the epoch, from one, and its metrics;
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a trial ended. `metrics` are those of the best epoch; `history` has one mapping an epoch."""
+    """How a trial ended. `metrics` are those of the best epoch, and what was measured after it; `history` has one
+    mapping an epoch."""
 
     state: Literal["complete", "stopped", "failed"]
     score: float | None = None
@@ -48,14 +50,20 @@ class TrialResult:
 
 
 def run_trial(
-    task: Task, params: Params, data: TrainingData, *, seed: int, report: Report | None = None
+    task: Task,
+    params: Params,
+    data: TrainingData,
+    *,
+    seed: int,
+    further: Sequence[Objective] = (),
+    report: Report | None = None,
 ) -> TrialResult:
     """Trains `params` of `task` on `data` and scores them on the validation split.
 
     A configuration that fails is a result (`failed`, with its reason), not an exception. `report` may answer True to
     stop the trial.
     """
-    run = TrialRun(task, params, data, seed=seed)
+    run = TrialRun(task, params, data, seed=seed, further=further)
     for epoch, metrics in run:
         if report is not None and report(epoch, metrics):
             run.stop()
@@ -89,7 +97,7 @@ class TrialRun:
     With a checkpoint to `start` from it goes on after that epoch; one that does not fit the model is passed over. From
     that of another trial it `copies` weights and history, and its best epoch is among those to come.
     Yields `(epoch, metrics)` and never raises for a configuration that fails; `result` and `model` are there when it
-    is exhausted.
+    is exhausted. `further` are objectives besides the task's own: a trial that completes has them all.
     """
 
     def __init__(
@@ -99,6 +107,7 @@ class TrialRun:
         data: TrainingData,
         *,
         seed: int,
+        further: Sequence[Objective] = (),
         start: Checkpoint | None = None,
         copies: bool = False,
     ) -> None:
@@ -109,6 +118,7 @@ class TrialRun:
         self._stopped = False
         self._training: _Training | None = None
         self._copies = copies
+        self._further = tuple(objective.metric for objective in further)
         self._epochs = self._guarded(task, params, data, seed, start)
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
@@ -153,6 +163,7 @@ class TrialRun:
         kind = _OwnTraining if task.train else _KerasTraining
         self._training = training = kind(task, params, data, seed)
         self.model, progress.weights = training.model, training.weights
+        progress.wanted += tuple(name for name in self._further if name not in (*training.measures, TRAIN_SECONDS))
         if start is not None and training.go_on(start):
             progress.go_on(start, copies=self._copies)
         elif self._copies:
@@ -171,6 +182,8 @@ class TrialRun:
             raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
         training.restore()
         progress.errors = explaining(progress.score, training.errors())
+        if LATENCY in self._further and LATENCY in training.measures and not self._stopped:
+            progress.measured = {LATENCY: training.latency()}
 
 
 def explaining(score: float, errors: Errors | None) -> str | None:
@@ -189,6 +202,8 @@ class _Progress:
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
+        self.wanted: tuple[str, ...] = (objective.metric,)  # of every epoch
+        self.measured: Metrics = {}  # after the last one
         self.weights: int | None = None
         self.errors: str | None = None
         self.history: list[Metrics] = []
@@ -220,10 +235,11 @@ class _Progress:
             if not math.isfinite(value):
                 raise TrialError(Reason.DIVERGED, f"{name} was {value} in epoch {len(self.history) + 1}")
         self.history.append(metrics)
-        wanted = self.objective.metric
-        if wanted not in metrics:
-            raise TrialError(Reason.INVALID, f"no metric {wanted!r} to judge by; the trial has {', '.join(metrics)}")
-        if self.best is None or self.objective.is_better(metrics[wanted], self.history[self.best][wanted]):
+        for wanted in self.wanted:
+            if wanted not in metrics:
+                came = ", ".join(metrics)
+                raise TrialError(Reason.INVALID, f"no metric {wanted!r} to judge by; the trial has {came}")
+        if self.best is None or self.objective.is_better(metrics[self.objective.metric], self.score):
             self.best = len(self.history) - 1
             return True
         return False
@@ -247,7 +263,7 @@ class _Progress:
             state=state,
             score=None if best is None else best[self.objective.metric],
             best_epoch=None if best is None or self.best is None else self.best + 1,
-            metrics=best or {},
+            metrics={} if best is None else {**best, **self.measured},
             history=tuple(self.history),
             train_seconds=self.seconds,
             weights=self.weights,
@@ -264,12 +280,15 @@ class _Training(Interface):
     def model(self) -> keras.Model | None: ...
     @property
     def weights(self) -> int | None: ...
+    @property
+    def measures(self) -> tuple[str, ...]: ...  # what it knows of a model without being told each epoch
     def epochs(self) -> Iterator[Metrics]: ...
     def checkpoint(self, progress: _Progress) -> Checkpoint | None: ...
     def go_on(self, start: Checkpoint) -> bool: ...
     def keep(self) -> None: ...
     def restore(self) -> None: ...
     def errors(self) -> Errors | None: ...
+    def latency(self) -> float: ...
 
 
 class _OwnTraining:
@@ -277,6 +296,7 @@ class _OwnTraining:
 
     model = None
     weights = None
+    measures = ()
 
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         assert task.train is not None
@@ -301,6 +321,9 @@ class _OwnTraining:
     def errors(self) -> None:
         """Such a training tells its metrics alone."""
 
+    def latency(self) -> float:
+        raise NotImplementedError("there is no model to measure")
+
 
 def _numbers(metrics: object) -> Metrics:
     """What a task's own training yielded, as numbers; whatever counts as one, such as NumPy's.
@@ -321,6 +344,8 @@ def _numbers(metrics: object) -> Metrics:
 
 class _KerasTraining:
     """A Keras model, built from the params and trained in compiled epochs."""
+
+    measures = (PARAMETERS, LATENCY)
 
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         from tune_jobs import training
@@ -367,6 +392,11 @@ class _KerasTraining:
 
     def errors(self) -> Errors:
         return errors_of(self.model, self._encoding, self._data.validation)
+
+    def latency(self) -> float:
+        from tune_jobs import training
+
+        return training.latency(self.model, self._data.validation.x[:1])
 
 
 def errors_of(model: keras.Model, encoding: LabelEncoding, split: Split) -> Errors:

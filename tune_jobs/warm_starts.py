@@ -23,17 +23,15 @@ BEST = 5  # of another study, to begin with
 
 
 def from_file(path: Path, task: Task) -> list[Params]:
-    """The configurations in a YAML file: one mapping from names to values, a list of them, or a `best.yaml`. What they
-    do not say is the task's baseline's.
+    """The configurations in a YAML file: one mapping from names to values, a list of them, a `best.yaml` or a
+    `front.yaml`. What they do not say is the task's baseline's.
 
     Raises:
         StudyError: the file cannot be read, or holds something else.
         SpaceError: a configuration does not belong to the task.
     """
     content = plain_yaml.read(path, "it is to hold params, such as `batch_size: 64`, or a list of them")
-    if isinstance(content, dict) and isinstance(content.get("params"), dict):  # a best.yaml
-        content = content["params"]
-    listed = content if isinstance(content, list) else [content]
+    listed = [_without_the_rest(one) for one in (content if isinstance(content, list) else [content])]
     found = [_checked(path, at, given) for at, given in enumerate(listed, start=1)]
     if not found:
         raise StudyError(f"{path} is an empty list: it is to hold params, such as `batch_size: 64`")
@@ -41,6 +39,11 @@ def from_file(path: Path, task: Task) -> list[Params]:
         moved_to(task, params, f"{path}" + (f", number {at}," if len(found) > 1 else ""))
         for at, params in enumerate(found, start=1)
     ]
+
+
+def _without_the_rest(content: object) -> object:
+    """The params of a configuration as `best.yaml` has it."""
+    return content["params"] if isinstance(content, dict) and isinstance(content.get("params"), dict) else content
 
 
 def _checked(path: Path, at: int, given: object) -> Params:

@@ -81,7 +81,7 @@ def sweep(
         sampler = sampling.sampler(search, task.space, task.objective, 0, study.record().trials)
         slots = slots or cluster.slots(1, 0, None)
         extent = Extent(task.space, slots, trials, time_limit_s, limits or Limits())
-        job = worker.Job(source, task.protocol, data, 1.0)
+        job = worker.Job(source, task.protocol, (task.objective,), data, 1.0)
         judge = scheduling.scheduler(
             schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
         )

@@ -30,8 +30,8 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
 @click.option(
     "--search",
     type=click.Choice((*SEARCHES, "auto")),
-    help="How params are found (tpe where not given; auto picks by the space and says why); the task's baseline alone, "
-    "or all that was reported for it.",
+    help="How params are found (tpe where not given, nsga2 with several objectives; auto picks by the space and says "
+    "why); the task's baseline alone, or all that was reported for it.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs at most, in place of the task's.")
 @click.option("--images", type=click.IntRange(min=1), help="Train on so many images only, each class in its share.")
@@ -48,6 +48,14 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
     "--open", "opened", multiple=True, metavar="NAME", help="Search a parameter that the task holds at a value."
 )
 @click.option("--no-baseline", is_flag=True, help="Do not begin the study with the task's baseline.")
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    metavar="NAME",
+    help="In place of the task's; several are weighed against each other: val_accuracy, parameters, latency, "
+    "train_seconds, max:NAME or min:NAME of any metric.",
+)
 @click.option(
     "--try",
     "tried",
@@ -86,6 +94,7 @@ def launch(home: Path | None, data_dir: Path | None, **options: object) -> int:
     \b
     Example:  tune-jobs launch fashion-mnist-mlp --search grid
               tune-jobs launch digits-mlp --set optimizer=adam --trials 30 --time-limit 10m
+              tune-jobs launch digits-mlp --objective val_accuracy --objective parameters
     """
     from tune_jobs import launching
 

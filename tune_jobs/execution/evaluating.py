@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ray
 
-from search_spaces.task import Protocol
+from search_spaces.task import Objective, Protocol
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import TrialError, UserError
 from tune_jobs.execution.sweep import Slots
@@ -27,6 +27,7 @@ class TestJob:
 
     source: TaskSource
     protocol: Protocol
+    objective: Objective
     data: TrainingData
     test_split: Split
     cpus: float
@@ -69,7 +70,7 @@ class _Evaluator:
 
     def __init__(self, job: TestJob) -> None:
         self._job = job
-        self._task = replace(job.source.load(), protocol=job.protocol)
+        self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)
         warm_up(job.cpus)
 
     def score(self, trial: TrialRecord) -> TestResult | TrialError:

@@ -23,7 +23,7 @@ from ray import tune
 
 from search_spaces import catalog
 from search_spaces.domains import Params
-from search_spaces.task import Protocol, Task, TaskError
+from search_spaces.task import Objective, Protocol, Task, TaskError
 from tune_jobs import checkpoints, weights
 from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
@@ -97,6 +97,7 @@ class Job:
 
     source: TaskSource
     protocol: Protocol
+    objectives: tuple[Objective, ...]
     data: TrainingData
     cpus: float
     keep: Path | None = None  # a folder for the weights of each trial, on the worker's own disk
@@ -113,7 +114,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._earlier: list[tuple[int, Metrics]] = []  # epochs of a checkpoint, which the driver has not seen
         self._refusal: str | None = None
         try:
-            self._task = replace(job.source.load(), protocol=job.protocol)
+            self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objectives[0])
             if self._task.train is None:
                 warm_up(job.cpus)
         except Exception as error:  # no trial's fault: another worker would not fare better
@@ -162,7 +163,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._turn = turn
         start = self._checkpoint(turn)
         self._earlier = [] if start is None or turn.copies else list(enumerate(start.history, start=1))
-        self._run = TrialRun(self._task, turn.params, self._job.data, seed=turn.seed, start=start, copies=turn.copies)
+        self._run = TrialRun(
+            self._task,
+            turn.params,
+            self._job.data,
+            seed=turn.seed,
+            further=self._job.objectives[1:],
+            start=start,
+            copies=turn.copies,
+        )
         self._epochs: Iterator[tuple[int, Metrics]] = iter(self._run)
 
     def _checkpoint(self, turn: Turn) -> Checkpoint | None:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from tune_jobs import leaderboard
+from tune_jobs import fronts, leaderboard
 from tune_jobs.errors import UserError
 from tune_jobs.exports import data, page, tables
-from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, load_best
+from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, front_size, front_text, load_best
 from tune_jobs.exports.board import Board
 from tune_jobs.exports.files import write
 from tune_jobs.records import StudyRecord, TrialRecord
@@ -25,6 +25,8 @@ __all__ = [
     "best_config",
     "best_row",
     "best_text",
+    "front_size",
+    "front_text",
     "load_best",
     "render",
     "write",
@@ -58,13 +60,15 @@ def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  
 def _board(study: StudyRecord, top: int | None) -> Board:
     objective = study.terms.objective
     rows = leaderboard.judged(leaderboard.rank(study.trials, objective), study.trials, objective)
+    rows = fronts.by_front(rows, study.trials, study.terms.objectives)
     return Board(study, rows, rows[:top])
 
 
 def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     """Writes `leaderboard.*` in every format and, once a trial is complete, `best.yaml`; the files it wrote.
 
-    Of a one-factor study also `factors.md` and, once a trial is complete, `curves.svg`; of one of clocks
+    Of a study with several objectives, once a trial is complete, also `front.yaml` and `front.svg`; of a one-factor
+    study `factors.md` and, once a trial is complete, `curves.svg`; of one of clocks
     `encodings.svg` and, once the best was evaluated, `test-errors.svg` and `test-worst.svg`.
 
     Raises:
@@ -75,7 +79,7 @@ def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     texts = {f"leaderboard.{suffixes.get(name, name)}": _FORMATS[name](board) for name in FORMATS}
     if best_row(study) is not None:
         texts["best.yaml"] = best_text(study)
-    texts |= _factor_texts(study) | _clock_texts(study)
+    texts |= _front_texts(board) | _factor_texts(study) | _clock_texts(study)
     return _write_texts(texts, folder)
 
 
@@ -96,6 +100,17 @@ def _write_texts(texts: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
     for name, text in texts.items():
         write(folder / name, text)
     return tuple(folder / name for name in texts)
+
+
+def _front_texts(board: Board) -> dict[str, str]:
+    """None for a study with one objective."""
+    terms = board.study.terms
+    if not terms.further_objectives or not fronts.first(board.rows):
+        return {}
+    from tune_jobs.exports import front_plot, plots
+
+    figure = front_plot.front_plot(board.study.name, board.rows, terms.objectives)
+    return {"front.yaml": front_text(board.study), "front.svg": plots.svg_text(figure)}
 
 
 def _factor_texts(study: StudyRecord) -> dict[str, str]:

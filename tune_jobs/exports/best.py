@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +11,13 @@ import yaml
 
 from search_spaces.domains import Value
 from search_spaces.spelling import near
-from search_spaces.task import Protocol, TaskError
-from tune_jobs import leaderboard, plain_yaml
+from search_spaces.task import Objective, Protocol, TaskError
+from tune_jobs import fronts, leaderboard, objectives, plain_yaml
 from tune_jobs.errors import StudyError
 from tune_jobs.exports.board import one_line
 from tune_jobs.leaderboard import Row
 from tune_jobs.plain_yaml import is_number, is_value, shown
-from tune_jobs.records import Course, Stretch, StudyRecord
+from tune_jobs.records import Course, Stretch, StudyRecord, TrialRecord
 
 _FORMAT = 1
 
@@ -44,10 +44,24 @@ class BestConfig:
     versions: Mapping[str, str]
     course: Course = ()  # how the params changed in flight, in a population
 
+    @property
+    def objective(self) -> Objective:
+        return Objective(self.metric, self.direction)
+
 
 def best_row(study: StudyRecord) -> Row | None:
     """The study's best configuration, if a trial is complete."""
-    return leaderboard.best(leaderboard.rank(study.trials, study.terms.objective))
+    return fronts.best(_rows(study))
+
+
+def front_size(study: StudyRecord) -> int:
+    """How many configurations are on the Pareto front."""
+    return len(fronts.first(_rows(study)))
+
+
+def _rows(study: StudyRecord) -> tuple[Row, ...]:
+    terms = study.terms
+    return fronts.by_front(leaderboard.rank(study.trials, terms.objective), study.trials, terms.objectives)
 
 
 def best_config(study: StudyRecord) -> dict[str, Any]:
@@ -62,6 +76,10 @@ def best_config(study: StudyRecord) -> dict[str, Any]:
     row = best_row(study)
     if row is None:
         raise StudyError(f"study {study.name!r} has no best configuration: none of its trials is complete")
+    return _config(study, row)
+
+
+def _config(study: StudyRecord, row: Row) -> dict[str, Any]:
     trial = next(trial for trial in study.trials if trial.number == row.trials[0])
     terms = study.terms
     is_file_task = terms.reference != terms.task
@@ -76,6 +94,7 @@ def best_config(study: StudyRecord) -> dict[str, Any]:
         "score": trial.score,
         "metric": terms.objective.metric,
         "direction": terms.objective.direction,
+        **({"values": _values(trial, terms.objectives)} if terms.further_objectives else {}),
         "protocol": asdict(terms.protocol),
         "dataset": terms.dataset,
         "data_digest": terms.data_digest,
@@ -98,13 +117,25 @@ def best_text(study: StudyRecord) -> str:
     return f"# The best configuration of study {name}. To train it again:\n#   tune-jobs train best.yaml\n{content}"
 
 
-def load_best(path: Path) -> BestConfig:
-    """Reads a `best.yaml`.
+def front_text(study: StudyRecord) -> str:
+    """`front.yaml` as text: a list of all on the Pareto front, each as in `best.yaml`, the best in the first objective
+    first."""
+    configs = [_config(study, row) for row in fronts.first(_rows(study))]
+    head = (
+        f"# The Pareto front of study {one_line(study.name)}: {one_line(objectives.words(study.terms.objectives))}.\n"
+        "# To train one again, by its trial:  tune-jobs train front.yaml --trial N\n"
+        f"# To begin a search with all:  tune-jobs launch {one_line(study.terms.reference)} --try front.yaml\n"
+    )
+    return head + yaml.safe_dump(configs, sort_keys=False)
+
+
+def load_best(path: Path, trial: int | None = None) -> BestConfig:
+    """Reads a `best.yaml`, or what a `front.yaml` has of `trial`.
 
     Raises:
         StudyError: anything in it that is missing, unknown or not what it must be; the message names the key.
     """
-    values = _mapping(path)
+    values = _mapping(path, trial)
     _check(path, values)
     return BestConfig(
         protocol=_protocol(path, values["protocol"]),
@@ -116,11 +147,32 @@ def load_best(path: Path) -> BestConfig:
     )
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def _values(trial: TrialRecord, aims: Sequence[Objective]) -> dict[str, float | None]:
+    return {aim.metric: objectives.value(trial, aim) for aim in aims}
+
+
+def _mapping(path: Path, trial: int | None) -> dict[str, Any]:
     values = plain_yaml.read(path, "`tune-jobs export` writes a best.yaml")
+    if isinstance(values, list):
+        values = _of_trial(path, values, trial)
+    elif trial is not None and isinstance(values, dict) and values.get("trial") != trial:
+        raise StudyError(f"{path} holds trial {shown(values.get('trial'))} alone, and --trial {trial} was asked for")
     if not isinstance(values, dict):
         raise StudyError(f"{path} needs to be a best.yaml with keys like task and params; got {shown(values)}")
     return values
+
+
+def _of_trial(path: Path, configs: list[object], trial: int | None) -> object:
+    """The one configuration of a list that is meant."""
+    numbers = [config.get("trial") for config in configs if isinstance(config, dict)]
+    if len(numbers) != len(configs) or not all(map(_is_whole, numbers)):
+        raise StudyError(f"{path} needs to be a best.yaml, or a list of such as front.yaml is; got {shown(configs)}")
+    if trial is None and len(configs) == 1:
+        return configs[0]
+    if trial not in numbers:
+        listed = ", ".join(map(str, numbers)) or "none"
+        raise StudyError(f"{path} holds trials {listed}: say which one with --trial N; got {trial}")
+    return configs[numbers.index(trial)]
 
 
 def _check(path: Path, values: Mapping[str, Any]) -> None:
@@ -131,7 +183,7 @@ def _check(path: Path, values: Mapping[str, Any]) -> None:
         if key not in _KEYS:
             raise StudyError(f"{path}: there is no key {shown(key)}{near(key, _KEYS) if isinstance(key, str) else ''}")
     for key, (is_right, needed) in _KEYS.items():
-        if key not in values and key not in ("reference", "course"):
+        if key not in values and key not in _OPTIONAL:
             raise StudyError(f"{path}: the key {key} is missing; it needs {needed}")
         if key in values and not is_right(values[key]):
             raise StudyError(f"{path}: {key} needs {needed}; got {shown(values[key])}")
@@ -213,6 +265,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "score": (is_number, "a finite number"),
     "metric": (_is_text, "a metric's name"),
     "direction": (lambda value: value in ("maximize", "minimize"), "maximize or minimize"),
+    "values": (_is_mapping, "a mapping from objectives to values"),
     "protocol": (_is_mapping, "a mapping with epochs, patience, batch_size and validation"),
     "dataset": (_is_text, "a dataset's name"),
     "data_digest": (_is_text, "hex digits in quotes"),
@@ -222,5 +275,6 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "versions": (_is_versions, "a mapping from packages to versions in quotes"),
     "course": (_is_course, "a list of stretches with first, params, seed and parent"),
 }
+_OPTIONAL = ("reference", "values", "course")
 _MADE = {"reference", "score", "cpus", "protocol", "course"}  # of what a file says; the others are taken as they are
 _KEPT = {field.name for field in fields(BestConfig)} - _MADE

@@ -5,7 +5,7 @@ Cells are for people: long floats are shortened, and what is the same everywhere
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,7 +13,8 @@ from typing import Literal
 
 from search_spaces import scalars
 from search_spaces.domains import Value
-from tune_jobs import leaderboard
+from search_spaces.task import Objective
+from tune_jobs import fronts, leaderboard, objectives
 from tune_jobs.leaderboard import Row
 from tune_jobs.records import StudyRecord
 
@@ -40,6 +41,11 @@ class Board:
     rows: tuple[Row, ...]
     shown: tuple[Row, ...]
 
+    @property
+    def aims(self) -> tuple[Objective, ...]:
+        """The objectives where there are several; none where one decides."""
+        return self.study.terms.objectives if self.study.terms.further_objectives else ()
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """All parameters, in the order in which they first come."""
@@ -59,8 +65,8 @@ class Board:
     def about(self) -> str:
         terms = self.study.terms
         return (
-            f"study {self.study.name}: {terms.task} on {terms.dataset}, {terms.objective.direction} "
-            f"{terms.objective.metric}, seed {terms.seed}"
+            f"study {self.study.name}: {terms.task} on {terms.dataset}, {objectives.words(terms.objectives)}, "
+            f"seed {terms.seed}"
         )
 
     @property
@@ -70,8 +76,9 @@ class Board:
         if len(self.shown) < len(self.rows):
             notes.append(f"the first {len(self.shown)} of {len(self.rows)} configurations")
         if any(row.tied for row in self.shown):
-            notes.append("= shares its rank with an equal score")
-        notes += self._notes_on_the_order()
+            same = "has the very same values as another" if self.aims else "shares its rank with an equal score"
+            notes.append(f"= {same}")
+        notes += self._notes_on_the_front() if self.aims else self._notes_on_the_order()
         if any(row.state == "stopped" for row in self.shown):
             notes.append("stopped configurations come last: how they would have ended is not known")
         notes += [self._note_on_the_test_split()]
@@ -87,6 +94,18 @@ class Board:
         notes = ["best: the probability of being the best; places: between which it may be, at 95 %"]
         notes.append("no other is tied with the first" if tied < 2 else f"{tied} are tied: each may be the best")
         return notes
+
+    def _notes_on_the_front(self) -> list[str]:
+        """The first line of every board, and how far its numbers can be trusted."""
+        n = len(fronts.first(self.rows))
+        if not n:
+            return []
+        on = "1 configuration is" if n == 1 else f"{n} configurations are"
+        notes = [f"{on} on the first front: nothing tried is better in one objective and nowhere worse"]
+        notes.append(f"within a front by {self.aims[0].metric}")
+        if any(row.n > 1 for row in self.rows):
+            return [*notes, "values are means over seeds, where there are several"]
+        return [*notes, "one seed each, small differences may be chance (`tune-jobs replicate` adds seeds)"]
 
     def _note_on_the_test_split(self) -> str:
         """How often it was read, and when last: each reading after the first makes its figures a little luckier."""
@@ -105,8 +124,9 @@ class Board:
         apart = " " if any(row.tied for row in self.shown) else ""  # the numbers stay in line beside `1=`
         score = self.score_format
         columns = [
-            self._column("rank", "number", lambda row: f"{row.rank}{'=' if row.tied else apart}"),
+            self._column("front" if self.aims else "rank", "number", lambda row: _place(row, apart)),
             self._column(self.study.terms.objective.metric, "score", lambda row: format(row.score, score)),
+            *(self._column(aim.metric, "score", self._value(at)) for at, aim in enumerate(self.aims[1:], start=1)),
         ]
         if is_repeated:
             spread = self._column("std", "number", lambda row: ABSENT if row.std is None else format(row.std, score))
@@ -120,23 +140,35 @@ class Board:
         if any(row.state == "stopped" for row in self.shown):
             columns.append(self._column("state", "text", lambda row: row.state))
         columns += [self._column(name, "param", _param(name)) for name in self.varied]
-        columns += [self._column("epoch", "detail", _epochs), self._column("train_s", "detail", _seconds)]
+        columns.append(self._column("epoch", "detail", _epochs))
+        if objectives.TRAIN_SECONDS not in {aim.metric for aim in self.aims}:
+            columns.append(self._column("train_s", "detail", _seconds))
         columns.append(self._column("trials" if is_repeated else "trial", "number", _trials))
         return tuple(column for column in columns if set(column.cells) != {ABSENT})
 
     @cached_property
     def score_format(self) -> str:
         """As few decimals, from four, as keep different scores different; six at most."""
-        scores = {row.score for row in self.shown}
-        if any(score and abs(score) < 1e-3 for score in scores):
-            return ".5g"
-        for form in (".4f", ".5f"):
-            if len({format(score, form) for score in scores}) == len(scores):
-                return form
-        return ".6f"
+        return _form([row.score for row in self.shown])
+
+    def _value(self, at: int) -> Callable[[Row], str]:
+        """What a row came to in the objective at this place, as few digits as tell the rows apart."""
+        known = [value for row in self.shown if (value := row.values[at]) is not None]
+        form = ".0f" if all(value.is_integer() for value in known) else _form(known)
+        return lambda row: ABSENT if (value := row.values[at]) is None else format(value, form)
 
     def _column(self, heading: str, kind: Kind, cell: Callable[[Row], str]) -> Column:
         return Column(one_line(heading), tuple(cell(row) for row in self.shown), kind)
+
+
+def _form(values: Collection[float]) -> str:
+    different = set(values)
+    if any(value and abs(value) < 1e-3 for value in different):
+        return ".5g"
+    for form in (".4f", ".5f"):
+        if len({format(value, form) for value in different}) == len(different):
+            return form
+    return ".6f"
 
 
 def value_text(value: Value) -> str:
@@ -154,6 +186,13 @@ def one_line(text: str) -> str:
 def _identity(row: Row, name: str) -> tuple[object, ...]:
     """A parameter's value with its type, since 1, 1.0 and True are equal; `()` where there is none."""
     return (type(row.params[name]), row.params[name]) if name in row.params else ()
+
+
+def _place(row: Row, apart: str) -> str:
+    """`1`, or `1=`; a stopped configuration of several objectives is on no front."""
+    if row.values and row.state == "stopped":
+        return ABSENT + apart
+    return f"{row.rank}{'=' if row.tied else apart}"
 
 
 def _param(name: str) -> Callable[[Row], str]:

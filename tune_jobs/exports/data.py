@@ -14,26 +14,36 @@ from tune_jobs.leaderboard import Row
 
 
 def json_text(board: Board) -> str:
-    """An array with an object for each row."""
-    rows = [row_fields(row) | {"params": dict(row.params)} for row in board.shown]
+    """An array with an object for each row; with several objectives also what it came to in each, as `values`."""
+    rows = [row_fields(row) | _values(board, row) | {"params": dict(row.params)} for row in board.shown]
     return json.dumps(rows, indent=2) + "\n"
 
 
 def csv_text(board: Board) -> str:
     """A line for each row and a column for each parameter, empty where a row does not have it.
 
-    `trials`, `seeds` and `best_epochs` are numbers with spaces between. A parameter that is called like one of the
-    other columns is headed `params.NAME`.
+    `trials`, `seeds` and `best_epochs` are numbers with spaces between. Of several objectives the first is the score,
+    and those that no column says already have one of their own. A parameter that is called like one of the other
+    columns is headed `params.NAME`.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *(_cell(f"params.{name}" if name in _COLUMNS else name) for name in board.names)])
+    aims = {aim.metric: at for at, aim in enumerate(board.aims) if at and aim.metric not in _COLUMNS}
+    columns = (*_COLUMNS, *aims)
+    headings = [*columns, *(f"params.{name}" if name in columns else name for name in board.names)]
+    writer.writerow(map(_cell, headings))
     for row in board.shown:
-        fields = row_fields(row)
+        fields = row_fields(row) | {name: row.values[at] for name, at in aims.items()}
         writer.writerow(
-            [*(_cell(fields[name]) for name in _COLUMNS), *(_param_cell(row.params, name) for name in board.names)]
+            [*(_cell(fields[name]) for name in columns), *(_param_cell(row.params, name) for name in board.names)]
         )
     return file.getvalue()
+
+
+def _values(board: Board, row: Row) -> dict[str, Any]:
+    if not board.aims:
+        return {}
+    return {"values": {aim.metric: value for aim, value in zip(board.aims, row.values, strict=True)}}
 
 
 _COLUMNS = (

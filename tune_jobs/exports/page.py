@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from html import escape
 
 from search_spaces.task import Objective
-from tune_jobs import leaderboard
+from tune_jobs import fronts, objectives
 from tune_jobs.exports.board import ABSENT, Board, Column, one_line
-from tune_jobs.leaderboard import Row
 
 
 def html_text(board: Board) -> str:
@@ -21,14 +20,16 @@ def html_text(board: Board) -> str:
 
 
 def _headline(board: Board) -> Iterator[str]:
-    best = leaderboard.best(board.rows)
+    best = fronts.best(board.rows)
     terms = board.study.terms
     if best is None:
         yield '<p class="best">No trial is complete yet.</p>'
         return
     form = board.score_format
     mean = "" if best.std is None else f", the mean of {best.n} seeds with std {best.std:{form}}"
-    yield f'<p class="best"><strong>{best.score:{form}}</strong> best {_safe(terms.objective.metric)}{mean}</p>'
+    n = len(fronts.first(board.rows))
+    front = f", {n} configuration{'s' * (n > 1)} on the first front" if board.aims else ""
+    yield f'<p class="best"><strong>{best.score:{form}}</strong> best {_safe(terms.objective.metric)}{mean}{front}</p>'
 
 
 def _facts(board: Board) -> Iterator[str]:
@@ -40,7 +41,7 @@ def _facts(board: Board) -> Iterator[str]:
     facts = {
         "Task": terms.task if terms.reference == terms.task else f"{terms.task} ({terms.reference})",
         "Data": f"{terms.dataset} ({terms.data_digest})",
-        "Objective": f"{terms.objective.direction} {terms.objective.metric}",
+        "Objectives" if board.aims else "Objective": objectives.words(terms.objectives),
         "Protocol": protocol,
         "Seed": str(terms.seed),
         "Begun": begun,
@@ -60,15 +61,16 @@ def _same(board: Board) -> Iterator[str]:
 
 
 def _table(board: Board) -> Iterator[str]:
-    """The rows; the one column that is drawn as well is the score."""
+    """The rows; what is drawn as well is the score, and what else is an objective."""
     if not board.shown:
         return
     yield '<div class="wide"><table><thead><tr>'
     yield from (f'<th scope="col" class="{column.kind}">{_safe(column.heading)}</th>' for column in board.columns)
     yield "</tr></thead><tbody>"
-    scale = _Scale(board.shown, board.study.terms.objective)
+    scales = {one_line(scale.objective.metric): scale for scale in _scales(board)}
     for index, row in enumerate(board.shown):
-        cells = (_cell(column, index, scale.mark(row)) for column in board.columns)
+        marks = {heading: scale.mark(index) for heading, scale in scales.items()}
+        cells = (_cell(column, index, marks.get(column.heading, "")) for column in board.columns)
         place = "first" if row.rank == 1 and row.state == "complete" else row.state
         yield f'<tr class="{place}">{"".join(cells)}</tr>'
     yield "</tbody></table></div>"
@@ -89,24 +91,37 @@ def _notes(board: Board) -> Iterator[str]:
     yield "</ul>"
 
 
+def _scales(board: Board) -> Iterator[_Scale]:
+    """One for the score, and one for each further objective, whose values have no intervals."""
+    rows, objective = board.shown, board.study.terms.objective
+    yield _Scale(objective, [row.score for row in rows], [row.interval for row in rows])
+    for at, aim in enumerate(board.aims[1:], start=1):
+        yield _Scale(aim, [row.values[at] for row in rows], [None] * len(rows))
+
+
 class _Scale:
     """Places scores on a line. Dots, not bars: a bar's length would lie wherever the line does not begin at zero."""
 
-    def __init__(self, rows: tuple[Row, ...], objective: Objective) -> None:
-        reached: list[float] = [score for row in rows for score in (row.score, *(row.interval or ()))]
+    def __init__(
+        self, objective: Objective, scores: Sequence[float | None], intervals: Sequence[tuple[float, float] | None]
+    ) -> None:
+        self.objective, self._scores, self._intervals = objective, scores, intervals
+        ends = [end for interval in intervals if interval is not None for end in interval]
+        reached = [*(score for score in scores if score is not None), *ends] or [0.0]
         low, high = min(reached), max(reached)
         self._worst, self._best = (low, high) if objective.direction == "maximize" else (high, low)
 
-    def mark(self, row: Row) -> str:
-        """The line with its dot, nothing where all scores are equal."""
+    def mark(self, index: int) -> str:
+        """The line with a row's dot, nothing where all scores are equal."""
         span = abs(self._best - self._worst)
-        if span == 0:
+        score, interval = self._scores[index], self._intervals[index]
+        if span == 0 or score is None:
             return ""
         bar = ""
-        if row.interval is not None:
-            left, right = sorted(self._at(end, span) for end in row.interval)
+        if interval is not None:
+            left, right = sorted(self._at(end, span) for end in interval)
             bar = f'<i style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
-        at = self._at(row.score, span)
+        at = self._at(score, span)
         return f'<span class="line" aria-hidden="true"><span>{bar}<b style="left:{at:.2f}%"></b></span></span>'
 
     def _at(self, score: float, span: float) -> float:
