@@ -67,6 +67,8 @@ class TrialRecord:
     @property
     def changes(self) -> Course:
         """The course without the stretches that only go on with what was before; empty where nothing ever changed."""
+        if not self.course:
+            return ()
         owners = [stretch.parent for stretch in self.course[1:]] + [self.number]
         kept: list[Stretch] = []
         for at, (stretch, owner) in enumerate(zip(self.course, owners, strict=True)):

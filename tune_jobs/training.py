@@ -103,7 +103,7 @@ class CompiledEpochs:
     @property
     def variables(self) -> list[np.ndarray]:
         """Copies of all that training changes: weights, states of random generators, the optimizer's moments."""
-        return [np.array(variable) for variable in self._variables()]
+        return [np.asarray(variable).copy() for variable in self._variables()]
 
     def go_on(self, variables: Sequence[np.ndarray], epoch: int, data: ResidentSplit) -> bool:
         """Takes up the training after `epoch` with what `variables` gave then; whether they are this model's at all.
