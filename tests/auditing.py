@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.sweeping import Logged, Own, finished_study, logged
-from tune_jobs import delivery, exports, leaderboard, sampling
+from tune_jobs import delivery, exports, leaderboard, sampling, warm_starts
 from tune_jobs.candidates import Candidate
 from tune_jobs.records import Search, StudyRecord
 from tune_jobs.settings import Settings
@@ -53,6 +53,7 @@ def undisturbed(
     settings = Settings(home, home / "data", None, f"sqlite:///{home / 'mlflow.db'}")
     task = own.task
     sampler = sampling.sampler(search, task.space, task.objective, seed, ())
+    sampler = warm_starts.Warm([Candidate(task.baseline, seed)], sampler, ())
     found: list[Candidate] = []
     while (trials is None or len(found) < trials) and (candidate := sampler.ask()) is not None:
         found.append(candidate)
@@ -64,7 +65,8 @@ def undisturbed(
 def audit(settings: Settings, expected: Seen, name: str = "own", *, own: Own | None = None) -> None:
     """Asserts that nothing is lost, run twice, counted twice or other than `expected`; with the task of
     `sweeping.own_task` also that no trial was begun again after it had ended."""
-    assert differences(settings, expected, name, own=own) == []
+    found = differences(settings, expected, name, own=own)
+    assert not found, "\n".join(found)
 
 
 def differences(settings: Settings, expected: Seen, name: str = "own", *, own: Own | None = None) -> list[str]:

@@ -49,7 +49,8 @@ def test_an_interrupted_trial_goes_on_from_its_last_checkpoint(tmp_path: Path) -
     code, _, stderr = ended(command_line(settings, *CHECKPOINTS))
     assert code == 0, stderr
     (trial,) = Study.open("digits-mlp", settings).record().trials
-    assert (trial.state, trial.attempts, len(trial.history)) == ("complete", 2, 40)
+    assert (trial.state, trial.attempts) == ("complete", 2)
+    assert len(trial.history) > found.epoch
     assert trial.history[0]["val_accuracy"] == 0.123456
     assert not folder.has_any
 
