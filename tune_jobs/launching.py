@@ -55,6 +55,8 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
     tracking.check(settings)
     with Study.hold(name, settings) as study:
         begun = study.record() if study.has_begun else None
+        if begun is not None and (changed := running.changed_versions(begun.launch)):
+            say(f"study {name} was last run with {changed}: the last digits of scores may differ")
         search, trials = _search(request, begun)
         work = resolve(task, request, begun, settings)
         sampling.check(search, work.space)

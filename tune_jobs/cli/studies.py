@@ -108,7 +108,7 @@ def status(study: str, home: Path | None, as_json: bool) -> None:
 
 
 def _print_running(number: int, epoch: int, epochs: int, started: float | None, *, is_alive: bool) -> None:
-    since = "" if started is None else f", for {time.time() - started:.0f} s"
+    since = "" if started is None else f", for {max(0.0, time.time() - started):.0f} s"
     what = (
         f"in epoch {epoch + 1} of at most {epochs}{since}"
         if is_alive
