@@ -24,8 +24,8 @@ class SessionLostError(Exception):
 
 
 class Patient:
-    """An Optuna storage in the database at `url`. Of one that writes a study, `reconnect` is called before a call is made
-    again, and once the time was up nothing is tried any more; whoever reads may ask again."""
+    """An Optuna storage in the database at `url`. Of one that writes a study, `reconnect` is called before a call is
+    made again, and once the time was up nothing is tried any more; whoever reads may ask again."""
 
     def __init__(self, storage: Any, url: str, reconnect: Callable[[], None] | None = None) -> None:
         self._storage, self._url, self._reconnect = storage, url, reconnect
