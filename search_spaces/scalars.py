@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 Value = None | bool | int | float | str
@@ -37,7 +37,7 @@ class Float:
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
             bound = getattr(self, name)
-            if bound is not None:
+            if name != "step" or bound is not None:
                 object.__setattr__(self, name, _finite(bound, f"Float {name}"))
         _check_bounds("Float", self.low, self.high, self.log)
         if self.step is None:
@@ -130,6 +130,7 @@ class Int:
             bound = getattr(self, name)
             if isinstance(bound, bool) or not isinstance(bound, int):
                 raise SpaceError(f"Int {name} needs a whole number; got {bound!r}")
+            _check_size(bound, f"Int {name}")
         _check_bounds("Int", self.low, self.high, self.log)
         if self.log and self.step != 1:
             raise SpaceError(f"Int takes log or a step, not both; got log=True, step={self.step}")
@@ -202,6 +203,8 @@ class Choice:
                 raise SpaceError(f"Choice takes None, bool, int, float and str; got {option!r}")
             if isinstance(option, float):
                 _finite(option, "Choice")
+            if isinstance(option, int):
+                _check_size(option, "Choice")
             if option in values or _written(option) in spellings:
                 earlier = values[option] if option in values else spellings[_written(option)]
                 raise SpaceError(f"Choice needs options that differ; got {earlier!r} and {option!r}")
@@ -289,14 +292,22 @@ def _check_bounds(kind: str, low: float, high: float, log: bool) -> None:
 
 
 def _finite(number: object, what: str) -> float:
+    if isinstance(number, int) and not isinstance(number, bool):
+        _check_size(number, what)
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
         raise SpaceError(f"{what} needs a finite number; got {number!r}")
     return float(number)
 
 
-def _exact(number: float) -> Decimal:
+def _check_size(number: int, what: str) -> None:
+    """Those who store and sample numbers count in 64 bits."""
+    if abs(number) >= 2**63:
+        raise SpaceError(f"{what} needs a number of less than 64 bits; got one of {number.bit_length()}")
+
+
+def _exact(number: float) -> Fraction:
     """The number as written, so that 0.1 divides 0.1 to 0.5."""
-    return Decimal(repr(float(number)))
+    return Fraction(repr(float(number)))
 
 
 def _kind(value: object) -> str:

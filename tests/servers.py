@@ -196,6 +196,10 @@ class HttpProxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def behave(self, delay_s: float = 0.0, errors: float = 0.0) -> None:
+        """From now on so late and so wrong."""
+        self.delay_s, self.errors = delay_s, errors
+
     @contextmanager
     def open(self) -> Iterator[HttpProxy]:
         proxy = self

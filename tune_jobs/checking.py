@@ -5,6 +5,7 @@ The types are those of the records, so that they are written once; what they can
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import types
@@ -13,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, Literal
 
+from search_spaces.domains import Value
 from search_spaces.one_factor import AnySpace, space_from_json
 from search_spaces.spelling import near
 from search_spaces.task import Objective
@@ -92,6 +94,37 @@ def check(content: StudyContent, outside: Collection[int]) -> None:
     _check_what_notes_are_about(content, budget)
 
 
+def check_notes(notes: Mapping[str, Any]) -> None:
+    """Whether these can be a study's notes, each by itself.
+
+    Raises:
+        ContentError: they cannot.
+    """
+    _check_notes(notes)
+
+
+def check_types(trial: TrialContent, place: str) -> None:
+    """Whether what is kept of a trial is of the right types, which is all that whoever reads it relies on.
+
+    Raises:
+        ContentError: it is not.
+    """
+    typed(trial.params, dict[str, Value], f"{place}: params")
+    typed(trial.seed, int, f"{place}: seed")
+    if trial.attempt is not None:
+        typed(trial.attempt, _Attempt, f"{place}: attempt")
+    if trial.result is not None:
+        typed({**trial.result, "history": []}, _Result, f"{place}: result")
+        _check_history(trial.result.get("history", []), place)
+
+
+def _check_history(history: Any, place: str) -> None:
+    """By far the most of a trial, hence by hand: as `typed` it would double the time in which a large study opens."""
+    is_right = isinstance(history, list) and all(isinstance(epoch, dict) for epoch in history)
+    if not is_right or any(type(value) not in (float, int) for epoch in history for value in epoch.values()):
+        raise ContentError(f"{place}: result.history needs a mapping from names to numbers for each epoch")
+
+
 def check_name_of(name: object) -> None:
     """Whether this is a study's name.
 
@@ -152,11 +185,17 @@ def _why_no_mapping(value: Any, kind: Any, where: str, finite: bool) -> str | No
 def _why_no_dataclass(value: Any, kind: type, where: str, finite: bool) -> str | None:
     if not isinstance(value, dict):
         return f"{where} needs a mapping; got {_short(value)}"
-    kinds = typing.get_type_hints(kind)
-    needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+    kinds, needed = _fields(kind)
     wrong = _why_not_keys(value, needed, tuple(kinds), where)
     reasons = (_why_not(one, kinds[name], f"{where}.{name}", finite) for name, one in value.items())
     return wrong or next((reason for reason in reasons if reason is not None), None)
+
+
+@functools.cache
+def _fields(kind: type) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """A dataclass' fields with their types, and those without a default; asked for once a trial."""
+    needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+    return typing.get_type_hints(kind), needed
 
 
 def check_keys(value: Any, needed: Sequence[str], known: Sequence[str], where: str) -> None:

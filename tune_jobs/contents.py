@@ -89,6 +89,17 @@ def tested_number(key: str) -> int | None:
     return None if match is None else int(match[1])
 
 
+def is_note(name: str) -> bool:
+    return name in NOTES or tested_number(name) is not None
+
+
+def version_of(notes: Mapping[str, Any]) -> str:
+    """The version of this program that last ran a study, of whose notes nothing is taken for granted."""
+    launch = notes.get("launch")
+    versions = launch.get("versions") if isinstance(launch, dict) else None
+    return str(versions.get("tune-jobs", "unknown"))[:20] if isinstance(versions, dict) else "unknown"
+
+
 def study_record(name: str, notes: Mapping[str, Any], trials: tuple[TrialRecord, ...]) -> StudyRecord:
     """A study's notes, with its trials' records."""
     courses = courses_of(notes)

@@ -84,6 +84,8 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
     tracking.check(settings)
     with Study.hold(name, settings) as study:
         begun = study.record() if study.has_begun else None
+        if begun is not None and (changed := running.changed_versions(begun.launch)):
+            say(f"study {name} was last run with {changed}: the last digits of scores may differ")
         work = resolve(task, request, begun, settings)
         search, trials = _search(request, begun, work, say)
         sampling.check(search, work.space, work.further)

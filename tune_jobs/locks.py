@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tune_jobs.errors import StudyError
 from tune_jobs.patience import SessionLostError
+from tune_jobs.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -154,6 +155,14 @@ class StudyLock:
     def _refusal(self, holder: Holder | str | None) -> StudyError:
         who = holder or "another process"
         return StudyError(f"study {self._name!r} is being run by {who}; wait for it or stop it, then run this again")
+
+
+def lock_of(name: str, settings: Settings, engine: Engine | None = None) -> StudyLock:
+    """Beside the study: in the home folder, or beside the SQLite file that several homes may share."""
+    if settings.storage is not None and settings.storage.startswith("sqlite:///"):
+        file = Path(settings.storage.removeprefix("sqlite:///"))
+        return StudyLock(name, file.with_name(f"{file.name}.{name}.lock"))
+    return StudyLock(name, settings.studies_dir / f"{name}.lock", engine)
 
 
 @contextmanager

@@ -24,9 +24,10 @@ class SessionLostError(Exception):
 
 
 class Patient:
-    """An Optuna storage in the database at `url`; `reconnect` is called before a call is made again."""
+    """An Optuna storage in the database at `url`. Of one that writes a study, `reconnect` is called before a call is
+    made again, and once the time was up nothing is tried any more; whoever reads may ask again."""
 
-    def __init__(self, storage: Any, url: str, reconnect: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, storage: Any, url: str, reconnect: Callable[[], None] | None = None) -> None:
         self._storage, self._url, self._reconnect = storage, url, reconnect
         self._n_trials: dict[int, int] = {}  # of each study that is written here
         self._given_up: StudyError | None = None
@@ -75,7 +76,7 @@ class Patient:
         try:
             return insist(partial(call, *args, **more), self._url, heard, self._reconnect)
         except StudyError as error:
-            self._given_up = error
+            self._given_up = None if self._reconnect is None else error
             raise
 
 
@@ -83,7 +84,7 @@ def insist(
     call: Callable[[], Any],
     url: str,
     heard: Callable[[], Any] | None = None,
-    reconnect: Callable[[], None] = lambda: None,
+    reconnect: Callable[[], None] | None = None,
 ) -> Any:
     """What the call answers, made as often as need be; `heard` answers instead where a failed one was heard, else None.
 
@@ -94,7 +95,8 @@ def insist(
     while True:
         try:
             if until is not None:
-                reconnect()
+                if reconnect is not None:
+                    reconnect()
                 answer = None if heard is None else heard()
                 if answer is not None:
                     return answer

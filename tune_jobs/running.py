@@ -223,6 +223,16 @@ def versions() -> dict[str, str]:
     return found
 
 
+def changed_versions(last: Launch | None) -> str:
+    """The packages that are not as they were at the last launch, in words."""
+    before, now = {} if last is None else last.versions, versions()
+    return ", ".join(
+        f"{package} {old}, which is now {now[package]}"
+        for package, old in before.items()
+        if package in now and now[package] != old
+    )
+
+
 def _commit() -> str | None:
     """The commit of the working folder, where it is one of git's."""
     git = shutil.which("git")

@@ -13,13 +13,13 @@ from __future__ import annotations
 import functools
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -31,10 +31,10 @@ from search_spaces.domains import Params
 from search_spaces.one_factor import AnySpace, space_from_json
 from search_spaces.spelling import near
 from search_spaces.task import Objective
-from tune_jobs import contents, journal
-from tune_jobs.contents import NOTES, StudyContent, TrialContent, note_of_test, plain, tested_number
+from tune_jobs import checking, contents, journal
+from tune_jobs.contents import StudyContent, TrialContent, note_of_test, plain
 from tune_jobs.errors import StudyError
-from tune_jobs.locks import Holder, StudyLock
+from tune_jobs.locks import Holder, StudyLock, lock_of
 from tune_jobs.patience import Patient, first_line, insist, without_password
 from tune_jobs.records import (
     Course,
@@ -51,9 +51,6 @@ from tune_jobs.records import (
 from tune_jobs.sampling import optuna_form
 from tune_jobs.settings import Settings
 from tune_jobs.trial import TrialResult
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 _STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
@@ -87,6 +84,8 @@ class Study:
         self._id = _study_id(storage, name)
         self._is_begun = False  # once it is, it stays so: a database that is away is not asked when a hold ends
         self._ids: dict[int, int] = {}  # trial numbers to Optuna's trial ids
+        self._clocks: dict[int, float] = {}  # by trials begun here, what the monotonic clock is ahead of their start
+        self._sound: Mapping[str, Any] = {}  # the notes that were last found to be as they must
         self._ended: dict[int, TrialRecord] = {}  # records that do not change any more
 
     @classmethod
@@ -99,7 +98,7 @@ class Study:
         names = study_names(settings)
         if name not in names:
             raise StudyError(f"no study named {name!r}{near(name, names)}. `tune-jobs studies` lists all")
-        study = cls(name, _storage(name, settings), _lock(name, settings))
+        study = cls(name, _storage(name, settings), lock_of(name, settings))
         if not study.has_begun:
             what = "was killed before it began: launch it again"
             if _IMPORTING in study._attributes:
@@ -183,7 +182,24 @@ class Study:
 
     @property
     def _attributes(self) -> dict[str, Any]:
-        return {} if self._id is None else dict(self._storage.get_study_user_attrs(self._id))
+        found = {} if self._id is None else dict(self._storage.get_study_user_attrs(self._id))
+        if "terms" in found and found != self._sound:
+            self._check(
+                partial(checking.check_notes, {name: found[name] for name in found if contents.is_note(name)}), found
+            )
+            self._sound = found
+        return found
+
+    def _check(self, check: Callable[[], None], notes: Mapping[str, Any]) -> None:
+        """A field more or less is another version's, for whom the rest may mean something else too."""
+        try:
+            check()
+        except checking.ContentError as error:
+            version = contents.version_of(notes)
+            raise StudyError(
+                f"study {self.name!r} was written by another version of tune-jobs ({version}), or is damaged "
+                f"({error}): open it with that version, or restore it from a backup"
+            ) from error
 
     def delete(self) -> None:
         """The study is no more, nor what was kept of it in its storage."""
@@ -202,7 +218,9 @@ class Study:
 
     def content(self) -> StudyContent:
         """All that is kept of the study, as it is now."""
-        notes = {name: value for name, value in self._attributes.items() if _is_note(name)}  # before its trials:
+        notes = {
+            name: value for name, value in self._attributes.items() if contents.is_note(name)
+        }  # before its trials:
         trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)  # none of them is about a later one
         return StudyContent(self.name, notes, tuple(_content(trial) for trial in trials))
 
@@ -254,6 +272,7 @@ class Study:
         trial_id = self._trial_id(trial.number)
         attempt = {"number": trial.attempts + 1, "started": time.time()}
         self._storage.set_trial_user_attr(trial_id, "attempt", attempt)
+        self._clocks[trial.number] = time.monotonic() - attempt["started"]
         if trial.state == "waiting":
             self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
         return replace(trial, state="running", attempts=trial.attempts + 1, started=attempt["started"])
@@ -263,9 +282,12 @@ class Study:
         self._storage.set_trial_intermediate_value(self._trial_id(number), epoch, score)
 
     def finish(self, trial: TrialRecord, result: TrialResult, cpus: float) -> TrialRecord:
-        """What became of a trial: its result first, then its state."""
+        """What became of a trial: its result first, then its state. It ended as long after its start as it took,
+        whatever the machine's clock did meanwhile."""
         trial_id = self._trial_id(trial.number)
-        self._storage.set_trial_user_attr(trial_id, "result", {**asdict(result), "finished": time.time(), "cpus": cpus})
+        ahead = self._clocks.pop(trial.number, None)
+        finished = time.time() if ahead is None else time.monotonic() - ahead
+        self._storage.set_trial_user_attr(trial_id, "result", {**asdict(result), "finished": finished, "cpus": cpus})
         self._settle(trial_id)
         return self._trial(self._storage.get_trial(trial_id))
 
@@ -312,7 +334,9 @@ class Study:
 
     def _trial(self, trial: FrozenTrial) -> TrialRecord:
         if trial.number not in self._ended:
-            record = contents.trial_record(trial.number, _content(trial))
+            content = _content(trial)
+            self._check(partial(checking.check_types, content, f"trial {trial.number}"), self._sound)
+            record = contents.trial_record(trial.number, content)
             if not record.is_finished:
                 return record
             self._ended[trial.number] = record
@@ -323,8 +347,8 @@ def _content(trial: FrozenTrial) -> TrialContent:
     attributes = trial.user_attrs
     return TrialContent(
         state=_STATES[trial.state],
-        params=attributes["params"],
-        seed=attributes["seed"],
+        params=cast("Params", attributes.get("params")),  # one that has none is refused by who asked
+        seed=cast("int", attributes.get("seed")),
         attempt=attributes.get("attempt"),
         result=attributes.get("result"),
         intermediate=dict(sorted(trial.intermediate_values.items())),
@@ -356,10 +380,6 @@ def _value(result: Mapping[str, Any]) -> float | None:
     return None if result["state"] == "failed" else result["score"]
 
 
-def _is_note(name: str) -> bool:
-    return name in NOTES or tested_number(name) is not None
-
-
 class _Alone(JournalFileOpenLock):
     """No lock of its own: whoever appends holds the whole study already. Optuna's own is a file that a killed process
     leaves behind, and the next one then waits 30 s for it."""
@@ -385,14 +405,6 @@ class _Journal(JournalFileBackend):
 
 def _journal(name: str, settings: Settings) -> Path:
     return settings.studies_dir / f"{name}.journal"
-
-
-def _lock(name: str, settings: Settings, engine: Engine | None = None) -> StudyLock:
-    """Beside the study: in the home folder, or beside the SQLite file that several homes may share."""
-    if settings.storage is not None and settings.storage.startswith("sqlite:///"):
-        file = Path(settings.storage.removeprefix("sqlite:///"))
-        return StudyLock(name, file.with_name(f"{file.name}.{name}.lock"))
-    return StudyLock(name, settings.studies_dir / f"{name}.lock", engine)
 
 
 def _storage(name: str, settings: Settings) -> BaseStorage:
@@ -442,10 +454,10 @@ def _writing(name: str, settings: Settings) -> Iterator[tuple[BaseStorage | None
     """What a study is held by; where it is in a database also the storage, connected to before the lock is taken. Its
     one connection has the lock, so that nothing is written without it."""
     if settings.storage is None:
-        yield None, _lock(name, settings)
+        yield None, lock_of(name, settings)
         return
     server = _connected(settings.storage)
-    lock = _lock(name, settings, server.engine)
+    lock = lock_of(name, settings, server.engine)
     try:
         yield cast("BaseStorage", Patient(server, settings.storage, lock.take_again)), lock
     finally:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from search_spaces.one_factor import space_from_json
 from tune_jobs import exports, objectives
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from models.lazy_keras import keras
 
 _STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+_WAITS_S = (0.1, 0.5, 1.0)  # before a call that the server failed at is made again
 _METRICS_A_BATCH = 1000  # MLflow's limit
 _STUDY_TAG = "mlflow.tune_jobs.study"  # so named, the table does not show it
 
@@ -158,7 +162,7 @@ class Tracker:
         prepare_mlflow()
         from mlflow import MlflowClient
 
-        return MlflowClient(tracking_uri=self.settings.tracking_uri)
+        return cast("MlflowClient", _Insistent(MlflowClient(tracking_uri=self.settings.tracking_uri)))
 
     def _connect(self, study: StudyRecord) -> MlflowClient:
         """The client, with the study's runs found or, at the first time, made."""
@@ -253,6 +257,15 @@ class Tracker:
         delivered.is_tested = True
 
     def _create_trial(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord) -> _Delivered:
+        try:
+            return self._created_trial(client, study, trial)
+        except Exception as error:
+            if not _is_servers_error(error):
+                raise
+            heard = self._find_trials(client, study).get(trial.number)  # it may be there all the same
+            return heard or self._created_trial(client, study, trial)
+
+    def _created_trial(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord) -> _Delivered:
         run = client.create_run(
             self._experiment,
             start_time=_ms(trial.started or study.created),
@@ -283,6 +296,34 @@ class Tracker:
         client.log_batch(delivered.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         client.set_terminated(delivered.run_id, _STATUS[trial.state], _ms(trial.finished or study.created))
         delivered.is_final = True
+
+
+class _Insistent:
+    """MLflow's client, whose calls are made again when the server answers with an error of its own; but for those that
+    make something, which may be there all the same."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return method if name.startswith("create_") else partial(self._insist, method)
+
+    @staticmethod
+    def _insist(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        for wait_s in _WAITS_S:
+            try:
+                return method(*args, **more)
+            except Exception as error:
+                if not _is_servers_error(error):
+                    raise
+                time.sleep(wait_s)
+        return method(*args, **more)
+
+
+def _is_servers_error(error: Exception) -> bool:
+    """Whether the server answered, with a 500 or the like; MLflow and requests say it in words alone."""
+    return re.search(r"too many 5\d\d error responses|error code 5\d\d|5\d\d Server Error", str(error)) is not None
 
 
 def _metrics(trial: TrialRecord, objective: str, after: int) -> list[Any]:

@@ -93,7 +93,7 @@ def _read(path: Path) -> Array:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         array = np.load(path, allow_pickle=False)  # a pickle would be a program
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy reads the head of a file as Python, which may go wrong in every way
         raise DataError(f"{path} cannot be read as an array: {' '.join(str(error).split())}") from error
     if not isinstance(array, np.ndarray):
         array.close()

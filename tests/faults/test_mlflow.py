@@ -1,0 +1,57 @@
+"""An MLflow server that answers late, with errors at random and not at all: the sweep goes on, and `sync` delivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.auditing import audit, undisturbed
+from tests.servers import HttpProxy, MlflowServer
+from tests.sweeping import command_line, ended, own_task, until
+from tune_jobs.settings import Settings
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
+]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[MlflowServer]:
+    server = MlflowServer(tmp_path)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
+    tmp_path: Path, settings: Settings, server: MlflowServer
+) -> None:
+    own, alone = (own_task(tmp_path / name, "fine", "raise") for name in ("task", "alone"))
+    with HttpProxy(server.port).open() as proxy:
+        behind = replace(settings, tracking_uri=proxy.url)
+        proxy.behave(delay_s=0.2, errors=0.25)
+        own.make_room(2)
+        process = command_line(behind, "launch", own.reference, "--search", "grid", MLFLOW_HTTP_REQUEST_TIMEOUT="2")
+        until(lambda: len(own.noted("end")) >= 2 and proxy.n_errors, "two trials to end and an error", process)
+        proxy.behave(delay_s=30.0)  # longer than anybody waits
+        own.make_room(None)
+        until(lambda: len(own.noted("begin")) == 8, "the last trial", process)
+        proxy.behave(errors=0.25)
+        code, stdout, stderr = ended(process)
+        assert code == 0, stderr
+        assert "Traceback" not in stderr
+        assert "8 trials: 4 complete, 4 failed" in stdout
+        for _ in range(10):  # each goes on where the one before it was
+            code, _, stderr = ended(command_line(behind, "sync", "own"))
+            if code == 0:
+                break
+            assert "nothing is lost, run `tune-jobs sync` again" in stderr.splitlines()[-1]
+            assert "Traceback" not in stderr
+        assert code == 0
+    audit(replace(settings, tracking_uri=server.url), undisturbed(alone, tmp_path), own=own)
