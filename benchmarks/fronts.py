@@ -2,10 +2,10 @@
 
     python benchmarks/fronts.py --seeds 12 --trials 160
 
-Printed is the median over the seeds of the area between the front found and a point that is worse than all that
-matters, as a share of the area that there is or, of `networks`, could be; and the quarters beside it. `zdt1` is the first
-problem of Zitzler, Deb and Thiele (2000) in six numbers, whose front is known. `networks` is like accuracy against size:
-an optimizer with a learning rate of its own, depth, width, dropout.
+Printed is the median over the seeds, and the quarters, of the area between the front found and a point that is worse
+than all that matters, as a share of the largest. `zdt1` is the first problem of Zitzler, Deb and Thiele (2000) in six
+numbers, whose front is known. `networks` is like accuracy against size: an optimizer with a learning rate of its own,
+depth, width, dropout; its largest area is that of a network that costs nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Costs = tuple[float, float]
 
 @dataclass(frozen=True)
 class Problem:
-    """A space, what a point of it costs, the worst point that matters, and the area that a perfect front would have."""
+    """A space, what a point of it costs, the worst point that matters, and the largest area before it."""
 
     space: Space
     costs: Callable[[Params], Costs]

@@ -123,6 +123,7 @@ def _find(task: Task, reported: Reported, studies: Sequence[tuple[StudyRecord, S
         Found(study, row)
         for study, rows in studies
         if study.terms.task == task.name
+        and study.terms.objective == task.objective  # else its scores are another thing
         for row in rows
         if row.state == "complete" and row.params_id == _wanted(reported, study)
     ]

@@ -54,6 +54,8 @@ def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
         row = leaderboard.best(judged(study))
         if task is None or task.build is None or row is None or row.tested is None:
             continue
+        if study.terms.objective != task.objective:  # its scores are another thing
+            continue
         kind = _kind(task)
         if kind not in best or study.terms.objective.is_better(row.score, best[kind].row.score):
             best[kind] = Found(study, row)

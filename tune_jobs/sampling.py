@@ -256,16 +256,21 @@ class _SteadyNSGA2(optuna.samplers.NSGAIISampler):
 
     def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
         """The first, which is random, until there are as many as a generation has; then one after all that ended."""
-        return int(len(self.get_population(study, 0)) >= _POPULATION)
+        return int(len(_complete(study)) >= _POPULATION)
 
     def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
-        return study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+        """All that are complete, in an order that does not depend on which of them ended first."""
+        return sorted(_complete(study), key=lambda trial: (trial.values, str(trial.params)))
 
     def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         return self.select_parent(study, generation) if generation else []
 
     def select_parent(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         return self._elite_population_selection_strategy(study, self.get_population(study, generation))
+
+
+def _complete(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
 
 
 def _outcome(trial: TrialRecord, objectives: Sequence[Objective]) -> tuple[optuna.trial.TrialState, list[float] | None]:

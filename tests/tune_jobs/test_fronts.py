@@ -133,7 +133,7 @@ def test_one_objective_is_ranked_and_shown_as_ever() -> None:
     ranked = leaderboard.rank(SMALL.trials, AIMS[0])
     assert fronts.by_front(ranked, SMALL.trials, AIMS[:1]) == ranked
     one = study(*SMALL.trials, n_aims=1)
-    assert exports.render(one, "table").splitlines()[3].split()[:2] == ["rank", "val_accuracy"]
+    assert exports.render(one, "table").splitlines()[2].split()[:2] == ["rank", "val_accuracy"]
     assert "values" not in json.loads(exports.render(one, "json"))[0]
     assert "values" not in exports.best_config(one)
 
@@ -151,11 +151,11 @@ def test_the_table_as_a_whole() -> None:
         "study first: digits-mlp on digits, maximize val_accuracy, minimize parameters, seed 4",
         "",
         "front  val_accuracy  parameters  state     units  batch_size  epoch  train_s  trial",
-        "    1        0.9000         900  complete  128    32              2      1.5      1",
+        "   1         0.9000         900  complete  128    32              2      1.5      1",
         "   1=        0.5000         100  complete  32     32              2      1.5      0",
         "   1=        0.5000         100  complete  64     16              2      1.5      4",
-        "    2        0.8000         900  complete  64     32              2      1.5      2",
-        "    -        0.9500          10  stopped   16     32              2      1.5      3",
+        "   2         0.8000         900  complete  64     32              2      1.5      2",
+        "   -         0.9500          10  stopped   16     32              2      1.5      3",
         "",
         "5 trials: 4 complete, 1 stopped",
         "= has the very same values as another",

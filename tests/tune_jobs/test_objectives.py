@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -176,3 +178,87 @@ def test_a_study_from_before_there_were_several_has_the_same_terms(tmp_path: Pat
     assert content.record.terms.further_objectives == ()
     assert contents.note_of_terms(content.record.terms) == content.notes["terms"]
     assert portable.encoded(content) == file.read_bytes()
+
+
+# --- in a file ---
+
+
+@pytest.fixture
+def file(tmp_path: Path, settings: Settings) -> Path:
+    """A study of two objectives, one complete trial and one that failed, as a file."""
+    own = own_task(tmp_path / "task", "fine", "raise")
+    settings.prepare()
+    task = own.task
+    data = data_of(task)
+    further = (Objective("val_loss", "minimize"), SECONDS)
+    with Study.hold("own", settings) as study:
+        study.begin(replace(terms_of(task, own.reference, data), further_objectives=further))
+        for act in ("fine", "raise"):
+            params = {"act": act, "width": 1, "depth": 1}
+            trial = study.start(study.add(task.space, params, 0))
+            study.finish(trial, run_trial(task, params, data, seed=0, further=further), cpus=1.0)
+    file = tmp_path / "own.study"
+    portable.export_study("own", file, settings, lambda _: None)
+    return file
+
+
+def test_a_study_of_several_objectives_is_the_same_elsewhere(
+    file: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portable, "_deliver", lambda *_: False)
+    there = replace(settings, home=tmp_path / "there")
+    found = portable.import_study(file, None, there, lambda _: None)
+    assert found.study == Study.open("own", settings).record()
+    assert (found.exports_dir / "front.yaml").exists()
+    portable.export_study("own", tmp_path / "again.study", there, lambda _: None)
+    assert (tmp_path / "again.study").read_bytes() == file.read_bytes()
+
+
+def changed(file: Path, change: Callable[[Any], None]) -> bytes:
+    form = json.loads(gzip.decompress(file.read_bytes()))
+    change(form)
+    return gzip.compress(json.dumps(form).encode())
+
+
+WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a direction": (
+        lambda form: form["notes"]["terms"]["further_objectives"][0].update(direction="up"),
+        r"terms.further_objectives\[0\].direction needs one of maximize, minimize; got 'up'",
+    ),
+    "no list": (
+        lambda form: form["notes"]["terms"].update(further_objectives="val_loss"),
+        "terms.further_objectives needs a list; got 'val_loss'",
+    ),
+    "no metric": (
+        lambda form: form["notes"]["terms"]["further_objectives"][0].update(metric=""),
+        "terms: Objective needs the name of a metric; got ''",
+    ),
+    "twice the same": (
+        lambda form: form["notes"]["terms"]["further_objectives"][0].update(metric="val_accuracy"),
+        "terms.further_objectives: the objective val_accuracy is there 2 times",
+    ),
+    "a first that is measured": (
+        lambda form: form["notes"]["terms"]["objective"].update(metric="parameters"),
+        "terms.further_objectives: the first objective decides on the best epoch",
+    ),
+    "a value that is not there": (
+        lambda form: form["trials"][0]["result"]["metrics"].pop("val_loss"),
+        "trial 0 is complete, and has no 'val_loss', which is an objective",
+    ),
+    "a value that is no number": (
+        lambda form: form["trials"][0]["result"]["metrics"].update(val_loss=[1]),
+        "trial 0: result.metrics.'val_loss' needs a number; got a list",
+    ),
+    "no time": (
+        lambda form: form["trials"][0]["result"].update(metrics={"val_loss": 1.0}, train_seconds=None),
+        "trial 0: result.train_seconds needs a number; got None",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_file_with_objectives_that_cannot_be_is_refused_in_a_line(case: str, file: Path) -> None:
+    change, said = WRONG[case]
+    with pytest.raises(portable.ContentError, match=f"^{said}") as refused:
+        portable.decoded(changed(file, change))
+    assert "\n" not in str(refused.value)

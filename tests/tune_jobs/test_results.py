@@ -11,7 +11,7 @@ import pytest
 
 from search_spaces.catalog import TASKS, find
 from search_spaces.domains import params_id
-from search_spaces.task import Protocol
+from search_spaces.task import Objective, Protocol
 from tune_jobs import cli, results
 from tune_jobs.records import Reading, StudyRecord, StudyTerms, TestResult, Transfer, TrialRecord
 from tune_jobs.settings import Settings
@@ -69,6 +69,14 @@ def test_studies_of_clocks_are_left_to_their_own_page() -> None:
     page = results.page([record, study("one", DROPOUT.name, trial(0, TOP[0], 0.9))], MACHINE, 0.0)
     assert "from 1 studies" in page
     assert "clock" not in page
+
+
+def test_a_study_of_another_objective_is_beside_no_figure() -> None:
+    loss = replace(terms(DROPOUT.name), objective=Objective("val_loss", "minimize"))
+    record = study("loss", DROPOUT.name, trial(0, TOP[0], 0.3, 0.3), terms=loss)
+    assert not any(figure.found for figure in results.figures([record]))
+    assert results.winners([record]) == ()
+    assert results.winners([replace(record, terms=terms(DROPOUT.name))]) != ()
 
 
 def test_a_row_has_the_mean_over_seeds_and_what_the_test_split_gave() -> None:

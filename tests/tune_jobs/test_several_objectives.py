@@ -138,6 +138,19 @@ def test_trials_that_still_run_count_the_same_before_and_after_a_restart(search:
     assert continued.ask() == undisturbed.ask()
 
 
+def test_nsga2_does_not_mind_in_which_order_it_hears_of_what_others_asked_for() -> None:
+    """Such as what a search is to begin with, which a continued one finds in the record."""
+    trials = [record(number, params) for number, params in enumerate(walk("random", 24))]
+
+    def after(order: list[TrialRecord]) -> list[Params]:
+        one = sampler("nsga2")
+        for trial in order:
+            one.tell(trial)
+        return [one.ask().params for _ in range(5)]
+
+    assert after(trials) == after(trials[::-1])
+
+
 def test_nsga2_inherits_what_is_under_an_option_that_both_parents_took() -> None:
     """All parents have one value there; a child that takes the option has it too, unless it mutates."""
     space = Space(kind=Variants(plain=Space(), deep=Space(y=Float(0.0, 1.0))), x=Float(0.0, 1.0))

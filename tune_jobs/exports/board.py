@@ -126,12 +126,12 @@ class Board:
         columns = [
             self._column("front" if self.aims else "rank", "number", lambda row: _place(row, apart)),
             self._column(self.study.terms.objective.metric, "score", lambda row: format(row.score, score)),
-            *(self._column(aim.metric, "score", self._value(at)) for at, aim in enumerate(self.aims[1:], start=1)),
         ]
         if is_repeated:
             spread = self._column("std", "number", lambda row: ABSENT if row.std is None else format(row.std, score))
             columns += [spread, self._column("n", "number", lambda row: str(row.n))]
         columns.append(self._column("95 %", "number", lambda row: _range(row.interval, score)))
+        columns += [self._column(aim.metric, "score", self._value(at)) for at, aim in enumerate(self.aims[1:], start=1)]
         columns.append(self._column("best", "number", _p_best))
         columns.append(self._column("places", "number", _places))
         tests = [row.tested for row in self.shown if row.tested is not None]
@@ -152,9 +152,13 @@ class Board:
         return _form([row.score for row in self.shown])
 
     def _value(self, at: int) -> Callable[[Row], str]:
-        """What a row came to in the objective at this place, as few digits as tell the rows apart."""
+        """What a row came to in the objective at this place, to some four digits."""
         known = [value for row in self.shown if (value := row.values[at]) is not None]
-        form = ".0f" if all(value.is_integer() for value in known) else _form(known)
+        largest = max(map(abs, known), default=0.0)
+        if largest >= 1000 or all(value.is_integer() for value in known):
+            form = ".0f"
+        else:
+            form = ".2f" if largest >= 10 else _form(known)
         return lambda row: ABSENT if (value := row.values[at]) is None else format(value, form)
 
     def _column(self, heading: str, kind: Kind, cell: Callable[[Row], str]) -> Column:

@@ -75,7 +75,7 @@ def _figure(
     width, height = _PANEL if len(pairs) == 1 else _SMALL
     columns = min(len(pairs), _ACROSS)
     n_rows = math.ceil(len(pairs) / columns)
-    left, right, top, bottom, gap = 0.95, 0.35, 0.85, 0.6, (0.85, 0.75)
+    left, right, top, bottom, gap = 1.0, 0.35, 0.85, 0.6, (1.05, 0.75)
     n = len(front)
     title = f"{study}: {n} configuration{'s' if n > 1 else ''} on the Pareto front"
     scales = [
@@ -127,7 +127,7 @@ def _prepare(axes: Axes, across: _Scale, up: _Scale) -> None:
         set_limits(scale.low, scale.high)
         if scale.is_log:
             axis.set_minor_formatter(NullFormatter())
-            axis.set_major_formatter("{x:g}")
+            axis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}")
         else:
             axis.set_major_locator(MaxNLocator(5))
             axis.set_major_formatter(ScalarFormatter(useOffset=False))
