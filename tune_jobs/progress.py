@@ -54,6 +54,7 @@ class Progress:
         interruption: Interruption,
         activity_file: Path,
         bounded: Bounded | None = None,
+        time_limit_s: float | None = None,
     ) -> None:
         self._title, self._objective, self._epochs, self._total = title, objective, epochs, total
         self._varied, self._interruption, self._bounded = varied, interruption, bounded
@@ -63,6 +64,7 @@ class Progress:
         self._running: dict[int, _Running] = {}
         self._best: TrialRecord | None = None
         self._begun = time.monotonic()
+        self._time_limit_s = time_limit_s
         self._ended_now = 0
         self._lock = threading.Lock()
         self._console = Console(stderr=True)
@@ -104,8 +106,8 @@ class Progress:
     def __rich__(self) -> RenderableType:
         with self._lock:
             parts: list[RenderableType] = [self._headline(), self._bar(), self._best_line()]
-            if self._bounded is not None:
-                parts.append(Text(self._bounded.left, style="dim"))
+            if self._left:
+                parts.append(Text(self._left, style="dim"))
             if self._running:
                 parts.append(self._table())
             parts += [Text(f"trial {number} {why}", style="dim") for number, why in self._notable]
@@ -116,6 +118,14 @@ class Progress:
             elif not self._running and not self._ended_now:
                 parts.append(Text("starting workers …", style="dim"))
             return Group(*parts)
+
+    @property
+    def _left(self) -> str:
+        """What is left of the budgets."""
+        parts = [] if self._bounded is None else [self._bounded.left]
+        if self._time_limit_s is not None:
+            parts.append(f"ends in {duration(max(0.0, self._begun + self._time_limit_s - time.monotonic()))}")
+        return " · ".join(parts)
 
     @property
     def _notable(self) -> list[tuple[int, str]]:

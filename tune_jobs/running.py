@@ -175,7 +175,7 @@ def _train(
         kept = keeper.start(settings.checkpoints_dir(study.identity)) if needs_keeper else None
         aims = work.terms.objectives
         job = worker.Job(source, protocol, aims, work.data, resources.cpus_per_trial, keep, kept, every)
-        progress = _progress(study, work, plan, settings, interruption)
+        progress = _progress(study, work, plan, resources, settings, interruption)
         running = sweep.Sweep(
             study, plan.sampler, plan.scheduler, extent, job.cpus, progress, interruption, checkpoints, bred
         )
@@ -185,7 +185,9 @@ def _train(
     return trouble
 
 
-def _progress(study: Study, work: Work, plan: Plan, settings: Settings, interruption: Interruption) -> Progress:
+def _progress(
+    study: Study, work: Work, plan: Plan, resources: Resources, settings: Settings, interruption: Interruption
+) -> Progress:
     return Progress(
         study.name,
         work.task.objective,
@@ -196,6 +198,7 @@ def _progress(study: Study, work: Work, plan: Plan, settings: Settings, interrup
         interruption,
         settings.activity_file(study.name),
         plan.bounded,
+        resources.time_limit_s,
     )
 
 

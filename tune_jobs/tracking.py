@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from search_spaces.domains import Params
 from search_spaces.one_factor import space_from_json
 from tune_jobs import exports, objectives
 from tune_jobs.errors import SettingsError
@@ -292,7 +293,9 @@ class Tracker:
 
         tags: dict[str, str] = {"state": trial.state}
         if trial.reason is not None:
-            tags |= {"reason": trial.reason, "mlflow.note.content": _trial_note(study, trial)}
+            tags["reason"] = trial.reason
+        if trial.reason is not None or trial.changes:
+            tags["mlflow.note.content"] = _trial_note(study, trial)
         client.log_batch(delivered.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         client.set_terminated(delivered.run_id, _STATUS[trial.state], _ms(trial.finished or study.created))
         delivered.is_final = True
@@ -368,6 +371,9 @@ def _trial_note(study: StudyRecord, trial: TrialRecord) -> str:
     lines = [f"trial {trial.number} of study {study.name}, seed {trial.seed}"]
     if trial.reason is not None:
         lines.append(f"**{trial.state}: {trial.reason}** {trial.message or ''}")
+    if trial.changes:
+        lines.append("Its params changed in flight; `best.yaml` of the winner has how.")
+        lines += [f"- from epoch {one.first}: {_words(one.params, _varied(study))}" for one in trial.changes]
     lines += [
         "",
         "| parameter | value |",
@@ -375,6 +381,10 @@ def _trial_note(study: StudyRecord, trial: TrialRecord) -> str:
         *(f"| {name} | {value} |" for name, value in trial.params.items()),
     ]
     return "\n".join([*lines, "", _versions(study)])
+
+
+def _words(params: Params, names: Sequence[str]) -> str:
+    return ", ".join(f"{name}={params[name]}" for name in names if name in params)
 
 
 def _study_note(study: StudyRecord) -> str:

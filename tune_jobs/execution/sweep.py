@@ -242,7 +242,10 @@ class Sweep:
             return self._rules.timed_out(going.seconds)
         if report.so_far is None or self._scheduler is None:
             return None
-        return report.so_far if self._scheduler.stops(going.trial.number, going.scores) else None
+        if not self._scheduler.stops(going.trial.number, going.scores):
+            return None
+        message = f"behind the others after epoch {len(going.scores)}"
+        return replace(report.so_far, reason="scheduler", message=message)
 
     def lost(self, tune_id: str, error: str) -> None:
         """The trial's worker died with this error, before it began or while it ran.
