@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import sqlalchemy
 
-from tune_jobs.settings import Settings, prepare_tensorflow
+from tune_jobs.settings import Settings, prepare_ray, prepare_tensorflow
 
 prepare_tensorflow()  # before any test imports Keras
+prepare_ray(is_own_cluster=True)  # or Ray: it reads them once, and its processes again
 
 from models.label_encodings import Classes, Head  # noqa: E402
 from search_spaces.domains import Choice, Fixed, Float, Space  # noqa: E402

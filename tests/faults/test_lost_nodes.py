@@ -10,7 +10,7 @@ import pytest
 
 from tests.auditing import audit, undisturbed
 from tests.sweeping import Own, command_line, ended, kill_family, own_task, until
-from tune_jobs.settings import Settings, prepare_ray
+from tune_jobs.settings import Settings
 
 pytestmark = [
     pytest.mark.faults,
@@ -26,7 +26,6 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # as for a cluster of our
 @pytest.fixture
 def two_nodes() -> Iterator[Any]:
     """A cluster of two raylets, one CPU each; the driver and its head are on the first."""
-    prepare_ray(is_own_cluster=True)  # so that all of it listens on loopback
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
