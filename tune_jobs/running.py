@@ -113,7 +113,9 @@ def run(study: Study, work: Work, plan: Plan | None, resources: Resources, setti
     Without a plan nothing is trained: what is there is delivered and exported.
     """
     if plan is not None:
-        _check(study, work, plan, resources)
+        check(work.task, resources, is_bred=plan.breed_every is not None)
+        if plan.breed_every is None and any(trial.course for trial in study.unfinished()):
+            raise UserError(f"a population of study {study.name!r} is under way: launch it with --scheduler pbt first")
     trouble = None
     with interruptible(say) as interruption, delivery.alongside(study.name, settings) as delivered:
         if plan is not None:
@@ -125,23 +127,20 @@ def run(study: Study, work: Work, plan: Plan | None, resources: Resources, setti
     return Outcome(record, settings.exports_dir(study.name), is_delivered, interruption.signal, trouble)
 
 
-def _check(study: Study, work: Work, plan: Plan, resources: Resources) -> None:
-    """Whether trials can be run so.
+def check(task: Task, resources: Resources, *, is_bred: bool) -> None:
+    """Whether trials of a task can be run so; `is_bred` is whether they are a population.
 
     Raises:
         UserError: if not; the message says what else to ask for.
     """
-    asked = "--checkpoint-every" if resources.checkpoint_every is not None else None
-    asked = "--scheduler pbt" if plan.breed_every is not None else asked
-    if asked and work.task.train is not None:
+    asked = "--scheduler pbt" if is_bred else "--checkpoint-every" if resources.checkpoint_every is not None else None
+    if asked and task.train is not None:
         raise UserError(
-            f"task {work.task.name!r} has a training loop of its own, which cannot be taken up in the middle: "
+            f"task {task.name!r} has a training loop of its own, which cannot be taken up in the middle: "
             f"leave out {asked}"
         )
-    if plan.breed_every is not None and resources.checkpoint_every is not None:
+    if is_bred and resources.checkpoint_every is not None:
         raise UserError("a population keeps checkpoints of its own: leave out --checkpoint-every")
-    if plan.breed_every is None and any(trial.course for trial in study.unfinished()):
-        raise UserError(f"a population of study {study.name!r} is under way: launch it with --scheduler pbt first")
 
 
 def _train(

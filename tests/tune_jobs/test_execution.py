@@ -16,7 +16,7 @@ from ray import PlacementGroupID
 from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
 from tests.sweeping import Own, data_of, own_task, terms_of
-from tune_jobs import candidates, sampling, scheduling
+from tune_jobs import candidates, leaderboard, sampling, scheduling
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import cluster, driver, worker
 from tune_jobs.execution import sweep as sweeps
@@ -278,3 +278,36 @@ def test_as_many_trials_run_at_once_as_fit() -> None:
     assert (every.count, halves.count, one.count) == (n_cpus, 2 * n_cpus, 1)
     assert every.resources == {"CPU": 1}
     assert cluster.slots(0.25, 0, 10_000).count == 4 * n_cpus
+
+
+def test_a_trial_behind_the_others_is_stopped_and_ranks_behind_them(tmp_path: Path, settings: Settings) -> None:
+    own, one = own_task(tmp_path, "level", width="Choice(4, 3, 1, 2)"), cluster.slots(1, 0, 1)
+    record = sweep(own, settings, slots=one, schedule=Scheduling("asha", grace=2))
+    assert [(trial.state, len(trial.history)) for trial in record.trials] == [("complete", 3)] + [("stopped", 2)] * 3
+    stopped = record.trials[1]
+    assert (stopped.reason, stopped.message) == ("scheduler", "behind the others after epoch 2")
+    assert stopped.score == max(metrics["val_accuracy"] for metrics in stopped.history)
+    assert own.noted("end", "width") == [(4,)]
+    assert [row.state for row in leaderboard.rank(record.trials, own.task.objective)] == ["complete"] + ["stopped"] * 3
+
+
+def test_a_trial_that_is_stopped_again_after_a_restart_is_judged_by_what_was_there(
+    tmp_path: Path, settings: Settings
+) -> None:
+    own, one = own_task(tmp_path, "level", width="Choice(4, 3, 1, 2)"), cluster.slots(1, 0, 1)
+    schedule = Scheduling("asha", grace=2)
+    interruption = Interruption()
+
+    def ended() -> None:
+        interruption.signal = 2
+
+    sweep(own, settings, slots=one, schedule=schedule, watcher=Watched(ended), interruption=interruption)
+    record = sweep(own, settings, slots=one, schedule=schedule)
+    assert [trial.state for trial in record.trials] == ["complete"] + ["stopped"] * 3
+
+
+def test_why_a_trial_waits_is_told(tmp_path: Path, settings: Settings) -> None:
+    own, watched = own_task(tmp_path, "doze", width="Choice(*range(8))"), Watched()
+    sweep(own, settings, slots=Slots(cpus=1.0, gpus=0.0, count=1, held=2), watcher=watched)
+    assert set(watched.reasons.values()) <= {"its worker is starting", "no room: 1 at once, of 1 CPU each, and 1 run"}
+    assert watched.reasons

@@ -30,12 +30,13 @@ from tests.sweeping import (
     own_task,
     until,
 )
-from tune_jobs import sampling
+from tune_jobs import launching, sampling
 from tune_jobs.candidates import Candidate
-from tune_jobs.errors import StudyError
+from tune_jobs.errors import StudyError, UserError
 from tune_jobs.interruption import interruptible
 from tune_jobs.launching import Request
-from tune_jobs.records import StudyRecord
+from tune_jobs.records import Budget, Scheduling, StudyRecord
+from tune_jobs.running import Resources
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study, study_names
 from tune_jobs.trial import run_trial
@@ -66,6 +67,57 @@ def test_a_study_keeps_what_it_was_begun_with(tmp_path: Path, resolved: Callable
         assert same == vars(first)
     assert resolved(Request(own.reference, trials=9)).trials == 9
     assert resolved(Request(own.reference)).trials == 9  # what was said last
+
+
+def test_a_study_keeps_its_scheduler_and_its_budgets(
+    tmp_path: Path, settings: Settings, resolved: Callable[[Request], Any]
+) -> None:
+    own = own_task(tmp_path).reference
+
+    def noted(**asked: Any) -> tuple[Scheduling, Budget]:
+        resolved(Request(own, search="random", **asked))
+        launch = Study.open("own", settings).record().launch
+        assert launch is not None
+        return launch.scheduling, launch.budget
+
+    assert noted() == (Scheduling(), Budget())
+    assert noted(scheduler="asha", total_epochs=50) == (Scheduling("asha", 1, 3), Budget(epochs=50))
+    assert noted(eta=2, stop_when_flat=7) == (Scheduling("asha", 1, 2), Budget(epochs=50, flat=7))
+    assert noted(scheduler="median", grace=2) == (Scheduling("median", 2, 2), Budget(epochs=50, flat=7))
+    assert noted(scheduler="none") == (Scheduling(), Budget(epochs=50, flat=7))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"grace": 2}, r"--grace and --eta are a scheduler's: say which with --scheduler \(asha, hyperband, "),
+        ({"scheduler": "asha", "grace": 3}, "--scheduler asha has nothing to decide: --grace 3 is all of the 3 epochs"),
+        ({"scheduler": "asha", "search": "baseline"}, "--search baseline runs every trial to its end"),
+    ],
+)
+def test_a_scheduler_without_anything_to_decide_is_refused(
+    tmp_path: Path, resolved: Callable[[Request], Any], asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        resolved(Request(own_task(tmp_path).reference, **asked))
+
+
+def test_a_spent_budget_is_a_word_and_nothing_runs(tmp_path: Path, settings: Settings) -> None:
+    own, said = own_task(tmp_path), list[str]()
+    finished_study(own, settings, search="random", trials=3, candidates=[Candidate(own.task.baseline, 0)])
+    outcome = launching.launch(Request(own.reference, search="random", total_epochs=3), settings, said.append)
+    assert "study own: 3 epochs were trained and --total-epochs is 3" in said
+    assert len(outcome.study.trials) == 1
+
+
+def test_what_a_training_loop_of_its_own_cannot_do_is_refused(tmp_path: Path, settings: Settings) -> None:
+    own = own_task(tmp_path)
+    cannot = "task 'own' has a training loop of its own, which cannot be taken up in the middle: leave out "
+    with pytest.raises(UserError, match=cannot + "--checkpoint-every"):
+        launching.launch(Request(own.reference, resources=Resources(checkpoint_every=1)), settings, print)
+    with pytest.raises(UserError, match=cannot + "--scheduler pbt"):
+        launching.launch(Request(own.reference, scheduler="pbt", search="random"), settings, print)
+    assert study_names(settings) == ()
 
 
 def test_the_baseline_alone_is_run_once_and_is_no_search_of_the_studys(
