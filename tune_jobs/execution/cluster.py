@@ -44,7 +44,8 @@ def cluster(address: str | None) -> Iterator[None]:
 
 def _connect(address: str | None) -> None:
     if address is None:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        # without "local" Ray joins whatever cluster `ray start` left a note of on this machine
+        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     else:
         _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
