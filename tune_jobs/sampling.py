@@ -169,6 +169,8 @@ class _OptunaSampler:
         if trial.params_id not in self._tried:
             self._inside += self._space.why_not(trial.params) is None
         self._tried.add(trial.params_id)
+        if self._search == "random":  # which learns nothing
+            return
         form = optuna_form(self._space, trial.params)
         state, score = _outcome(trial)
         self._study.add_trial(
