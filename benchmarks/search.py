@@ -1,34 +1,44 @@
-"""Which search finds how much how soon: regret on two problems whose optimum is known; nothing is trained.
+"""Which search finds how much how soon: regret on three problems whose best is known; nothing is trained.
 
-    python benchmarks/search.py --seeds 20 --trials 80 -o search.svg
+    python benchmarks/search.py --seeds 20 --runs runs.json
 
-Regret is the distance from the optimum of the best score so far. `tuning` behaves like a network's hyperparameters: an
+Regret is the distance from the best score that there is. `fashion-mnist-mlp` replays the recorded grid of 81 trainings
+in docs/studies: a search is told what a configuration scored. `tuning` behaves like a network's hyperparameters: an
 optimizer with a learning rate of its own, depth, width, dropout. `numbers` is a crooked valley in four numbers, with a
-switch that opens a fifth. Each search proposes one trial after another and is told its score, with a little noise on it
-as seeds make; regret is of the score without noise. Printed is the median over the seeds, and the quarters beside it.
+switch that opens a fifth. These two are told with a little noise, as seeds make; regret is of the score without noise.
+Each search proposes one trial after another.
+
+It writes docs/search.md and docs/search.svg. Runs that the file of --runs has are not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
+import measuring  # (it puts this checkout on the path)
+from search_page import figure, page
 
-from search_spaces.domains import Choice, Float, Int, Params, Space, Variants
+from search_spaces.domains import Choice, Float, Int, Params, Space, SpaceError, Variants, params_id
+from search_spaces.one_factor import AnySpace, space_from_json
 from search_spaces.task import Objective
-from tune_jobs import sampling
-from tune_jobs.exports.plots import COLOURS, FAINT, save, styled
+from tune_jobs import portable, sampling
+from tune_jobs.exports.plots import save
 from tune_jobs.records import Search, TrialRecord
+from tune_jobs.results import this_machine
 
-SEARCHES: tuple[Search, ...] = ("random", "qmc", "tpe", "cmaes")
-AFTER = (10, 20, 40, 80, 160)
+SEARCHES: tuple[Search, ...] = ("grid", "random", "qmc", "tpe", "cmaes", "gp")
+DOCS = measuring.ROOT / "docs"
+RECORDED = DOCS / "studies" / "images" / "fashion-mnist-mlp.study"
+TRIALS = 160  # of the problems that have no end
 NOISE = 0.003  # standard deviation between seeds
 OBJECTIVE = Objective("val_score", "maximize")
 LEARNING_RATE = Float(1e-5, 1.0, log=True)
@@ -36,10 +46,35 @@ LEARNING_RATE = Float(1e-5, 1.0, log=True)
 
 @dataclass(frozen=True)
 class Problem:
-    """A space and what a point of it scores; the best score is 1."""
+    """A space, what a point of it scores, and the best score there is."""
 
-    space: Space
+    space: AnySpace
     score: Callable[[Params], float]
+    best: float = 1.0
+    noise: float = NOISE
+
+    @property
+    def trials(self) -> int:
+        return min(self.space.size or TRIALS, TRIALS)
+
+    @property
+    def searches(self) -> Iterator[Search]:
+        """Those that can walk the space."""
+        for search in SEARCHES:
+            try:
+                sampling.check(search, self.space)
+            except SpaceError:
+                continue
+            yield search
+
+
+def recorded() -> Problem:
+    """The 81 perceptrons of report A, as they were trained here."""
+    record = portable.read(RECORDED).record
+    scores = {trial.params_id: trial.score for trial in record.searched if trial.score is not None}
+    space = space_from_json(record.terms.space)
+    assert len(scores) == space.size
+    return Problem(space, lambda params: scores[params_id(params)], max(scores.values()), noise=0.0)
 
 
 def tuning(params: Params) -> float:
@@ -69,6 +104,7 @@ def _number(params: Params, name: str) -> float:
 
 
 PROBLEMS: Mapping[str, Problem] = {
+    "fashion-mnist-mlp": recorded(),
     "tuning": Problem(
         Space(
             layers=Int(1, 6),
@@ -93,68 +129,69 @@ PROBLEMS: Mapping[str, Problem] = {
 }
 
 
+Run = tuple[str, Search, int]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The regret after each trial of one run, and the seconds that a proposal took."""
+
+    regrets: list[float]
+    seconds: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--trials", type=int, default=80)
-    parser.add_argument("-o", "--output", type=Path, help="a figure: search.svg or search.png")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--runs", type=Path, help="a JSON file that keeps what was found")
     options = parser.parse_args()
-    found: dict[str, dict[Search, list[list[float]]]] = {}
-    after = [n for n in AFTER if n <= options.trials]
-    for name, problem in PROBLEMS.items():
-        print(f"\n{name + ': median regret (quarters)':34}" + "".join(f"{n:>24}" for n in after) + "  trials")
-        found[name] = {}
-        for search in SEARCHES:
-            started = time.perf_counter()
-            runs = [_regrets(problem, search, seed, options.trials) for seed in range(options.seeds)]
-            took = (time.perf_counter() - started) / options.seeds / options.trials
-            found[name][search] = runs
-            cells = "".join(f"{_cell([run[n - 1] for run in runs]):>24}" for n in after)
-            print(f"{search:34}{cells}  {1000 * took:.1f} ms a proposal", flush=True)
-    if options.output is not None:
-        save(_figure(found), options.output)
+    runs = [
+        (name, search, seed)
+        for name, problem in PROBLEMS.items()
+        for search in problem.searches
+        for seed in range(1 if search == "grid" else options.seeds)
+    ]
+    kept = json.loads(options.runs.read_text()) if options.runs and options.runs.exists() else {}
+    missing = [run for run in runs if _key(run) not in kept]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for run, found in zip(missing, pool.map(_found, missing), strict=True):
+            kept[_key(run)] = vars(found)
+            print(f"{_key(run)}: regret {found.regrets[-1]:.4f}, {1000 * found.seconds:.0f} ms a proposal", flush=True)
+            if options.runs:
+                options.runs.write_text(json.dumps(kept))
+    results: dict[str, dict[str, list[list[float]]]] = {}
+    seconds: dict[str, list[float]] = {}
+    for run in runs:
+        name, search, _ = run
+        results.setdefault(name, {}).setdefault(search, []).append(kept[_key(run)]["regrets"])
+        seconds.setdefault(search, []).append(kept[_key(run)]["seconds"])
+    save(figure(results), DOCS / "search.svg")
+    took = {search: statistics.median(each) for search, each in seconds.items()}
+    (DOCS / "search.md").write_text(page(results, took, options.seeds, this_machine()), encoding="utf-8")
 
 
-def _regrets(problem: Problem, search: Search, seed: int, trials: int) -> list[float]:
-    """After each trial, how far the best so far is from the optimum."""
+def _key(run: Run) -> str:
+    return " ".join(map(str, run))
+
+
+def _found(run: Run) -> Found:
+    name, search, seed = run
+    problem = PROBLEMS[name]
     sampler = sampling.sampler(search, problem.space, OBJECTIVE, seed, ())
     noise = random.Random(seed)
-    best, found = -math.inf, []
-    for number in range(trials):
+    best, regrets, seconds = -math.inf, [], 0.0
+    for number in range(problem.trials):
+        started = time.perf_counter()
         candidate = sampler.ask()
+        seconds += time.perf_counter() - started
         assert candidate is not None
         score = problem.score(candidate.params)
-        told = score + noise.gauss(0.0, NOISE)
+        told = score + noise.gauss(0.0, problem.noise)
         sampler.tell(TrialRecord(number, candidate.params, seed, "complete", score=told))
         best = max(best, score)
-        found.append(1 - best)
-    return found
-
-
-def _cell(regrets: list[float]) -> str:
-    low, middle, high = statistics.quantiles(regrets, n=4)
-    return f"{middle:.4f} ({low:.4f}-{high:.4f})"
-
-
-def _figure(found: Mapping[str, Mapping[Search, list[list[float]]]]) -> Figure:
-    """A panel a problem: the median regret of each search over its trials, with a band between the quarters."""
-    with styled():
-        figure = Figure(figsize=(5.2 * len(found), 4.2), layout="constrained")
-        panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
-        for axes, (name, searches) in zip(panels, found.items(), strict=True):
-            for (search, runs), colour in zip(searches.items(), COLOURS, strict=False):
-                quarters = [statistics.quantiles(step, n=4) for step in zip(*runs, strict=True)]
-                low, middle, high = zip(*quarters, strict=True)
-                trials = range(1, len(middle) + 1)
-                axes.fill_between(trials, low, high, color=colour, alpha=0.15, linewidth=0)
-                axes.plot(trials, middle, color=colour, label=search)
-            axes.set(title=name, xlabel="trials", yscale="log")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.grid(axis="y", color=FAINT)
-            axes.spines[["top", "right"]].set_visible(False)
-        panels[0].set_ylabel("regret: distance from the optimum")
-        panels[-1].legend(frameon=False)
-    return figure
+        regrets.append(problem.best - best)
+    return Found(regrets, seconds / problem.trials)
 
 
 if __name__ == "__main__":

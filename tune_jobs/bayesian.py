@@ -31,15 +31,16 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_FIRST = 10  # trials, before the model is asked
+FIRST = 10  # trials, before the model is asked
 _LEAST = 3  # scores, without which there is nothing to model
 _FITTED = 100  # trials at most that the length scales are fitted to, which is what takes long
-_KNOWN = 400  # trials at most that the model knows: its time grows with their third power
-_LISTED = 2000  # the largest finite space all of whose points are looked at
+KNOWN = 400  # trials at most that the model knows: its time grows with their third power
+_LISTED = 2000  # the largest finite space of which all points are looked at
 _LEFT = 100_000  # the largest whose last points are looked for
 _DRAWN = 400  # candidates anywhere in the space
 _LEADERS = 5  # of the tried and of the candidates, around which further ones are drawn
 _AROUND = 40  # of each of them
+_SWITCH = 5  # every so many trials the best one's options are not all taken
 _SPREADS = (0.2, 0.05, 0.02, 0.005)  # of these, round by round, in sides of the cube
 
 
@@ -51,6 +52,9 @@ class Bayesian:
         self._sides = unit_cube.sides(space)
         asked = unit_cube.questions(space).values()
         self._is_category = np.array([isinstance(one.domain, Choice) for one in asked])
+        self._switches = [
+            (at, one.domain.size) for at, one in enumerate(asked) if isinstance(one.domain, Choice) and not one.under
+        ]  # the categories that every point has, and how many options they have
         self._columns = Columns(space)
         self._trials: dict[str, TrialRecord] = {}  # of each params the first
         self._known: dict[str, Array] = {}  # the rows of these
@@ -73,7 +77,7 @@ class Bayesian:
 
     def _proposed(self) -> Params | None:
         scored = sum(trial.state == "complete" and trial.score is not None for trial in self._trials.values())
-        if len(self._trials) < _FIRST or scored < _LEAST or not self._sides:
+        if len(self._trials) < FIRST or scored < _LEAST or not self._sides:
             return next((params for params in self._sequence if params_id(params) not in self._trials), None)
         random = np.random.default_rng((self._seed, len(self._trials)))
         posterior, best = self._model()
@@ -90,7 +94,7 @@ class Bayesian:
 
         ended = [trial for trial in self._trials.values() if trial.is_finished]
         losses = _losses(ended, self._objective)
-        kept = _most_telling(losses, _KNOWN)
+        kept = _most_telling(losses, KNOWN)
         x = self._rows([ended[at] for at in kept])
         posterior = gaussian_process.Posterior(x, losses[kept], kernel := self._covariance(ended))
         expected = posterior.mean(x)
@@ -105,7 +109,8 @@ class Bayesian:
         """Fitted to what had ended when a tenth fewer had, and only once to that."""
         from tune_jobs import gaussian_process
 
-        ended = ended[: len(ended) - len(ended) % max(1, len(ended) // 10)]
+        first = ended[: len(ended) - len(ended) % max(1, len(ended) // 10)]
+        ended = first if any(trial.state == "complete" for trial in first) else ended
         losses = _losses(ended, self._objective)
         kept = _most_telling(losses, _FITTED)
         x = self._rows([ended[at] for at in kept])
@@ -132,18 +137,27 @@ class Bayesian:
 
     def _best_drawn(self, posterior: Posterior, best: float, random: np.random.Generator) -> Params | None:
         """Of points drawn everywhere and around the best trials, then closer and closer around the most promising."""
-
-        drawn = np.concatenate(
-            [random.random((_DRAWN, len(self._sides))), self._moved(self._leaders(random), _SPREADS[0], random)]
-        )
+        leaders = self._leaders(random)
+        drawn = np.concatenate([random.random((_DRAWN, len(self._sides))), self._moved(leaders, _SPREADS[0], random)])
         shares, promises = drawn[:0], np.empty(0)
         for spread in (*_SPREADS[1:], 0.0):
             shares = np.concatenate([shares, drawn])
-            promises = np.append(promises, posterior.log_improvement(self._columns.of_shares(drawn), best))
+            promise = posterior.log_improvement(self._columns.of_shares(drawn), best)
+            promises = np.append(promises, np.where(self._is_allowed(drawn, leaders[0]), promise, -np.inf))
             order = np.argsort(-promises, kind="stable")
             drawn = self._moved(shares[order[:_LEADERS]], spread, random)
         points = (unit_cube.point(self._space, shares[at].tolist()) for at in order)
         return next((params for params in points if params_id(params) not in self._trials), None)
+
+    def _is_allowed(self, shares: Array, leader: Array) -> NDArray[np.bool_]:
+        """Every fifth trial has to take another option than the best one, of one category after the other: what is best
+        under an option that did badly at first would else be looked for late or never."""
+        turn, place = divmod(len(self._trials), _SWITCH)
+        if place or not self._switches:
+            return np.ones(len(shares), dtype=bool)
+        at, options = self._switches[turn % len(self._switches)]
+        is_other: NDArray[np.bool_] = np.floor(shares[:, at] * options) != np.floor(leader[at] * options)
+        return is_other
 
     def _leaders(self, random: np.random.Generator) -> Array:
         """The best trials as points of the cube; sides that they do not have are anywhere."""

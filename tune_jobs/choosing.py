@@ -6,8 +6,8 @@ from search_spaces.one_factor import AnySpace
 from tune_jobs import unit_cube
 from tune_jobs.records import Search
 
-_FEW = 10  # trials, after which a model has nothing to go on yet
-_MANY = 300  # trials, beyond which a Gaussian process takes as long for a proposal as a small network to train
+FEW = 10  # trials, after which a model has nothing to go on yet
+MANY = 300  # trials, beyond which a Gaussian process takes as long for a proposal as a small network to train
 
 
 def chosen(space: AnySpace, trials: int) -> tuple[Search, str]:
@@ -15,9 +15,9 @@ def chosen(space: AnySpace, trials: int) -> tuple[Search, str]:
     allowed = f"{trials} trial{'s' * (trials != 1)} {'were' if trials != 1 else 'was'} allowed"
     if space.size is not None and space.size <= trials:
         return "grid", f"the space has {space.size} configurations and {allowed}"
-    if trials <= _FEW:
-        return "qmc", f"{allowed}, too few for a model to learn from"
-    if trials > _MANY:
+    if trials <= FEW:
+        return "random", f"{allowed}, too few for a model to learn from"
+    if trials > MANY:
         return "tpe", f"{allowed}, more than a Gaussian process can follow"
     sides = len(unit_cube.sides(space))
     return "gp", f"the space has {sides} parameters to choose and {allowed}"

@@ -197,7 +197,9 @@ def _first(
         return []
     points: list[Params] = []
     if not (request.no_baseline or (begun and begun.trials)):
-        outside = work.space.why_not(work.task.baseline)
+        # a grid is its own points; elsewhere the baseline may well have another value of what is only held
+        space = work.space if search == "grid" else work.space.open_all()
+        outside = space.why_not(work.task.baseline)
         if outside is None:
             points.append(work.task.baseline)
         else:

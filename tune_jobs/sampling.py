@@ -214,6 +214,8 @@ class _OptunaSampler:
         if trial.params_id not in self._tried:
             self._inside += is_inside
         self._tried.add(trial.params_id)
+        if self._search == "random":  # which learns nothing
+            return
         form = optuna_form(self._space, trial.params)
         if self._search == "nsga2":
             if not is_inside:  # no child of it would be

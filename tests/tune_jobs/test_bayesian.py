@@ -116,10 +116,12 @@ def test_the_first_ten_trials_are_quasi_random() -> None:
     assert must(sampler.ask()) == next(points)  # there are no scores yet
 
 
+VALLEY = Space(x=Float(-1.0, 1.0), y=Float(1e-4, 1.0, log=True), kind=Choice("a", "b", "c"))
+
+
 def found(search: Search, seed: int, objective: Objective = MAXIMIZE, n: int = 30) -> list[Params]:
     """Of a space in which `a` at x = 0.5 and y = 0.01 is best, the points proposed after the first."""
-    space = Space(x=Float(-1.0, 1.0), y=Float(1e-4, 1.0, log=True), kind=Choice("a", "b", "c"))
-    sampler = sampling.sampler(search, space, objective, seed, ())
+    sampler = sampling.sampler(search, VALLEY, objective, seed, ())
     sign = 1 if objective.direction == "maximize" else -1
     asked = []
     for at in range(n):
@@ -145,15 +147,12 @@ def test_it_comes_closer_to_the_bottom_of_a_bowl_than_random_search(direction: A
 
 
 def test_those_asked_at_the_same_time_get_different_answers() -> None:
-    asked = found("gp", 0, n=20)
-    sampler = sampling.sampler(
-        "gp", Space(x=Float(-1.0, 1.0), y=Float(1e-4, 1.0, log=True), kind=Choice("a", "b", "c")), MAXIMIZE, 0,
-        tuple(ended(at, params, bowl(params)) for at, params in enumerate(asked)),
-    )  # fmt: skip
+    trials = tuple(ended(at, params, bowl(params)) for at, params in enumerate(found("gp", 0, n=12)))
+    sampler = sampling.sampler("gp", VALLEY, MAXIMIZE, 0, trials)
     together = [must(sampler.ask()) for _ in range(4)]
     places = [(number(params, "x"), math.log10(number(params, "y")) / 2) for params in together]
     apart = [math.dist(one, other) for at, one in enumerate(places) for other in places[:at]]
-    assert min(apart) > 1e-3
+    assert min(apart) > 0.01
 
 
 @pytest.mark.parametrize("state", ["failed", "stopped"])
@@ -179,6 +178,18 @@ def test_scores_that_are_all_alike_do_no_harm() -> None:
         asked.append(must(sampler.ask()))
         sampler.tell(ended(at, asked[-1], 0.5))
     assert len(set(map(params_id, asked))) == 16
+
+
+def test_every_fifth_trial_takes_another_option_than_the_best_one() -> None:
+    """Whatever the scores say: `a` alone looks good, and `b` would only be good where nobody has looked yet."""
+    space = Space(kind=Variants(a=Space(), b=Space(inner=Float(0.0, 1.0))), x=Float(0.0, 1.0))
+    sampler = sampling.sampler("gp", space, MAXIMIZE, 0, ())
+    kinds = []
+    for at in range(31):
+        params = must(sampler.ask())
+        kinds.append(params["kind"])
+        sampler.tell(ended(at, params, 1.0 - number(params, "x") if params["kind"] == "a" else -1.0))
+    assert [kinds[at] for at in range(10, 31, 5)] == ["b"] * 5
 
 
 def test_more_trials_than_it_fits_are_the_best_and_the_latest() -> None:

@@ -12,6 +12,7 @@ import pytest
 from search_spaces.domains import Choice, Float, Space
 from tests.sweeping import finished_study, own_task
 from tune_jobs import choosing, sampling
+from tune_jobs.candidates import Candidate
 from tune_jobs.errors import UserError
 from tune_jobs.launching import Request
 from tune_jobs.settings import Settings
@@ -53,6 +54,19 @@ def test_a_baseline_outside_the_space_is_left_out_with_a_word(
     begun = resolved(Request(own.reference, search=search, narrowed={"width": "3,2"}))
     assert begun.said == ["without the task's baseline, which is outside this space: width is 1; allowed: 2, 3"]
     assert sorted(asked(begun.plan, 9)) == [2, 3]
+
+
+def test_a_baseline_that_differs_in_what_is_held_begins_every_search_but_a_grid(
+    tmp_path: Path, resolved: Callable[[Request], Any]
+) -> None:
+    own = own_task(tmp_path, more_baseline={"depth": 2})
+    random, grid = (
+        resolved(Request(own.reference, study=search, search=search, trials=5)) for search in ("random", "grid")
+    )
+    assert random.plan.sampler.ask() == Candidate(own.task.baseline, 0)
+    assert sorted(asked(random.plan, 9)) == [1, 2, 3, 4]
+    assert (asked(grid.plan, 9), len(grid.said)) == ([1, 2, 3, 4], 1)
+    assert "depth is 2 and held at 1" in grid.said[0]
 
 
 def test_the_baseline_comes_before_what_a_user_gives_and_that_before_another_study(
@@ -103,7 +117,7 @@ def test_auto_says_what_it_picks_and_why_and_the_study_goes_on_with_that(
         (Space(kind=Choice("a", "b")), 2, "grid"),
         (Space(**{f"x{at}": Choice(1, 2, 3) for at in range(4)}), 80, "gp"),
         (Space(**{f"x{at}": Choice(1, 2, 3) for at in range(4)}), 81, "grid"),
-        (MIXED, 10, "qmc"),
+        (MIXED, 10, "random"),
         (MIXED, 11, "gp"),
         (MIXED, 300, "gp"),
         (MIXED, 301, "tpe"),
