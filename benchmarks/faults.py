@@ -4,6 +4,8 @@ One function a fault, all of them or `--only NAME`; each ends with an audit of t
 
 * `kills`: the driver and all processes of its Ray cluster get SIGKILL at once, every other time the process that
   delivers to MLflow too; the same command follows each time. digits-mlp, a grid and a random search.
+* `processes`: SIGKILL to one process at a time, drawn among the driver, its workers, Ray's raylet and its GCS; the same
+  command follows whenever the driver is gone. Trials that do nothing for 0.6 s each.
 * `mlflow`: the server answers 2 s late, with errors 500 in 3 of 10 calls, and not at all. digits-mlp; the time inside
   epochs is compared trial by trial with that of a sweep whose server is well.
 * `disk`: the disk of the home is filled; there is room again; the same command follows. Needs root.
@@ -11,7 +13,7 @@ One function a fault, all of them or `--only NAME`; each ends with an audit of t
 * `clock`: the driver's clock jumps by days, both ways, over and over.
 * `fuzz`: whatever is read from people and files, damaged in `--examples` ways each.
 
-The last four have trials that do nothing; what runs in them is also in tests/faults, with a fault or two.
+All but the first and `mlflow` have trials that do nothing; what runs in them is also in tests/faults, with a fault or two.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import argparse
 import random
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -152,6 +155,24 @@ def _delivers(process: psutil.Process) -> bool:
         return "--follow" in process.cmdline()
     except psutil.Error:
         return False
+
+
+def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
+    from tests.auditing import differences, undisturbed
+    from tests.killing import Killer
+    from tests.sweeping import command_line, own_task
+
+    width = f"Choice(*range({3 * options.times}))"
+    own, alone = (own_task(folder / "processes" / name, "doze", width=width) for name in ("task", "alone"))
+    settings = _settings(folder / "processes" / "home")
+    words = ("launch", own.reference, "--search", "grid", "--max-retries", "99")
+    killer = Killer(lambda: command_line(settings, *words), seed=options.seed, longest_s=15.0)
+    killer.disturb(options.times)
+    found = differences(settings, undisturbed(alone, folder / "processes"), own=own)
+    for line in found:
+        say(line)
+    counts = ", ".join(f"{count} {victim}" for victim, count in Counter(killer.killed).most_common())
+    return [Result("kill -9 of one process", f"{len(killer.killed)} kills: {counts}", not found)]
 
 
 def mlflow(options: argparse.Namespace, folder: Path) -> list[Result]:
@@ -339,7 +360,7 @@ def fuzz(options: argparse.Namespace, folder: Path) -> list[Result]:
 
 
 FAULTS: dict[str, Callable[[argparse.Namespace, Path], list[Result]]] = {
-    function.__name__: function for function in (kills, mlflow, disk, postgres, clock, fuzz)
+    function.__name__: function for function in (kills, processes, mlflow, disk, postgres, clock, fuzz)
 }
 
 
