@@ -13,7 +13,7 @@ One function a fault, all of them or `--only NAME`; each ends with an audit of t
 * `clock`: the driver's clock jumps by days, both ways, over and over.
 * `fuzz`: whatever is read from people and files, damaged in `--examples` ways each.
 
-All but `kills` and `mlflow` have trials that do nothing; what runs in them is also in tests/faults, with a fault or two.
+All but `kills` and `mlflow` have trials that do nothing; what runs in them is in tests/faults too, with a fault or two.
 """
 
 from __future__ import annotations

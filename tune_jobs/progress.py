@@ -110,12 +110,12 @@ class Progress:
                 parts.append(Text(self._left, style="dim"))
             if self._running:
                 parts.append(self._table())
-            parts += [Text(f"trial {number} {why}", style="dim") for number, why in self._notable]
+            parts += [Text(f"trial {number}: {why}", style="dim") for number, why in self._notable]
             if self._interruption.is_set:
                 parts.append(Text("ending: what is finished is kept (Ctrl-C again ends at once)", style="yellow"))
             elif self._interruption.is_draining:
                 parts.append(Text("draining: what runs goes on to its end (Ctrl-C ends at once)", style="yellow"))
-            elif not self._running and not self._ended_now:
+            elif not self._running and not self._ended_now and not self._notable:
                 parts.append(Text("starting workers …", style="dim"))
             return Group(*parts)
 

@@ -283,9 +283,10 @@ class Sweep:
 
     def _reasons(self) -> dict[int, str]:
         slots, running = self._extent.slots, len(self._on_workers)
-        busy = f"no room: {slots.count} at once, of {slots} each, and {running} run"
-        why = busy if running >= slots.count else "its worker is starting"
-        reasons = {going.trial.number: why for going in self._going.values() if going.since is None}
+        busy = f"no room: {slots.count} at once, of {slots} each"
+        at_hand = [going.trial.number for going in self._going.values() if going.since is None]
+        room = max(0, slots.count - running)
+        reasons = dict.fromkeys(at_hand[:room], "its worker is starting") | dict.fromkeys(at_hand[room:], busy)
         waiting = set() if self._breeding is None else self._breeding.waiting
         reasons |= dict.fromkeys(waiting, "it waits for the others of its population")
         for trial in self._again:
