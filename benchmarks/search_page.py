@@ -103,8 +103,9 @@ with it:
    cell of a table is filled.
 2. **`random`** for {few} trials or fewer. `tpe` and `gp` begin with {first} trials that no model has a part in, and
    after so few `qmc` was better on one problem and worse on two.
-3. **`gp`** up to {many} trials.
-4. **`tpe`** beyond. A Gaussian process takes longer for each proposal, the more trials there are, and looks at
+3. **`tpe`** for several objectives, **`nsga2`** from 100 trials on ([measured](leaderboard.md)).
+4. **`gp`** up to {many} trials.
+5. **`tpe`** beyond. A Gaussian process takes longer for each proposal, the more trials there are, and looks at
    {known} of them at most.
 
 Two things `auto` cannot know. Where hundreds of trials run at a time, models learn little between one proposal and

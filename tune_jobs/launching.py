@@ -41,7 +41,6 @@ from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 
 DEFAULT_SEARCH: Search = "tpe"
-DEFAULT_OF_SEVERAL: Search = "nsga2"  # objectives
 DEFAULT_TRIALS = 20  # of a search that could go on for ever; a grid runs to its end
 _GENERATIONS = 8  # of a population, where nobody says how often its members are compared
 _LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that the task itself names
@@ -164,17 +163,14 @@ def resumed(study: Study, settings: Settings) -> Work:
 def _search(request: Request, begun: StudyRecord | None, work: Work, say: Say) -> tuple[Search, int | None]:
     """The search and its number of trials; a study in which a task's own were run has no search of its own yet."""
     last = begun.launch if begun and begun.launch and begun.launch.search not in _LISTS else None
-    default = DEFAULT_OF_SEVERAL if work.further else DEFAULT_SEARCH
     trials = request.trials or (last.trials if last else None)
     if request.search == "auto":
-        search, why = choosing.chosen(work.space, trials or DEFAULT_TRIALS)
-        if work.further:
-            search, why = DEFAULT_OF_SEVERAL, "it has several objectives"
+        search, why = choosing.chosen(work.space, trials or DEFAULT_TRIALS, has_several=bool(work.further))
         if last:
             search, why = last.search, "the study was begun with it"
         say(f"search: {search}, for {why}")
     else:
-        search = request.search or (last.search if last else default)
+        search = request.search or (last.search if last else DEFAULT_SEARCH)
     if trials is None and search != "grid" and search not in _LISTS:
         trials = DEFAULT_TRIALS
     return search, trials

@@ -41,11 +41,11 @@ def check(search: Search, space: AnySpace, further: Sequence[Objective] = ()) ->
     Raises:
         SpaceError: for a grid over a space that is not finite; it names the domain. For CMA-ES over a space with fewer
             than two numbers.
-        UserError: CMA-ES is to weigh several objectives, or NSGA-II has one alone.
+        UserError: CMA-ES or a Gaussian process is to weigh several objectives, or NSGA-II has one alone.
     """
-    if search == "cmaes" and further:
+    if search in ("cmaes", "gp") and further:
         raise UserError(
-            f"--search cmaes adapts to one objective, and this study has {1 + len(further)}: take nsga2 or tpe"
+            f"--search {search} is for one objective, and this study has {1 + len(further)}: take nsga2 or tpe"
         )
     if search == "nsga2" and not further:
         raise UserError(

@@ -128,3 +128,7 @@ def test_auto_picks_by_the_space_and_the_number_of_trials(space: Space, trials: 
     assert picked == search
     assert str(trials) in why
     sampling.check(picked, space)
+
+
+def test_auto_of_several_objectives_is_tpe_for_few_trials_and_nsga2_for_many() -> None:
+    assert [choosing.chosen(MIXED, trials, has_several=True)[0] for trials in (11, 100, 101)] == ["tpe", "tpe", "nsga2"]

@@ -18,7 +18,7 @@ from tune_jobs.study import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
-LAUNCH = ("launch", "digits-mlp", "--trials", "4", "--epochs", "2", "--objective", "val_accuracy")
+LAUNCH = ("launch", "digits-mlp", "--trials", "4", "--epochs", "2", "--search", "nsga2", "--objective", "val_accuracy")
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,8 @@ def test_what_came_from_elsewhere_is_no_parent() -> None:
 @pytest.mark.parametrize(
     ("search", "further", "said"),
     [
-        ("cmaes", (SECOND,), "--search cmaes adapts to one objective, and this study has 2: take nsga2 or tpe"),
+        ("cmaes", (SECOND,), "--search cmaes is for one objective, and this study has 2: take nsga2 or tpe"),
+        ("gp", (SECOND,), "--search gp is for one objective, and this study has 2: take nsga2 or tpe"),
         ("nsga2", (), "--search nsga2 weighs several objectives, and this study has one: take tpe"),
     ],
 )
@@ -193,7 +194,7 @@ def test_a_sweep_that_was_killed_goes_on_as_an_undisturbed_one_would(tmp_path: P
     own = own_task(tmp_path / "task", width="Float(0.0, 4.0)", more="depth=Int(1, 3)")
     own.make_room(13)
     words = ("--objective", "val_accuracy", "--objective", "max:val_loss", "--max-concurrent", "1")
-    process = command_line(settings, "launch", own.reference, *words, "--trials", "17")
+    process = command_line(settings, "launch", own.reference, *words, "--trials", "17", "--search", "nsga2")
     until(lambda: len(own.trained) == 14, "the fourteenth trial to begin", process)
     kill_family(process)
     own.make_room(None)

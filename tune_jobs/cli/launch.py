@@ -30,8 +30,8 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
 @click.option(
     "--search",
     type=click.Choice((*SEARCHES, "auto")),
-    help="How params are found (tpe where not given, nsga2 with several objectives; auto picks by the space and says "
-    "why); the task's baseline alone, or all that was reported for it.",
+    help="How params are found (tpe where not given; auto picks by the space and says why); the task's baseline alone, "
+    "or all that was reported for it.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs at most, in place of the task's.")
 @click.option("--images", type=click.IntRange(min=1), help="Train on so many images only, each class in its share.")
