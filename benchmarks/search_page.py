@@ -139,7 +139,7 @@ A grid's order is that of the declaration, so that what it finds after a part of
 
 What speaks for `gp`: all 20 runs had the best of the 81 trainings after 20 trials, and 11 of `tpe`'s after 40; on
 `numbers` it is ahead from 40 trials on. What speaks against it: on `tuning` 9 of the 20 were 0.02 away or more after
-160 trials, most of them with the second best optimizer, and after 80 `tpe` was ahead. `tpe` in its turn was 0.05 away
-on `numbers` in 12 of 20, with the switch off. Where much depends on the answer, run both: `--study NAME` begins another
-study, and `--seed-from` hands one's best to the other.
+160 trials, and after 80 `tpe` was ahead. `tpe` in its turn was 0.05 away on `numbers` in 12 of 20, which is what the
+switch is worth. Where much depends on the answer, run both: `--study NAME` begins another study, and `--seed-from`
+hands one's best to the other.
 """
