@@ -271,8 +271,8 @@ class Study:
         """The trial begins on a worker, perhaps not for the first time."""
         trial_id = self._trial_id(trial.number)
         attempt = {"number": trial.attempts + 1, "started": time.time()}
+        self._clocks[trial.number] = time.monotonic() - attempt["started"]  # before a write that may take its time
         self._storage.set_trial_user_attr(trial_id, "attempt", attempt)
-        self._clocks[trial.number] = time.monotonic() - attempt["started"]
         if trial.state == "waiting":
             self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
         return replace(trial, state="running", attempts=trial.attempts + 1, started=attempt["started"])

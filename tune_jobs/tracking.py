@@ -131,6 +131,7 @@ class Tracker:
     def close(self, study: StudyRecord) -> None:
         """The leaderboard becomes an artifact of the parent run, which ends, to be taken up by the next launch."""
         client = self._connect(study)
+        self._runs = self._find_trials(client, study)  # what was heard late came after the last look
         with tempfile.TemporaryDirectory() as folder:
             exports.write_all(study, Path(folder))
             client.log_artifacts(self._parent, folder, "leaderboard")
@@ -187,8 +188,17 @@ class Tracker:
         return str(client.create_experiment(name, artifact_location=location, tags=kind))
 
     def _find_parent(self, client: MlflowClient, study: StudyRecord) -> str | None:
-        found = client.search_runs([self._experiment], f"tags.`{_STUDY_TAG}` = '{study.identity}'", max_results=1)
-        return str(found[0].info.run_id) if found else None
+        """The study's run. A second one was made by a call that was given up and heard late: it has no trials."""
+        found = client.search_runs([self._experiment], f"tags.`{_STUDY_TAG}` = '{study.identity}'", max_results=10)
+        parents = [str(run.info.run_id) for run in found]
+        if len(parents) > 1:
+            parents.sort(key=lambda parent: not self._has_trials(client, parent))
+        for late in parents[1:]:
+            client.delete_run(late)
+        return parents[0] if parents else None
+
+    def _has_trials(self, client: MlflowClient, parent: str) -> bool:
+        return bool(client.search_runs([self._experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1))
 
     def _create_parent(self, client: MlflowClient, study: StudyRecord) -> str:
         run = client.create_run(
@@ -208,6 +218,10 @@ class Tracker:
             )
             for run in page:
                 number = int(run.info.run_name.rsplit("-", 1)[1])
+                if number in found:  # by a call that was given up and heard late, as a parent's
+                    client.delete_run(run.info.run_id if found[number].is_described else found[number].run_id)
+                    if found[number].is_described:
+                        continue
                 found[number] = _Delivered(
                     run.info.run_id,
                     epochs=self._epochs(client, study, run),

@@ -10,8 +10,10 @@ import pytest
 
 from tests.auditing import audit, undisturbed
 from tests.servers import HttpProxy, MlflowServer
-from tests.sweeping import command_line, ended, own_task, until
+from tests.sweeping import command_line, ended, finished_study, own_task, until
+from tune_jobs import delivery, exports
 from tune_jobs.settings import Settings
+from tune_jobs.tracking import Tracker
 
 pytestmark = [
     pytest.mark.faults,
@@ -55,3 +57,17 @@ def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
             assert "Traceback" not in stderr
         assert code == 0
     audit(replace(settings, tracking_uri=server.url), undisturbed(alone, tmp_path), own=own)
+
+
+def test_runs_that_were_made_by_calls_that_were_heard_late_are_removed(tmp_path: Path, settings: Settings) -> None:
+    own, alone = (own_task(tmp_path / name, width="Choice(1, 2)") for name in ("task", "alone"))
+    record = finished_study(own, settings)
+    exports.write_all(record, settings.exports_dir("own"))
+    tracker = Tracker(settings)
+    tracker.deliver(record)
+    client = tracker._connect(record)
+    tracker._create_parent(client, record)
+    for trial in record.trials:
+        tracker._create_trial(client, record, trial)
+    delivery.deliver_once("own", settings)
+    audit(settings, undisturbed(alone, tmp_path), own=own)
