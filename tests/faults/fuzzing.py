@@ -6,12 +6,14 @@ some hundred inputs of each, `benchmarks/faults.py` as many as one has time for.
 
 from __future__ import annotations
 
+import atexit
 import copy
 import gzip
 import io
 import json
 import math
 import pickle
+import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
@@ -226,6 +228,7 @@ def _file(name: str, content: bytes) -> Iterator[Path]:
 def _study() -> tuple[Path, Settings]:
     """A small study of a task file, with a trial that failed and one of each other kind; its folder."""
     folder = Path(tempfile.mkdtemp(prefix="tune-jobs-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     settings = Settings(folder / "home", folder / "home" / "data", None, f"sqlite:///{folder / 'mlflow.db'}")
     finished_study(own_task(folder / "task", "fine", "raise", width="Choice(1, 2)"), settings)
     return folder, settings
