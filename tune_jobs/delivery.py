@@ -16,13 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
-from tune_jobs.errors import SettingsError
+from tune_jobs.errors import SettingsError, one_line
 from tune_jobs.locks import taking_turns
 from tune_jobs.records import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 from tune_jobs.tracking import Tracker
-from tune_jobs.trial import one_line
 
 _POLL_S = 1.0
 _PATIENCE_S = 15.0  # how long it goes on trying a store that is away once the sweep has ended

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from search_spaces.task import Task
 from tune_jobs import readings, weights
 from tune_jobs.datasets import Split, TrainingData
+from tune_jobs.epochs import built
 from tune_jobs.errors import TrialError
 from tune_jobs.records import TestResult, TrialRecord
-from tune_jobs.trial import again, built, explaining
+from tune_jobs.trial import again, explaining
 
 if TYPE_CHECKING:
     from models.lazy_keras import keras

@@ -8,13 +8,12 @@ import signal
 import socket
 
 from tune_jobs import tracking
-from tune_jobs.errors import StudyError
+from tune_jobs.errors import StudyError, one_line
 from tune_jobs.interruption import DRAIN
 from tune_jobs.locks import Holder
 from tune_jobs.records import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
-from tune_jobs.trial import one_line
 
 
 def stop(name: str, settings: Settings, *, now: bool) -> Holder:

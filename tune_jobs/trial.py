@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
-from typing import Protocol as Interface
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from search_spaces.domains import Params
 from search_spaces.task import Objective, Protocol, Task
 from tune_jobs.checkpoints import Checkpoint
-from tune_jobs.datasets import Split, TrainingData
-from tune_jobs.errors import Reason, TrialError
-from tune_jobs.objectives import LATENCY, PARAMETERS, TRAIN_SECONDS
+from tune_jobs.datasets import TrainingData
+from tune_jobs.epochs import KerasTraining, Metrics, OwnTraining, Training
+from tune_jobs.errors import Reason, TrialError, one_line
+from tune_jobs.objectives import LATENCY, TRAIN_SECONDS
 from tune_jobs.per_image import Errors, pack
 from tune_jobs.records import Course
 
 if TYPE_CHECKING:
-    from models.label_encodings import LabelEncoding
     from models.lazy_keras import keras
 
-Metrics = Mapping[str, float]
 Report = Callable[[int, Metrics], bool]  # the epoch, from one, and its metrics; answers whether to stop
 
 
@@ -116,7 +112,7 @@ class TrialRun:
         self.error: BaseException | None = None  # that the trial's code raised
         self._progress = _Progress(task.objective)
         self._stopped = False
-        self._training: _Training | None = None
+        self._training: Training | None = None
         self._copies = copies
         self._further = tuple(objective.metric for objective in further)
         self._epochs = self._guarded(task, params, data, seed, start)
@@ -131,7 +127,10 @@ class TrialRun:
 
     def checkpoint(self) -> Checkpoint | None:
         """The trial as it is after the epoch just yielded; None where its training cannot be taken up in the middle."""
-        return None if self._training is None else self._training.checkpoint(self._progress)
+        progress = self._progress
+        if self._training is None or progress.best is None:
+            return None
+        return self._training.checkpoint(progress.best + 1, progress.history, progress.seconds)
 
     def stop(self) -> None:
         """Ends the trial after the epoch just yielded: it becomes `stopped`, with what it reached."""
@@ -160,7 +159,7 @@ class TrialRun:
         seed: int,
         start: Checkpoint | None,
     ) -> Iterator[tuple[int, Metrics]]:
-        kind = _OwnTraining if task.train else _KerasTraining
+        kind = OwnTraining if task.train else KerasTraining
         self._training = training = kind(task, params, data, seed)
         self.model, progress.weights = training.model, training.weights
         progress.wanted += tuple(name for name in self._further if name not in (*training.measures, TRAIN_SECONDS))
@@ -271,190 +270,6 @@ class _Progress:
             reason=None if reason is None else str(reason),
             message=message,
         )
-
-
-class _Training(Interface):
-    """Where a trial's epochs come from."""
-
-    @property
-    def model(self) -> keras.Model | None: ...
-    @property
-    def weights(self) -> int | None: ...
-    @property
-    def measures(self) -> tuple[str, ...]: ...  # what it knows of a model without being told each epoch
-    def epochs(self) -> Iterator[Metrics]: ...
-    def checkpoint(self, progress: _Progress) -> Checkpoint | None: ...
-    def go_on(self, start: Checkpoint) -> bool: ...
-    def keep(self) -> None: ...
-    def restore(self) -> None: ...
-    def errors(self) -> Errors | None: ...
-    def latency(self) -> float: ...
-
-
-class _OwnTraining:
-    """The training that a task brings itself."""
-
-    model = None
-    weights = None
-    measures = ()
-
-    def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
-        assert task.train is not None
-        self._epochs = task.train(params, data, seed=seed, epochs=task.protocol.epochs)
-
-    def epochs(self) -> Iterator[Metrics]:
-        for metrics in self._epochs:
-            yield _numbers(metrics)
-
-    def checkpoint(self, progress: _Progress) -> None:
-        """What such a training holds cannot be seen."""
-
-    def go_on(self, start: Checkpoint) -> bool:
-        return False
-
-    def keep(self) -> None:
-        """Nothing to keep: what such a training holds is its own."""
-
-    def restore(self) -> None:
-        """Nothing was kept."""
-
-    def errors(self) -> None:
-        """Such a training tells its metrics alone."""
-
-    def latency(self) -> float:
-        raise NotImplementedError("there is no model to measure")
-
-
-def _numbers(metrics: object) -> Metrics:
-    """What a task's own training yielded, as numbers; whatever counts as one, such as NumPy's.
-
-    Raises:
-        TrialError: it is no mapping, or one of its values is no number.
-    """
-    if not isinstance(metrics, Mapping):
-        raise TrialError(Reason.INVALID, f"each epoch needs a mapping of metrics; the task's training gave {metrics!r}")
-    found = {}
-    for name, value in metrics.items():
-        try:
-            found[str(name)] = float("" if isinstance(value, str) else value)
-        except (TypeError, ValueError):
-            raise TrialError(Reason.INVALID, f"metric {name!r} needs a number; got {value!r}") from None
-    return found
-
-
-class _KerasTraining:
-    """A Keras model, built from the params and trained in compiled epochs."""
-
-    measures = (PARAMETERS, LATENCY)
-
-    def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
-        from tune_jobs import training
-
-        training.begin(seed)
-        encoding = _encoding(task, params)
-        splits = (data.train, data.validation)
-        self._train, self._validation = training.resident(f"{data.digest}/{encoding.name}", splits, encoding.targets)
-        batch_size = task.route(params).batch_size
-        self.model = _build(task, params, data, math.ceil(self._train.size / batch_size))
-        self.weights = training.weight_count(self.model)
-        self._epochs = training.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
-        self._encoding, self._data = encoding, data
-        self._best: list[np.ndarray] = []
-
-    def epochs(self) -> Iterator[Metrics]:
-        while True:
-            trained = self._epochs.train(self._train)
-            scored = self._epochs.evaluate(self._validation)
-            yield trained | {f"val_{name}": value for name, value in scored.items()}
-
-    def checkpoint(self, progress: _Progress) -> Checkpoint | None:
-        if progress.best is None:
-            return None
-        return Checkpoint(
-            tuple(self._epochs.variables),
-            tuple(self._best),
-            progress.best + 1,
-            tuple(progress.history),
-            progress.seconds,
-        )
-
-    def go_on(self, start: Checkpoint) -> bool:
-        if not self._epochs.go_on(start.variables, start.epoch, self._train):
-            return False
-        self._best = list(start.best_weights)
-        return True
-
-    def keep(self) -> None:
-        self._best = self.model.get_weights()
-
-    def restore(self) -> None:
-        self.model.set_weights(self._best)
-
-    def errors(self) -> Errors:
-        return errors_of(self.model, self._encoding, self._data.validation)
-
-    def latency(self) -> float:
-        from tune_jobs import training
-
-        return training.latency(self.model, self._data.validation.x[:1])
-
-
-def errors_of(model: keras.Model, encoding: LabelEncoding, split: Split) -> Errors:
-    """How wrong a trained model is about each image of a split, `(N,)`, in the encoding's unit."""
-    from tune_jobs import training
-
-    return encoding.errors(encoding.decode(training.outputs(model, split.x)), split.labels)
-
-
-def built(task: Task, params: Params, data: TrainingData, *, seed: int) -> keras.Model:
-    """The compiled, untrained model of `params`.
-
-    Raises:
-        TrialError: the builder refuses them.
-    """
-    from tune_jobs import training
-
-    training.begin(seed)
-    return _build(task, params, data, math.ceil(len(data.train) / task.route(params).batch_size))
-
-
-def _encoding(task: Task, params: Params) -> LabelEncoding:
-    try:
-        return task.encoding_of(params)
-    except ValueError as error:
-        raise TrialError(Reason.INVALID, one_line(error)) from error
-
-
-def _build(task: Task, params: Params, data: TrainingData, steps_per_epoch: int) -> keras.Model:
-    """The compiled model of `params`; a builder that refuses them makes the trial `invalid`."""
-    from models import optimizers
-
-    assert task.build is not None
-    encoding = _encoding(task, params)
-    routed = task.route(params)
-    told: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
-    try:
-        model = task.build(input_shape=data.train.x.shape[1:], head=encoding.head, **routed.builder)
-        if not model.built:  # a subclass builds its weights when it first sees an image
-            model(data.train.x[:1])
-        if not model.compiled:
-            model.compile(
-                optimizer=optimizers.build(**told | routed.optimizer),
-                loss=encoding.loss(),
-                metrics=encoding.metrics(),
-            )
-    except (ValueError, TypeError) as error:
-        raise TrialError(Reason.INVALID, one_line(error)) from error
-    wanted, came = model.inputs[0].dtype if getattr(model, "inputs", None) else None, data.train.x.dtype
-    if wanted == "uint8" and came != np.uint8:
-        raise TrialError(Reason.INVALID, f"the model takes uint8 images of 0 to 255, and the data are {came}")
-    return model
-
-
-def one_line(error: BaseException) -> str:
-    """An exception in one line of at most 300 characters."""
-    text = " ".join(str(error).split())
-    return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:300]
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

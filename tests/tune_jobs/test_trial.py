@@ -16,8 +16,9 @@ from search_spaces.domains import Choice, Space, Variants
 from search_spaces.task import Objective, Protocol, Task
 from tune_jobs import training
 from tune_jobs.datasets import Split, TrainingData
+from tune_jobs.errors import one_line
 from tune_jobs.per_image import unpack
-from tune_jobs.trial import TrialResult, TrialRun, explaining, one_line, run_trial
+from tune_jobs.trial import TrialResult, TrialRun, explaining, run_trial
 
 PARAMS = {"units": 8, "learning_rate": 0.05, "batch_size": 16}
 MakeTask = Callable[..., Task]

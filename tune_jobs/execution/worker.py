@@ -27,8 +27,10 @@ from search_spaces.task import Objective, Protocol, Task, TaskError
 from tune_jobs import checkpoints, weights
 from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
+from tune_jobs.epochs import Metrics
+from tune_jobs.errors import one_line
 from tune_jobs.execution.rules import WORN_OUT, CodeError
-from tune_jobs.trial import Metrics, TrialResult, TrialRun, one_line
+from tune_jobs.trial import TrialResult, TrialRun
 
 _STEP_S = 0.5  # how long a step may wait for more epochs before it reports
 _TRIALS = 200  # after so many a worker makes room for a fresh one: Keras keeps a little of each model it traced
