@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import click
+import pytest
 
 from search_spaces import catalog
 from search_spaces.catalog import TASKS
@@ -54,17 +55,20 @@ def test_the_first_screen_has_the_two_commands_that_do_all_the_set_up() -> None:
     assert all(line.startswith("python3 -m venv .venv && .venv/bin/pip install") for line in (run, test))
 
 
-def test_the_page_of_clocks_is_what_its_studies_make(tmp_path: Path) -> None:
-    files = sorted(map(str, (ROOT / "docs" / "studies" / "clock").glob("*.study")))
-    made = tmp_path / "clock.md"
-    assert run(["results", *files, "--page", "clock", "-o", str(made), "--home", str(tmp_path / "home")]) == 0
+@pytest.mark.parametrize(
+    ("folder", "page", "more"), [("clock", "clock.md", ("--page", "clock")), ("images", "results.md", ())]
+)
+def test_a_page_is_what_its_studies_make(tmp_path: Path, folder: str, page: str, more: tuple[str, ...]) -> None:
+    files = sorted(map(str, (ROOT / "docs" / "studies" / folder).glob("*.study")))
+    made = tmp_path / page
+    assert run(["results", *files, *more, "-o", str(made), "--home", str(tmp_path / "home")]) == 0
 
     def without_its_day_and_machine(page: Path) -> list[str]:
         return [line for line in page.read_text().splitlines() if not line.startswith("Made by ")]
 
-    assert without_its_day_and_machine(made) == without_its_day_and_machine(ROOT / "docs" / "clock.md")
+    assert without_its_day_and_machine(made) == without_its_day_and_machine(ROOT / "docs" / page)
     pictures = {path.name for path in tmp_path.glob("*.svg")}
-    assert pictures == {path.name for path in (ROOT / "docs").glob("clock-*.svg")}
+    assert pictures == {path.name for path in (ROOT / "docs").glob(f"{made.stem}-*.svg")}
 
 
 def test_every_study_that_is_kept_can_be_imported() -> None:
