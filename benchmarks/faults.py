@@ -159,14 +159,14 @@ def _delivers(process: psutil.Process) -> bool:
 
 def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
     from tests.auditing import differences, undisturbed
-    from tests.killing import Killer
+    from tests.killing import ALL, Killer
     from tests.sweeping import command_line, own_task
 
     width = f"Choice(*range({3 * options.times}))"
     own, alone = (own_task(folder / "processes" / name, "doze", width=width) for name in ("task", "alone"))
     settings = _settings(folder / "processes" / "home")
     words = ("launch", own.reference, "--search", "grid", "--max-retries", "99")
-    killer = Killer(lambda: command_line(settings, *words), seed=options.seed, longest_s=15.0)
+    killer = Killer(lambda: command_line(settings, *words), seed=options.seed, longest_s=15.0, victims=ALL)
     killer.disturb(options.times)
     found = differences(settings, undisturbed(alone, folder / "processes"), own=own)
     for line in found:

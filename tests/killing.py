@@ -15,18 +15,19 @@ import psutil
 from tests.sweeping import PATIENCE_S, ended, kill_family
 
 Victim = Literal["driver", "worker", "raylet", "gcs"]
-VICTIMS: tuple[Victim, ...] = ("driver", "worker", "raylet", "gcs")
+ALL: tuple[Victim, ...] = ("driver", "worker", "raylet", "gcs")
 _NAMES = {"raylet": "raylet", "gcs": "gcs_server"}
 
 
 @dataclass
 class Killer:
-    """Runs one command again and again, and kills something of it each time, until it was `kills` times; then lets it
-    end by itself."""
+    """Runs one command again and again, and kills something of it at a random moment, the victims in turn, until it was
+    `kills` times; then lets it end by itself."""
 
     run: Callable[[], subprocess.Popen[str]]
     seed: int
     longest_s: float  # a moment is so long after the start at most
+    victims: tuple[Victim, ...] = ("driver", "worker", "raylet")  # that the GCS is gone is noticed after a minute
     killed: list[Victim] = field(default_factory=list)
 
     def disturb(self, kills: int) -> None:
@@ -50,7 +51,7 @@ class Killer:
             process.wait(timeout=seconds)
 
     def _kill(self, process: subprocess.Popen[str], rng: random.Random) -> None:
-        victim: Victim = rng.choice(VICTIMS)
+        victim = self.victims[len(self.killed) % len(self.victims)]
         if victim == "driver":
             process.kill()
             process.wait()
