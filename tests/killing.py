@@ -55,7 +55,7 @@ class Killer:
         if victim == "driver":
             process.kill()
             process.wait()
-            self._await_the_end_of(process)
+            time.sleep(0.1)  # its children end after it, and the next driver must bear with those that have not
         else:
             found = [one for one in _family(process) if _is(one, victim)]
             if not found:
@@ -67,10 +67,6 @@ class Killer:
                     process.wait(timeout=PATIENCE_S)
                 assert process.poll() is not None, f"the driver did not notice that its {victim} died"
         self.killed.append(victim)
-
-    def _await_the_end_of(self, process: subprocess.Popen[str]) -> None:
-        """A driver's children end after it; the next one must bear that, so it is not waited for long."""
-        time.sleep(0.1)
 
 
 def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:
