@@ -14,9 +14,8 @@ import psutil
 
 from tests.sweeping import PATIENCE_S, ended, kill_family
 
-Victim = Literal["driver", "worker", "raylet", "gcs"]
-ALL: tuple[Victim, ...] = ("driver", "worker", "raylet", "gcs")
-_NAMES = {"raylet": "raylet", "gcs": "gcs_server"}
+Victim = Literal["driver", "worker", "raylet"]
+VICTIMS: tuple[Victim, ...] = ("driver", "worker", "raylet")
 
 
 @dataclass
@@ -27,7 +26,6 @@ class Killer:
     run: Callable[[], subprocess.Popen[str]]
     seed: int
     longest_s: float  # a moment is so long after the start at most
-    victims: tuple[Victim, ...] = ("driver", "worker", "raylet")  # that the GCS is gone is noticed after a minute
     killed: list[Victim] = field(default_factory=list)
 
     def disturb(self, kills: int) -> None:
@@ -51,7 +49,7 @@ class Killer:
             process.wait(timeout=seconds)
 
     def _kill(self, process: subprocess.Popen[str], rng: random.Random) -> None:
-        victim = self.victims[len(self.killed) % len(self.victims)]
+        victim = VICTIMS[len(self.killed) % len(VICTIMS)]
         if victim == "driver":
             process.kill()
             process.wait()
@@ -79,5 +77,5 @@ def _is(process: psutil.Process, victim: Victim) -> bool:
     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
         if victim == "worker":
             return process.cmdline()[:1] != [] and process.cmdline()[0].startswith("ray::")
-        return process.name() == _NAMES[victim]
+        return process.name() == victim
     return False
