@@ -109,7 +109,7 @@ def study_record(name: str, notes: Mapping[str, Any], trials: tuple[TrialRecord,
         identity=notes["identity"],
         launch=launch_of(notes),
         created=notes["created"],
-        trials=tuple(_with_course(_with_test(trial, notes), courses) for trial in trials),
+        trials=tuple(with_course(_with_test(trial, notes), courses) for trial in trials),
         replication=_replication(notes),
         transfers=tuple(Transfer(**saved) for saved in notes.get("transfers", ())),
         readings=tuple(_reading(saved) for saved in notes.get("readings", ())),
@@ -168,6 +168,11 @@ def courses_of(notes: Mapping[str, Any]) -> dict[int, Course]:
     return {int(number): tuple(Stretch(**stretch) for stretch in course) for number, course in saved.items()}
 
 
+def with_course(trial: TrialRecord, courses: Mapping[int, Course]) -> TrialRecord:
+    """The trial with its course, if it has one."""
+    return replace(trial, course=courses[trial.number]) if trial.number in courses else trial
+
+
 def difference(begun: StudyTerms, now: StudyTerms) -> str | None:
     """The first thing that is not what a study was begun on, in words; None where nothing is."""
     named = {
@@ -197,10 +202,6 @@ def plain(value: Any) -> Any:
 def _with_test(trial: TrialRecord, notes: Mapping[str, Any]) -> TrialRecord:
     saved = notes.get(note_of_test(trial.number))
     return trial if saved is None else replace(trial, tested=TestResult(**saved))
-
-
-def _with_course(trial: TrialRecord, courses: Mapping[int, Course]) -> TrialRecord:
-    return replace(trial, course=courses[trial.number]) if trial.number in courses else trial
 
 
 def _replication(notes: Mapping[str, Any]) -> Replication | None:

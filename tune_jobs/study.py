@@ -293,14 +293,14 @@ class Study:
 
     def unfinished(self) -> tuple[TrialRecord, ...]:
         """The trials to run again: interrupted or never started. One that has its result is settled here instead."""
-        again = []
+        again, courses = [], contents.courses_of(self._attributes)
         for trial in self._storage.get_all_trials(self._begun_id, deepcopy=False):
             if trial.state.is_finished():
                 continue
             if "result" in trial.user_attrs:
                 self._settle(trial._trial_id)
             else:
-                again.append(self._trial(trial))
+                again.append(contents.with_course(self._trial(trial), courses))
         return tuple(again)
 
     def _make(self, objective: Objective) -> None:

@@ -34,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[MlflowServer]:
 def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
     tmp_path: Path, settings: Settings, server: MlflowServer
 ) -> None:
-    own, alone = (own_task(tmp_path / name, "fine", "raise") for name in ("task", "alone"))
+    own, alone = (own_task(tmp_path / name, "fine", "diverge") for name in ("task", "alone"))
     with HttpProxy(server.port).open() as proxy:
         behind = replace(settings, tracking_uri=proxy.url)
         proxy.behave(delay_s=0.2, errors=0.25)

@@ -90,7 +90,7 @@ def test_a_study_that_was_begun_without_its_baseline_goes_on_as_it_would_have(
     finished_study(own, settings, search="tpe", candidates=searched[:3])
     again = resolved(Request(own.reference))
     assert [again.plan.sampler.ask() for _ in range(2)] == searched[3:]
-    assert again.said == []
+    assert not [said for said in again.said if "baseline" in said]
 
 
 @pytest.mark.parametrize("search", ["baseline", "reported"])

@@ -194,7 +194,9 @@ def test_a_sweep_that_was_killed_goes_on_as_an_undisturbed_one_would(tmp_path: P
     own = own_task(tmp_path / "task", width="Float(0.0, 4.0)", more="depth=Int(1, 3)")
     own.make_room(13)
     words = ("--objective", "val_accuracy", "--objective", "max:val_loss", "--max-concurrent", "1")
-    process = command_line(settings, "launch", own.reference, *words, "--trials", "17", "--search", "nsga2")
+    process = command_line(
+        settings, "launch", own.reference, *words, "--trials", "17", "--search", "nsga2", "--no-baseline"
+    )
     until(lambda: len(own.trained) == 14, "the fourteenth trial to begin", process)
     kill_family(process)
     own.make_room(None)
