@@ -162,12 +162,13 @@ def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
     from tests.killing import Killer
     from tests.sweeping import command_line, own_task
 
-    width = f"Choice(*range({3 * options.times}))"
+    width = f"Choice(*range({20 * options.times}))"
     own, alone = (own_task(folder / "processes" / name, "doze", width=width) for name in ("task", "alone"))
     settings = _settings(folder / "processes" / "home")
     words = ("launch", own.reference, "--search", "grid", "--max-retries", "99")
     killer = Killer(lambda: command_line(settings, *words), seed=options.seed, longest_s=12.0)
     killer.disturb(options.times)
+    alone.go()  # without a pause in its trials
     found = differences(settings, undisturbed(alone, folder / "processes"), own=own)
     for line in found:
         say(line)

@@ -38,6 +38,7 @@ class Killer:
                     self._kill(process, rng)
                 if process.poll() is not None:
                     process.communicate()
+                    assert process.returncode, f"it ended well after {len(self.killed)} kills: give it more to do"
                     process = self.run()
             code, _, stderr = ended(process)
             assert code == 0, stderr

@@ -60,6 +60,24 @@ def check(settings: Settings) -> None:
         )
 
 
+def _make_file(uri: str) -> None:
+    """Makes MLflow's SQLite file where there is none yet, whole or not at all: MLflow makes its tables one after
+    another, and takes a file no more in which it was killed meanwhile."""
+    from mlflow import MlflowClient
+
+    file = Path(uri.removeprefix("sqlite:///")).expanduser()
+    if not uri.startswith("sqlite:///") or file.exists():
+        return
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        MlflowClient(tracking_uri=f"sqlite:///{part}").search_experiments(max_results=1)
+        os.link(part, file)
+    except FileExistsError:
+        pass  # made by another process since
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _check_server(uri: str) -> None:
     try:
         with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5):
@@ -164,6 +182,7 @@ class Tracker:
         prepare_mlflow()
         from mlflow import MlflowClient
 
+        _make_file(self.settings.tracking_uri)
         return cast("MlflowClient", _Insistent(MlflowClient(tracking_uri=self.settings.tracking_uri)))
 
     def _connect(self, study: StudyRecord) -> MlflowClient:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from search_spaces.catalog import TASKS
 from search_spaces.domains import Choice, Fixed, Float, Int, Space, Variants
 from search_spaces.task import Objective, Protocol, Task
-from tests.sweeping import Logged, logged
+from tests.sweeping import Logged, logged, until
 from tune_jobs import tracking
 from tune_jobs.errors import SettingsError
 from tune_jobs.records import Launch, StudyRecord, StudyTerms, TrialRecord
@@ -125,6 +127,18 @@ def shown(store: Settings, record: StudyRecord) -> Logged:
     assert tracker.deliver(record) == 4
     tracker.close(record)
     return logged(store, record)
+
+
+def test_a_file_whose_making_was_killed_is_made_anew(tmp_path: Path, settings: Settings) -> None:
+    code = "from tune_jobs import tracking; import sys; tracking._make_file(sys.argv[1])"
+    settings.home.mkdir(parents=True)
+    process = subprocess.Popen([sys.executable, "-c", code, settings.tracking_uri], stderr=subprocess.DEVNULL)
+    until(lambda: any(part.stat().st_size > 0 for part in settings.home.glob(".mlflow.db.*")), "its tables to be begun")
+    process.kill()
+    process.wait()
+    assert not (settings.home / "mlflow.db").exists()
+    assert Tracker(settings)._open().search_experiments(max_results=1)
+    assert (settings.home / "mlflow.db").exists()
 
 
 def test_a_study_is_one_parent_and_a_nested_run_for_each_trial_begun(shown: Logged) -> None:
