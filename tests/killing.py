@@ -41,6 +41,9 @@ class Killer:
                     assert process.returncode, f"it ended well after {len(self.killed)} kills: give it more to do"
                     process = self.run()
             code, _, stderr = ended(process)
+            if "Ray did not start" in stderr:  # what was killed may still be going down
+                process = self.run()
+                code, _, stderr = ended(process)
             assert code == 0, stderr
         finally:
             kill_family(process)
