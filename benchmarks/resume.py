@@ -11,6 +11,7 @@ is written. Seconds of the wall clock, and of the processor beside them: where t
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import random
@@ -28,7 +29,7 @@ from tune_jobs import exports, launching, running, sampling, tracking
 from tune_jobs.contents import StudyContent, TrialContent, plain
 from tune_jobs.interruption import Interruption
 from tune_jobs.records import Search
-from tune_jobs.running import Plan, Work
+from tune_jobs.running import Plan, Resources, Work
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 
@@ -76,7 +77,12 @@ def _make(settings: Settings, search: Search, n: int) -> None:
     work = launching.resolve(task, launching.Request(TASK), None, settings)
     made_by: Search = search if search in ("qmc", "cmaes") else "random"
     sampler = sampling.sampler(made_by, work.space, task.objective, 0, ())
-    notes = {"created": 0.0, "identity": search, "terms": plain(work.terms), "launch": plain(running.note(search, n))}
+    notes = {
+        "created": 0.0,
+        "identity": hashlib.sha256(search.encode()).hexdigest()[:32],
+        "terms": plain(work.terms),
+        "launch": plain(running.note(search, n)),
+    }
     trials = []
     while len(trials) < n:
         candidate = sampler.ask()
@@ -139,9 +145,9 @@ def _continue(folder: Path, search: str, trials: int, begun: float) -> None:
         took["load"] = clock.look()
         return resolve(*given)
 
-    def run(study: Study, work: Work, plan: Plan, *others: Any) -> None:
+    def run(study: Study, work: Work, plan: Plan, resources: Resources, *others: Any) -> None:
         study.unfinished()
-        running._progress(study, work, plan.total, Interruption())
+        running._progress(study, work, plan, resources, settings, Interruption())
         took["plan"] = clock.look()
         for each in range(FURTHER + 1):
             candidate = plan.sampler.ask()
