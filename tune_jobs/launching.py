@@ -90,7 +90,7 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
         sampling.check(search, work.space, work.further)
         first = _first(request, search, begun, work, settings, say)
         schedule = _scheduling(request, search, work, begun)
-        running.check(work.task, request.resources, is_bred=schedule.name == "pbt")
+        running.check(work.task, request.resources, is_bred=schedule.name == "pbt" and search not in _LISTS)
         study.begin(work.terms)
         now = replace(running.note(search, trials), scheduling=schedule, budget=_budget(request, begun))
         study.note_launch(now)
