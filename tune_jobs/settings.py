@@ -43,6 +43,11 @@ class Settings:
         )
 
     @property
+    def tasks_dir(self) -> Path:
+        """Where the files of tasks are kept that were sent here to be launched."""
+        return self.home / "tasks"
+
+    @property
     def studies_dir(self) -> Path:
         """Where journal files of studies lie."""
         return self.home / "studies"
@@ -85,6 +90,11 @@ class Settings:
                 raise _unusable(folder, "Permission denied")
 
 
+def jobs_address(said: str | None) -> str | None:
+    """Where jobs are sent: as said, else TUNE_JOBS_ADDRESS; None, or nothing, is nowhere."""
+    return (os.environ.get("TUNE_JOBS_ADDRESS") if said is None else said) or None
+
+
 def _absolute(path: Path | str) -> Path:
     try:
         return Path(path).expanduser().absolute()
@@ -117,10 +127,20 @@ def prepare_mlflow() -> None:
 def prepare_ray(*, is_own_cluster: bool) -> None:
     """Variables that Ray reads when it is imported; call this before. What the user set stays.
 
-    A cluster of our own listens on loopback alone: the first one makes Ray take this machine for 127.0.0.1, whichever
-    its system. The second drops Ray's own words on dead workers, which would come between the results on standard
-    output; the study says what became of the trial.
+    The first one makes Ray take this machine for 127.0.0.1: a cluster of our own listens on loopback alone, and of a
+    running one that does 127.0.0.1 is not taken for the machine's other address, where nothing listens. The second
+    drops Ray's own words on dead workers, which would come between the results on standard output; the study says what
+    became of the trial. To a running cluster this process shows its token where it has one, as Ray itself does to some.
     """
-    if is_own_cluster:
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
+    if not is_own_cluster and _has_ray_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def _has_ray_token() -> bool:
+    """Where Ray looks for one."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return True
+    home = os.environ.get("HOME")
+    return bool(home) and Path(str(home), ".ray", "auth_token").is_file()

@@ -6,7 +6,6 @@ import importlib
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,9 @@ from contextlib import contextmanager
 import ray
 
 from tune_jobs.errors import SettingsError
+from tune_jobs.execution import reaching
 from tune_jobs.execution.sweep import Slots
+from tune_jobs.execution.watch import watched
 
 
 @contextmanager
@@ -23,10 +24,14 @@ def cluster(address: str | None) -> Iterator[None]:
 
     A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`) and has no dashboard.
 
+    Where Ray ends on this machine meanwhile, so does this process: with one line and exit code 2.
+
     Raises:
-        SettingsError: if nothing answers at `address`, or Ray does not start.
+        SettingsError: if no cluster that would have us answers at `address`, or Ray does not start.
     """
     _quiet()
+    if address is not None:
+        address = reaching.reached(address)
     try:
         # most of Ray's start is waiting for its processes; importing Tune takes a second of it
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
@@ -37,7 +42,8 @@ def cluster(address: str | None) -> Iterator[None]:
         where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
         raise SettingsError(f"{where}: {str(error).splitlines()[0]}") from error
     try:
-        yield
+        with watched():
+            yield
     finally:
         ray.shutdown()
 
@@ -47,7 +53,6 @@ def _connect(address: str | None) -> None:
         # without "local" Ray joins whatever cluster `ray start` left a note of on this machine
         ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     else:
-        _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
 
 
@@ -82,21 +87,6 @@ def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
     if max_concurrent is not None and max_concurrent < sum(fits):
         return Slots(cpus, gpus, count=max_concurrent, held=max_concurrent)
     return Slots(cpus, gpus, count=sum(fits), held=sum(fits) + 1)
-
-
-def _reach(address: str) -> None:
-    """Whether anything listens there; Ray itself would try for minutes.
-
-    Raises:
-        ConnectionError: if nothing does.
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        return  # "auto" and the like, which Ray resolves
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise ConnectionError(error.strerror or str(error)) from error
 
 
 def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:
