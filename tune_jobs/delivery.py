@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -58,7 +59,9 @@ def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
 
 
 def follow(study_name: str, settings: Settings) -> bool:
-    """Delivers until standard input closes and nothing is left; whether everything was delivered."""
+    """Delivers until standard input closes and nothing is left; whether everything was delivered. SIGTERM, which Ray
+    sends to all of a job's processes, is the driver's to answer."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(10)
     study = Study.open(study_name, settings)
     with _only_one(study_name, settings):
