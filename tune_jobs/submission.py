@@ -21,6 +21,7 @@ from typing import Any, Literal
 from search_spaces import catalog
 from search_spaces.spelling import near
 from search_spaces.task import Protocol, Task, TaskError
+from tune_jobs import contents
 from tune_jobs.errors import UserError
 from tune_jobs.settings import Settings
 
@@ -123,6 +124,7 @@ def prepared(
         files["try/configurations.yaml"] = _read(tried)
         words += ["--try", "try/configurations.yaml"]
     study = study or task.name
+    contents.check_name(study)
     name = name or study
     if not _NAME.fullmatch(name):
         raise UserError(f"a job's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
@@ -130,16 +132,15 @@ def prepared(
     return Submission(name, study, task.name, tuple(words), files), task
 
 
-def check(task: Task, study: str, options: Mapping[str, Any]) -> None:
+def check(task: Task, options: Mapping[str, Any]) -> None:
     """Whether what was asked of `launch` can be asked of this task, as far as that can be told without its data and the
     study.
 
     Raises:
         UserError, TaskError, SpaceError: if not.
     """
-    from tune_jobs import contents, objectives, warm_starts
+    from tune_jobs import objectives, warm_starts
 
-    contents.check_name(study)
     task.space.open(options["opened"]).narrow(options["narrowed"])
     if options["objectives"]:
         objectives.asked(options["objectives"], task)

@@ -55,7 +55,7 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
     said, reference = ctx.meta[_SAID], options["task"]
     words = list(_words(said))
     sent, task = submission.prepared(reference, options["study"], name, words, options["tried"])
-    submission.check(task, sent.study, options)
+    submission.check(task, options)
     running.check(task, taken(dict(options)), is_bred=options["scheduler"] == "pbt")
     job, is_new = _jobs(address).submit(sent, again=again)
     if is_new:
