@@ -73,6 +73,10 @@ class Settings:
         """Where a study's driver tells what its trials wait for."""
         return self.home / "studies" / f"{study}.activity"
 
+    def drained_file(self, study: str) -> Path:
+        """Which devices a study's driver leaves alone."""
+        return self.home / "studies" / f"{study}.drained"
+
     def prepare(self) -> None:
         """Make the home and its folders, and see that they can be written.
 

@@ -31,7 +31,7 @@ class Client:
 
     def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
         known = {"TUNE_JOBS_ADDRESS": self._head.url, "RAY_ADDRESS": "http://127.0.0.1:1"} | self.secrets
-        return command_line(self._settings, *words, **known, **{**self._head.client, **variables})
+        return command_line(self._settings, *words, **(known | self._head.client | variables))
 
     def call(self, *words: str, **variables: str) -> tuple[int, str, str]:
         return ended(self.start(*words, **variables))
