@@ -14,6 +14,22 @@ from tests.servers import free_port
 from tests.sweeping import kill_family, until
 
 TOKEN = "a-token-of-the-tests-0123456789abcdef"
+STARTED = "Ray runtime started"  # in the words of `ray start`
+
+JOIN = """
+import sys
+import time
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+
+address, folder, cpus, gpus = sys.argv[1:]
+ports = {"min_worker_port": 0, "max_worker_port": 0, "node_manager_port": 0, "object_manager_port": 0}
+size = {"num_cpus": float(cpus), "num_gpus": int(gpus)}
+params = RayParams(gcs_address=address, temp_dir=folder, include_log_monitor=False, **ports, **size)
+Node(params, head=False, shutdown_at_exit=True, spawn_reaper=True)
+print("Ray runtime started", flush=True)
+time.sleep(3600)
+"""  # as `ray start --address` does, which joins no cluster that listens on loopback alone
 
 
 @dataclass
@@ -43,39 +59,39 @@ class RayHead:
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 
     def start(self) -> None:
+        own = self._folder("head")
+        program = str(Path(sys.executable).with_name("ray"))
         words = ["--head", "--port", str(self.port), "--num-cpus", str(self.cpus), "--num-gpus", str(self.gpus)]
         words += ["--include-dashboard", str(self.has_dashboard).lower(), "--dashboard-port", str(self.dashboard_port)]
-        self._start(words, "head", before=())
+        # other clusters of this machine would else give their workers, and their agents, the same ports
+        words += ["--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", str(free_port())]
+        words += ["--node-ip-address", "127.0.0.1", "--temp-dir", str(own), "--disable-usage-stats", "--block"]
+        self._start([program, "start", *words], own)
 
     def join(self, *, cpus: float = 2, gpus: int = 0, before: tuple[str, ...] = ()) -> None:
         """Adds a node with folders of its own; `before` is what its command line begins with."""
-        words = ["--address", self.address, "--num-cpus", str(cpus), "--num-gpus", str(gpus)]
-        self._start(words, f"node-{len(self._nodes)}", before)
+        own = self._folder(f"node-{len(self._nodes)}")
+        self._start([*before, sys.executable, "-c", JOIN, self.address, str(own), str(cpus), str(gpus)], own)
 
     def stop(self) -> None:
         for node in reversed(self._nodes):
             kill_family(node)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, words: list[str], name: str, before: tuple[str, ...]) -> None:
+    def _folder(self, name: str) -> Path:
         own = self.folder / name
         (own / "home").mkdir(parents=True)
-        program = str(Path(sys.executable).with_name("ray"))
-        # two raylets on one machine would else give their workers, and their agents, the same ports
-        ports = ["--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", str(free_port())]
-        words = [*words, *ports, "--node-ip-address", "127.0.0.1", "--temp-dir", str(own), "--disable-usage-stats"]
-        with (own / "log").open("wb") as log:
+        return own
+
+    def _start(self, command: list[str], own: Path) -> None:
+        log, environment = own / "log", self._environment | {"HOME": str(own / "home"), "TMPDIR": str(own)}
+        with log.open("wb") as file:
             node = subprocess.Popen(
-                [*before, program, "start", *words, "--block"],
-                env=self._environment | {"HOME": str(own / "home"), "TMPDIR": str(own)},
-                stdout=log,
-                stderr=log,
-                process_group=0,
-                cwd=own / "home",
+                command, env=environment, stdout=file, stderr=file, process_group=0, cwd=own / "home"
             )
         self._nodes.append(node)
-        until(lambda: node.poll() is not None or "Ray runtime started" in (own / "log").read_text(), f"the {name}")
-        assert node.poll() is None, (own / "log").read_text()
+        until(lambda: node.poll() is not None or STARTED in log.read_text(), f"Ray's {own.name}")
+        assert node.poll() is None, log.read_text()
 
     @property
     def _environment(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+from ray._private import ray_constants
 
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import reaching
@@ -30,6 +31,7 @@ def cluster(address: str | None) -> Iterator[None]:
         SettingsError: if no cluster that would have us answers at `address`, or Ray does not start.
     """
     _quiet()
+    ray_constants.ENABLE_RAY_CLUSTER = False  # as `prepare_ray` says, also where a task's file had imported Ray before
     if address is not None:
         address = reaching.reached(address)
     try:
