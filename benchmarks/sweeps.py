@@ -28,6 +28,7 @@ class Sweep:
     search: str = "random"
     epochs: int | None = None
     max_concurrent: int | None = None
+    cpus_per_trial: float | None = None
     data_dir: Path = Path("data")
     settings: tuple[str, ...] = ()  # NAME=VALUE
     tracking_uri: str | None = None
@@ -39,6 +40,7 @@ class Sweep:
             "--trials": self.trials,
             "--epochs": self.epochs,
             "--max-concurrent": self.max_concurrent,
+            "--cpus-per-trial": self.cpus_per_trial,
             "--home": self.home,
             "--data-dir": self.data_dir.absolute(),
         }

@@ -383,12 +383,17 @@ def command_line(settings: Settings, *words: str, before: str = "", **variables:
     )
 
 
-def until(is_so: Callable[[], Any], what: str, process: subprocess.Popen[str] | None = None) -> None:
+def until(
+    is_so: Callable[[], Any],
+    what: str,
+    process: subprocess.Popen[Any] | None = None,
+    patience_s: float = PATIENCE_S,
+) -> None:
     """Waits for a condition; a process that ends meanwhile is an error."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not is_so():
         if process is not None and process.poll() is not None:
             assert is_so(), f"it ended with {process.returncode} before {what}: {process.communicate()}"
             return
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S:.0f} s for {what}"
+        assert time.monotonic() < deadline, f"waited {patience_s:.0f} s for {what}"
         time.sleep(0.05)

@@ -60,6 +60,12 @@ _STATES: dict[TrialState, State] = {
     TrialState.FAIL: "failed",
 }
 _ENDED = {state: optuna_state for optuna_state, state in _STATES.items()}
+_MADE_BY_ANOTHER = (
+    "23505",
+    "42P07",
+    "42710",
+)  # PostgreSQL's words: unique violation, duplicate table, duplicate object
+_TRIES, _TURN_S = 10, 0.3  # to make the tables of a database
 _BUSY_S = 1.0  # that SQLite itself waits for a lock; then we do
 _IMPORTING = "importing"  # noted before all else of a study that comes from a file, whose terms are noted last
 
@@ -438,7 +444,7 @@ def _connected(url: str) -> RDBStorage:
         if url.startswith("sqlite"):
             file = partial(RDBStorage, url, {"connect_args": {"timeout": _BUSY_S}})
             return cast("RDBStorage", insist(file, url))
-        return RDBStorage(url)
+        return _with_tables(url)
     except StudyError:
         raise
     except ImportError as error:
@@ -447,6 +453,21 @@ def _connected(url: str) -> RDBStorage:
         ) from error
     except Exception as error:  # whatever its driver raises: refused, unknown host, wrong password, no such database
         raise StudyError(f"the storage {without_password(url)} does not answer: {first_line(error)}") from error
+
+
+def _with_tables(url: str) -> RDBStorage:
+    """Of several who come to a new database at once, each makes its tables, and fails over what another has made: then
+    they are there."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    for _ in range(_TRIES):
+        try:
+            return RDBStorage(url)
+        except (IntegrityError, ProgrammingError) as error:
+            if getattr(error.orig, "sqlstate", None) not in _MADE_BY_ANOTHER:
+                raise
+            time.sleep(_TURN_S)
+    return RDBStorage(url)
 
 
 @contextmanager
