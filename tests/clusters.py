@@ -101,3 +101,17 @@ class RayHead:
         return (
             plain | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)} | loopback | self.client | self.environment
         )
+
+
+def blind_to(folder: Path) -> tuple[str, ...]:
+    """What a command line begins with whose process finds this folder empty; nothing where the system forbids it."""
+    hide = (
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        f"mount -t tmpfs none '{folder}' && exec \"$@\"",
+        "-",
+    )
+    can = subprocess.run([*hide, "true"], capture_output=True, check=False).returncode == 0
+    return hide if can else ()

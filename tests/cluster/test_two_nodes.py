@@ -3,7 +3,6 @@ PostgreSQL and one MLflow server."""
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.clusters import RayHead
+from tests.clusters import RayHead, blind_to
 from tests.servers import MlflowServer, PostgresServer
 from tests.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
 from tune_jobs.settings import Settings
@@ -45,20 +44,6 @@ def servers(tmp_path: Path) -> Iterator[tuple[RayHead, MlflowServer, PostgresSer
         mlflow.stop()
         head.stop()
         postgres.remove()
-
-
-def blind_to(folder: Path) -> tuple[str, ...]:
-    """What a command line begins with whose process finds this folder empty; nothing where the system forbids it."""
-    hide = (
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        f"mount -t tmpfs none '{folder}' && exec \"$@\"",
-        "-",
-    )
-    can = subprocess.run([*hide, "true"], capture_output=True, check=False).returncode == 0
-    return hide if can else ()
 
 
 def test_sixteen_trials_at_once_on_two_nodes_with_four_gpus_each(
