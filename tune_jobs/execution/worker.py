@@ -21,10 +21,10 @@ from ray import tune
 
 from search_spaces import catalog
 from search_spaces.task import Objective, Protocol, Task, TaskError
-from tune_jobs import checkpoints, weights
+from tune_jobs import checkpoints, devices, weights
 from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
-from tune_jobs.devices import DeviceFigures, Reader
+from tune_jobs.devices import DeviceFigures
 from tune_jobs.epochs import Metrics
 from tune_jobs.errors import one_line
 from tune_jobs.execution import nodes
@@ -80,7 +80,7 @@ class Job:
     keep: Path | None = None  # a folder for the weights of each trial, on the worker's own disk
     keeper: Any = None  # the actor that has the trials' checkpoints, where there are any
     checkpoint_every: int | None = None  # epochs
-    reader: Reader | None = None  # of the devices that a trial is on, where anybody asks
+    is_measured: bool = False  # whether workers read what their devices do
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -93,6 +93,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._refusal: str | None = None
         self._place = nodes.here()
         try:
+            self._reader = devices.reader(cpus=job.cpus) if job.is_measured else None
             self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objectives[0])
         except Exception as error:
             self._refuse(error)
@@ -197,10 +198,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _read(self, *, is_last: bool = False) -> tuple[DeviceFigures, ...]:
         """The devices as they are, now and then, and once more when the trial ends."""
-        if self._job.reader is None or not (is_last or time.monotonic() - self._read_at >= _READ_S):
+        if self._reader is None or not (is_last or time.monotonic() - self._read_at >= _READ_S):
             return ()
         self._read_at = time.monotonic()
-        figures = self._job.reader.read()
+        of_gpus = bool(self._place.gpus)  # what the machine says is no word on a GPU that cannot be read
+        figures = tuple(one for one in self._reader.read() if (one.index != devices.HOST) == of_gpus)
         self._gauge.take(figures)
         return figures
 
