@@ -59,13 +59,16 @@ def stop(study: str, now: bool, home: Path | None) -> None:
 def _gpus(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[str, ...]:
     if given is None:
         return ()
-    if not re.fullmatch(r"\d{1,3}(,\d{1,3})*", given):
-        raise click.BadParameter(f"needs the GPUs' numbers, such as 2,3; got {given!r}")
-    return tuple(dict.fromkeys(str(int(index)) for index in given.split(",")))
+    names = [name.strip() for name in given.split(",")]
+    if not all(re.fullmatch(r"[A-Za-z0-9:-]{1,80}", name) for name in names):
+        raise click.BadParameter(f"needs GPUs as `status` names them, such as 2,3; got {given!r}")
+    return tuple(dict.fromkeys(names))
 
 
 def _spot_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    gpus = click.option("--gpus", callback=_gpus, metavar="I,J", help="By their numbers on the node.")
+    gpus = click.option(
+        "--gpus", callback=_gpus, metavar="I,J", help="Their numbers on the node, or what `status` calls them."
+    )
     node = click.option("--node", help="Its name, as `status` has it, or its address.")
     return gpus(node(command))
 
