@@ -93,10 +93,27 @@ def act(what, params, epoch, seed):
         time.sleep(1.5)
     elif what == "gorge" or (what == "gorge-once" and is_first(params)):
         use_up_memory()
+    elif what in ("hoard", "leak") and epoch == 1:
+        hoard(params, is_kept=what == "leak")
     elif what == "wear":
-        from tune_jobs.execution import worker
-        worker._TRIALS = 2
+        from tune_jobs.execution import wear
+        wear._TRIALS = 2
         time.sleep(0.2)  # so that two at once would be seen
+
+
+KEPT = []
+
+
+def hoard(params, is_kept):
+    """Fills 200 MB that refer to themselves, and notes what was held before."""
+    from tune_jobs import devices
+    from tune_jobs.execution import wear
+    note("held", params | {{"mb": devices.resident_mb()}})
+    wear._GROWTH_MB = 300
+    held = [b"x" * (200 << 20)]
+    held.append(held)
+    if is_kept:
+        KEPT.append(held)
 
 
 def use_up_memory():

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import sys
 import tempfile
 import time
 import traceback
@@ -28,16 +26,15 @@ from tune_jobs import checkpoints, weights
 from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
 from tune_jobs.epochs import Metrics
-from tune_jobs.errors import one_line
+from tune_jobs.errors import UserError, one_line
 from tune_jobs.execution.rules import WORN_OUT, CodeError
+from tune_jobs.execution.wear import Wear
+from tune_jobs.settings import prepare_own_training
 from tune_jobs.trial import TrialResult, TrialRun
 
 _STEP_S = 0.5  # how long a step may wait for more epochs before it reports
-_TRIALS = 200  # after so many a worker makes room for a fresh one: Keras keeps a little of each model it traced
-_GROWTH_MB = 4096  # as it does when it has grown by so much since its first trial
 
-_first_peak_mb: float | None = None
-_trials_begun = 0
+_wear = Wear()  # of this process
 
 
 @dataclass(frozen=True)
@@ -119,8 +116,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objectives[0])
             if self._task.train is None:
                 warm_up(job.cpus)
+            else:
+                prepare_own_training()
         except Exception as error:  # no trial's fault: another worker would not fare better
-            self._refusal = str(error) if isinstance(error, TaskError) else one_line(error)
+            self._refusal = str(error) if isinstance(error, TaskError | UserError) else one_line(error)
             return
         self._begin(Turn.from_config(config))
 
@@ -132,7 +131,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 hands the trial in again.
         """
         turn = Turn.from_config(new_config)
-        if turn.fresh or _is_worn_out():
+        self._run.drop()
+        _wear.trial_ended()
+        if turn.fresh or _wear.is_worn_out:
             raise RuntimeError(WORN_OUT)
         self._begin(turn)
         return True
@@ -160,8 +161,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return Report(tuple(epochs), self._run.result, error=_code_error(self._run.error)).to_result()
 
     def _begin(self, turn: Turn) -> None:
-        global _trials_begun
-        _trials_begun += 1
         self._turn = turn
         start = self._checkpoint(turn)
         self._earlier = [] if start is None or turn.copies else list(enumerate(start.history, start=1))
@@ -239,21 +238,11 @@ def _code_error(error: BaseException | None) -> CodeError | None:
     return CodeError(f"{type(error).__name__} at {place}", "".join(traceback.format_exception(error)))
 
 
-def warm_up(cpus: float) -> None:
-    """Imports TensorFlow, held to so many threads, where that was not done in this process."""
+def warm_up(cpus: float, gpu_share: float | None = None) -> None:
+    """Imports TensorFlow, held to so many threads and to its share of a GPU."""
     from tune_jobs.settings import prepare_tensorflow
 
-    if "tensorflow" in sys.modules:
-        return
     prepare_tensorflow()
     from tune_jobs import training
 
-    training.prepare_devices(cpus)
-
-
-def _is_worn_out() -> bool:
-    global _first_peak_mb
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if _first_peak_mb is None:
-        _first_peak_mb = peak_mb
-    return _trials_begun >= _TRIALS or peak_mb - _first_peak_mb > _GROWTH_MB
+    training.prepare_devices(cpus, gpu_share)
