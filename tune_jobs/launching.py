@@ -12,7 +12,7 @@ from pathlib import Path
 from search_spaces import catalog
 from search_spaces.domains import Params, params_id
 from search_spaces.one_factor import space_from_json
-from search_spaces.task import Objective, Task
+from search_spaces.task import Objective, Precision, Task
 from tune_jobs import (
     budgets,
     candidates,
@@ -56,6 +56,8 @@ class Request:
     search: AskedSearch | None = None
     epochs: int | None = None
     images: int | None = None
+    precision: Precision | None = None
+    deterministic: bool | None = None
     seed: int | None = None
     narrowed: Mapping[str, str] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
@@ -130,7 +132,8 @@ def resolve(task: Task, request: Request, begun: StudyRecord | None, settings: S
     if begun is None or request.narrowed or request.opened:
         space = task.space.open(request.opened).narrow(request.narrowed)
     protocol = task.protocol if begun is None else begun.terms.protocol
-    asked = {name: getattr(request, name) for name in ("epochs", "images") if getattr(request, name) is not None}
+    settable = ("epochs", "images", "precision", "deterministic")
+    asked = {name: getattr(request, name) for name in settable if getattr(request, name) is not None}
     protocol = replace(protocol, **asked)
     first, *further = _objectives(task, request, begun)
     seed = request.seed if request.seed is not None else (begun.terms.seed if begun else 0)

@@ -129,8 +129,10 @@ def prepare_tensorflow() -> None:
     oneDNN is asked for, because its default depends on the processor and small convolutions take four times as long
     without it; TensorFlow's start-up messages are not for our users. CUDA counts GPUs as NVIDIA's tools do, and not the
     fastest first, so that figures are of the GPU they are said to be of.
+    oneDNN's own allocator would keep what the largest trial needed for as long as the process lives (`heap`).
     """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

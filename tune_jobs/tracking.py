@@ -425,7 +425,8 @@ def _study_note(study: StudyRecord) -> str:
     space = "\n".join(space_from_json(terms.space).describe())
     return (
         f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {objectives.words(terms.objectives)}, "
-        f"seed {terms.seed}; readings of the test split: {len(study.readings)}"
+        f"seed {terms.seed}{''.join(f', {one}' for one in terms.protocol.special)}; "
+        f"readings of the test split: {len(study.readings)}"
         f"\n\n```\n{space}\n```\n\n{_versions(study)}"
     )
 
@@ -437,6 +438,8 @@ def _versions(study: StudyRecord) -> str:
 
 def _system_tags(study: StudyRecord) -> dict[str, str]:
     tags = {"mlflow.source.name": "tune-jobs", "mlflow.source.type": "JOB"}
+    protocol = study.terms.protocol
+    tags |= {name: str(protocol.said[name]) for name in ("precision", "deterministic") if name in protocol.said}
     if study.launch is not None and study.launch.commit is not None:
         tags["mlflow.source.git.commit"] = study.launch.commit
     return tags
