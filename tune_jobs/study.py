@@ -35,7 +35,8 @@ from tune_jobs import checking, contents, journal
 from tune_jobs.contents import StudyContent, TrialContent, note_of_test, plain
 from tune_jobs.errors import StudyError
 from tune_jobs.locks import Holder, StudyLock, lock_of
-from tune_jobs.patience import Patient, first_line, insist, without_password
+from tune_jobs.masking import in_words, without_password
+from tune_jobs.patience import Patient, first_line, insist
 from tune_jobs.records import (
     Course,
     Launch,
@@ -446,7 +447,8 @@ def _connected(url: str) -> RDBStorage:
             f"the storage {without_password(url)} needs a driver that is not installed: {error}"
         ) from error
     except Exception as error:  # whatever its driver raises: refused, unknown host, wrong password, no such database
-        raise StudyError(f"the storage {without_password(url)} does not answer: {first_line(error)}") from error
+        why = in_words(first_line(error), url)
+        raise StudyError(f"the storage {without_password(url)} does not answer: {why}") from error
 
 
 @contextmanager

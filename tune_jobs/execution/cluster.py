@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import ray
 
 from tune_jobs.errors import SettingsError
+from tune_jobs.execution import tokens
 from tune_jobs.execution.sweep import Slots
 
 
@@ -26,6 +27,12 @@ def cluster(address: str | None) -> Iterator[None]:
     Raises:
         SettingsError: if nothing answers at `address`, or Ray does not start.
     """
+    with tokens.known(address), _connection(address):
+        yield
+
+
+@contextmanager
+def _connection(address: str | None) -> Iterator[None]:
     _quiet()
     try:
         # most of Ray's start is waiting for its processes; importing Tune takes a second of it
@@ -45,7 +52,8 @@ def cluster(address: str | None) -> Iterator[None]:
 def _connect(address: str | None) -> None:
     if address is None:
         # without "local" Ray joins whatever cluster `ray start` left a note of on this machine
-        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        folder = str(tokens.own_folder() / "ray")
+        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=folder)
     else:
         _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
