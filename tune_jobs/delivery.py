@@ -72,7 +72,7 @@ def follow(study_name: str, settings: Settings) -> int:
     os.nice(10)
     study = Study.open(study_name, settings)
     with _only_one(study_name, settings):
-        follower = _Follower(study, Tracker(settings))
+        follower = _Follower(study, Tracker(settings, study.record))
         is_delivered = follower.run()
     return 0 if is_delivered else REFUSED if follower.is_refused else 1
 
@@ -84,8 +84,9 @@ def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]
         SettingsError: if MLflow fails on the way; calling again goes on where it was.
     """
     with _only_one(study_name, settings):
-        tracker = Tracker(settings)
-        record = Study.open(study_name, settings).record()
+        study = Study.open(study_name, settings)
+        tracker = Tracker(settings, study.record)
+        record = study.record()
         try:
             news = tracker.deliver(record)
             tracker.close(record)

@@ -173,12 +173,15 @@ def prepare_ray(*, is_own_cluster: bool) -> None:
     """Variables that Ray reads when it is imported; call this before. What the user set stays.
 
     A cluster of our own listens on loopback alone: the first one makes Ray take this machine for 127.0.0.1, whichever
-    its system. The second closes a port that tells what runs here to whoever asks. The last drops Ray's own words on
-    dead workers, which would come between the results on standard output; the study says what became of the trial.
+    its system. The next three close ports that tell what runs here to whoever asks, the last two of them by a number at
+    which nobody can listen. The last drops Ray's own words on dead workers, which would come between the results on
+    standard output; the study says what became of the trial.
     """
     if is_own_cluster:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ.setdefault("RAY_enable_metrics_collection", "0")
+        os.environ.setdefault("DASHBOARD_METRIC_PORT", "-1")
+        os.environ.setdefault("AUTOSCALER_METRIC_PORT", "-1")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
 
 

@@ -143,6 +143,7 @@ class Tracker:
     """
 
     settings: Settings
+    latest: Callable[[], StudyRecord] | None = None  # reads the study again; where there is none, it does not change
     _client: MlflowClient | None = None
     _experiment: str = ""
     _parent: str = ""
@@ -263,27 +264,40 @@ class Tracker:
 
     def _find_trials(self, client: MlflowClient, study: StudyRecord) -> dict[int, _Delivered]:
         found: dict[int, _Delivered] = {}
-        token = None
+        for run in self._of_this_study(client, study):
+            number = _number(run)
+            if number in found:  # by a call that was given up and heard late, as a parent's
+                client.delete_run(run.info.run_id if found[number].is_described else found[number].run_id)
+                if found[number].is_described:
+                    continue
+            found[number] = _Delivered(
+                run.info.run_id,
+                epochs=self._epochs(client, study, run),
+                is_final=run.info.status in _STATUS.values(),
+                is_described=bool(run.inputs.dataset_inputs),
+                is_tested=any(name.startswith("test_") for name in run.data.metrics),
+            )
+        return found
+
+    def _of_this_study(self, client: MlflowClient, study: StudyRecord) -> list[Run]:
+        """The trials' runs. Those of a time that the study does not remember, because it was restored from a backup,
+        are removed: their numbers have gone or will go to other trials. MLflow is never ahead of the study, so that a
+        run is judged by a record which was read after it was found."""
+        runs, token = [], None
         while True:
             page = client.search_runs(
                 [self._experiment], f"tags.`mlflow.parentRunId` = '{self._parent}'", max_results=1000, page_token=token
             )
-            for run in page:
-                number = int(run.info.run_name.rsplit("-", 1)[1])
-                if number in found:  # by a call that was given up and heard late, as a parent's
-                    client.delete_run(run.info.run_id if found[number].is_described else found[number].run_id)
-                    if found[number].is_described:
-                        continue
-                found[number] = _Delivered(
-                    run.info.run_id,
-                    epochs=self._epochs(client, study, run),
-                    is_final=run.info.status in _STATUS.values(),
-                    is_described=bool(run.inputs.dataset_inputs),
-                    is_tested=any(name.startswith("test_") for name in run.data.metrics),
-                )
+            runs += page
             token = page.token
             if not token:
-                return found
+                break
+        known = _known(study, runs)
+        if self.latest is not None and len(known) < len(runs):
+            known = _known(self.latest(), runs)
+        for run_id in {run.info.run_id for run in runs} - {run.info.run_id for run in known}:
+            client.delete_run(run_id)
+        return known
 
     def _epochs(self, client: MlflowClient, study: StudyRecord, run: Run) -> int:
         metric = study.terms.objective.metric
@@ -348,7 +362,7 @@ class Tracker:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
         terms = study.terms
-        params = [Param(name, str(trial.params[name])) for name in _varied(study) if name in trial.params]
+        params = [Param(name, value) for name, value in _said(trial, _varied(study)).items()]
         client.log_batch(delivered.run_id, params=params)
         dataset = Dataset(terms.dataset, terms.data_digest, "local", json.dumps({"name": terms.dataset}))
         client.log_inputs(delivered.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
@@ -363,8 +377,40 @@ class Tracker:
         if trial.reason is not None or trial.changes:
             tags["mlflow.note.content"] = _trial_note(study, trial)
         client.log_batch(delivered.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        client.set_terminated(delivered.run_id, _STATUS[trial.state], _ms(trial.finished or study.created))
+        client.set_terminated(delivered.run_id, _STATUS[trial.state], _end(study, trial))
         delivered.is_final = True
+
+
+def _number(run: Run) -> int:
+    """The trial that a run is named after."""
+    return int(run.info.run_name.rsplit("-", 1)[1])
+
+
+def _known(study: StudyRecord, runs: Sequence[Run]) -> list[Run]:
+    """The runs that tell of the trial that has their number: of the same params and seed, and where one has ended, of
+    the same end."""
+    varied = _varied(study)
+    found = []
+    for run in runs:
+        trial = study.trials[_number(run)] if _number(run) < len(study.trials) else None
+        has_ended = run.info.status in _STATUS.values()
+        if (
+            trial is not None
+            and run.data.tags.get("seed") == str(trial.seed)
+            and run.data.params.items() <= _said(trial, varied).items()
+            and (not has_ended or (trial.is_finished and run.info.end_time == _end(study, trial)))
+        ):
+            found.append(run)
+    return found
+
+
+def _end(study: StudyRecord, trial: TrialRecord) -> int:
+    return _ms(trial.finished or study.created)
+
+
+def _said(trial: TrialRecord, names: Sequence[str]) -> dict[str, str]:
+    """A trial's params of these names as MLflow has them."""
+    return {name: str(trial.params[name]) for name in names if name in trial.params}
 
 
 class _Insistent:

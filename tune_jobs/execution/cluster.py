@@ -22,17 +22,12 @@ from tune_jobs.execution.sweep import Slots
 def cluster(address: str | None) -> Iterator[None]:
     """A connection to Ray until the block ends.
 
-    A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`) and has no dashboard.
+    A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`), asks for a token
+    (`tokens.own`) and has no dashboard.
 
     Raises:
         SettingsError: if nothing answers at `address`, or Ray does not start.
     """
-    with tokens.known(address), _connection(address):
-        yield
-
-
-@contextmanager
-def _connection(address: str | None) -> Iterator[None]:
     _quiet()
     try:
         # most of Ray's start is waiting for its processes; importing Tune takes a second of it
@@ -52,8 +47,10 @@ def _connection(address: str | None) -> Iterator[None]:
 def _connect(address: str | None) -> None:
     if address is None:
         # without "local" Ray joins whatever cluster `ray start` left a note of on this machine
-        folder = str(tokens.own_folder() / "ray")
-        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=folder)
+        with tokens.own() as folder:
+            ray.init(
+                "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=folder
+            )
     else:
         _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
