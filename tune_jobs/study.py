@@ -68,10 +68,12 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def study_names(settings: Settings) -> tuple[str, ...]:
-    """The studies there are, in alphabetical order; in a database, those that were begun here, of all it holds."""
+    """The studies there are, in alphabetical order; in a database, those that were begun here, of all it holds. Others
+    may write there too: a name becomes those of files, and has to be one."""
     if settings.storage is not None:
         studies = _server(settings.storage).get_all_studies()
-        return tuple(sorted(study.study_name for study in studies if "terms" in study.user_attrs))
+        begun = (study.study_name for study in studies if "terms" in study.user_attrs)
+        return tuple(sorted(name for name in begun if contents.is_name(name)))
     return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal") if journal.is_written(path)))
 
 

@@ -389,10 +389,10 @@ def _number(run: Run) -> int:
 def _known(study: StudyRecord, runs: Sequence[Run]) -> list[Run]:
     """The runs that tell of the trial that has their number: of the same params and seed, and where one has ended, of
     the same end."""
-    varied = _varied(study)
+    varied, trials = _varied(study), {trial.number: trial for trial in study.trials}
     found = []
     for run in runs:
-        trial = study.trials[_number(run)] if _number(run) < len(study.trials) else None
+        trial = trials.get(_number(run))
         has_ended = run.info.status in _STATUS.values()
         if (
             trial is not None
