@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import secrets
 import stat
@@ -16,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import optuna
 import psutil
 import pytest
 
 from tests.auditing import audit, undisturbed
 from tests.servers import MlflowServer, PostgresServer
-from tests.sweeping import command_line, ended, kill_family, own_task, refusal, until
+from tests.sweeping import command_line, ended, finished_study, kill_family, own_task, refusal, until
 from tune_jobs import delivery, diagnosis, masking, plain_yaml, study, tracking
+from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.cli import run
 from tune_jobs.errors import SettingsError, StudyError
 from tune_jobs.settings import Settings
@@ -256,6 +259,48 @@ def test_a_study_of_such_a_name_in_a_shared_database_is_none_of_ours(name: str, 
     assert study.study_names(shared) == ()
     with pytest.raises(StudyError, match="no study named"):
         study.Study.open(name, shared)
+
+
+def test_a_file_that_data_name_is_run_only_if_it_is_a_task_of_ours(
+    tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, ran = own_task(tmp_path / "task", before=f"open({str(tmp_path / 'ran')!r}, 'a').close()\n"), tmp_path / "ran"
+    finished_study(own, settings)
+    home = ("--home", str(settings.home))
+    assert run(["export", "own", "-o", str(tmp_path / "out"), *home]) == 0
+    ran.unlink()
+    best = str(tmp_path / "out" / "best.yaml")
+    commands = (["extend", "own", "--trials", "+1"], ["retry", "own"], ["replicate", "own"], ["train", best])
+    own.file.chmod(0o666)
+    for words in commands:
+        capsys.readouterr()
+        assert run([*words, *home]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+        assert f"names the task file {own.file}, which another user can write: it is Python, and not run" in line
+    own.file.chmod(0o644)
+    own.file.write_text(f"open({str(ran)!r}, 'a').close()\n")
+    for words in commands:
+        capsys.readouterr()
+        assert run([*words, *home]) == 2
+        assert f"names {own.file}, which has no task in it: it is not run" in capsys.readouterr().err
+    assert not ran.exists()
+
+
+class _Program:
+    """What would make a file if its pickle were opened."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self._file), "w")
+
+
+def test_a_pickle_in_a_checkpoint_is_not_opened(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    np.savez(content, told=np.array([_Program(tmp_path / "ran")], dtype=object))
+    assert Checkpoint.from_bytes(content.getvalue()) is None
+    assert not (tmp_path / "ran").exists()
 
 
 def test_yaml_is_bounded_and_says_nothing_by_reference(tmp_path: Path) -> None:
