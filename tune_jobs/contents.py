@@ -74,8 +74,13 @@ def check_name(name: str) -> None:
     Raises:
         StudyError: if not.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise StudyError(f"a study's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
+
+
+def is_name(name: str) -> bool:
+    """Whether a study, and its file, can be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def note_of_test(number: int) -> str:

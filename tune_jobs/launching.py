@@ -122,6 +122,7 @@ def extend(name: str, trials: str, resources: Resources, settings: Settings, say
         raise StudyError(
             f"study {name!r} has {had} trials already, and {total} in all are asked for: --trials +N adds some"
         )
+    catalog.find_said(record.terms.reference, f"study {name!r}")
     request = Request(task=record.terms.reference, study=name, trials=total, resources=resources)
     return launch(request, settings, say)
 
@@ -157,7 +158,7 @@ def resumed(study: Study, settings: Settings) -> Work:
     if not study.has_begun:
         raise StudyError(f"no study named {study.name!r}. `tune-jobs studies` lists all")
     record = study.record()
-    task = catalog.find(record.terms.reference)
+    task = catalog.find_said(record.terms.reference, f"study {study.name!r}")
     work = resolve(task, Request(task=record.terms.reference), record, settings)
     study.begin(work.terms)
     return work

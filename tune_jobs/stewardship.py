@@ -12,6 +12,7 @@ from tune_jobs.activity import Activity
 from tune_jobs.errors import StudyError, one_line
 from tune_jobs.interruption import DRAIN
 from tune_jobs.locks import Holder
+from tune_jobs.masking import in_words
 from tune_jobs.records import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
@@ -118,5 +119,5 @@ def _forget(record: StudyRecord, settings: Settings) -> str | None:
         tracking.check(settings)
         tracking.Tracker(settings).forget(record)
     except Exception as error:  # MLflow's are many, and none of them may keep a study from being deleted
-        return one_line(error)
+        return in_words(one_line(error), settings.tracking_uri)
     return None

@@ -139,5 +139,5 @@ def delete(study: str, yes: bool, home: Path | None) -> int:
     record, left = stewardship.delete(study, where)
     say(f"study {study} and its {len(record.trials)} trials are deleted")
     if left is not None:
-        say(f"its runs are still in MLflow at {where.tracking_uri}: {left}")
+        say(f"its runs are still in MLflow at {where.shown_tracking_uri}: {left}")
     return 0

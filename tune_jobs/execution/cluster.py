@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import ray
 
 from tune_jobs.errors import SettingsError
+from tune_jobs.execution import tokens
 from tune_jobs.execution.packing import Slots
 
 
@@ -21,7 +22,8 @@ from tune_jobs.execution.packing import Slots
 def cluster(address: str | None) -> Iterator[None]:
     """A connection to Ray until the block ends.
 
-    A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`) and has no dashboard.
+    A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`), asks for a token
+    (`tokens.own`) and has no dashboard.
 
     Raises:
         SettingsError: if nothing answers at `address`, or Ray does not start.
@@ -45,7 +47,10 @@ def cluster(address: str | None) -> Iterator[None]:
 def _connect(address: str | None) -> None:
     if address is None:
         # without "local" Ray joins whatever cluster `ray start` left a note of on this machine
-        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        with tokens.own() as folder:
+            ray.init(
+                "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=folder
+            )
     else:
         _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
