@@ -86,6 +86,7 @@ say "the services"
 compose up -d >"$scratch/up" 2>&1 || { cat "$scratch/up" >&2; fail "they did not start"; }
 healthy
 say "all are healthy"
+[ "$(compose exec -T head bash -lc 'command -v ray')" = /opt/venv/bin/ray ] || fail "a login shell finds no ray"
 
 mlflow=http://127.0.0.1:$(value MLFLOW_PORT) dashboard=http://127.0.0.1:$(value DASHBOARD_PORT)
 answer 200 "MLflow: health" "$mlflow/health"
