@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -68,7 +69,8 @@ def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
 
 def follow(study_name: str, settings: Settings) -> int:
     """Delivers until standard input closes and nothing is left; 0 where everything was delivered, REFUSED where MLflow
-    does not let us, else 1."""
+    does not let us, else 1. SIGTERM, which Ray sends to all of a job's processes, is the driver's to answer."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(10)
     study = Study.open(study_name, settings)
     with _only_one(study_name, settings):

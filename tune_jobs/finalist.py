@@ -6,23 +6,23 @@ A plain function that has not heard of Ray. It is handed the test split; who may
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.task import Task
-from tune_jobs import readings, weights
+from tune_jobs import readings
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.epochs import built
 from tune_jobs.errors import TrialError
 from tune_jobs.records import TestResult, TrialRecord
 from tune_jobs.trial import again, explaining
+from tune_jobs.weights import Weights
 
 if TYPE_CHECKING:
     from models.lazy_keras import keras
 
 
-def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept: Path | None) -> TestResult:
-    """What the model of a complete trial comes to on the test split; `kept` is the folder of kept weights, if any.
+def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept: Weights | None) -> TestResult:
+    """What the model of a complete trial comes to on the test split; `kept` are its kept weights, if any.
 
     Kept weights count only if they repeat the trial's validation score; else the model is trained again, to the trial's
     best epoch.
@@ -46,16 +46,15 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept:
 
 
 def _from_weights(
-    task: Task, trial: TrialRecord, data: TrainingData, kept: Path | None
+    task: Task, trial: TrialRecord, data: TrainingData, kept: Weights | None
 ) -> tuple[keras.Model, float] | None:
     from tune_jobs import training
 
-    saved = None if kept is None else weights.load(kept, trial.number)
-    if saved is None:
+    if kept is None:
         return None
     model = built(task, trial.params, data, seed=trial.seed)
     try:
-        model.set_weights(saved)
+        model.set_weights(kept)
     except ValueError:  # of another network
         return None
     validation = training.on_device(data.validation, task.encoding_of(trial.params).targets)

@@ -53,7 +53,7 @@ class Resources:
     max_retries: int = 3  # of a trial whose worker is lost
     checkpoint_every: int | None = None  # epochs
     address: str | None = None  # of a running Ray cluster; None starts one of our own
-    keep_weights: bool = False  # of every trial, on the machine that trained it
+    keep_weights: bool = False  # of every trial, in the home folder
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _train(
         limits = rules.Limits(resources.trial_limit_s, resources.max_retries)
         extent = sweep.Extent(work.space, plan.trials, resources.time_limit_s, limits)
         source = worker.TaskSource.of(work.reference)
-        keep = settings.weights_dir(study.identity) if resources.keep_weights else None
+        keep = keeper.start_weights(settings.weights_dir(study.identity)) if resources.keep_weights else None
         checkpoints = CheckpointFolder(settings.checkpoints_dir(study.identity))
         every, protocol, bred = resources.checkpoint_every, work.task.protocol, None
         if plan.breed_every is not None:

@@ -55,6 +55,11 @@ class Settings:
         return without_password(self.tracking_uri)
 
     @property
+    def tasks_dir(self) -> Path:
+        """Where the files of tasks are kept that were sent here to be launched."""
+        return self.home / "tasks"
+
+    @property
     def studies_dir(self) -> Path:
         """Where journal files of studies lie."""
         return self.home / "studies"
@@ -99,6 +104,11 @@ class Settings:
                 raise _unusable(folder, error.strerror or type(error).__name__) from error
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise _unusable(folder, "Permission denied")
+
+
+def jobs_address(said: str | None) -> str | None:
+    """Where jobs are sent: as said, else TUNE_JOBS_ADDRESS; None, or nothing, is nowhere."""
+    return (os.environ.get("TUNE_JOBS_ADDRESS") if said is None else said) or None
 
 
 def _absolute(path: Path | str) -> Path:
@@ -203,17 +213,29 @@ def _mlflow_credentials() -> Mapping[str, str]:
 def prepare_ray(*, is_own_cluster: bool) -> None:
     """Variables that Ray reads when it is imported; call this before. What the user set stays.
 
-    A cluster of our own listens on loopback alone: the first one makes Ray take this machine for 127.0.0.1, whichever
-    its system. The next three close ports that tell what runs here to whoever asks, the last two of them by a number at
-    which nobody can listen. The last drops Ray's own words on dead workers, which would come between the results on
-    standard output; the study says what became of the trial.
+    The first one makes Ray take this machine for 127.0.0.1: a cluster of our own listens on loopback alone, and of a
+    running one that does 127.0.0.1 is not taken for the machine's other address, where nothing listens. To a running
+    cluster this process shows its token where it has one, as Ray itself does to some. One of our own has the ports
+    closed that tell what runs here to whoever asks, two of them by a number at which nobody can listen. The last drops
+    Ray's own words on dead workers, which would come between the results on standard output; the study says what
+    became of the trial.
     """
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     if is_own_cluster:
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ.setdefault("RAY_enable_metrics_collection", "0")
         os.environ.setdefault("DASHBOARD_METRIC_PORT", "-1")
         os.environ.setdefault("AUTOSCALER_METRIC_PORT", "-1")
+    elif _has_ray_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
+
+
+def _has_ray_token() -> bool:
+    """Where Ray looks for one."""
+    if ray_token_is_named():
+        return True
+    home = os.environ.get("HOME")
+    return bool(home) and Path(str(home), ".ray", "auth_token").is_file()
 
 
 def ray_asks_for_none() -> bool:

@@ -1,4 +1,4 @@
-"""Weights of finished trials, kept on this machine when asked for, so that an evaluation need not train again.
+"""Weights of finished trials, kept in the home folder when asked for, so that an evaluation need not train again.
 
 A file is named after the study's identity and the trial's number; whatever is wrong with one, the answer is that none
 was kept. Nothing but arrays of numbers is read.
@@ -6,6 +6,7 @@ was kept. Nothing but arrays of numbers is read.
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from contextlib import suppress
@@ -21,12 +22,19 @@ if TYPE_CHECKING:
 Weights = list[NDArray[Any]]
 
 
-def save(model: keras.Model, folder: Path, number: int) -> None:
-    """Writes a model's weights, whole or not at all: a disk that is full costs the weights and not the trial."""
+def packed(model: keras.Model) -> bytes:
+    """A model's weights as the content of a file, for whoever keeps it: its worker may be on another machine."""
+    content = io.BytesIO()
+    np.savez(content, *model.get_weights())
+    return content.getvalue()
+
+
+def keep(content: bytes, folder: Path, number: int) -> None:
+    """Writes a trial's weights, whole or not at all: a disk that is full costs the weights and not the trial."""
     part = folder / f".{number:04d}.{os.getpid()}.npz"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(part, *model.get_weights())
+        part.write_bytes(content)
         part.replace(_file(folder, number))
     except OSError:
         with suppress(OSError):

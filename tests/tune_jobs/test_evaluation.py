@@ -163,7 +163,7 @@ def _keep_weights(life: Life, seed: int) -> None:
         if trial.seed == seed:
             model = trained(task, trial.params, data_of(task), trial.seed).model
             assert model is not None
-            weights.save(model, life.settings.weights_dir(life.before.identity), trial.number)
+            weights.keep(weights.packed(model), life.settings.weights_dir(life.before.identity), trial.number)
 
 
 def _waits_for_the_second(life: Life) -> bool:
@@ -349,8 +349,12 @@ class Finalist:
     test: Split
     kept: Path
 
+    @property
+    def own_weights(self) -> weights.Weights | None:
+        return weights.load(self.kept, 7)
+
     def score(self, *, with_weights: bool) -> TestResult:
-        return finalist.score(self.task, self.trial, self.data, self.test, self.kept if with_weights else None)
+        return finalist.score(self.task, self.trial, self.data, self.test, self.own_weights if with_weights else None)
 
 
 @pytest.fixture
@@ -359,7 +363,7 @@ def candidate(tmp_path: Path, tiny_task: Callable[..., Task], tiny_data: Trainin
     task = tiny_task(objective=Objective("val_loss", "maximize"))
     run = trained(task, PARAMS, tiny_data, 3)
     assert run.model is not None
-    weights.save(run.model, tmp_path, 7)
+    weights.keep(weights.packed(run.model), tmp_path, 7)
     trial = TrialRecord(7, PARAMS, 3, "complete", score=run.result.score, best_epoch=run.result.best_epoch)
     held_out = tiny_data.validation
     return Finalist(task, trial, tiny_data, Split(held_out.x[::-1][:20], held_out.labels[::-1][:20]), tmp_path)
@@ -405,10 +409,10 @@ def _other_weights(file: Path) -> None:
 def test_weights_that_do_not_repeat_the_score_are_left_aside(
     candidate: Finalist, damage: Callable[[Path], Any]
 ) -> None:
-    known = (candidate.task, candidate.trial, candidate.data, candidate.kept)
-    assert finalist._from_weights(*known) is not None
+    known = (candidate.task, candidate.trial, candidate.data)
+    assert finalist._from_weights(*known, candidate.own_weights) is not None
     damage(candidate.kept / "0007.npz")
-    assert finalist._from_weights(*known) is None
+    assert finalist._from_weights(*known, candidate.own_weights) is None
 
 
 def test_where_weights_are_left_aside_the_model_is_trained_again(candidate: Finalist) -> None:

@@ -27,13 +27,13 @@ def network(seed: int) -> keras.Model:
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """The one file of a folder in which trial 7 was kept."""
-    weights.save(network(1), tmp_path / "kept", 7)
+    weights.keep(weights.packed(network(1)), tmp_path / "kept", 7)
     (file,) = (tmp_path / "kept").iterdir()
     return file
 
 
 def test_a_network_with_kept_weights_answers_as_the_one_they_are_of(tmp_path: Path) -> None:
-    weights.save(network(1), tmp_path / "new" / "folder", 7)
+    weights.keep(weights.packed(network(1)), tmp_path / "new" / "folder", 7)
     loaded = weights.load(tmp_path / "new" / "folder", 7)
     assert loaded is not None
     assert len(loaded) == 2 * DEPTH
@@ -44,7 +44,7 @@ def test_a_network_with_kept_weights_answers_as_the_one_they_are_of(tmp_path: Pa
 
 def test_each_trial_has_weights_of_its_own_and_the_last_kept_count(tmp_path: Path) -> None:
     for seed, number in ((1, 7), (2, 8), (3, 7)):
-        weights.save(network(seed), tmp_path, number)
+        weights.keep(weights.packed(network(seed)), tmp_path, number)
     for seed, number in ((3, 7), (2, 8)):
         loaded = weights.load(tmp_path, number)
         assert loaded is not None
@@ -88,12 +88,15 @@ def test_a_file_that_is_damaged_is_none(kept: Path, damage: Callable[[Path], Any
 
 
 def test_weights_that_could_not_be_written_leave_the_ones_before(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(file: Path, *arrays: np.ndarray) -> None:
-        file.write_bytes(b"half")
+    def half(file: Path, content: bytes) -> None:
+        with file.open("wb") as part:
+            part.write(content[:9])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", half)
-    weights.save(network(2), kept.parent, 7)  # no error: the trial itself is whole
+    content = weights.packed(network(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", half)
+        weights.keep(content, kept.parent, 7)  # no error: the trial itself is whole
     assert [file.name for file in kept.parent.iterdir()] == [kept.name]
     loaded = weights.load(kept.parent, 7)
     assert loaded is not None

@@ -41,6 +41,10 @@ _COMMANDS = {  # in the order of their help: a command and the module it lives i
     "sync": "stores",
     "ui": "stores",
     "doctor": "doctor",
+    "submit": "jobs",
+    "jobs": "jobs",
+    "logs": "jobs",
+    "launch-sent": "jobs",
 }
 
 

@@ -19,6 +19,9 @@ home_option = click.option(
 data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Folder of data sets; else TUNE_JOBS_DATA, else HOME/data."
 )
+address_option = click.option(
+    "--address", help="A cluster's dashboard, such as http://127.0.0.1:8265; else TUNE_JOBS_ADDRESS."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of a table.")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TOP = 10  # of the leaderboard that is shown at the end
 
 
-class _Duration(click.ParamType[float]):
+class Duration(click.ParamType[float]):
     """`90`, `90s`, `30m`, `2h`, `1h30m`: seconds."""
 
     name = "duration"
@@ -70,14 +70,14 @@ _TRAINING = (
     click.option(
         "--time-limit",
         "time_limit_s",
-        type=_Duration(),
+        type=Duration(),
         help="Stop after so long: 90s, 30m, 2h. The rest runs next time.",
     ),
     click.option("--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True),
     click.option(
         "--trial-time-limit",
         "trial_limit_s",
-        type=_Duration(),
+        type=Duration(),
         help="A trial that runs for longer has failed: 90s, 30m, 2h.",
     ),
     click.option(

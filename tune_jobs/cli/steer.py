@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, say, settings
-from tune_jobs.cli.resources import resource_options, taken, tell
+from tune_jobs.cli.options import address_option, data_dir_option, home_option, say, settings
+from tune_jobs.cli.resources import Duration, resource_options, taken, tell
+from tune_jobs.settings import jobs_address
 
 
 def _trials(ctx: click.Context, param: click.Parameter, given: str) -> str:
@@ -38,22 +39,35 @@ def extend(study: str, trials: str, home: Path | None, data_dir: Path | None, **
     return tell(launching.extend(study, trials, taken(options), settings(home, data_dir), say))
 
 
-@click.command(short_help="Stop a study that runs in another shell.")
-@click.argument("study")
+@click.command(short_help="Stop a study that runs in another shell, or a job in a cluster.")
+@click.argument("study", metavar="STUDY|JOB")
 @click.option("--now", is_flag=True, help="Do not wait for the trials that run; they run again next time.")
+@address_option
+@click.option(
+    "--wait", "wait_s", type=Duration(), default="60s", show_default=True, help="How long to wait for a job's end."
+)
 @home_option
-def stop(study: str, now: bool, home: Path | None) -> None:
+def stop(study: str, now: bool, address: str | None, wait_s: float, home: Path | None) -> int:
     """Stop a study that runs in another shell on this machine: its trials go on to their end, and no other begins.
+
+    With an address it is a job of that cluster that is stopped so; the exit code is then 1 if it has not ended yet.
 
     \b
     Example:  tune-jobs stop digits-mlp
               tune-jobs stop digits-mlp --now
+              tune-jobs stop digits-mlp --address http://127.0.0.1:8265
     """
+    place = jobs_address(address) if address is not None or home is None else None
+    if place is not None:
+        from tune_jobs.cli.jobs import stop_job
+
+        return stop_job(study, place, now=now, wait_s=wait_s)
     from tune_jobs import stewardship
 
     holder = stewardship.stop(study, settings(home), now=now)
     what = "ends now" if now else "ends when the trials that run have"
     say(f"{holder} was told: it {what}; the same launch command continues the study")
+    return 0
 
 
 def _gpus(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[str, ...]:

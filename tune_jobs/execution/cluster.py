@@ -6,16 +6,17 @@ import importlib
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+from ray._private import ray_constants
 
 from tune_jobs.errors import SettingsError
-from tune_jobs.execution import tokens
+from tune_jobs.execution import reaching, tokens
 from tune_jobs.execution.packing import Slots
+from tune_jobs.execution.watch import watched
 
 
 @contextmanager
@@ -25,10 +26,15 @@ def cluster(address: str | None) -> Iterator[None]:
     A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`), asks for a token
     (`tokens.own`) and has no dashboard.
 
+    Where Ray ends on this machine meanwhile, so does this process: with one line and exit code 2.
+
     Raises:
-        SettingsError: if nothing answers at `address`, or Ray does not start.
+        SettingsError: if no cluster that would have us answers at `address`, or Ray does not start.
     """
     _quiet()
+    ray_constants.ENABLE_RAY_CLUSTER = False  # as `prepare_ray` says, also where a task's file had imported Ray before
+    if address is not None:
+        address = reaching.reached(address)
     try:
         # most of Ray's start is waiting for its processes; importing Tune takes a second of it
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
@@ -39,7 +45,8 @@ def cluster(address: str | None) -> Iterator[None]:
         where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
         raise SettingsError(f"{where}: {str(error).splitlines()[0]}") from error
     try:
-        yield
+        with watched():
+            yield
     finally:
         ray.shutdown()
 
@@ -52,7 +59,6 @@ def _connect(address: str | None) -> None:
                 "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=folder
             )
     else:
-        _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
 
 
@@ -87,21 +93,6 @@ def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
     if max_concurrent is not None and max_concurrent < sum(fits):
         return Slots(cpus, gpus, count=max_concurrent, held=max_concurrent)
     return Slots(cpus, gpus, count=sum(fits), held=sum(fits) + 1)
-
-
-def _reach(address: str) -> None:
-    """Whether anything listens there; Ray itself would try for minutes.
-
-    Raises:
-        ConnectionError: if nothing does.
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        return  # "auto" and the like, which Ray resolves
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise ConnectionError(error.strerror or str(error)) from error
 
 
 def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:

@@ -9,12 +9,14 @@ from pathlib import Path
 import ray
 
 from search_spaces.task import Objective, Protocol
+from tune_jobs import weights
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import TrialError, UserError
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.worker import TaskSource, warm_up
 from tune_jobs.interruption import Interruption
 from tune_jobs.records import TestResult, TrialRecord
+from tune_jobs.weights import Weights
 
 _LOOK_S = 0.5  # between two looks at whether a signal came
 
@@ -31,7 +33,7 @@ class TestJob:
     data: TrainingData
     test_split: Split
     cpus: float
-    kept: Path | None
+    kept: Path  # the folder of kept weights, on the driver's machine
 
 
 Done = Callable[[TrialRecord, TestResult | TrialError], None]
@@ -51,7 +53,7 @@ def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interrup
     while (at_work or (waiting and not interruption.is_draining)) and not interruption.is_set:
         while waiting and idle and not interruption.is_draining:
             trial, free = waiting.pop(0), idle.pop()
-            at_work[free.score.remote(trial)] = (trial, free)
+            at_work[free.score.remote(trial, weights.load(job.kept, trial.number))] = (trial, free)
         ready, _ = ray.wait(list(at_work), timeout=_LOOK_S)
         for answer in ready:
             trial, free = at_work.pop(answer)
@@ -73,10 +75,10 @@ class _Evaluator:
         self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)
         warm_up(job.cpus)
 
-    def score(self, trial: TrialRecord) -> TestResult | TrialError:
+    def score(self, trial: TrialRecord, kept: Weights | None) -> TestResult | TrialError:
         from tune_jobs import finalist
 
         try:
-            return finalist.score(self._task, trial, self._job.data, self._job.test_split, self._job.kept)
+            return finalist.score(self._task, trial, self._job.data, self._job.test_split, kept)
         except TrialError as error:
             return error

@@ -19,13 +19,14 @@ from ray import tune
 
 from search_spaces import catalog
 from search_spaces.task import Objective, Protocol, Task, TaskError
-from tune_jobs import checkpoints, devices, weights
+from tune_jobs import checkpoints, devices
 from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
 from tune_jobs.devices import DeviceFigures
 from tune_jobs.epochs import Metrics
 from tune_jobs.errors import UserError, one_line
 from tune_jobs.execution import nodes
+from tune_jobs.execution.keeper import KeptWeights
 from tune_jobs.execution.messages import Report, Turn
 from tune_jobs.execution.packing import Gauge
 from tune_jobs.execution.rules import WORN_OUT, CodeError
@@ -74,7 +75,7 @@ class Job:
     objectives: tuple[Objective, ...]
     data: TrainingData
     cpus: float
-    keep: Path | None = None  # a folder for the weights of each trial, on the worker's own disk
+    keep: KeptWeights | None = None  # who takes the weights of each trial
     keeper: Any = None  # the actor that has the trials' checkpoints, where there are any
     checkpoint_every: int | None = None  # epochs
     is_measured: bool = False  # whether workers read what their devices do
@@ -179,7 +180,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             if time.monotonic() >= until:
                 return Report(tuple(epochs), figures=self._read())
         if self._job.keep is not None and self._run.model is not None and self._run.result.state != "failed":
-            weights.save(self._run.model, self._job.keep, self._turn.number)
+            self._job.keep.save(self._run.model, self._turn.number)
         figures, error = self._read(is_last=True), _code_error(self._run.error)
         return Report(tuple(epochs), self._run.result, error=error, figures=figures, usage=self._gauge.usage)
 

@@ -1,0 +1,211 @@
+"""`submit`, `jobs`, `logs -f`, `stop`, from a client that is no node to a real head with token authentication."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clusters import TOKEN, RayHead
+from tests.sweeping import Own, command_line, ended, own_task, until
+from tune_jobs import cli
+from tune_jobs.records import StudyRecord
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study, study_names
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+
+NAME = "it's a task; sleep 9.py"  # a file may be called so
+
+
+class Client:
+    """Somebody's laptop: a home of its own, nothing of which is to reach the cluster, and the cluster's address."""
+
+    def __init__(self, folder: Path, head: RayHead) -> None:
+        self._head, self._settings = head, Settings.read(home=folder / "client")
+        self.secrets = {"TUNE_JOBS_STORAGE": "sqlite:////nowhere/of-the-client.db", "MY_SECRET": "of-the-client"}
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        known = {"TUNE_JOBS_ADDRESS": self._head.url, "RAY_ADDRESS": "http://127.0.0.1:1"} | self.secrets
+        return command_line(self._settings, *words, **(known | self._head.client | variables))
+
+    def call(self, *words: str, **variables: str) -> tuple[int, str, str]:
+        return ended(self.start(*words, **variables))
+
+    def jobs(self) -> dict[str, Any]:
+        code, out, said = self.call("jobs", "--json")
+        assert code == 0, said
+        return {job["name"]: job for job in json.loads(out)}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings.read(home=tmp_path_factory.mktemp("server") / "home")
+
+
+@pytest.fixture(scope="module")
+def head(server: Settings) -> Iterator[RayHead]:
+    stores = {"TUNE_JOBS_HOME": str(server.home), "MLFLOW_TRACKING_URI": server.tracking_uri}
+    head = RayHead(has_dashboard=True, environment=stores)
+    try:
+        head.start()
+        yield head
+    finally:
+        head.stop()
+
+
+@pytest.fixture
+def client(tmp_path: Path, head: RayHead) -> Client:
+    return Client(tmp_path, head)
+
+
+def own_file(folder: Path) -> Own:
+    own = own_task(folder, "doze", width="Float(1.0, 100.0)")
+    return Own(own.file.rename(folder / NAME))
+
+
+def record(server: Settings, study: str) -> StudyRecord:
+    return Study.open(study, server).record()
+
+
+def test_a_sweep_is_sent_followed_stopped_and_goes_on(
+    tmp_path: Path, client: Client, head: RayHead, server: Settings
+) -> None:
+    own = own_file(tmp_path / "task")
+    tried = tmp_path / "mine.yaml"
+    tried.write_text("act: doze\nwidth: 42.5\ndepth: 1\n")
+    words = ("submit", own.reference, "--trials", "8", "--search", "random", "--study", "long", "--name", "mine")
+    words += ("--max-concurrent", "2", "--no-baseline", "--try", str(tried))
+    own.make_room(3)
+
+    # sent twice at the same moment is one job
+    both = [client.start(*words) for _ in range(2)]
+    answers = [ended(process) for process in both]
+    assert [code for code, *_ in answers] == [0, 0], answers
+    news = [said.splitlines()[0] for _, _, said in answers]
+    assert sum("was sent: study long of task own" in line for line in news) == 1, news
+    assert sum("it was sent before, and is not sent twice" in line for line in news) == 1, news
+    follower = client.start("logs", "mine", "-f")
+
+    # with other options it is not the same job, and it says so
+    until(lambda: len(own.noted("end", "width")) >= 3, "three trials to end")
+    code, _, said = client.call(*words, "--seed", "5")
+    assert (code, "job mine is running, with other options" in said) == (2, True), said
+    listed = client.jobs()["mine"]
+    assert (listed["study"], listed["task"], listed["state"]) == ("long", "own", "running")
+
+    # stopped: what runs goes on to its end, and no other begins
+    stopping = client.start("stop", "mine")
+    until(lambda: "draining: " in _log(head, "mine"), "the driver to be told")
+    own.make_room(None)
+    own.go()
+    code, _, said = ended(stopping)
+    assert (code, said.splitlines()[-1]) == (
+        0,
+        "job mine was stopped: what is finished is kept, the same submit goes on",
+    )
+    code, out, said = ended(follower)
+    assert (code, said.splitlines()[-1][:20]) == (143, "job mine was stopped")
+    assert out == _log(head, "mine")
+    assert "[1/8] trial 0" in out
+    kept = record(server, "long")
+    assert kept.trials[0].params["width"] == 42.5  # the client's own configuration
+    assert 3 <= kept.count("complete") < 8
+    assert (own.file.parent / "own_task.py").exists() is False
+
+    # and the same command again goes on, to its end
+    assert client.call(*words)[0] == 0
+    code, _, said = client.call("logs", "mine", "--follow")
+    assert (code, said) == (0, "job mine is complete\n")
+    assert record(server, "long").trials[: len(kept.trials)][0] == kept.trials[0]
+    assert record(server, "long").count("complete") == 8
+    assert len({width for width, _ in own.trained}) == 8
+    code, _, said = client.call(*words)
+    assert (code, "job mine is complete: it was sent before, and is not sent twice" in said) == (0, True)
+
+    # the task's file is kept where the study finds it, and nothing of the client's is there
+    reference = record(server, "long").terms.reference
+    assert Path(reference.rpartition(":")[0]).is_relative_to(server.tasks_dir)
+    assert Path(reference.rpartition(":")[0]).read_bytes() == own.file.read_bytes()
+    assert study_names(server) == ("long",)
+    for file in [*server.home.rglob("*"), *(head.folder / "head").rglob("logs/**/*")]:
+        if file.is_file():
+            content = file.read_bytes()
+            assert b"of-the-client" not in content, file
+            assert TOKEN.encode() not in content, file
+    assert not (tmp_path / "client").exists()
+
+
+def test_a_stop_now_ends_cleanly_and_a_failure_is_told(tmp_path: Path, client: Client, server: Settings) -> None:
+    own = own_task(tmp_path / "task", "wait")
+    sent = ("submit", own.reference, "--search", "grid", "--study", "short", "--max-concurrent", "1")
+    assert client.call(*sent)[0] == 0
+    until(lambda: own.noted("begin", "width"), "a trial to begin")
+    code, _, said = client.call("stop", "short", "--now")
+    assert (code, said.splitlines()[-1][:22]) == (0, "job short was stopped:")
+    assert client.jobs()["short"]["state"] == "stopped"
+    assert record(server, "short").count("running") == 1  # interrupted: it runs again
+    assert (server.exports_dir("short") / "leaderboard.md").exists()  # it had the time to end well
+
+    code, _, said = client.call("submit", own.reference, "--study", "short", "--seed", "7", "--name", "wrong")
+    assert code == 0, said
+    code, _, said = client.call("logs", "wrong", "-f")
+    assert code == 2
+    assert said.startswith("job wrong has failed: study 'short' was begun with --seed 0")
+    assert "was begun with --seed 0" in client.jobs()["wrong"]["message"]
+
+
+def test_what_is_wrong_is_said_before_it_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TUNE_JOBS_ADDRESS", raising=False)
+    own = own_task(tmp_path / "task")
+    own.file.with_name("beside.py").write_text("X = 1\n")
+    own.file.with_name("not_alone.py").write_text("import beside\n" + own.file.read_text())
+    (tmp_path / "bad.yaml").write_text("width: 1000\n")
+    wrong = [
+        ((own.reference, "--set", "width=9"), "width=9 is not in this space"),
+        ((own.reference, "--trials", "0"), "Invalid value for '--trials'"),
+        ((own.reference, "--study", "a/b"), "a study's name is letters"),
+        ((own.reference, "--name", "a~2"), "a job's name is letters"),
+        ((own.reference, "--try", str(tmp_path / "bad.yaml")), "bad.yaml"),
+        ((own.reference, "--objective", "speed"), "--objective speed: its name"),
+        ((own.reference, "--checkpoint-every", "1"), "has a training loop of its own"),
+        ((str(own.file.with_name("not_alone.py")),), "No module named 'beside'"),
+        (("no-such-task",), "no task named 'no-such-task'"),
+        ((own.reference, "--home", "x"), "No such option"),
+        ((own.reference, "--set", "width=1"), "name its dashboard with --address"),  # nothing else is wrong
+    ]
+    for words, what in wrong:
+        assert cli.run(["submit", *words]) == 2
+        out, said = capsys.readouterr()
+        assert (out, said.count("\n")) == ("", 1), said
+        assert what in said
+
+
+def test_whoever_may_not_come_in_is_told_in_a_line(client: Client) -> None:
+    refused = "the token of this process, or wants one"
+    ways = [
+        (("jobs",), {"RAY_AUTH_TOKEN": "another"}, refused),
+        (("jobs",), {"RAY_AUTH_MODE": "disabled"}, refused),
+        (("jobs",), {"TUNE_JOBS_ADDRESS": "http://127.0.0.1:1"}, "no Ray dashboard answers at"),
+        (("submit", "digits-mlp"), {"RAY_AUTH_TOKEN": "another"}, refused),
+        (("logs", "mine"), {"RAY_AUTH_TOKEN": "another"}, refused),
+        (("stop", "mine"), {"RAY_AUTH_TOKEN": "another"}, refused),
+    ]
+    processes = [(client.start(*words, **variables), what) for words, variables, what in ways]
+    for process, what in processes:
+        code, out, said = ended(process)
+        assert (code, out, said.count("\n")) == (2, "", 1), said
+        assert what in said
+        assert "another" not in said
+        assert TOKEN not in said
+
+
+def _log(head: RayHead, job: str) -> str:
+    (file,) = (head.folder / "head").glob(f"session_2*/logs/job-driver-{job}.log")
+    return file.read_text()

@@ -1,0 +1,118 @@
+"""Ten drivers at once on one PostgreSQL and one Ray cluster: each completes its own study and sees nobody else's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from tests.clusters import RayHead
+from tests.servers import PostgresServer
+from tests.sweeping import PATIENCE_S, kill_family, own_task, until
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study, study_names
+
+STUDIES, TRIALS = 10, 6
+CONNECTIONS = 2  # that a driver may hold: its own, and none for long beside it
+
+# Ten processes that have what they need imported already, each of which then is `tune-jobs launch` from its first line
+# to its exit code; what is measured is studies side by side, and not ten times the import of the same packages. Nothing
+# is delivered to MLflow.
+DRIVERS = """
+import json
+import os
+import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+from tune_jobs.settings import prepare_ray
+
+prepare_ray(is_own_cluster=False)
+import ray.tune
+from tune_jobs import cli, delivery, launching
+from tune_jobs.execution import breeding, cluster, driver, keeper, placement, rules, sweep, worker
+
+done = SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: True)
+delivery.alongside = lambda *_: nullcontext(done)
+children = {}
+for name, words in json.load(sys.stdin).items():
+    child = os.fork()
+    if not child:
+        for descriptor in (1, 2):
+            os.dup2(os.open(f"{name}.said", os.O_CREAT | os.O_WRONLY | os.O_APPEND), descriptor)
+        os._exit(cli.run(words))
+    children[child] = name
+codes = {}
+while children:
+    child, status = os.wait()
+    codes[children.pop(child)] = os.waitstatus_to_exitcode(status)
+print(json.dumps(codes))
+"""
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[RayHead, PostgresServer]]:
+    head, postgres = RayHead(cpus=STUDIES), PostgresServer()
+    try:
+        with ThreadPoolExecutor() as at_once:
+            list(at_once.map(lambda server: server.start(), (head, postgres)))
+        yield head, postgres
+    finally:
+        head.stop()
+        postgres.remove()
+
+
+def test_ten_studies_side_by_side(tmp_path: Path, servers: tuple[RayHead, PostgresServer]) -> None:
+    head, postgres = servers
+    settings = Settings.read(home=tmp_path / "home")
+    settings = Settings(settings.home, settings.data_dir, postgres.url(), settings.tracking_uri)
+    names = [f"study-{number}" for number in range(STUDIES)]
+    tasks = {
+        name: own_task(tmp_path / name, "doze", width=f"Choice(*range({number}, 100, 10))", name=name)
+        for number, name in enumerate(names)
+    }
+    words = ("--search", "random", "--trials", str(TRIALS), "--max-concurrent", "1", "--address", head.address)
+    commands = {name: ["launch", own.reference, *words] for name, own in tasks.items()}
+    variables = {"TUNE_JOBS_HOME": str(settings.home), "TUNE_JOBS_STORAGE": postgres.url()} | head.client
+    with (tmp_path / "drivers").open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-c", DRIVERS], env=os.environ | variables, stdin=subprocess.PIPE, stdout=out, cwd=tmp_path
+        )
+    try:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(commands).encode())
+        process.stdin.close()
+        for own in tasks.values():
+            own.make_room(1)  # then it waits in the midst of its second trial
+        until(lambda: all(len(own.trained) == 2 for own in tasks.values()) or process.poll() is not None, "ten at once")
+        n_connections = _connections(postgres)
+        for own in tasks.values():
+            own.make_room(None)
+        process.wait(PATIENCE_S)
+    finally:
+        kill_family(process)
+    said = {name: (tmp_path / f"{name}.said").read_text() for name in names}
+    assert json.loads((tmp_path / "drivers").read_text()) == dict.fromkeys(names, 0), said
+
+    assert STUDIES <= n_connections <= CONNECTIONS * STUDIES
+    assert study_names(settings) == tuple(names)
+    for name, own in tasks.items():
+        record = Study.open(name, settings).record()
+        assert record.count("complete") == len(record.trials) == TRIALS
+        mine = [(trial.params["width"], trial.seed) for trial in record.trials]
+        assert sorted(mine) == sorted(own.trained)  # its own trials, each once
+
+
+def _connections(postgres: PostgresServer) -> int:
+    """What the drivers have of the server's hundred."""
+    engine = sqlalchemy.create_engine(postgres.url(), poolclass=sqlalchemy.pool.NullPool)
+    count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with engine.connect() as connection:
+        return int(connection.execute(sqlalchemy.text(count)).scalar_one())

@@ -1,0 +1,112 @@
+"""Two nodes that share nothing but the cluster, four GPUs each, two trials a GPU: sixteen at once, in one study on
+PostgreSQL and one MLflow server."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clusters import RayHead
+from tests.servers import MlflowServer, PostgresServer
+from tests.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+
+TRIALS = 16
+WHERE = '''
+
+import ray
+
+_note = note
+
+
+def note(what, params):
+    """With what a trial was given, and what it can see."""
+    place = {{"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "node": ray.get_runtime_context().get_node_id()}}
+    place |= {{"user_home": os.environ["HOME"], "sees_home": Path({home!r}).exists(), "in": os.getcwd()}}
+    _note(what, params | place)
+'''
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[tuple[RayHead, MlflowServer, PostgresServer]]:
+    head, mlflow, postgres = RayHead(cpus=2, gpus=4), MlflowServer(tmp_path), PostgresServer()
+    try:
+        with ThreadPoolExecutor() as at_once:
+            list(at_once.map(lambda server: server.start(), (head, mlflow, postgres)))
+        yield head, mlflow, postgres
+    finally:
+        mlflow.stop()
+        head.stop()
+        postgres.remove()
+
+
+def blind_to(folder: Path) -> tuple[str, ...]:
+    """What a command line begins with whose process finds this folder empty; nothing where the system forbids it."""
+    hide = (
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        f"mount -t tmpfs none '{folder}' && exec \"$@\"",
+        "-",
+    )
+    can = subprocess.run([*hide, "true"], capture_output=True, check=False).returncode == 0
+    return hide if can else ()
+
+
+def test_sixteen_trials_at_once_on_two_nodes_with_four_gpus_each(
+    tmp_path: Path, servers: tuple[RayHead, MlflowServer, PostgresServer]
+) -> None:
+    head, mlflow, postgres = servers
+    home = tmp_path / "private" / "home"
+    home.mkdir(parents=True)
+    settings = Settings(home, home / "data", postgres.url(), mlflow.url)
+    own = _own(tmp_path / "task", home)
+    hidden = blind_to(home.parent)
+    head.join(cpus=2, gpus=4, before=hidden)
+    words = ("launch", own.reference, "--search", "grid", "--gpus-per-trial", "0.5", "--cpus-per-trial", "0.125")
+    process = command_line(settings, *words, "--address", head.address, **head.client)
+    try:
+        until(lambda: len(own.noted("begin", "pid")) >= TRIALS, "sixteen trials to run at once", process)
+        assert not own.noted("end", "pid")
+        own.go()
+        code, _, said = ended(process)
+    finally:
+        kill_family(process)
+    assert code == 0, said
+
+    # each on a device of its own node, which it shares with one other
+    begun = [event for event in own.events if event["what"] == "begin"]
+    assert len(begun) == len({event["pid"] for event in begun}) == TRIALS
+    nodes = Counter(event["node"] for event in begun)
+    assert sorted(nodes.values()) == [8, 8]
+    devices = Counter((event["node"], event["gpus"]) for event in begun)
+    assert devices == {(node, str(gpu)): 2 for node in nodes for gpu in range(4)}
+    assert len({event["user_home"] for event in begun}) == 2
+    assert {event["node"]: event["sees_home"] for event in begun if not event["sees_home"]} == _blind(begun, hidden)
+
+    # all in one study, and in MLflow
+    record = Study.open("own", settings).record()
+    assert record.count("complete") == len(record.trials) == TRIALS
+    found = logged(settings, record)
+    assert (len(found.parents), len(found.trials)) == (1, TRIALS)
+    assert {run.info.status for run in found.trials} == {"FINISHED"}
+    assert {run.data.metrics["best_val_accuracy"] for run in found.trials} == {trial.score for trial in record.trials}
+
+
+def _own(folder: Path, home: Path) -> Own:
+    own = own_task(folder, "wait", width=f"Choice(*range({TRIALS}))")
+    own.file.write_text(own.file.read_text() + WHERE.format(home=str(home)))
+    return own
+
+
+def _blind(begun: list[dict[str, Any]], hidden: tuple[str, ...]) -> dict[str, bool]:
+    """The node that joined, where it could be kept from seeing the driver's home."""
+    return {event["node"]: False for event in begun if "/node-1/" in event["user_home"]} if hidden else {}
