@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
+import stat
 import sys
 import tempfile
 import traceback
@@ -74,6 +76,26 @@ def find(reference: str) -> Task:
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"{file} cannot be read: {error}") from None
     return _task_of(_imported(file.resolve(), text), file.name, attribute)
+
+
+def find_said(reference: str, said_by: str) -> Task:
+    """The task of a reference that nobody typed: it stands in `said_by`, which may come from anybody. A task's file is
+    Python and runs when it is read; one that is not ours, or is no task's, is not.
+
+    Raises:
+        TaskError: as `find`; or the file may be another user's, or has no task in it.
+    """
+    file, _ = split(reference)
+    if file is not None and file.is_file():
+        found = file.stat()
+        if found.st_uid not in (0, os.getuid()) or found.st_mode & stat.S_IWOTH:
+            raise TaskError(
+                f"{said_by} names the task file {file}, which another user can write: it is Python, and not run. "
+                "Look at it, and make it yours alone"
+            )
+        if not re.search(rb"search_spaces|\bTask\b", file.read_bytes()):
+            raise TaskError(f"{said_by} names {file}, which has no task in it: it is not run")
+    return find(reference)
 
 
 def split(reference: str) -> tuple[Path | None, str | None]:

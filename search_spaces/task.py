@@ -70,13 +70,18 @@ class Objective:
         return (max if self.direction == "maximize" else min)(numbers, default=self.worst)
 
 
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How every trial of a task is trained.
 
     `patience` is the number of epochs without a better score after which training ends; `validation` how much of the
     training part is held out: images (a whole number) or a share (between 0 and 1). `images` is how many of the rest
-    are trained on, where not all are.
+    are trained on, where not all are. `precision` is what layers compute in; weights, losses and scores are float32
+    in each. `deterministic` makes a score repeat to the last digit on a GPU, which is slower; on a CPU it always does.
 
     Raises:
         TaskError: a number that cannot be.
@@ -87,6 +92,8 @@ class Protocol:
     batch_size: int = 128
     validation: int | float = 5000
     images: int | None = None
+    precision: Precision = "float32"
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_size", "images"):
@@ -98,6 +105,25 @@ class Protocol:
             raise TaskError(
                 f"Protocol needs validation as a number of images or a share between 0 and 1; got {share!r}"
             )
+        if self.precision not in PRECISIONS:
+            raise TaskError(f"Protocol needs precision {' or '.join(PRECISIONS)}; got {self.precision!r}")
+        if not isinstance(self.deterministic, bool):
+            raise TaskError(f"Protocol needs deterministic True or False; got {self.deterministic!r}")
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The settings by their names, without those of `_YOUNGER` that are at their defaults: digests, files and
+        studies are as they were before these came."""
+        younger = {name: Protocol.__dataclass_fields__[name].default for name in _YOUNGER}
+        return {name: value for name, value in asdict(self).items() if name not in younger or value != younger[name]}
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """The settings of `_YOUNGER` that are not at their defaults, in words."""
+        return (self.precision,) * (self.precision != "float32") + ("deterministic",) * self.deterministic
+
+
+_YOUNGER = ("precision", "deterministic")
 
 
 @dataclass(frozen=True)
@@ -230,6 +256,11 @@ class Task:
             raise self._error(f"needs either build (with an encoding) or train; got {came}")
         if (self.build is None) != (self.encoding is None):
             raise self._error("needs an encoding with build, and none with train")
+        if self.train is not None and self.protocol.special:
+            raise self._error(
+                f"has a training loop of its own, which chooses its numbers itself: its protocol cannot be "
+                f"{' and '.join(self.protocol.special)}"
+            )
 
     def _check_train(self, train: TrainFunction) -> None:
         try:
@@ -326,7 +357,7 @@ class Task:
             "name": self.name,
             "space": self.space.to_json(),
             "objective": asdict(self.objective),
-            "protocol": asdict(self.protocol),
+            "protocol": self.protocol.said,
             "dataset": self.dataset_name,
             "encoding": self._encoding_name,
             "trained_by": _qualified(self.build or self.train),

@@ -60,10 +60,11 @@ class RayHead:
 
     def start(self) -> None:
         own = self._folder("head")
+        # other clusters of this machine would else have the same ports for their workers, agents and figures
+        self.environment |= {f"{name}_METRIC_PORT": str(free_port()) for name in ("DASHBOARD", "AUTOSCALER")}
         program = str(Path(sys.executable).with_name("ray"))
         words = ["--head", "--port", str(self.port), "--num-cpus", str(self.cpus), "--num-gpus", str(self.gpus)]
         words += ["--include-dashboard", str(self.has_dashboard).lower(), "--dashboard-port", str(self.dashboard_port)]
-        # other clusters of this machine would else give their workers, and their agents, the same ports
         words += ["--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", str(free_port())]
         words += ["--node-ip-address", "127.0.0.1", "--temp-dir", str(own), "--disable-usage-stats", "--block"]
         self._start([program, "start", *words], own)
@@ -95,7 +96,8 @@ class RayHead:
 
     @property
     def _environment(self) -> dict[str, str]:
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_", "MLFLOW_"))}
+        ours = ("RAY_", "TUNE_", "MLFLOW_", "DASHBOARD_", "AUTOSCALER_")
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         loopback = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # as for a cluster of our own: 127.0.0.1 is this machine
         return (

@@ -6,6 +6,7 @@ import http.client
 import http.server
 import os
 import random
+import secrets
 import shutil
 import socket
 import subprocess
@@ -33,9 +34,11 @@ def free_port() -> int:
 
 @dataclass
 class MlflowServer:
-    """An MLflow server on loopback, that can be killed and started on the same store."""
+    """An MLflow server on loopback, that can be killed and started on the same store; with `login` only that user, who
+    may do everything, comes in."""
 
     folder: Path
+    login: tuple[str, str] | None = None
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -48,9 +51,25 @@ class MlflowServer:
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        if self.login is not None:
+            command += ["--app-name", "basic-auth"]
+            environment |= self._with_login(*self.login)
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, process_group=0)
         until(self._answers, "the MLflow server")
+
+    def _with_login(self, user: str, password: str) -> dict[str, str]:
+        config = self.folder / "auth.ini"
+        lines = ("[mlflow]", "default_permission = READ", f"database_uri = sqlite:///{self.folder / 'auth.db'}")
+        config.write_text(
+            "\n".join([*lines, "authorization_function = mlflow.server.auth:authenticate_request_basic_auth"])
+        )
+        return {
+            "MLFLOW_AUTH_CONFIG_PATH": str(config),
+            "MLFLOW_AUTH_ADMIN_USERNAME": user,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(),
+        }
 
     def stop(self) -> None:
         if self.process is not None:

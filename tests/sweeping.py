@@ -96,9 +96,11 @@ def act(what, params, epoch, seed):
         use_up_memory()
     elif what == "crowd":
         stand_with_one_other()
+    elif what in ("hoard", "leak") and epoch == 1:
+        hoard(params, is_kept=what == "leak")
     elif what == "wear":
-        from tune_jobs.execution import worker
-        worker._TRIALS = 2
+        from tune_jobs.execution import wear
+        wear._TRIALS = 2
         time.sleep(0.2)  # so that two at once would be seen
 
 
@@ -114,6 +116,21 @@ def stand_with_one_other():
             raise MemoryError("no more room on the device")
     finally:
         mine.unlink()
+
+
+KEPT = []
+
+
+def hoard(params, is_kept):
+    """Fills 200 MB that refer to themselves, and notes what was held before."""
+    from tune_jobs import devices
+    from tune_jobs.execution import wear
+    note("held", params | {{"mb": devices.resident_mb()}})
+    wear._GROWTH_MB = 300
+    held = [b"x" * (200 << 20)]
+    held.append(held)
+    if is_kept:
+        KEPT.append(held)
 
 
 def use_up_memory():

@@ -74,8 +74,13 @@ def check_name(name: str) -> None:
     Raises:
         StudyError: if not.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise StudyError(f"a study's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
+
+
+def is_name(name: str) -> bool:
+    """Whether a study, and its file, can be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def note_of_test(number: int) -> str:
@@ -148,8 +153,9 @@ def terms_of(notes: Mapping[str, Any]) -> StudyTerms:
 
 
 def note_of_terms(terms: StudyTerms) -> dict[str, Any]:
-    """The terms as they are kept: those of a study with one objective say nothing of others."""
-    note: dict[str, Any] = plain(terms)
+    """The terms as they are kept: those of a study with one objective say nothing of others, and a protocol nothing of
+    what came later and is not used."""
+    note: dict[str, Any] = plain(terms) | {"protocol": plain(terms.protocol.said)}
     return note if terms.further_objectives else {name: part for name, part in note.items() if name != _FURTHER}
 
 
@@ -224,5 +230,5 @@ def _words(value: Any) -> str:
     if isinstance(value, tuple):
         return objectives.words(value, " and ")
     if isinstance(value, Protocol):
-        return ", ".join(f"{name} {part}" for name, part in asdict(value).items())
+        return ", ".join(f"{name} {part}" for name, part in value.said.items())
     return str(value)

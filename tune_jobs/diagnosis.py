@@ -13,7 +13,7 @@ from typing import Literal
 
 from tune_jobs import datasets, tracking
 from tune_jobs.errors import UserError
-from tune_jobs.patience import without_password
+from tune_jobs.masking import without_password
 from tune_jobs.settings import Settings
 from tune_jobs.study import study_names
 
@@ -80,7 +80,7 @@ def _dataset(name: str, settings: Settings) -> Finding:
 
 def _tracking(settings: Settings) -> str:
     tracking.check(settings)
-    return settings.tracking_uri
+    return settings.shown_tracking_uri
 
 
 def _tried(what: str, look: Callable[[], str]) -> Finding:

@@ -102,7 +102,7 @@ class KerasTraining:
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         from tune_jobs import training
 
-        training.begin(seed)
+        _begin(task, seed)
         encoding = _encoding(task, params)
         splits = (data.train, data.validation)
         self._train, self._validation = training.resident(f"{data.digest}/{encoding.name}", splits, encoding.targets)
@@ -156,10 +156,16 @@ def built(task: Task, params: Params, data: TrainingData, *, seed: int) -> keras
     Raises:
         TrialError: the builder refuses them.
     """
+    _begin(task, seed)
+    return _build(task, params, data, math.ceil(len(data.train) / task.route(params).batch_size))
+
+
+def _begin(task: Task, seed: int) -> None:
     from tune_jobs import training
 
     training.begin(seed)
-    return _build(task, params, data, math.ceil(len(data.train) / task.route(params).batch_size))
+    if task.protocol.deterministic:
+        training.be_deterministic()
 
 
 def _encoding(task: Task, params: Params) -> LabelEncoding:
@@ -172,21 +178,24 @@ def _encoding(task: Task, params: Params) -> LabelEncoding:
 def _build(task: Task, params: Params, data: TrainingData, steps_per_epoch: int) -> keras.Model:
     """The compiled model of `params`; a builder that refuses them makes the trial `invalid`."""
     from models import optimizers
+    from tune_jobs.precision import exact, policy
 
     assert task.build is not None
     encoding = _encoding(task, params)
     routed = task.route(params)
     told: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
+    head = encoding.head if task.protocol.precision == "float32" else exact(encoding.head)
     try:
-        model = task.build(input_shape=data.train.x.shape[1:], head=encoding.head, **routed.builder)
-        if not model.built:  # a subclass builds its weights when it first sees an image
-            model(data.train.x[:1])
-        if not model.compiled:
-            model.compile(
-                optimizer=optimizers.build(**told | routed.optimizer),
-                loss=encoding.loss(),
-                metrics=encoding.metrics(),
-            )
+        with policy(task.protocol.precision):
+            model = task.build(input_shape=data.train.x.shape[1:], head=head, **routed.builder)
+            if not model.built:  # a subclass builds its weights when it first sees an image
+                model(data.train.x[:1])
+            if not model.compiled:
+                model.compile(
+                    optimizer=optimizers.build(**told | routed.optimizer),
+                    loss=encoding.loss(),
+                    metrics=encoding.metrics(),
+                )
     except (ValueError, TypeError) as error:
         raise TrialError(Reason.INVALID, one_line(error)) from error
     wanted, came = model.inputs[0].dtype if getattr(model, "inputs", None) else None, data.train.x.dtype

@@ -12,7 +12,7 @@ from pathlib import Path
 from search_spaces import catalog
 from search_spaces.domains import Params, params_id
 from search_spaces.one_factor import space_from_json
-from search_spaces.task import Objective, Task
+from search_spaces.task import Objective, Precision, Task
 from tune_jobs import (
     budgets,
     candidates,
@@ -56,6 +56,8 @@ class Request:
     search: AskedSearch | None = None
     epochs: int | None = None
     images: int | None = None
+    precision: Precision | None = None
+    deterministic: bool | None = None
     seed: int | None = None
     narrowed: Mapping[str, str] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
@@ -120,6 +122,7 @@ def extend(name: str, trials: str, resources: Resources, settings: Settings, say
         raise StudyError(
             f"study {name!r} has {had} trials already, and {total} in all are asked for: --trials +N adds some"
         )
+    catalog.find_said(record.terms.reference, f"study {name!r}")
     request = Request(task=record.terms.reference, study=name, trials=total, resources=resources)
     return launch(request, settings, say)
 
@@ -130,7 +133,8 @@ def resolve(task: Task, request: Request, begun: StudyRecord | None, settings: S
     if begun is None or request.narrowed or request.opened:
         space = task.space.open(request.opened).narrow(request.narrowed)
     protocol = task.protocol if begun is None else begun.terms.protocol
-    asked = {name: getattr(request, name) for name in ("epochs", "images") if getattr(request, name) is not None}
+    settable = ("epochs", "images", "precision", "deterministic")
+    asked = {name: getattr(request, name) for name in settable if getattr(request, name) is not None}
     protocol = replace(protocol, **asked)
     first, *further = _objectives(task, request, begun)
     seed = request.seed if request.seed is not None else (begun.terms.seed if begun else 0)
@@ -154,7 +158,7 @@ def resumed(study: Study, settings: Settings) -> Work:
     if not study.has_begun:
         raise StudyError(f"no study named {study.name!r}. `tune-jobs studies` lists all")
     record = study.record()
-    task = catalog.find(record.terms.reference)
+    task = catalog.find_said(record.terms.reference, f"study {study.name!r}")
     work = resolve(task, Request(task=record.terms.reference), record, settings)
     study.begin(work.terms)
     return work

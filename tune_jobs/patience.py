@@ -6,7 +6,6 @@ that may not are asked about first. Only the holder of a study writes it, so wha
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from tune_jobs.errors import StudyError
+from tune_jobs.masking import in_words, without_password
 
 LIMIT_S = 60.0  # a restart of PostgreSQL takes seconds, a failover half a minute
 _PAUSE_S = 0.5
@@ -119,14 +119,9 @@ def insist(
             time.sleep(_PAUSE_S)
 
 
-def without_password(url: str) -> str:
-    """A storage URL as it may be shown; a password may stand before the host, without a user too, or in the query."""
-    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))
-
-
 def first_line(error: BaseException) -> str:
     """The first line of what a database said, without the statement that it was said to."""
-    text = str(getattr(error, "orig", None) or error).strip()
+    text = in_words(str(getattr(error, "orig", None) or error)).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from tune_jobs.errors import StudyError
 
+_MOST_BYTES = 2**20  # a front of 500 configurations; PyYAML takes a second for so many
 # what PyYAML lets through for a value that its tag does not fit, such as `!!int ""`
 _ODD = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
@@ -23,7 +24,11 @@ def read(path: Path, hint: str) -> Any:
         StudyError: the file cannot be read, or is no YAML.
     """
     try:
-        return yaml.load(path.read_bytes(), Loader=_Loader)  # a SafeLoader
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise StudyError(f"{path} has more than {_MOST_BYTES // 2**20} MiB; {hint}")
+        return yaml.load(content, Loader=_Loader)  # a SafeLoader
     except FileNotFoundError as error:
         raise StudyError(f"there is no file {path}; {hint}") from error
     except OSError as error:
@@ -53,7 +58,16 @@ def is_number(value: object) -> bool:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only, and no key twice: the second would silently win."""
+    """Plain values only, nothing said by reference, of which a few lines can make billions, and no key twice: the
+    second would silently win."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            what = f"the alias *{shown(event.anchor)} needs to be written out"
+            raise yaml.constructor.ConstructorError(None, None, what, event.start_mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         mapping = super().construct_mapping(node, deep=deep)

@@ -204,7 +204,7 @@ def _encoding(path: Path, origin: Origin) -> LabelEncoding:
     if file is not None and not file.is_file():
         raise DataError(f"{path} was trained for a task in {file}, which is not there: put it back to read with it")
     try:
-        encoding = catalog.find(origin.reference).encoding_of(origin.params)
+        encoding = catalog.find_said(origin.reference, str(path)).encoding_of(origin.params)
     except (TaskError, SpaceError, ValueError, TypeError) as error:
         raise DataError(f"{path} was trained for {origin.reference}, which cannot be used: {_line(error)}") from error
     if encoding.name != origin.encoding:

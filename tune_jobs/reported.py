@@ -76,6 +76,8 @@ def budget(study: StudyRecord) -> str:
         cuts.append(f"{had.epochs} epochs of {own.epochs}")
     if had.images != own.images:
         cuts.append(f"{had.images:,} images")
+    if had.precision != own.precision:
+        cuts.append(had.precision)
     return ", ".join(cuts) or "full"
 
 

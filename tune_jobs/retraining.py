@@ -62,7 +62,7 @@ def train(
         UserError: if the file, its task or its data are not there or not what they were; if the trial fails.
     """
     config = load_best(path, trial)
-    task = replace(catalog.find(config.reference), protocol=config.protocol, objective=config.objective)
+    task = replace(catalog.find_said(config.reference, str(path)), protocol=config.protocol, objective=config.objective)
     data = datasets.of_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from search_spaces import catalog
 from search_spaces.one_factor import AnySpace
 from search_spaces.task import Objective, Task
-from tune_jobs import delivery, devices, drains, exports
+from tune_jobs import delivery, drains, exports
 from tune_jobs.budgets import Bounded
 from tune_jobs.candidates import Sampler
 from tune_jobs.checkpoints import CheckpointFolder
@@ -33,7 +33,7 @@ from tune_jobs.settings import Settings, prepare_ray
 from tune_jobs.study import Study
 
 if TYPE_CHECKING:
-    from tune_jobs.execution.packing import Packing, Slots
+    from tune_jobs.execution.packing import Packing
     from tune_jobs.execution.rules import Trouble
 
 _PACKAGES = ("tune-jobs", "ray", "tensorflow", "keras", "optuna", "mlflow", "numpy")
@@ -177,8 +177,8 @@ def _train(
         needs_keeper = every or bred or checkpoints.has_any
         kept = keeper.start(settings.checkpoints_dir(study.identity)) if needs_keeper else None
         aims = work.terms.objectives
-        cpus, reader = resources.cpus_per_trial, _reader(packed.slots, resources)
-        job = worker.Job(source, protocol, aims, work.data, cpus, keep, kept, every, reader)
+        is_measured = packed.slots.gpus > 0 or resources.gpus_per_trial == "auto"
+        job = worker.Job(source, protocol, aims, work.data, resources.cpus_per_trial, keep, kept, every, is_measured)
         progress = _progress(study, work, plan, resources, settings, interruption)
         running = sweep.Sweep(
             study, plan.sampler, plan.scheduler, extent, packed, job.cpus, progress, interruption, checkpoints, bred
@@ -208,13 +208,6 @@ def _packing(resources: Resources) -> Packing:
     if one.gpus:
         return Packing(lambda n: cluster.slots(cpus, share(n), most), measures=True)
     return Packing(lambda n: cluster.slots(cpus * share(n), 0, most), measures=True, sharing=one.count)
-
-
-def _reader(slots: Slots, resources: Resources) -> devices.Reader | None:
-    """Who reads what the devices of a worker do; without GPUs that is read for packing alone."""
-    if not slots.gpus and resources.gpus_per_trial != "auto":
-        return None
-    return devices.reader(slots.gpus > 0, resources.cpus_per_trial)
 
 
 def _progress(

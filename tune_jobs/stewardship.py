@@ -12,6 +12,7 @@ from tune_jobs.activity import Activity
 from tune_jobs.errors import StudyError, one_line
 from tune_jobs.interruption import DRAIN
 from tune_jobs.locks import Holder
+from tune_jobs.masking import in_words
 from tune_jobs.records import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
@@ -69,11 +70,13 @@ def _check_there(seen: Activity, node: str | None, gpus: tuple[str, ...]) -> Non
     chosen = [one for one in seen.nodes if node is None or node in one.names]
     if not chosen:
         raise StudyError(f"no node {node!r} is in the cluster; there are {', '.join(one.name for one in seen.nodes)}")
-    most = max(one.gpus for one in chosen)
-    beyond = [gpu for gpu in gpus if int(gpu) >= most]
-    if beyond:
-        there = ", ".join(f"{one.name} with {one.gpus} GPU{'s' * (one.gpus != 1)}" for one in chosen)
-        raise StudyError(f"there is no GPU {beyond[0]} ({there}; the first is 0)")
+    known = {one.name: [device.gpu for device in seen.devices if device.node == one.name] for one in chosen}
+    if any(len(known[one.name]) < one.gpus for one in chosen):
+        return  # GPUs with names of their own, of which no trial has told yet
+    for gpu in gpus:
+        if not any(gpu in there for there in known.values()):
+            words = "; ".join(f"{name} has {', '.join(filter(None, there)) or 'none'}" for name, there in known.items())
+            raise StudyError(f"there is no GPU {gpu}: {words}")
 
 
 def undrain(name: str, settings: Settings, node: str | None, gpus: tuple[str, ...]) -> drains.Drained | None:
@@ -116,5 +119,5 @@ def _forget(record: StudyRecord, settings: Settings) -> str | None:
         tracking.check(settings)
         tracking.Tracker(settings).forget(record)
     except Exception as error:  # MLflow's are many, and none of them may keep a study from being deleted
-        return one_line(error)
+        return in_words(one_line(error), settings.tracking_uri)
     return None

@@ -35,7 +35,8 @@ from tune_jobs import checking, contents, journal
 from tune_jobs.contents import StudyContent, TrialContent, note_of_test, plain
 from tune_jobs.errors import StudyError
 from tune_jobs.locks import Holder, StudyLock, lock_of
-from tune_jobs.patience import Patient, first_line, insist, without_password
+from tune_jobs.masking import in_words, without_password
+from tune_jobs.patience import Patient, first_line, insist
 from tune_jobs.records import (
     Course,
     Launch,
@@ -73,10 +74,12 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def study_names(settings: Settings) -> tuple[str, ...]:
-    """The studies there are, in alphabetical order; in a database, those that were begun here, of all it holds."""
+    """The studies there are, in alphabetical order; in a database, those that were begun here, of all it holds. Others
+    may write there too: a name becomes those of files, and has to be one."""
     if settings.storage is not None:
         studies = _server(settings.storage).get_all_studies()
-        return tuple(sorted(study.study_name for study in studies if "terms" in study.user_attrs))
+        begun = (study.study_name for study in studies if "terms" in study.user_attrs)
+        return tuple(sorted(name for name in begun if contents.is_name(name)))
     return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal") if journal.is_written(path)))
 
 
@@ -452,7 +455,8 @@ def _connected(url: str) -> RDBStorage:
             f"the storage {without_password(url)} needs a driver that is not installed: {error}"
         ) from error
     except Exception as error:  # whatever its driver raises: refused, unknown host, wrong password, no such database
-        raise StudyError(f"the storage {without_password(url)} does not answer: {first_line(error)}") from error
+        why = in_words(first_line(error), url)
+        raise StudyError(f"the storage {without_password(url)} does not answer: {why}") from error
 
 
 def _with_tables(url: str) -> RDBStorage:

@@ -7,6 +7,7 @@ when, is `delivery.py`'s.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -24,8 +25,9 @@ from search_spaces.domains import Params
 from search_spaces.one_factor import space_from_json
 from tune_jobs import exports, objectives
 from tune_jobs.errors import SettingsError
+from tune_jobs.masking import in_words
 from tune_jobs.records import State, StudyRecord, StudyTerms, TestResult, TrialRecord
-from tune_jobs.settings import Settings, prepare_mlflow
+from tune_jobs.settings import Settings, mlflow_login, prepare_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 _STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _WAITS_S = (0.1, 0.5, 1.0)  # before a call that the server failed at is made again
 _METRICS_A_BATCH = 1000  # MLflow's limit
+_A_QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
+_REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")  # MLflow's names for 401 and 403
 _STUDY_TAG = "mlflow.tune_jobs.study"  # so named, the table does not show it
 
 
@@ -43,19 +47,19 @@ def check(settings: Settings) -> None:
     """Whether the tracking store answers, without importing MLflow.
 
     Raises:
-        SettingsError: if it does not, or is a plain folder, which MLflow no longer writes.
+        SettingsError: if it does not, or not to us, or is a plain folder, which MLflow no longer writes.
     """
-    uri = settings.tracking_uri
+    uri, shown = settings.tracking_uri, settings.shown_tracking_uri
     scheme, _, rest = uri.partition("://")
     if scheme in ("http", "https"):
-        _check_server(uri)
+        _check_server(uri, shown)
     elif scheme == "sqlite":
         folder = Path(rest.removeprefix("/")).expanduser().parent
         if not os.access(folder, os.W_OK):
-            raise SettingsError(f"MLFLOW_TRACKING_URI is {uri}, and {folder} is no folder that can be written")
+            raise SettingsError(f"MLFLOW_TRACKING_URI is {shown}, and {folder} is no folder that can be written")
     elif scheme not in ("postgresql", "mysql", "mssql") and "+" not in scheme:
         raise SettingsError(
-            f"MLFLOW_TRACKING_URI must be http(s)://SERVER, sqlite:///FILE or a database; got {uri} "
+            f"MLFLOW_TRACKING_URI must be http(s)://SERVER, sqlite:///FILE or a database; got {shown} "
             "(MLflow has given up plain folders)"
         )
 
@@ -78,17 +82,46 @@ def _make_file(uri: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def _check_server(uri: str) -> None:
+def _check_server(uri: str, shown: str) -> None:
+    """Whether it is there, and lets us in. Only the first has to be answered at once: a database that is slow today is
+    no reason not to train."""
     try:
         with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5):
-            return
+            pass
     except urllib.error.HTTPError:
-        return  # it answers; what it says to a stranger is its own affair
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
+        pass  # it answers; what it says to a stranger is its own affair
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = in_words(str(getattr(error, "reason", None) or error), uri)
         raise SettingsError(
-            f"no MLflow server answers at {uri} ({reason}): start it, or unset MLFLOW_TRACKING_URI to use a local file"
+            f"no MLflow server answers at {shown} ({reason}): start it, "
+            "or unset MLFLOW_TRACKING_URI to use a local file"
         ) from error
+    request = urllib.request.Request(f"{uri.rstrip('/')}{_A_QUESTION}")
+    login = mlflow_login()
+    if login is not None:
+        request.add_unredirected_header("Authorization", login)
+    try:
+        with urllib.request.urlopen(request, timeout=5):
+            return
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise refused(shown, f"{error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException):
+        return
+
+
+def refused(shown: str, why: str) -> SettingsError:
+    """What to say of a server that is there, and not for us."""
+    return SettingsError(
+        f"the MLflow server at {shown} refused us ({why}): set MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD to a user of it that may write"
+    )
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether a call failed because the server does not let us: to make it again as we are would change nothing."""
+    code = str(getattr(error, "error_code", ""))
+    return code in _REFUSALS or re.search(r"error code 40[13]\b|\b40[13] Client Error", str(error)) is not None
 
 
 @dataclass
@@ -110,6 +143,7 @@ class Tracker:
     """
 
     settings: Settings
+    latest: Callable[[], StudyRecord] | None = None  # reads the study again; where there is none, it does not change
     _client: MlflowClient | None = None
     _experiment: str = ""
     _parent: str = ""
@@ -230,27 +264,40 @@ class Tracker:
 
     def _find_trials(self, client: MlflowClient, study: StudyRecord) -> dict[int, _Delivered]:
         found: dict[int, _Delivered] = {}
-        token = None
+        for run in self._of_this_study(client, study):
+            number = _number(run)
+            if number in found:  # by a call that was given up and heard late, as a parent's
+                client.delete_run(run.info.run_id if found[number].is_described else found[number].run_id)
+                if found[number].is_described:
+                    continue
+            found[number] = _Delivered(
+                run.info.run_id,
+                epochs=self._epochs(client, study, run),
+                is_final=run.info.status in _STATUS.values(),
+                is_described=bool(run.inputs.dataset_inputs),
+                is_tested=any(name.startswith("test_") for name in run.data.metrics),
+            )
+        return found
+
+    def _of_this_study(self, client: MlflowClient, study: StudyRecord) -> list[Run]:
+        """The trials' runs. Those of a time that the study does not remember, because it was restored from a backup,
+        are removed: their numbers have gone or will go to other trials. MLflow is never ahead of the study, so that a
+        run is judged by a record which was read after it was found."""
+        runs, token = [], None
         while True:
             page = client.search_runs(
                 [self._experiment], f"tags.`mlflow.parentRunId` = '{self._parent}'", max_results=1000, page_token=token
             )
-            for run in page:
-                number = int(run.info.run_name.rsplit("-", 1)[1])
-                if number in found:  # by a call that was given up and heard late, as a parent's
-                    client.delete_run(run.info.run_id if found[number].is_described else found[number].run_id)
-                    if found[number].is_described:
-                        continue
-                found[number] = _Delivered(
-                    run.info.run_id,
-                    epochs=self._epochs(client, study, run),
-                    is_final=run.info.status in _STATUS.values(),
-                    is_described=bool(run.inputs.dataset_inputs),
-                    is_tested=any(name.startswith("test_") for name in run.data.metrics),
-                )
+            runs += page
             token = page.token
             if not token:
-                return found
+                break
+        known = _known(study, runs)
+        if self.latest is not None and len(known) < len(runs):
+            known = _known(self.latest(), runs)
+        for run_id in {run.info.run_id for run in runs} - {run.info.run_id for run in known}:
+            client.delete_run(run_id)
+        return known
 
     def _epochs(self, client: MlflowClient, study: StudyRecord, run: Run) -> int:
         metric = study.terms.objective.metric
@@ -315,7 +362,7 @@ class Tracker:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
         terms = study.terms
-        params = [Param(name, str(trial.params[name])) for name in _varied(study) if name in trial.params]
+        params = [Param(name, value) for name, value in _said(trial, _varied(study)).items()]
         client.log_batch(delivered.run_id, params=params)
         dataset = Dataset(terms.dataset, terms.data_digest, "local", json.dumps({"name": terms.dataset}))
         client.log_inputs(delivered.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
@@ -330,8 +377,40 @@ class Tracker:
         if trial.reason is not None or trial.changes:
             tags["mlflow.note.content"] = _trial_note(study, trial)
         client.log_batch(delivered.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        client.set_terminated(delivered.run_id, _STATUS[trial.state], _ms(trial.finished or study.created))
+        client.set_terminated(delivered.run_id, _STATUS[trial.state], _end(study, trial))
         delivered.is_final = True
+
+
+def _number(run: Run) -> int:
+    """The trial that a run is named after."""
+    return int(run.info.run_name.rsplit("-", 1)[1])
+
+
+def _known(study: StudyRecord, runs: Sequence[Run]) -> list[Run]:
+    """The runs that tell of the trial that has their number: of the same params and seed, and where one has ended, of
+    the same end."""
+    varied, trials = _varied(study), {trial.number: trial for trial in study.trials}
+    found = []
+    for run in runs:
+        trial = trials.get(_number(run))
+        has_ended = run.info.status in _STATUS.values()
+        if (
+            trial is not None
+            and run.data.tags.get("seed") == str(trial.seed)
+            and run.data.params.items() <= _said(trial, varied).items()
+            and (not has_ended or (trial.is_finished and run.info.end_time == _end(study, trial)))
+        ):
+            found.append(run)
+    return found
+
+
+def _end(study: StudyRecord, trial: TrialRecord) -> int:
+    return _ms(trial.finished or study.created)
+
+
+def _said(trial: TrialRecord, names: Sequence[str]) -> dict[str, str]:
+    """A trial's params of these names as MLflow has them."""
+    return {name: str(trial.params[name]) for name in names if name in trial.params}
 
 
 class _Insistent:
@@ -425,7 +504,8 @@ def _study_note(study: StudyRecord) -> str:
     space = "\n".join(space_from_json(terms.space).describe())
     return (
         f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {objectives.words(terms.objectives)}, "
-        f"seed {terms.seed}; readings of the test split: {len(study.readings)}"
+        f"seed {terms.seed}{''.join(f', {one}' for one in terms.protocol.special)}; "
+        f"readings of the test split: {len(study.readings)}"
         f"\n\n```\n{space}\n```\n\n{_versions(study)}"
     )
 
@@ -437,6 +517,8 @@ def _versions(study: StudyRecord) -> str:
 
 def _system_tags(study: StudyRecord) -> dict[str, str]:
     tags = {"mlflow.source.name": "tune-jobs", "mlflow.source.type": "JOB"}
+    protocol = study.terms.protocol
+    tags |= {name: str(protocol.said[name]) for name in ("precision", "deterministic") if name in protocol.said}
     if study.launch is not None and study.launch.commit is not None:
         tags["mlflow.source.git.commit"] = study.launch.commit
     return tags

@@ -16,9 +16,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import ops as tf_ops
 
 from models.lazy_keras import keras
+from tune_jobs import devices, heap
 from tune_jobs.datasets import Split
+from tune_jobs.errors import SettingsError
 
 EVALUATION_BATCH = 500  # images; only memory bounds it, and the result does not depend on it
 
@@ -26,23 +29,88 @@ _LATENCY_CALLS = 500  # at most, in two seconds at most
 _LATENCY_S = 2.0
 _WARMING_CALLS = 10  # which compile and fill caches
 
+# MiB that a process takes of a GPU beside its tensors: CUDA's context, cuBLAS, cuDNN. TensorFlow sets 500 to 1,800
+# aside for them where it has the whole of one, by its generation (MinSystemMemory in gpu_device.cc).
+CONTEXT_MB = 1024
+
 _resident: dict[str, tuple[ResidentSplit, ...]] = {}
 
 
-def prepare_devices(cpus: float) -> None:
-    """Holds TensorFlow to `cpus` threads and lets a GPU's memory grow; call it before the first op of the process.
+def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: float | None = None) -> None:
+    """Holds TensorFlow to `cpus` threads and to its share of a GPU; call it before the first op of the process.
 
-    TensorFlow takes every core it sees unless told, and trials beside each other then fight for them. Deterministic
-    kernels are asked for: with one seed and one number of threads a score repeats bit for bit on a CPU.
+    TensorFlow takes every core it sees unless told, and all of a GPU's memory. With `gpu_share` below 1 its tensors
+    get that share of the memory at most, or `memory_mb` where that is given; with a whole GPU, or one that does not
+    tell how much it has, what they take grows. On a CPU deterministic kernels are asked for: with one seed and one
+    number of threads a score repeats bit for bit. On a GPU they are slower, and `be_deterministic` asks for them.
+
+    Raises:
+        SettingsError: the process has used TensorFlow already, or the share has no room for a tensor.
     """
+    heap.keep_freed()
+    gpus = _gpus()
+    limits = _limits_mb(len(gpus), gpu_share, memory_mb)
     threads = max(1, int(cpus))
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-    tf.config.experimental.enable_op_determinism()
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        for gpu, limit in zip(gpus, limits, strict=True):
+            if limit is None:
+                tf.config.experimental.set_memory_growth(gpu, True)
+            else:
+                held = tf.config.LogicalDeviceConfiguration(memory_limit=limit)
+                tf.config.set_logical_device_configuration(gpu, [held])
+    except RuntimeError as error:
+        raise SettingsError(
+            "threads and memory need to be set before TensorFlow is first used, and this process has used it "
+            f"({error}): a task's file must compute nothing when it is imported"
+        ) from error
+    if not gpus:
+        be_deterministic()
     keras.backend.clear_session()  # imports Keras whole
     gc.freeze()  # what was imported stays: looking through it at each collection cost half a second a trial
+
+
+def _gpus() -> list[Any]:
+    return list(tf.config.list_physical_devices("GPU"))
+
+
+def _limits_mb(gpus: int, share: float | None, memory_mb: float | None) -> list[int | None]:
+    """What tensors may take of each GPU, in whole MiB; None is what there is."""
+    if memory_mb is not None:
+        return [_limit_mb(memory_mb, f"{memory_mb:g} MB of a GPU were given")] * gpus
+    if share is None or share >= 1 or not gpus:
+        return [None] * gpus
+    totals = [found.memory_total_mb for found in devices.reader().read() if found.index != devices.HOST]
+    totals += [0.0] * (gpus - len(totals))  # not known
+    return [
+        _limit_mb(share * total - CONTEXT_MB, f"{share:g} of a GPU of {total:,.0f} MB was given") if total else None
+        for total in totals[:gpus]
+    ]
+
+
+def _limit_mb(limit: float, given: str) -> int:
+    if limit < 1:
+        raise SettingsError(
+            f"{given}, and a process needs more than {CONTEXT_MB:,} MB for CUDA alone: run fewer trials on a GPU "
+            "(--gpus-per-trial)"
+        )
+    return int(limit)
+
+
+def be_deterministic() -> None:
+    """From now on this process takes kernels whose results repeat, on a GPU too; there is no way back."""
+    tf.config.experimental.enable_op_determinism()
+
+
+def device_peak_mb() -> float | None:
+    """The most that the tensors of this process took of a GPU since the last `begin`; None without one."""
+    peaks = [tf.config.experimental.get_memory_info(name)["peak"] for name in _gpu_names()]
+    return max(peaks) / 2**20 if peaks else None
+
+
+def _gpu_names() -> list[str]:
+    return [f"GPU:{at}" for at in range(len(tf.config.list_logical_devices("GPU")))]
 
 
 @dataclass(frozen=True)
@@ -145,16 +213,33 @@ class CompiledEpochs:
 
 
 def begin(seed: int) -> None:
-    """A fresh start in a process that trained before: Keras' state dropped and collected, every generator seeded."""
-    keras.backend.clear_session()
+    """A fresh start in a process that trained before: what was left is freed, every generator seeded."""
+    keras.backend.clear_session(free_memory=False)
+    free()
     keras.utils.set_random_seed(seed)
+    for name in _gpu_names():
+        tf.config.experimental.reset_memory_stats(name)
+
+
+def free() -> None:
+    """Gives back what models left behind that nobody holds any more; the resident data stay for the next trial.
+
+    TensorFlow never forgets a gradient of one's own that it met while tracing, and Keras' optimizers have one in each
+    function that trains: with it stay the function and all variables of model and optimizer, of Adam three times the
+    weights. There is no call for it, up to TensorFlow 2.21.
+    """
+    known = getattr(getattr(tf_ops, "gradient_registry", None), "_registry", {})
+    for name in [name for name in known if name.startswith("CustomGradient-")]:
+        del known[name]
+    gc.collect()  # models and their functions refer to themselves
+    heap.give_back()
 
 
 def outputs(model: keras.Model, x: np.ndarray) -> Any:
     """What a model answers to images `(N, ...)`: an array, or one for each head. Nothing is traced for it, which
     would take longer than the few batches do."""
     parts = [model(x[first : first + EVALUATION_BATCH], training=False) for first in range(0, len(x), EVALUATION_BATCH)]
-    return tf.nest.map_structure(lambda *part: np.concatenate([np.asarray(piece) for piece in part]), *parts)
+    return tf.nest.map_structure(lambda *part: np.concatenate([_exact(piece) for piece in part]), *parts)
 
 
 def latency(model: keras.Model, image: np.ndarray) -> float:
@@ -177,6 +262,11 @@ def weight_count(model: keras.Model) -> int:
 def _gather(targets: Any, rows: Any) -> Any:
     """The rows of each part of the targets, of which a model with several heads has several."""
     return tf.nest.map_structure(lambda part: tf.gather(part, rows), targets)
+
+
+def _exact(outputs: Any) -> np.ndarray:
+    """As an array; in float32 where a network of half precision did not end so."""
+    return np.asarray(tf.cast(outputs, tf.float32) if outputs.dtype in (tf.float16, tf.bfloat16) else outputs)
 
 
 def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -136,9 +136,14 @@ class TrialRun:
         """Ends the trial after the epoch just yielded: it becomes `stopped`, with what it reached."""
         self._stopped = True
 
+    def drop(self) -> None:
+        """Lets go of all that the trial holds but its result: model, training, data, what its error saw."""
+        self._epochs.close()
+        self.model = self._training = self.error = None
+
     def _guarded(
         self, task: Task, params: Params, data: TrainingData, seed: int, start: Checkpoint | None
-    ) -> Iterator[tuple[int, Metrics]]:
+    ) -> Generator[tuple[int, Metrics]]:
         progress = self._progress
         try:
             yield from self._train(progress, task, params, data, seed, start)

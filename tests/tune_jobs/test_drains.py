@@ -115,6 +115,13 @@ def test_devices_are_told_with_their_trials() -> None:
     assert (seen.place(7), seen.place(3), seen.place(8)) == ("one, GPU 1", "two, GPU 0, 1", None)
 
 
+def test_gpus_are_called_as_their_workers_call_them() -> None:
+    placement = Placement(Packing.fixed(SLOTS))
+    placement.answer("t0", TURN, Place("b" * 56, "two", "10.0.0.2", ("GPU-f00",)), is_ready=True)
+    placement.answer("t1", TURN, Place("a" * 56, "one", "10.0.0.1", ("3",)), is_ready=True)
+    assert [one.gpu for one in placement.devices(NODES)] == ["0", "1", "2", "3", "GPU-f00"]
+
+
 def test_a_node_without_gpus_is_one_device() -> None:
     placement = Placement(Packing.fixed(SLOTS))
     placement.began(7, Place("c" * 56, "three", "10.0.0.3"))
@@ -138,12 +145,13 @@ def test_a_drain_is_checked_against_the_nodes_of_the_running_driver(tmp_path: Pa
     drained, busy = stewardship.drain("own", settings, "anything", ("9",))  # nobody runs it: for the next launch
     assert (str(drained), busy) == ("GPU 9 of node anything", ())
     with Study.hold("own", settings):
-        devices = (Device("one", "2", (5, 4)), Device("two", "2", (6,)))
+        devices = tuple(Device("one", str(gpu), (5, 4) * (gpu == 2)) for gpu in range(4))
+        devices += tuple(Device("two", f"GPU-{gpu}") for gpu in "ab")
         activity.write(settings.activity_file("own"), Activity(nodes=NODES, devices=devices))
         with pytest.raises(StudyError, match=r"^no node 'three' is in the cluster; there are one, two$"):
             stewardship.drain("own", settings, "three", ())
-        with pytest.raises(StudyError, match=r"^there is no GPU 2 \(two with 2 GPUs; the first is 0\)$"):
-            stewardship.drain("own", settings, "10.0.0.2", ("0", "2"))
+        with pytest.raises(StudyError, match=r"^there is no GPU 2: two has GPU-a, GPU-b$"):
+            stewardship.drain("own", settings, "10.0.0.2", ("GPU-a", "2"))
         assert stewardship.drain("own", settings, "one", ("2",))[1] == (4, 5)
     assert stewardship.undrain("own", settings, "one", ("2",)) == Drained(frozenset({("anything", "9")}))
     assert stewardship.undrain("own", settings, None, ()) is None

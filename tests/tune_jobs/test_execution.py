@@ -192,6 +192,66 @@ def test_a_worn_out_worker_makes_room_and_no_trial_suffers(tmp_path: Path, setti
     assert list(Counter(pid for (pid,) in own.noted("begin", "pid")).values()) == [2, 2]
 
 
+def test_what_the_trials_of_a_worker_fill_does_not_add_up(tmp_path: Path, settings: Settings) -> None:
+    own = own_task(tmp_path, "hoard")  # 200 MB each, which nothing but a collection frees
+    sweep(own, settings, slots=cluster.slots(1, 0, 1))
+    (_, first), *others = own.noted("held", "pid", "mb")
+    assert len(others) == 3
+    assert len(set(own.noted("held", "pid"))) == 1
+    assert max(held for _, held in others) - first < 100
+
+
+def test_a_worker_that_leaks_makes_room(tmp_path: Path, settings: Settings) -> None:
+    own = own_task(tmp_path, "leak")  # as above, kept for ever; 300 MB more than after the first trial are too much
+    record = sweep(own, settings, slots=cluster.slots(1, 0, 1))
+    assert [(trial.state, trial.attempts) for trial in record.trials] == [("complete", 1)] * 4
+    assert list(Counter(pid for (pid,) in own.noted("begin", "pid")).values()) == [3, 1]
+
+
+HEAVY = """
+import json
+import os
+from pathlib import Path
+
+from models import mlp
+from models.label_encodings import Classes
+from search_spaces.domains import Choice, Space
+from search_spaces.task import Objective, Protocol, Task
+
+
+def build(*, input_shape, head, number):
+    from tune_jobs import devices
+
+    with (Path({folder!r}) / "events").open("a") as file:
+        held = {{"what": "held", "pid": os.getpid(), "mb": devices.resident_mb()}}
+        file.write(json.dumps(held) + chr(10))
+    return mlp.build(input_shape=input_shape, head=head, units="3000-3000")
+
+
+OWN = Task(
+    name="own",
+    summary="37 MB of weights, and Adam's two moments",
+    dataset="digits",
+    space=Space(number=Choice(1, 2, 3)),
+    objective=Objective("val_accuracy", "maximize"),
+    protocol=Protocol(epochs=1, validation=0.2, images=100),
+    baseline={{"number": 1}},
+    build=build,
+    encoding=Classes(10),
+)
+"""
+
+
+def test_the_networks_of_a_worker_do_not_add_up(tmp_path: Path, settings: Settings) -> None:
+    own = Own(tmp_path / "own_task.py")
+    own.file.write_text(HEAVY.format(folder=str(tmp_path)), encoding="utf-8")
+    record = sweep(own, settings, slots=cluster.slots(1, 0, 1))
+    assert [trial.state for trial in record.trials] == ["complete"] * 3
+    assert len(set(own.noted("held", "pid"))) == 1
+    _, second, third = (mb for (mb,) in own.noted("held", "mb"))
+    assert third - second < 30  # of 111 that each takes
+
+
 def test_max_concurrent_is_kept(tmp_path: Path, settings: Settings) -> None:
     assert cluster.slots(1, 0, None).count > 1  # Ray would run more at once
     own = own_task(tmp_path, "wear", width="Choice(1, 2, 3)")

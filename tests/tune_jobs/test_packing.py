@@ -59,6 +59,13 @@ def test_the_first_trials_have_a_device_each_and_the_others_what_these_showed_to
     assert packing.a_device == 3
 
 
+def test_shares_are_no_smaller_than_the_cpus_allow_for() -> None:
+    packing = Packing(lambda n: Slots(1.0, share(n), min(2 * n, 5), 6), measures=True)  # five CPUs
+    for _ in range(PROBES):
+        packing.measured(Usage(0.01, 0.01))
+    assert (packing.a_device, packing.slots.count) == (3, 5)
+
+
 def test_what_cannot_be_measured_is_not_packed() -> None:
     packing = Packing(slots, measures=True)
     packing.measured(None)

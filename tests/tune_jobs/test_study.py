@@ -20,7 +20,7 @@ import pytest
 from search_spaces.domains import Choice, Fixed, Float, Int, Space, Variants
 from search_spaces.task import Objective, Protocol
 from tune_jobs.errors import Reason, StudyError
-from tune_jobs.patience import without_password
+from tune_jobs.masking import without_password
 from tune_jobs.records import Launch, Reading, Replication, StudyRecord, StudyTerms, TestResult, Transfer, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study, study_names

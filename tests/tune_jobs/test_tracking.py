@@ -250,6 +250,43 @@ def test_a_new_study_of_the_same_name_gets_runs_of_its_own(store: Settings, reco
     assert len(logged(store, new).parents) == 1
 
 
+def test_what_a_restored_study_does_not_remember_is_gone_from_mlflow(store: Settings) -> None:
+    lost = study(*(ended(number, 0.2, 0.3) for number in range(6)))
+    Tracker(store).deliver(lost)
+    kept = {number: logged(store, lost).run(number).info.run_id for number in range(6)}
+    now = replace(
+        lost,
+        trials=(
+            lost.trials[0],
+            replace(lost.trials[1], params=SGD),  # its number went to others
+            replace(lost.trials[2], finished=1.7e9 + 500),  # it was run again
+            replace(lost.trials[3], seed=8),
+            running(lost.trials[4], 1),  # it runs again now
+        ),
+    )
+    tracker = Tracker(store, lambda: now)
+    assert tracker.deliver(lost) == 0  # whoever read the study before: what it has is not taken from MLflow yet
+    assert tracker.deliver(now) == 0
+    assert Tracker(store, lambda: now).deliver(now) == 4
+    fresh = replace(now, identity=next(_identities))
+    Tracker(store).deliver(fresh)
+    found = logged(store, now)
+    assert [_without_links(fact) for fact in found.facts] == [
+        _without_links(fact) for fact in logged(store, fresh).facts
+    ]
+    assert found.run(0).info.run_id == kept[0]
+    assert {run.info.run_id for run in found.trials} & set(kept.values()) == {kept[0]}
+
+
+def test_a_run_is_judged_by_what_the_study_has_now(store: Settings) -> None:
+    before = study(running(TRIALS[0], 1))
+    now = replace(before, trials=(TRIALS[0], TRIALS[1]))
+    Tracker(store).deliver(now)
+    begun = {run.info.run_id for run in logged(store, now).trials}
+    assert Tracker(store, lambda: now).deliver(before) == 0
+    assert {run.info.run_id for run in logged(store, now).trials} == begun
+
+
 class _Killed(BaseException):
     """The deliverer's process ends here."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from search_spaces.task import PRECISIONS
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
 from tune_jobs.cli.resources import resource_options, taken, tell
 from tune_jobs.records import SCHEDULERS, SEARCHES
@@ -35,6 +36,16 @@ def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, .
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs at most, in place of the task's.")
 @click.option("--images", type=click.IntRange(min=1), help="Train on so many images only, each class in its share.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="What layers compute in, in place of the task's; weights and scores are float32 in each.",
+)
+@click.option(
+    "--deterministic/--no-deterministic",
+    default=None,
+    help="Scores that repeat to the last digit on a GPU too, which is slower.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Of the search and of every trial (0 where not given).")
 @click.option(
     "--set",

@@ -73,13 +73,16 @@ def stop(study: str, now: bool, address: str | None, wait_s: float, home: Path |
 def _gpus(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[str, ...]:
     if given is None:
         return ()
-    if not re.fullmatch(r"\d{1,3}(,\d{1,3})*", given):
-        raise click.BadParameter(f"needs the GPUs' numbers, such as 2,3; got {given!r}")
-    return tuple(dict.fromkeys(str(int(index)) for index in given.split(",")))
+    names = [name.strip() for name in given.split(",")]
+    if not all(re.fullmatch(r"[A-Za-z0-9:-]{1,80}", name) for name in names):
+        raise click.BadParameter(f"needs GPUs as `status` names them, such as 2,3; got {given!r}")
+    return tuple(dict.fromkeys(names))
 
 
 def _spot_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    gpus = click.option("--gpus", callback=_gpus, metavar="I,J", help="By their numbers on the node.")
+    gpus = click.option(
+        "--gpus", callback=_gpus, metavar="I,J", help="Their numbers on the node, or what `status` calls them."
+    )
     node = click.option("--node", help="Its name, as `status` has it, or its address.")
     return gpus(node(command))
 
@@ -150,5 +153,5 @@ def delete(study: str, yes: bool, home: Path | None) -> int:
     record, left = stewardship.delete(study, where)
     say(f"study {study} and its {len(record.trials)} trials are deleted")
     if left is not None:
-        say(f"its runs are still in MLflow at {where.tracking_uri}: {left}")
+        say(f"its runs are still in MLflow at {where.shown_tracking_uri}: {left}")
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import home_option, say, settings
+from tune_jobs.settings import prepare_mlflow_ui
 
 
 @click.command(short_help="Deliver what MLflow does not have yet.")
@@ -26,11 +27,12 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
 
     where = settings(home)
     if follow:
-        return 0 if delivery.follow(study, where) else 1
+        return delivery.follow(study, where)
     Study.open(study, where)  # a name that is wrong is said before a store that is away
     tracking.check(where)
     record, news = delivery.deliver_once(study, where)
-    say(f"delivered {news} trials of {len(record.trials)}; MLflow at {where.tracking_uri} has all that is finished")
+    place = where.shown_tracking_uri
+    say(f"delivered {news} trials of {len(record.trials)}; MLflow at {place} has all that is finished")
     return 0
 
 
@@ -45,8 +47,8 @@ def ui(port: int, home: Path | None) -> None:
     """
     where = settings(home)
     if where.tracking_uri.startswith("http"):
-        say(f"the MLflow server is at {where.tracking_uri}")
+        say(f"the MLflow server is at {where.shown_tracking_uri}")
         return
     say(f"MLflow at http://127.0.0.1:{port}")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where.tracking_uri, "--host", "127.0.0.1"]
-    os.execv(sys.executable, [*command, "--port", str(port)])
+    prepare_mlflow_ui(where)
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)])

@@ -89,6 +89,8 @@ def status(study: str, home: Path | None, as_json: bool) -> None:
     asked = record.launch.trials if record.launch is not None else None
     click.echo(f"study {record.name}, task {record.terms.task}, data {record.terms.dataset} {record.terms.data_digest}")
     click.echo(f"  driver    {holder or 'none: the same launch command continues it'}")
+    if record.terms.protocol.special:
+        click.echo(f"  protocol  {', '.join(record.terms.protocol.special)}")
     if record.launch is not None:
         click.echo(f"  search    {_search(record.launch)}")
     of = f" of {asked}" if asked else ""

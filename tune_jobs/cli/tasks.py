@@ -88,7 +88,8 @@ def show(task: str, as_json: bool) -> None:
         click.echo(f"  chosen      {found.chosen}")
     click.echo(f"  data        {found.dataset_name}, {_share(protocol.validation)} held out for validation")
     click.echo(f"  objective   {found.objective.direction} {found.objective.metric}")
-    click.echo(f"  protocol    at most {protocol.epochs} epochs, {patience}; batch size {protocol.batch_size}")
+    special = "".join(f"; {one}" for one in protocol.special)
+    click.echo(f"  protocol    at most {protocol.epochs} epochs, {patience}; batch size {protocol.batch_size}{special}")
     click.echo(f"  baseline    {' '.join(f'{name}={value}' for name, value in found.baseline.items())}")
     click.echo(f"  space       {'not finite' if size is None else f'{size} configurations'}")
     for line in found.space.describe():

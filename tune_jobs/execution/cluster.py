@@ -14,7 +14,7 @@ import ray
 from ray._private import ray_constants
 
 from tune_jobs.errors import SettingsError
-from tune_jobs.execution import reaching
+from tune_jobs.execution import reaching, tokens
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.watch import watched
 
@@ -23,7 +23,8 @@ from tune_jobs.execution.watch import watched
 def cluster(address: str | None) -> Iterator[None]:
     """A connection to Ray until the block ends.
 
-    A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`) and has no dashboard.
+    A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`), asks for a token
+    (`tokens.own`) and has no dashboard.
 
     Where Ray ends on this machine meanwhile, so does this process: with one line and exit code 2.
 
@@ -53,7 +54,10 @@ def cluster(address: str | None) -> Iterator[None]:
 def _connect(address: str | None) -> None:
     if address is None:
         # without "local" Ray joins whatever cluster `ray start` left a note of on this machine
-        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        with tokens.own() as folder:
+            ray.init(
+                "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=folder
+            )
     else:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
 

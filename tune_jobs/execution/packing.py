@@ -114,7 +114,7 @@ class Packing:
         elif len(self._usages) >= PROBES:
             self._is_measuring = False
             self._why = f"{PROBES} trials took {self._most_taken}"
-            self._pack(trials_at_once(self._usages, self._sharing))
+            self._pack(self._needed(trials_at_once(self._usages, self._sharing)))
 
     def ran_out(self, cpus: float, gpus: float) -> bool:
         """A trial ran out of memory on so much: whether fewer share a device from now on than did there."""
@@ -127,6 +127,11 @@ class Packing:
         self._pack(before // 2)
         self._why = f"a trial ran out of memory beside {before - 1} other{'s' if before > 2 else ''}"
         return True
+
+    def _needed(self, a_device: int) -> int:
+        """No smaller shares than it takes to run as many at once: CPUs may allow for fewer than a device."""
+        count = self._fit(a_device).count
+        return next(n for n in range(1, a_device + 1) if self._fit(n).count >= count)
 
     def _pack(self, a_device: int) -> None:
         self.a_device, self.slots = a_device, self._fit(a_device)

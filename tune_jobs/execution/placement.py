@@ -27,6 +27,7 @@ class Placement:
         self._drained = drained
         self._parked: dict[str, Place] = {}
         self._places: dict[int, Place] = {}  # of trials that train
+        self._seen: dict[str, set[str]] = {}  # what the GPUs of each node are called, as far as workers have told
         self._figures: dict[tuple[str, str], DeviceFigures] = {}  # by node and index
 
     @property
@@ -50,6 +51,7 @@ class Placement:
 
     def answer(self, tune_id: str, turn: Turn, place: Place, *, is_ready: bool) -> Answer:
         """What a worker is to do at its place with a turn; `is_ready` if it has everything to train there."""
+        self._seen.setdefault(place.node, set()).update(place.gpus)
         if (turn.cpus, turn.gpus) != (self.slots.cpus, self.slots.gpus):
             return "leave"
         if self._is_drained(place):
@@ -90,10 +92,14 @@ class Placement:
         """Every device of the nodes, as far as is known what it does."""
         drained = self._drained()
         return tuple(
-            self._device(node, gpu, drained)
-            for node in nodes
-            for gpu in (map(str, range(node.gpus)) if node.gpus else (None,))
+            self._device(node, gpu, drained) for node in nodes for gpu in (self._gpus(node) if node.gpus else (None,))
         )
+
+    def _gpus(self, node: Node) -> tuple[str, ...]:
+        """What the node's GPUs are called: their numbers from 0, unless CUDA_VISIBLE_DEVICES gave the node others."""
+        numbers = {str(index) for index in range(node.gpus)}
+        seen = self._seen.get(node.identity, set())
+        return tuple(sorted(numbers if seen <= numbers else seen, key=lambda name: (len(name), name)))
 
     def _device(self, node: Node, gpu: str | None, drained: Drained) -> Device:
         here = [

@@ -7,8 +7,6 @@ while and brings back the epochs that ended meanwhile, so that short epochs do n
 from __future__ import annotations
 
 import os
-import resource
-import sys
 import tempfile
 import time
 import traceback
@@ -21,26 +19,25 @@ from ray import tune
 
 from search_spaces import catalog
 from search_spaces.task import Objective, Protocol, Task, TaskError
-from tune_jobs import checkpoints
+from tune_jobs import checkpoints, devices
 from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
-from tune_jobs.devices import DeviceFigures, Reader
+from tune_jobs.devices import DeviceFigures
 from tune_jobs.epochs import Metrics
-from tune_jobs.errors import one_line
+from tune_jobs.errors import UserError, one_line
 from tune_jobs.execution import nodes
 from tune_jobs.execution.keeper import KeptWeights
 from tune_jobs.execution.messages import Report, Turn
 from tune_jobs.execution.packing import Gauge
 from tune_jobs.execution.rules import WORN_OUT, CodeError
+from tune_jobs.execution.wear import Wear
+from tune_jobs.settings import prepare_own_training
 from tune_jobs.trial import TrialRun
 
 _STEP_S = 0.5  # how long a step may wait for more epochs before it reports
 _READ_S = 1.0  # between two readings of the devices
-_TRIALS = 200  # after so many a worker makes room for a fresh one: Keras keeps a little of each model it traced
-_GROWTH_MB = 4096  # as it does when it has grown by so much since its first trial
 
-_first_peak_mb: float | None = None
-_trials_begun = 0
+_wear = Wear()  # of this process
 _is_warm = False  # this process has what it needs to train
 
 
@@ -81,7 +78,7 @@ class Job:
     keep: KeptWeights | None = None  # who takes the weights of each trial
     keeper: Any = None  # the actor that has the trials' checkpoints, where there are any
     checkpoint_every: int | None = None  # epochs
-    reader: Reader | None = None  # of the devices that a trial is on, where anybody asks
+    is_measured: bool = False  # whether workers read what their devices do
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -90,10 +87,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         assert job is not None
         self._job = job
+        self._run: TrialRun | None = None
         self._earlier: list[tuple[int, Metrics]] = []  # epochs of a checkpoint, which the driver has not seen
         self._refusal: str | None = None
         self._place = nodes.here()
         try:
+            self._reader = devices.reader(cpus=job.cpus) if job.is_measured else None
             self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objectives[0])
         except Exception as error:
             self._refuse(error)
@@ -107,7 +106,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 hands the trial in again.
         """
         turn = Turn.from_config(new_config)
-        if (turn.fresh and _is_warm) or _is_worn_out():
+        if self._run is not None:
+            self._run.drop()
+            self._run = None
+            _wear.trial_ended()
+        if (turn.fresh and _is_warm) or _wear.is_worn_out:
             raise RuntimeError(WORN_OUT)
         self._take(turn)
         return True
@@ -135,7 +138,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _take(self, turn: Turn) -> None:
         self._turn = turn
-        self._run: TrialRun | None = None
+        self._run = None
         self._has_arrived = self._is_ready = self._is_leaving = self._is_parked = False
 
     def _arrived(self) -> Report:
@@ -146,7 +149,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         elif self._has_arrived:
             try:
                 if self._task.train is None:
-                    warm_up(self._job.cpus)
+                    warm_up(self._job.cpus, self._turn.gpus or None)
+                else:
+                    prepare_own_training()
                 _is_warm = True
             except Exception as error:
                 self._refuse(error)
@@ -156,7 +161,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _refuse(self, error: Exception) -> None:
         """This worker can train nothing of the task. It is no trial's fault: another worker would not fare better."""
-        self._refusal = str(error) if isinstance(error, TaskError) else one_line(error)
+        self._refusal = str(error) if isinstance(error, TaskError | UserError) else one_line(error)
 
     def _trained(self) -> Report:
         assert self._run is not None
@@ -180,8 +185,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return Report(tuple(epochs), self._run.result, error=error, figures=figures, usage=self._gauge.usage)
 
     def _begin(self, turn: Turn) -> None:
-        global _trials_begun
-        _trials_begun += 1
         self._gauge, self._read_at = Gauge(), time.monotonic()
         start = self._checkpoint(turn)
         self._earlier = [] if start is None or turn.copies else list(enumerate(start.history, start=1))
@@ -198,12 +201,22 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _read(self, *, is_last: bool = False) -> tuple[DeviceFigures, ...]:
         """The devices as they are, now and then, and once more when the trial ends."""
-        if self._job.reader is None or not (is_last or time.monotonic() - self._read_at >= _READ_S):
+        if self._reader is None or not (is_last or time.monotonic() - self._read_at >= _READ_S):
             return ()
         self._read_at = time.monotonic()
-        figures = self._job.reader.read()
-        self._gauge.take(figures)
+        of_gpus = bool(self._place.gpus)  # what the machine says is no word on a GPU that cannot be read
+        figures = tuple(one for one in self._reader.read() if (one.index != devices.HOST) == of_gpus)
+        self._gauge.take(figures, self._taken_mb())
         return figures
+
+    def _taken_mb(self) -> float | None:
+        """The most that this trial took of a GPU, where that is known: of a task's own loop it is not."""
+        if self._task.train is not None or not self._place.gpus:
+            return None
+        from tune_jobs import training
+
+        peak = training.device_peak_mb()
+        return None if peak is None else peak + training.CONTEXT_MB
 
     def _checkpoint(self, turn: Turn) -> Checkpoint | None:
         if turn.start is None:
@@ -227,21 +240,11 @@ def _code_error(error: BaseException | None) -> CodeError | None:
     return CodeError(f"{type(error).__name__} at {place}", "".join(traceback.format_exception(error)))
 
 
-def warm_up(cpus: float) -> None:
-    """Imports TensorFlow, held to so many threads, where that was not done in this process."""
+def warm_up(cpus: float, gpu_share: float | None = None) -> None:
+    """Imports TensorFlow, held to so many threads and to its share of a GPU."""
     from tune_jobs.settings import prepare_tensorflow
 
-    if "tensorflow" in sys.modules:
-        return
     prepare_tensorflow()
     from tune_jobs import training
 
-    training.prepare_devices(cpus)
-
-
-def _is_worn_out() -> bool:
-    global _first_peak_mb
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if _first_peak_mb is None:
-        _first_peak_mb = peak_mb
-    return _trials_begun >= _TRIALS or peak_mb - _first_peak_mb > _GROWTH_MB
+    training.prepare_devices(cpus, gpu_share)

@@ -95,7 +95,7 @@ def _config(study: StudyRecord, row: Row) -> dict[str, Any]:
         "metric": terms.objective.metric,
         "direction": terms.objective.direction,
         **({"values": _values(trial, terms.objectives)} if terms.further_objectives else {}),
-        "protocol": asdict(terms.protocol),
+        "protocol": terms.protocol.said,
         "dataset": terms.dataset,
         "data_digest": terms.data_digest,
         "task_digest": terms.task_digest,
@@ -199,7 +199,7 @@ def _protocol(path: Path, values: Mapping[str, Any]) -> Protocol:
     for name in values:
         if name not in known:
             raise StudyError(f"{path}: there is no key protocol.{one_line(name)}{near(name, known)}")
-    for name in known:
+    for name in _PROTOCOL:
         if name not in values:
             raise StudyError(f"{path}: the key protocol.{name} is missing")
     try:
@@ -275,6 +275,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "versions": (_is_versions, "a mapping from packages to versions in quotes"),
     "course": (_is_course, "a list of stretches with first, params, seed and parent"),
 }
+_PROTOCOL = ("epochs", "patience", "batch_size", "validation", "images")  # which files have always had
 _OPTIONAL = ("reference", "values", "course")
 _MADE = {"reference", "score", "cpus", "protocol", "course"}  # of what a file says; the others are taken as they are
 _KEPT = {field.name for field in fields(BestConfig)} - _MADE

@@ -66,7 +66,7 @@ class Board:
         terms = self.study.terms
         return (
             f"study {self.study.name}: {terms.task} on {terms.dataset}, {objectives.words(terms.objectives)}, "
-            f"seed {terms.seed}"
+            f"seed {terms.seed}{''.join(f', {one}' for one in terms.protocol.special)}"
         )
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from html import escape
 
@@ -36,7 +35,7 @@ def _facts(board: Board) -> Iterator[str]:
     terms, launch = board.study.terms, board.study.launch
     begun = datetime.fromtimestamp(board.study.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
     protocol = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in asdict(terms.protocol).items() if value is not None
+        f"{name.replace('_', ' ')} {value}" for name, value in terms.protocol.said.items() if value is not None
     )
     facts = {
         "Task": terms.task if terms.reference == terms.task else f"{terms.task} ({terms.reference})",

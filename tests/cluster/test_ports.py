@@ -1,0 +1,123 @@
+"""Nobody comes in without the token: not at any port of a real head, nor at one of the cluster that a sweep starts."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cluster import ports
+from tests.cluster.ports import Head, Row
+from tune_jobs.errors import SettingsError
+from tune_jobs.execution import cluster, tokens
+
+REFUSED = {"UNAUTHENTICATED", "401", "403"}
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Head]:
+    with ports.head() as real:
+        yield real
+
+
+@pytest.fixture(scope="module")
+def rows(real: Head) -> list[Row]:
+    commands = [line for process in real.processes for line in command_lines(process.pid)]
+    assert len(commands) > 10
+    assert not any(real.token in line for line in commands)
+    return ports.seen(real)
+
+
+def command_lines(pid: int) -> list[str]:
+    """What `ps` shows of a process and its children."""
+    found = []
+    for one in (root := psutil.Process(pid), *root.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            found.append(" ".join(one.cmdline()))
+    return found
+
+
+def sockets(pid: int) -> list[Path]:
+    """The Unix sockets that have a place among the files."""
+    found = []
+    for one in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            found += [Path(at.laddr) for at in one.net_connections("unix") if str(at.laddr).startswith("/")]
+    return found
+
+
+def holding(folder: Path, token: str) -> list[Path]:
+    """The files of a folder that have the token in them."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if token.encode() in path.read_bytes()]
+
+
+def test_the_page_says_what_every_port_answers(rows: list[Row]) -> None:
+    assert ports.written() == ports.table(rows), "python -m tests.cluster.ports writes it again"
+
+
+def test_a_head_on_loopback_listens_nowhere_else(rows: list[Row]) -> None:
+    assert {address for row in rows for address in row.addresses} == {"127.0.0.1"}
+
+
+def test_every_port_but_metrics_refuses_who_has_no_token_or_a_wrong_one(rows: list[Row]) -> None:
+    closed = [row for row in rows if row.kind not in ports.METRICS.values()]
+    assert len(closed) == len(ports.GRPC) + len(ports.HTTP)
+    assert {answer for row in closed for answer in (row.without, row.wrong)} == REFUSED
+    assert {row.right for row in closed} == {"OK", "200", "404", "not asked"}
+
+
+def test_ray_writes_its_token_nowhere(rows: list[Row], real: Head) -> None:
+    assert holding(real.folder, real.token) == [real.token_file]
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A socket's path has room for 107 bytes."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="p-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def test_a_cluster_of_our_own_is_its_users_alone(monkeypatch: pytest.MonkeyPatch, short_folder: Path) -> None:
+    for name in ("HOME", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(short_folder))
+    tokens._private_folder.cache_clear()  # another test may have had one
+    before = dict(os.environ)
+    with cluster.cluster(None):
+        assert not {name: value for name, value in os.environ.items() if before.get(name) != value and "AUTH" in name}
+        (folder,) = short_folder.glob("tj-*")
+        token = (folder / "token").read_text()
+        me = psutil.Process()
+        rows = ports.rows_of(ports.listening([me]), token)
+        assert {row.kind.name for row in rows} >= {kind.name for kind in ports.GRPC[:4]}
+        assert {address for row in rows for address in row.addresses} == {"127.0.0.1"}
+        assert {answer for row in rows for answer in (row.without, row.wrong)} <= REFUSED
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "token")] == [0o700, 0o600]
+        assert any(path.name == "plasma_store" for path in sockets(me.pid))
+        assert all(folder in path.parents for path in sockets(me.pid))
+        assert not any(token in line for line in command_lines(me.pid))
+        assert holding(folder, token) == [folder / "token"]
+        assert len(token) == 64
+    tokens._private_folder.cache_clear()
+
+
+def test_what_the_user_said_of_tokens_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("t" * 64)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "theirs"))
+    with tokens.own():
+        assert os.environ["RAY_AUTH_TOKEN_PATH"] == str(tmp_path / "theirs")
+        assert os.environ["RAY_AUTH_MODE"] == "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "nothing"))
+    with pytest.raises(SettingsError, match=f"it has no token .*{tmp_path}/nothing") as refused, tokens.own():
+        pytest.fail("there is no token")
+    assert "\n" not in str(refused.value)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with tokens.own():
+        assert os.environ["RAY_AUTH_MODE"] == "disabled"
