@@ -162,7 +162,7 @@ def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
     from tests.killing import Killer
     from tests.sweeping import command_line, own_task
 
-    width = f"Choice(*range({20 * options.times}))"
+    width = f"Choice(*range({12 * options.times}))"
     own, alone = (own_task(folder / "processes" / name, "doze", width=width) for name in ("task", "alone"))
     settings = _settings(folder / "processes" / "home")
     words = ("launch", own.reference, "--search", "grid", "--max-retries", "99")

@@ -80,6 +80,7 @@ def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def _is(process: psutil.Process, victim: Victim) -> bool:
     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
         if victim == "worker":
-            return process.cmdline()[:1] != [] and process.cmdline()[0].startswith("ray::")
+            title = " ".join(process.cmdline()[:1])
+            return title.startswith("ray::") and not title.endswith("Agent")  # with those the raylet dies
         return process.name() == victim
     return False

@@ -52,7 +52,8 @@ FOLDER = Path({folder!r})
 
 
 def note(what, params):
-    line = json.dumps({{"what": what, "at": time.time(), "pid": os.getpid(), "cwd": os.getcwd(), **params}})
+    here = {{"pid": os.getpid(), "parent": os.getppid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}}
+    line = json.dumps({{"what": what, "at": time.time(), "cwd": os.getcwd(), **here, **params}})
     with (FOLDER / "events").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(line + "\\n")
@@ -93,10 +94,26 @@ def act(what, params, epoch, seed):
         time.sleep(1.5)
     elif what == "gorge" or (what == "gorge-once" and is_first(params)):
         use_up_memory()
+    elif what == "crowd":
+        stand_with_one_other()
     elif what == "wear":
         from tune_jobs.execution import worker
         worker._TRIALS = 2
         time.sleep(0.2)  # so that two at once would be seen
+
+
+def stand_with_one_other():
+    """Out of memory where more than two trials are on one device."""
+    device = FOLDER / f"device-{{os.getppid()}}-{{os.environ.get('CUDA_VISIBLE_DEVICES')}}"
+    device.mkdir(exist_ok=True)
+    mine = device / str(os.getpid())
+    mine.touch()
+    try:
+        time.sleep(0.3)
+        if len(list(device.iterdir())) > 2:
+            raise MemoryError("no more room on the device")
+    finally:
+        mine.unlink()
 
 
 def use_up_memory():

@@ -119,7 +119,9 @@ def _score(
     with cluster.cluster(resources.address):
         from tune_jobs.execution import evaluating, worker
 
-        slots = cluster.slots(cpus, resources.gpus_per_trial, resources.max_concurrent)
+        slots = cluster.slots(
+            cpus, None if resources.gpus_per_trial == "auto" else resources.gpus_per_trial, resources.max_concurrent
+        )
         kept = settings.weights_dir(study.record().identity)
         source = worker.TaskSource.of(work.reference)
         task = work.task

@@ -24,6 +24,7 @@ from rich.text import Text
 from search_spaces.domains import Value
 from search_spaces.task import Objective
 from tune_jobs import activity
+from tune_jobs.activity import Activity
 from tune_jobs.budgets import Bounded
 from tune_jobs.interruption import Interruption
 from tune_jobs.records import TrialRecord
@@ -40,7 +41,7 @@ class Progress:
     """Counts, the best so far, the rate and the time left; each running trial's epoch and score.
 
     `total` is the study's total of trials, None where it is not known; `earlier` are the trials that had ended
-    before this launch. What waits is told to `activity_file` as well, for other shells.
+    before this launch. What runs where and what waits is told to `activity_file` as well, for other shells.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Progress:
         self._title, self._objective, self._epochs, self._total = title, objective, epochs, total
         self._varied, self._interruption, self._bounded = varied, interruption, bounded
         self._activity_file = activity_file
-        self._waiting: dict[int, str] = {}
+        self._activity = Activity()
         self._counts = Counter(trial.state for trial in earlier)
         self._running: dict[int, _Running] = {}
         self._best: TrialRecord | None = None
@@ -98,10 +99,10 @@ class Progress:
         if not self._console.is_terminal:
             print(self._line(trial), file=sys.stderr, flush=True)
 
-    def waiting(self, reasons: Mapping[int, str]) -> None:
+    def looked(self, seen: Activity) -> None:
         with self._lock:
-            self._waiting = dict(reasons)
-        activity.write(self._activity_file, reasons)
+            self._activity = seen
+        activity.write(self._activity_file, seen)
 
     def __rich__(self) -> RenderableType:
         with self._lock:
@@ -130,7 +131,9 @@ class Progress:
     @property
     def _notable(self) -> list[tuple[int, str]]:
         """What waits for another reason than that all slots are taken, which is how it should be."""
-        return [(number, why) for number, why in sorted(self._waiting.items()) if not why.startswith("no room")][:3]
+        return [
+            (number, why) for number, why in sorted(self._activity.waiting.items()) if not why.startswith("no room")
+        ][:3]
 
     @property
     def _done(self) -> int:

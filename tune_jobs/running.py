@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from search_spaces import catalog
 from search_spaces.one_factor import AnySpace
 from search_spaces.task import Objective, Task
-from tune_jobs import delivery, exports
+from tune_jobs import delivery, drains, exports
 from tune_jobs.budgets import Bounded
 from tune_jobs.candidates import Sampler
 from tune_jobs.checkpoints import CheckpointFolder
@@ -33,6 +33,7 @@ from tune_jobs.settings import Settings, prepare_ray
 from tune_jobs.study import Study
 
 if TYPE_CHECKING:
+    from tune_jobs.execution.packing import Packing
     from tune_jobs.execution.rules import Trouble
 
 _PACKAGES = ("tune-jobs", "ray", "tensorflow", "keras", "optuna", "mlflow", "numpy")
@@ -47,7 +48,7 @@ class Resources:
     time_limit_s: float | None = None
     max_concurrent: int | None = None
     cpus_per_trial: float = 1.0
-    gpus_per_trial: float | None = None  # one where there are GPUs
+    gpus_per_trial: float | Literal["auto"] | None = None  # one where there are GPUs; auto measures what fits
     trial_limit_s: float | None = None  # of one trial on its worker
     max_retries: int = 3  # of a trial whose worker is lost
     checkpoint_every: int | None = None  # epochs
@@ -158,11 +159,14 @@ def _train(
 
     say("starting Ray …")
     with cluster.cluster(resources.address):
-        from tune_jobs.execution import breeding, driver, keeper, rules, sweep, worker
+        from tune_jobs.execution import breeding, driver, keeper, placement, rules, sweep, worker
 
-        slots = cluster.slots(resources.cpus_per_trial, resources.gpus_per_trial, resources.max_concurrent)
+        drained = drains.Watch(settings.drained_file(study.name), say)
+        packed = placement.Placement(_packing(resources), drained)
+        if drained().spots:
+            say(f"drained: {drained()}; `tune-jobs undrain {study.name}` gives it back")
         limits = rules.Limits(resources.trial_limit_s, resources.max_retries)
-        extent = sweep.Extent(work.space, slots, plan.trials, resources.time_limit_s, limits)
+        extent = sweep.Extent(work.space, plan.trials, resources.time_limit_s, limits)
         source = worker.TaskSource.of(work.reference)
         keep = settings.weights_dir(study.identity) if resources.keep_weights else None
         checkpoints = CheckpointFolder(settings.checkpoints_dir(study.identity))
@@ -173,15 +177,37 @@ def _train(
         needs_keeper = every or bred or checkpoints.has_any
         kept = keeper.start(settings.checkpoints_dir(study.identity)) if needs_keeper else None
         aims = work.terms.objectives
-        job = worker.Job(source, protocol, aims, work.data, resources.cpus_per_trial, keep, kept, every)
+        is_measured = packed.slots.gpus > 0 or resources.gpus_per_trial == "auto"
+        job = worker.Job(source, protocol, aims, work.data, resources.cpus_per_trial, keep, kept, every, is_measured)
         progress = _progress(study, work, plan, resources, settings, interruption)
         running = sweep.Sweep(
-            study, plan.sampler, plan.scheduler, extent, job.cpus, progress, interruption, checkpoints, bred
+            study, plan.sampler, plan.scheduler, extent, packed, job.cpus, progress, interruption, checkpoints, bred
         )
         with progress.shown():
-            trouble = driver.run_sweep(running, slots, job)
+            trouble = driver.run_sweep(running, job)
         ended()  # the rest is delivered while Ray goes down
     return trouble
+
+
+def _packing(resources: Resources) -> Packing:
+    """How many trials share a device of the cluster that is connected to.
+
+    Raises:
+        SettingsError: if no node could ever run a single trial.
+    """
+    from tune_jobs.execution import cluster
+    from tune_jobs.execution.packing import Packing, share
+
+    cpus, asked, most = resources.cpus_per_trial, resources.gpus_per_trial, resources.max_concurrent
+    one = cluster.slots(cpus, None if asked == "auto" else asked, most)
+    if asked != "auto":
+        a_device = int(1 / one.gpus + 1e-9) if 0 < one.gpus < 1 else 1
+        if a_device == 1:
+            return Packing.fixed(one)
+        return Packing(lambda n: one if n == a_device else cluster.slots(cpus, share(n), most), a_device)
+    if one.gpus:
+        return Packing(lambda n: cluster.slots(cpus, share(n), most), measures=True)
+    return Packing(lambda n: cluster.slots(cpus * share(n), 0, most), measures=True, sharing=one.count)
 
 
 def _progress(

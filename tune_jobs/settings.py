@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -79,6 +80,10 @@ class Settings:
         """Where a study's driver tells what its trials wait for."""
         return self.home / "studies" / f"{study}.activity"
 
+    def drained_file(self, study: str) -> Path:
+        """Which devices a study's driver leaves alone."""
+        return self.home / "studies" / f"{study}.drained"
+
     def prepare(self) -> None:
         """Make the home and its folders, and see that they can be written.
 
@@ -107,12 +112,36 @@ def _unusable(folder: Path, why: str) -> SettingsError:
     return SettingsError(f"cannot write in {folder} ({why}): name another home with --home or TUNE_JOBS_HOME")
 
 
+def visible_devices() -> tuple[str, ...] | None:
+    """The devices that CUDA_VISIBLE_DEVICES leaves to this process, in its order and words: numbers or UUIDs; None
+    where it leaves all. Set to nothing it leaves none, and as for CUDA what follows -1 does not count."""
+    said = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if said is None:
+        return None
+    return tuple(takewhile(lambda name: name not in ("", "-1"), map(str.strip, said.split(","))))
+
+
+def device_figures_file() -> Path | None:
+    """The file that TUNE_JOBS_DEVICE_FIGURES names, in which another tool keeps what the devices of this machine do."""
+    named = os.environ.get("TUNE_JOBS_DEVICE_FIGURES")
+    return _absolute(named) if named else None
+
+
+def prepare_own_training() -> None:
+    """Variables for a task's own training loop, whatever it trains with; what the user set stays. TensorFlow and JAX
+    would take a whole GPU at once, though they were given a share."""
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
 def prepare_tensorflow() -> None:
     """Variables that TensorFlow reads when it is imported; call this before. What the user set stays.
 
     oneDNN is asked for, because its default depends on the processor and small convolutions take four times as long
-    without it; TensorFlow's start-up messages are not for our users.
+    without it; TensorFlow's start-up messages are not for our users. CUDA counts GPUs as NVIDIA's tools do, and not the
+    fastest first, so that figures are of the GPU they are said to be of.
     """
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

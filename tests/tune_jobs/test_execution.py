@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +17,14 @@ from ray.util.placement_group import PlacementGroup, placement_group_table, remo
 
 from tests.sweeping import Own, data_of, own_task, terms_of
 from tune_jobs import candidates, leaderboard, sampling, scheduling
+from tune_jobs.activity import Activity
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import cluster, driver, worker
 from tune_jobs.execution import sweep as sweeps
+from tune_jobs.execution.packing import Packing, Slots
+from tune_jobs.execution.placement import Placement
 from tune_jobs.execution.rules import Limits
-from tune_jobs.execution.sweep import Extent, Slots, Sweep
+from tune_jobs.execution.sweep import Extent, Sweep
 from tune_jobs.interruption import Interruption
 from tune_jobs.records import Scheduling, Search, StudyRecord, TrialRecord
 from tune_jobs.settings import Settings
@@ -50,8 +53,8 @@ class Watched:
     def progressed(self, trial: TrialRecord, epoch: int, metrics: dict[str, float]) -> None:
         self.epochs.append((trial.number, epoch))
 
-    def waiting(self, reasons: Mapping[int, str]) -> None:
-        self.reasons |= reasons
+    def looked(self, activity: Activity) -> None:
+        self.reasons |= activity.waiting
 
     def ended(self, trial: TrialRecord) -> None:
         self.told.append(("ended", trial.number))
@@ -80,15 +83,17 @@ def sweep(
         study.begin(terms_of(task, own.reference, data))
         sampler = sampling.sampler(search, task.space, task.objective, 0, study.record().trials)
         slots = slots or cluster.slots(1, 0, None)
-        extent = Extent(task.space, slots, trials, time_limit_s, limits or Limits())
+        extent = Extent(task.space, trials, time_limit_s, limits or Limits())
+        placement = Placement(Packing.fixed(slots))
         job = worker.Job(source, task.protocol, (task.objective,), data, 1.0)
         judge = scheduling.scheduler(
             schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
         )
-        running = Sweep(study, sampler, judge, extent, 1.0, watcher or Watched(), interruption or Interruption())
+        interruption = interruption or Interruption()
+        running = Sweep(study, sampler, judge, extent, placement, 1.0, watcher or Watched(), interruption)
         before()
         try:
-            driver.run_sweep(running, slots, job)
+            driver.run_sweep(running, job)
         finally:
             end_workers()
         return study.record()

@@ -61,7 +61,7 @@ def test_a_drained_study_ends_with_its_running_trials_and_goes_on_later(tmp_path
     assert code == 0, stderr
     states = [trial.state for trial in record(settings).trials]
     assert states[:2] == ["complete"] * 2
-    assert "complete" not in states[2:]  # the next one may have been at hand already
+    assert set(states[2:]) <= {"waiting"}  # the next one may have been at hand already
     code, _, stderr = ended(command_line(settings, "launch", own.reference, "--search", "grid"))
     assert code == 0, stderr
     again = record(settings).trials

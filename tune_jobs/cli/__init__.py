@@ -24,6 +24,8 @@ _COMMANDS = {  # in the order of their help: a command and the module it lives i
     "extend": "steer",
     "retry": "retry",
     "stop": "steer",
+    "drain": "steer",
+    "undrain": "steer",
     "studies": "studies",
     "status": "studies",
     "leaderboard": "results",

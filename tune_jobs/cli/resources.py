@@ -34,14 +34,35 @@ class _Duration(click.ParamType[float]):
         return float(seconds)
 
 
+class _Gpus(click.ParamType[Any]):
+    """`0.25`, `1`, `2`, `auto`."""
+
+    name = "gpus"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        if value == "auto" or isinstance(value, float):
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not (0 <= number <= 1 or number.is_integer()):
+            self.fail(f"needs a share such as 0.25, a whole number of GPUs, or auto; got {value!r}", param, ctx)
+        if 0 < number < 0.01:
+            self.fail(f"needs 0.01 or more, or 0 for none; got {value!r}", param, ctx)
+        return number
+
+
 _PLACE = (
     click.option(
         "--max-concurrent", type=click.IntRange(min=1), help="Trials at once; as many as fit where not given."
     ),
     click.option(
         "--gpus-per-trial",
-        type=click.FloatRange(min=0),
-        help="0.25 shares a GPU; one where there are any if not given.",
+        type=_Gpus(),
+        metavar="G|auto",
+        help="0.25 shares a GPU among four; auto measures the first trials and packs as many as fit; one where there "
+        "are any if not given.",
     ),
     click.option("--address", help="A running Ray cluster; one of our own on this machine where not given."),
 )

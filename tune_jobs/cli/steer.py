@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -52,6 +54,64 @@ def stop(study: str, now: bool, home: Path | None) -> None:
     holder = stewardship.stop(study, settings(home), now=now)
     what = "ends now" if now else "ends when the trials that run have"
     say(f"{holder} was told: it {what}; the same launch command continues the study")
+
+
+def _gpus(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    names = [name.strip() for name in given.split(",")]
+    if not all(re.fullmatch(r"[A-Za-z0-9:-]{1,80}", name) for name in names):
+        raise click.BadParameter(f"needs GPUs as `status` names them, such as 2,3; got {given!r}")
+    return tuple(dict.fromkeys(names))
+
+
+def _spot_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    gpus = click.option(
+        "--gpus", callback=_gpus, metavar="I,J", help="Their numbers on the node, or what `status` calls them."
+    )
+    node = click.option("--node", help="Its name, as `status` has it, or its address.")
+    return gpus(node(command))
+
+
+@click.command(short_help="Keep a study off some devices.")
+@click.argument("study")
+@_spot_options
+@home_option
+def drain(study: str, gpus: tuple[str, ...], node: str | None, home: Path | None) -> None:
+    """Free GPUs, or a whole node, in the middle of a sweep: trials that run there go on to their end, and no other
+    begins there until `undrain`, not even under another launch.
+
+    To be run where the driver is.
+
+    \b
+    Example:  tune-jobs drain digits-mlp --gpus 2,3
+              tune-jobs drain digits-mlp --node trainer-2
+              tune-jobs drain digits-mlp --node trainer-2 --gpus 0
+    """
+    from tune_jobs import stewardship
+
+    if not gpus and node is None:
+        raise click.UsageError("needs --gpus, --node or both: which devices are to be freed")
+    drained, busy = stewardship.drain(study, settings(home), node, gpus)
+    until = "" if not busy else f"; trial{'s' * (len(busy) > 1)} {', '.join(map(str, busy))} there first end"
+    say(f"study {study} leaves {drained} alone{until}. `tune-jobs undrain {study}` gives back")
+
+
+@click.command(short_help="Give drained devices back to a study.")
+@click.argument("study")
+@_spot_options
+@home_option
+def undrain(study: str, gpus: tuple[str, ...], node: str | None, home: Path | None) -> None:
+    """Give back what `drain` took: the GPUs or the node that are named as they were there, or all.
+
+    \b
+    Example:  tune-jobs undrain digits-mlp
+              tune-jobs undrain digits-mlp --gpus 2
+    """
+    from tune_jobs import stewardship
+
+    left = stewardship.undrain(study, settings(home), node, gpus)
+    say(f"study {study} may use all of its devices" if not left else f"study {study} still leaves {left} alone")
 
 
 @click.command(short_help="Delete a study.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from tune_jobs.cli.options import home_option, json_option, print_json, print_ta
 from tune_jobs.settings import Settings
 
 if TYPE_CHECKING:
+    from tune_jobs.activity import Activity, Device
+    from tune_jobs.drains import Drained
     from tune_jobs.locks import Holder
     from tune_jobs.records import Launch, StudyRecord, TrialRecord
 
@@ -69,20 +70,21 @@ def _row(name: str, where: Settings) -> dict[str, object]:
 @home_option
 @json_option
 def status(study: str, home: Path | None, as_json: bool) -> None:
-    """Show how a study goes: who runs it, what each trial does or waits for, what failed and why.
+    """Show how a study goes: who runs it and on which devices, what each trial does or waits for, what failed and why.
 
     \b
     Example:  tune-jobs status digits-mlp
     """
-    from tune_jobs import activity
+    from tune_jobs import activity, drains
     from tune_jobs.study import Study
 
     where = settings(home)
     opened = Study.open(study, where)
     record, holder = opened.record(), opened.holder()
-    waiting = {} if holder is None else activity.read(where.activity_file(study), holder.pid)
+    seen = activity.Activity() if holder is None else activity.read(where.activity_file(study), holder.pid)
+    drained = drains.read(where.drained_file(study))
     if as_json:
-        print_json(_as_json(record, holder, waiting))
+        print_json(_as_json(record, holder, seen, drained))
         return
     asked = record.launch.trials if record.launch is not None else None
     click.echo(f"study {record.name}, task {record.terms.task}, data {record.terms.dataset} {record.terms.data_digest}")
@@ -91,9 +93,15 @@ def status(study: str, home: Path | None, as_json: bool) -> None:
         click.echo(f"  search    {_search(record.launch)}")
     of = f" of {asked}" if asked else ""
     click.echo(f"  trials    {len(record.trials)}{of}: {_counted(record)}")
+    if seen.packing:
+        click.echo(f"  packing   {seen.packing}")
+    if drained.spots:
+        click.echo(f"  drained   {drained}: `tune-jobs undrain {study}` gives back")
+    for device in seen.devices:
+        click.echo(f"  device    {_device(device)}")
     for trial in record.trials:
         if not trial.is_finished:
-            click.echo(f"  trial {trial.number} {_doing(record, trial, holder is not None, waiting)}")
+            click.echo(f"  trial {trial.number} {_doing(record, trial, holder is not None, seen)}")
     again = {(trial.params_id, trial.seed): trial.number for trial in record.trials}
     for trial in record.trials:
         if trial.state == "failed":
@@ -102,12 +110,24 @@ def status(study: str, home: Path | None, as_json: bool) -> None:
             click.echo(f"  trial {trial.number} failed: {trial.reason} ({trial.message}){then}")
 
 
-def _as_json(record: StudyRecord, holder: Holder | None, waiting: Mapping[int, str]) -> dict[str, object]:
+def _device(device: Device) -> str:
+    """`trainer-2, GPU 1: trials 3, 7; 61 % busy, 31.2 of 80.0 GB`."""
+    where = device.node if device.gpu is None else f"{device.node}, GPU {device.gpu}"
+    doing = f"trial{'s' * (len(device.trials) > 1)} {', '.join(map(str, device.trials))}" if device.trials else "idle"
+    if device.is_drained:
+        doing = f"drained, {doing} to its end" if device.trials else "drained, free"
+    if device.utilisation is None or device.memory_used_mb is None or device.memory_total_mb is None:
+        return f"{where}: {doing}"
+    used, total = device.memory_used_mb / 1024, device.memory_total_mb / 1024
+    return f"{where}: {doing}; {device.utilisation:.0%} busy, {used:.1f} of {total:.1f} GB"
+
+
+def _as_json(record: StudyRecord, holder: Holder | None, seen: Activity, drained: Drained) -> dict[str, object]:
     from dataclasses import asdict
 
     from tune_jobs.leaderboard import summary
 
-    counts = summary(record.trials)
+    counts, waiting = summary(record.trials), seen.waiting
     return {
         "study": record.name,
         "task": record.terms.task,
@@ -118,15 +138,23 @@ def _as_json(record: StudyRecord, holder: Holder | None, waiting: Mapping[int, s
         "retried": counts.retried,
         "asked_for": None if record.launch is None else record.launch.trials,
         "running": [
-            {"trial": trial.number, "epoch": len(trial.history), "params": dict(trial.params)}
+            {
+                "trial": trial.number,
+                "epoch": len(trial.history),
+                "params": dict(trial.params),
+                "place": seen.place(trial.number),
+            }
             for trial in record.trials
             if trial.state == "running" and trial.number not in waiting
         ],
         "waiting": [
-            {"trial": trial.number, "why": _doing(record, trial, holder is not None, waiting)}
+            {"trial": trial.number, "why": _doing(record, trial, holder is not None, seen)}
             for trial in record.trials
             if trial.state == "waiting" or (trial.state == "running" and trial.number in waiting)
         ],
+        "packing": seen.packing or None,
+        "devices": [asdict(device) for device in seen.devices],
+        "drained": [{"node": node, "gpu": gpu} for node, gpu in sorted(drained.spots, key=str)],
     }
 
 
@@ -145,15 +173,17 @@ def _search(launch: Launch) -> str:
     return ", ".join(parts)
 
 
-def _doing(record: StudyRecord, trial: TrialRecord, is_driven: bool, waiting: Mapping[int, str]) -> str:
+def _doing(record: StudyRecord, trial: TrialRecord, is_driven: bool, seen: Activity) -> str:
     """What an unfinished trial does, or waits for."""
     if not is_driven:
         was = "was interrupted" if trial.state == "running" else "waits for a driver"
         return f"{was}: the same launch command runs it"
-    if trial.number in waiting or trial.state == "waiting":
-        return f"waits: {waiting.get(trial.number, 'the driver is starting')}"
+    if trial.number in seen.waiting or trial.state == "waiting":
+        return f"waits: {seen.waiting.get(trial.number, 'the driver is starting')}"
     since = "" if trial.started is None else f", for {max(0.0, time.time() - trial.started):.0f} s"
-    return f"in epoch {len(trial.history) + 1} of at most {record.terms.protocol.epochs}{since}"
+    place = seen.place(trial.number)
+    where = "" if place is None else f", on {place}"
+    return f"in epoch {len(trial.history) + 1} of at most {record.terms.protocol.epochs}{since}{where}"
 
 
 def _counted(record: StudyRecord) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from search_spaces.one_factor import AnySpace
 from tune_jobs import population
 from tune_jobs.checkpoints import CheckpointFolder, key
-from tune_jobs.execution.worker import Turn
+from tune_jobs.execution.messages import Turn
 from tune_jobs.population import Member
 from tune_jobs.records import Course, Stretch, StudyTerms, TrialRecord
 from tune_jobs.study import Study

@@ -15,7 +15,7 @@ import ray
 
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import tokens
-from tune_jobs.execution.sweep import Slots
+from tune_jobs.execution.packing import Slots
 
 
 @contextmanager
@@ -106,9 +106,15 @@ def _reach(address: str) -> None:
 
 def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:
     by_cpu = node.get("CPU", 0) / cpus if cpus else float("inf")
-    by_gpu = node.get("GPU", 0) / gpus if gpus else float("inf")
-    most = min(by_cpu, by_gpu)
+    most = min(by_cpu, _by_gpu(node.get("GPU", 0), gpus))
     return 0 if most == float("inf") else int(most + 1e-9)
+
+
+def _by_gpu(there: float, asked: float) -> float:
+    """A share is one of a single GPU: three of 0.3 fit on each."""
+    if not asked:
+        return float("inf")
+    return there * int(1 / asked + 1e-9) if asked < 1 else there / asked
 
 
 def _quiet() -> None:

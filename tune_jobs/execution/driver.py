@@ -17,14 +17,16 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from tune_jobs.execution import nodes
+from tune_jobs.execution.messages import Report, Turn
 from tune_jobs.execution.rules import Trouble
-from tune_jobs.execution.sweep import Slots, Sweep
-from tune_jobs.execution.worker import Job, Report, TrialActor, Turn
+from tune_jobs.execution.sweep import Sweep
+from tune_jobs.execution.worker import Job, TrialActor
 
 _FINISHED: str = Searcher.FINISHED
 
 
-def run_sweep(sweep: Sweep, slots: Slots, job: Job) -> Trouble | None:
+def run_sweep(sweep: Sweep, job: Job) -> Trouble | None:
     """Runs the study's unfinished trials and new ones until the extent is reached, the time is up or it is interrupted;
     what ended it early for the task's sake, if anything did.
 
@@ -32,11 +34,11 @@ def run_sweep(sweep: Sweep, slots: Slots, job: Job) -> Trouble | None:
     """
     if not sweep.has_work:
         return None
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.count + 1)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(sweep.placement.packing.most + 1)
     folder = tempfile.mkdtemp(prefix="tune-jobs-ray-")  # Tune insists on one; nothing in it is read again
     try:
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(TrialActor, job=job), slots.resources),
+            tune.with_resources(tune.with_parameters(TrialActor, job=job), _resources),
             tune_config=tune.TuneConfig(
                 search_alg=_Searcher(sweep), scheduler=_Judge(sweep), num_samples=-1, reuse_actors=True
             ),
@@ -56,6 +58,11 @@ def run_sweep(sweep: Sweep, slots: Slots, job: Job) -> Trouble | None:
     if sweep.failure is not None:
         raise sweep.failure
     return sweep.trouble
+
+
+def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    turn = Turn.from_config(config)
+    return tune.PlacementGroupFactory([{"CPU": turn.cpus} | ({"GPU": turn.gpus} if turn.gpus else {})])
 
 
 class _Over(BaseException):
@@ -114,7 +121,13 @@ class _Judge(FIFOScheduler):  # type: ignore[misc]
 
     @_guarded
     def _is_to_end(self, trial: Any, result: dict[str, Any]) -> bool:
-        return self._sweep.reported(trial.trial_id, Report.from_result(result))
+        report, tune_id = Report.from_result(result), trial.trial_id
+        if report.place is None:
+            return self._sweep.reported(tune_id, report)
+        answer = self._sweep.arrived(tune_id, report)
+        if answer == "leave":  # heard before the next step, which is called after it
+            trial.temporary_state.ray_actor.leave.remote(parks=self._sweep.placement.parks(tune_id))
+        return answer == "end"
 
 
 class _Callback(tune.Callback):  # type: ignore[misc]
@@ -132,11 +145,7 @@ class _Callback(tune.Callback):  # type: ignore[misc]
         for trial in trials if late else ():
             if trial.trial_id in late and trial.temporary_state.ray_actor is not None:
                 ray.kill(trial.temporary_state.ray_actor)  # its error comes back as that of any worker that dies
-        self._sweep.look()
-
-    @_guarded
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._sweep.started(trial.trial_id)
+        self._sweep.look(nodes.alive)
 
     @_guarded
     def on_trial_result(

@@ -11,7 +11,7 @@ import ray
 from search_spaces.task import Objective, Protocol
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import TrialError, UserError
-from tune_jobs.execution.sweep import Slots
+from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.worker import TaskSource, warm_up
 from tune_jobs.interruption import Interruption
 from tune_jobs.records import TestResult, TrialRecord

@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from search_spaces.one_factor import AnySpace
+from tune_jobs.activity import Activity, Node
 from tune_jobs.candidates import Sampler
 from tune_jobs.checkpoints import CheckpointFolder, key
-from tune_jobs.errors import UserError
+from tune_jobs.errors import Reason, UserError
 from tune_jobs.execution.breeding import Breeding
+from tune_jobs.execution.messages import Report, Turn
+from tune_jobs.execution.placement import Answer, Placement
 from tune_jobs.execution.rules import Limits, Rules, Trouble
-from tune_jobs.execution.worker import Report, Turn
 from tune_jobs.interruption import Interruption
 from tune_jobs.records import TrialRecord
 from tune_jobs.scheduling import Scheduler
@@ -33,26 +35,8 @@ class Watcher(Protocol):
     def started(self, trial: TrialRecord) -> None: ...
     def progressed(self, trial: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None: ...
     def ended(self, trial: TrialRecord) -> None: ...
-    def waiting(self, reasons: Mapping[int, str]) -> None:
-        """Why each trial that is to run does not yet."""
-
-
-@dataclass(frozen=True)
-class Slots:
-    """What one trial asks for, and how many trials fit at once."""
-
-    cpus: float
-    gpus: float
-    count: int
-    held: int  # how many trials Ray is given: one in waiting, so that no slot waits, where resources hold it back
-
-    @property
-    def resources(self) -> dict[str, float]:
-        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
-
-    def __str__(self) -> str:
-        size = f"{self.cpus:g} CPU{'s' if self.cpus != 1 else ''}"
-        return size + (f" and {self.gpus:g} GPU{'s' if self.gpus != 1 else ''}" if self.gpus else "")
+    def looked(self, activity: Activity) -> None:
+        """What runs where, and why the rest does not yet."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +44,6 @@ class Extent:
     """How far a sweep goes: `trials` is the study's total of searched ones, None as many as the search finds."""
 
     space: AnySpace
-    slots: Slots
     trials: int | None
     time_limit_s: float | None = None
     limits: Limits = field(default_factory=Limits)
@@ -71,6 +54,7 @@ class _Going:
     """A trial that Tune has: at hand to begin, or on a worker since `since` on the monotonic clock."""
 
     trial: TrialRecord
+    turn: Turn
     since: float | None = None
     scores: list[float] = field(default_factory=list)  # the objective after each epoch
     is_ended_for_time: bool = False
@@ -89,6 +73,7 @@ class Sweep:
         sampler: Sampler,
         scheduler: Scheduler | None,
         extent: Extent,
+        placement: Placement,
         cpus: float,
         watcher: Watcher,
         interruption: Interruption,
@@ -98,7 +83,7 @@ class Sweep:
         self.failure: BaseException | None = None
         self.trouble: Trouble | None = None
         self._study, self._sampler, self._scheduler = study, sampler, scheduler
-        self._extent, self._cpus = extent, cpus
+        self._extent, self._placement, self._cpus = extent, placement, cpus
         self._watcher, self._interruption = watcher, interruption
         self._checkpoints = checkpoints
         self._breeding = breeding
@@ -110,7 +95,6 @@ class Sweep:
                 breeding.join(trial)
             self._again = deque(trial for trial in self._again if trial.number not in breeding.waiting)
         self._going: dict[str, _Going] = {}  # by Tune's ids
-        self._drained: set[str] | None = None  # of those on a worker, those that a drain waits for
         self._is_asked_out = False
         self._begun = len(study.record().searched)
         self._metric = study.terms.objective.metric
@@ -125,25 +109,26 @@ class Sweep:
         return self
 
     @property
+    def placement(self) -> Placement:
+        return self._placement
+
+    @property
     def has_work(self) -> bool:
         is_bred = self._breeding is not None and bool(self._breeding.waiting)
-        return bool(self._again) or is_bred or self._extent.trials is None or self._begun < self._extent.trials
+        is_open = self._extent.trials is None or self._begun < self._extent.trials
+        return bool(self._again) or is_bred or (is_open and not self._is_asked_out)
 
     @property
     def is_over(self) -> bool:
         is_late = self._deadline is not None and time.monotonic() >= self._deadline
         is_broken = self.failure is not None or self.trouble is not None
-        return is_late or self._interruption.is_set or is_broken or self._is_drained
+        is_all = self._placement.is_holding and not self._going and not self.has_work
+        return is_late or self._interruption.is_set or is_broken or is_all or self._is_drained
 
     @property
     def _is_drained(self) -> bool:
-        """Whether all has ended that trained when the drain was asked for; what Tune had at hand to begin next, and may
-        have begun, is given up."""
-        if not self._interruption.is_draining:
-            return False
-        if self._drained is None:
-            self._drained = self._on_workers
-        return not self._drained & self._on_workers
+        """Whether a drain was asked for and nothing trains any more."""
+        return self._interruption.is_draining and not self._on_workers
 
     @property
     def _on_workers(self) -> set[str]:
@@ -152,7 +137,7 @@ class Sweep:
     def next(self, tune_id: str) -> Turn | None:
         """The turn that Tune is to give a worker next; None where there is none now, which is the end if `is_done`: as
         long as a trial runs, it may lose its worker and be the next one."""
-        if self.is_over or self._interruption.is_draining or len(self._going) >= self._extent.slots.held:
+        if self.is_over or self._interruption.is_draining or len(self._going) >= self._placement.held:
             return None
         if any(self._rules.is_alone(going.trial.number) for going in self._going.values()):
             return None
@@ -161,17 +146,18 @@ class Sweep:
         trial = self._again.popleft() if self._again else self._ask() or self._bred()
         if trial is None:
             return None
-        self._going[tune_id] = _Going(trial)
-        return self._turn(trial)
+        slots, fresh = self._placement.slots, self._rules.is_alone(trial.number)
+        turn = replace(self._turn(trial), fresh=fresh, cpus=slots.cpus, gpus=slots.gpus)
+        self._going[tune_id] = _Going(trial, turn)
+        return turn
 
     def _turn(self, trial: TrialRecord) -> Turn:
-        fresh = self._rules.is_alone(trial.number)
         if self._breeding is not None:
-            return replace(self._breeding.turn(trial.number), fresh=fresh)
+            return self._breeding.turn(trial.number)
         milestones = () if self._scheduler is None else self._scheduler.milestones(trial.number)
         name = key(trial.number)
         start = name if self._checkpoints is not None and self._checkpoints.has(name) else None
-        return Turn(dict(trial.params), trial.seed, trial.number, milestones, fresh, start)
+        return Turn(dict(trial.params), trial.seed, trial.number, milestones, start=start)
 
     def _bred(self) -> TrialRecord | None:
         """A member of the population that may go on, once all have come to a boundary and no other is to begin."""
@@ -198,12 +184,26 @@ class Sweep:
             self._breeding.join(trial)
         return trial
 
-    def started(self, tune_id: str) -> None:
-        going = self._going[tune_id]
-        going.since = time.monotonic()
-        if going.trial.number not in self._under_way:
-            going.trial = self._study.start(going.trial)
-        self._watcher.started(going.trial)
+    def arrived(self, tune_id: str, report: Report) -> Answer:
+        """What a worker is to do that says where it is; its trial begins when it is ready to train there."""
+        if self._placement.parks(tune_id):
+            return "end" if self._placement.returns(tune_id) else "train"
+        going = self._going.get(tune_id)
+        if going is None or report.place is None:
+            return "end"
+        if self._interruption.is_draining or self.is_over:
+            answer: Answer = "end"
+        else:
+            answer = self._placement.answer(tune_id, going.turn, report.place, is_ready=report.is_ready)
+        if answer != "train":
+            self._again.appendleft(self._going.pop(tune_id).trial)
+        elif report.is_ready:
+            going.since = time.monotonic()
+            if going.trial.number not in self._under_way:
+                going.trial = self._study.start(going.trial)
+            self._placement.began(going.trial.number, report.place)
+            self._watcher.started(going.trial)
+        return answer
 
     def reported(self, tune_id: str, report: Report) -> bool:
         """Takes what a step brought; whether its trial is to end here."""
@@ -212,6 +212,7 @@ class Sweep:
             return True
         if report.refusal is not None:
             raise UserError(f"a worker could not take up the task: {report.refusal}")
+        self._placement.read(going.trial.number, report.figures)
         for epoch, metrics in report.epochs:
             self._watcher.progressed(going.trial, epoch, metrics)
             going.scores.append(metrics[self._metric])
@@ -221,19 +222,33 @@ class Sweep:
                 self._breeding.noted(going.trial.number, epoch, metrics[self._metric])
         result = report.result or self._stopped(going, report)
         if report.is_paused and result is None and self._breeding is not None:
-            del self._going[tune_id]
+            self._left(tune_id)
             self._under_way.add(going.trial.number)
             self._breeding.paused(going.trial)
             return True
         if result is None:
             return False
-        del self._going[tune_id]
-        if self._rules.runs_again(going.trial.number, result):
+        self._left(tune_id)
+        if report.result is not None and result.state != "failed":
+            self._placement.packing.measured(report.usage)
+        if self._runs_again(going, result):
             self._again.appendleft(going.trial)
         else:
             self.trouble = self._rules.trouble(result, report.error)
             self._ended(going.trial, result)
         return True
+
+    def _left(self, tune_id: str) -> _Going | None:
+        going = self._going.pop(tune_id, None)
+        if going is not None:
+            self._placement.ended(going.trial.number)
+        return going
+
+    def _runs_again(self, going: _Going, result: TrialResult) -> bool:
+        """Whether a trial that ran out of memory runs once more: with fewer beside it, or alone."""
+        if result.reason == Reason.OUT_OF_MEMORY and self._placement.packing.ran_out(going.turn.cpus, going.turn.gpus):
+            return True
+        return self._rules.runs_again(going.trial.number, result)
 
     def _stopped(self, going: _Going, report: Report) -> TrialResult | None:
         """The result of a trial that goes on no further though it could."""
@@ -252,7 +267,8 @@ class Sweep:
 
         Tune's own retries are not for this: it gives a trial up whose worker dies between two trials.
         """
-        going = self._going.pop(tune_id, None)
+        self._placement.gone(tune_id)
+        going = self._left(tune_id)
         if going is None:
             return
         self._under_way.discard(going.trial.number)
@@ -275,17 +291,21 @@ class Sweep:
             self._going[tune_id].is_ended_for_time = True
         return late
 
-    def look(self) -> None:
-        """Tells the watcher why what waits does, now and then."""
+    def look(self, nodes: Callable[[], tuple[Node, ...]]) -> None:
+        """Tells the watcher what runs where and why what waits does, now and then."""
         if time.monotonic() - self._looked >= _LOOK_S:
             self._looked = time.monotonic()
-            self._watcher.waiting(self._reasons())
+            there = nodes()
+            devices = self._placement.devices(there)
+            self._watcher.looked(Activity(self._reasons(), str(self._placement.packing), there, devices))
 
     def _reasons(self) -> dict[int, str]:
-        slots, running = self._extent.slots, len(self._on_workers)
-        busy = f"no room: {slots.count} at once, of {slots} each"
+        running, count = len(self._on_workers), self._placement.count
+        busy = f"no room: {count} at once, of {self._placement.slots} each"
+        if not count:
+            busy = "all devices are drained: `tune-jobs undrain` gives them back"
         at_hand = [going.trial.number for going in self._going.values() if going.since is None]
-        room = max(0, slots.count - running)
+        room = max(0, count - running)
         reasons = dict.fromkeys(at_hand[:room], "its worker is starting") | dict.fromkeys(at_hand[room:], busy)
         waiting = set() if self._breeding is None else self._breeding.waiting
         reasons |= dict.fromkeys(waiting, "it waits for the others of its population")

@@ -1,20 +1,18 @@
 """The process that trains trials: imports TensorFlow once, keeps the data on its device, takes trial after trial.
 
-Ray Tune calls `step` until it says done. A step trains for a while and brings back the epochs that ended meanwhile,
-so that short epochs do not pay a round trip each.
+Ray Tune calls `step` until it says done. The first step of a turn tells where the worker is, the next trains for a
+while and brings back the epochs that ended meanwhile, so that short epochs do not pay a round trip each.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +20,27 @@ import ray
 from ray import tune
 
 from search_spaces import catalog
-from search_spaces.domains import Params
 from search_spaces.task import Objective, Protocol, Task, TaskError
-from tune_jobs import checkpoints, weights
+from tune_jobs import checkpoints, devices, weights
 from tune_jobs.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
+from tune_jobs.devices import DeviceFigures
 from tune_jobs.epochs import Metrics
 from tune_jobs.errors import one_line
+from tune_jobs.execution import nodes
+from tune_jobs.execution.messages import Report, Turn
+from tune_jobs.execution.packing import Gauge
 from tune_jobs.execution.rules import WORN_OUT, CodeError
-from tune_jobs.trial import TrialResult, TrialRun
+from tune_jobs.trial import TrialRun
 
 _STEP_S = 0.5  # how long a step may wait for more epochs before it reports
+_READ_S = 1.0  # between two readings of the devices
 _TRIALS = 200  # after so many a worker makes room for a fresh one: Keras keeps a little of each model it traced
 _GROWTH_MB = 4096  # as it does when it has grown by so much since its first trial
 
 _first_peak_mb: float | None = None
 _trials_begun = 0
+_is_warm = False  # this process has what it needs to train
 
 
 @dataclass(frozen=True)
@@ -66,34 +69,6 @@ class TaskSource:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A trial's turn on a worker: after each of `milestones`, epochs counted from one, the worker asks whether to go
-    on; `fresh` is a turn for a worker that has run no trial yet.
-
-    A turn begins from the checkpoint `start`, where there is one; from that of another trial it `copies` weights and
-    history and has its best epoch still before it. It ends after epoch `until` with a checkpoint.
-    """
-
-    params: Params
-    seed: int
-    number: int
-    milestones: tuple[int, ...] = ()
-    fresh: bool = False
-    start: str | None = None
-    copies: bool = False
-    until: int | None = None
-
-    def to_config(self) -> dict[str, Any]:
-        """As Tune hands it on: it looks into whatever is no plain value."""
-        return {"turn": json.dumps(asdict(self))}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Turn:
-        said = json.loads(config["turn"])
-        return cls(**{**said, "milestones": tuple(said["milestones"])})
-
-
-@dataclass(frozen=True)
 class Job:
     """What all trials of a sweep share."""
 
@@ -105,6 +80,7 @@ class Job:
     keep: Path | None = None  # a folder for the weights of each trial, on the worker's own disk
     keeper: Any = None  # the actor that has the trials' checkpoints, where there are any
     checkpoint_every: int | None = None  # epochs
+    is_measured: bool = False  # whether workers read what their devices do
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -115,14 +91,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._job = job
         self._earlier: list[tuple[int, Metrics]] = []  # epochs of a checkpoint, which the driver has not seen
         self._refusal: str | None = None
+        self._place = nodes.here()
         try:
+            self._reader = devices.reader(cpus=job.cpus) if job.is_measured else None
             self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objectives[0])
-            if self._task.train is None:
-                warm_up(job.cpus)
-        except Exception as error:  # no trial's fault: another worker would not fare better
-            self._refusal = str(error) if isinstance(error, TaskError) else one_line(error)
-            return
-        self._begin(Turn.from_config(config))
+        except Exception as error:
+            self._refuse(error)
+        self._take(Turn.from_config(config))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial, in the same process.
@@ -132,40 +107,85 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 hands the trial in again.
         """
         turn = Turn.from_config(new_config)
-        if turn.fresh or _is_worn_out():
+        if (turn.fresh and _is_warm) or _is_worn_out():
             raise RuntimeError(WORN_OUT)
-        self._begin(turn)
+        self._take(turn)
         return True
 
+    def leave(self, parks: bool) -> None:
+        """Do not train here: end, or stay `parks` as you are, with nothing on the device."""
+        self._is_leaving, self._is_parked = not parks, parks
+
     def step(self) -> dict[str, Any]:
-        """Trains for `_STEP_S`, to a milestone or to the end; what came of it, as a `Report` in plain values."""
+        """Tells where it is, or trains for `_STEP_S`, to a milestone or to the end; what came of it, as a `Report` in
+        plain values.
+
+        Raises:
+            RuntimeError: if it was told to leave.
+        """
+        if self._refusal is None and self._run is None:
+            if self._is_leaving:
+                raise RuntimeError(WORN_OUT)
+            if not self._is_ready:
+                return self._arrived().to_result()
+            self._begin(self._turn)
         if self._refusal is not None:
             return Report(refusal=self._refusal).to_result()
+        return self._trained().to_result()
+
+    def _take(self, turn: Turn) -> None:
+        self._turn = turn
+        self._run: TrialRun | None = None
+        self._has_arrived = self._is_ready = self._is_leaving = self._is_parked = False
+
+    def _arrived(self) -> Report:
+        """Where this worker is: once before it has anything on its devices, once when it is ready to train there."""
+        global _is_warm
+        if self._is_parked:
+            time.sleep(_STEP_S)
+        elif self._has_arrived:
+            try:
+                if self._task.train is None:
+                    warm_up(self._job.cpus)
+                _is_warm = True
+            except Exception as error:
+                self._refuse(error)
+                return Report(refusal=self._refusal)
+        self._has_arrived, self._is_ready = True, _is_warm
+        return Report(place=self._place, is_ready=self._is_ready, is_parked=self._is_parked)
+
+    def _refuse(self, error: Exception) -> None:
+        """This worker can train nothing of the task. It is no trial's fault: another worker would not fare better."""
+        self._refusal = str(error) if isinstance(error, TaskError) else one_line(error)
+
+    def _trained(self) -> Report:
+        assert self._run is not None
         epochs, self._earlier = list(self._earlier), []
         until = time.monotonic() + _STEP_S
         for epoch, metrics in self._epochs:
             epochs.append((epoch, metrics))
             if epoch == self._turn.until:
                 self._save(checkpoints.key(self._turn.number, epoch))
-                return Report(tuple(epochs), is_paused=True).to_result()
+                return Report(tuple(epochs), is_paused=True)
             every = self._job.checkpoint_every
             if every is not None and epoch % every == 0 and epoch < self._job.protocol.epochs:
                 self._save(checkpoints.key(self._turn.number))
             if epoch in self._turn.milestones:
-                return Report(tuple(epochs), so_far=self._run.so_far).to_result()
+                return Report(tuple(epochs), so_far=self._run.so_far)
             if time.monotonic() >= until:
-                return Report(tuple(epochs)).to_result()
+                return Report(tuple(epochs), figures=self._read())
         if self._job.keep is not None and self._run.model is not None and self._run.result.state != "failed":
             weights.save(self._run.model, self._job.keep, self._turn.number)
-        return Report(tuple(epochs), self._run.result, error=_code_error(self._run.error)).to_result()
+        figures, error = self._read(is_last=True), _code_error(self._run.error)
+        return Report(tuple(epochs), self._run.result, error=error, figures=figures, usage=self._gauge.usage)
 
     def _begin(self, turn: Turn) -> None:
         global _trials_begun
         _trials_begun += 1
-        self._turn = turn
+        self._gauge, self._read_at = Gauge(), time.monotonic()
         start = self._checkpoint(turn)
         self._earlier = [] if start is None or turn.copies else list(enumerate(start.history, start=1))
-        self._run = TrialRun(
+        run = TrialRun(
             self._task,
             turn.params,
             self._job.data,
@@ -174,7 +194,17 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             start=start,
             copies=turn.copies,
         )
-        self._epochs: Iterator[tuple[int, Metrics]] = iter(self._run)
+        self._run, self._epochs = run, iter(run)
+
+    def _read(self, *, is_last: bool = False) -> tuple[DeviceFigures, ...]:
+        """The devices as they are, now and then, and once more when the trial ends."""
+        if self._reader is None or not (is_last or time.monotonic() - self._read_at >= _READ_S):
+            return ()
+        self._read_at = time.monotonic()
+        of_gpus = bool(self._place.gpus)  # what the machine says is no word on a GPU that cannot be read
+        figures = tuple(one for one in self._reader.read() if (one.index != devices.HOST) == of_gpus)
+        self._gauge.take(figures)
+        return figures
 
     def _checkpoint(self, turn: Turn) -> Checkpoint | None:
         if turn.start is None:
@@ -184,50 +214,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _save(self, name: str) -> None:
         """The trial as it is now; durable when this returns."""
-        checkpoint = self._run.checkpoint()
+        checkpoint = None if self._run is None else self._run.checkpoint()
         if checkpoint is not None:
             ray.get(self._job.keeper.save.remote(name, checkpoint.to_bytes()))
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a step brought: the epochs since the last one, and the trial's result once there is one.
-
-    At a milestone `so_far` is what the trial comes to if it is stopped there. `refusal` is why this worker can train
-    no trial of the task at all.
-    """
-
-    epochs: tuple[tuple[int, Metrics], ...] = ()
-    result: TrialResult | None = None
-    so_far: TrialResult | None = None
-    error: CodeError | None = None
-    refusal: str | None = None
-    is_paused: bool = False  # the turn is over, and the trial goes on another time
-
-    def to_result(self) -> dict[str, Any]:
-        """One string, because Tune keeps statistics of every number it sees in a result."""
-        return {"report": json.dumps(asdict(self)), "done": self.is_last}
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the worker has nothing more to bring."""
-        return self.result is not None or self.refusal is not None or self.is_paused
-
-    @classmethod
-    def from_result(cls, result: dict[str, Any]) -> Report:
-        said = json.loads(result["report"])
-        return cls(
-            epochs=tuple((epoch, metrics) for epoch, metrics in said["epochs"]),
-            result=_result(said["result"]),
-            so_far=_result(said["so_far"]),
-            error=None if said["error"] is None else CodeError(**said["error"]),
-            refusal=said["refusal"],
-            is_paused=said["is_paused"],
-        )
-
-
-def _result(said: dict[str, Any] | None) -> TrialResult | None:
-    return None if said is None else TrialResult(**{**said, "history": tuple(said["history"])})
 
 
 def _code_error(error: BaseException | None) -> CodeError | None:

@@ -1,0 +1,109 @@
+"""Devices are drained and given back in mid-sweep: no trial is killed, and none begins on a drained device."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.auditing import audit, undisturbed
+from tests.sweeping import Own, command_line, ended, kill_family, own_task, until
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
+]
+
+NODE = {"num_cpus": 2, "num_gpus": 2, "include_dashboard": False, "min_worker_port": 0, "max_worker_port": 0}
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+Spot = tuple[int, str]  # the process id of a raylet, and a GPU of its
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[Any]:
+    """Two raylets of two logical GPUs each."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args=NODE)
+    cluster.add_node(**NODE)
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def begun(own: Own, since: float) -> set[Spot]:
+    """Where trials began to train since then."""
+    return {(parent, gpus) for at, parent, gpus in own.noted("begin", "at", "parent", "gpus") if at > since}
+
+
+def more(own: Own, ends: int, process: Any) -> None:
+    """Lets so many more trials end, and waits until they have and as many as there is room for have begun."""
+    ended_by_then = len(own.noted("end")) + ends
+    own.make_room(ended_by_then)
+    until(lambda: len(own.noted("end")) >= ended_by_then, f"{ended_by_then} trials to end", process)
+
+
+def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
+    settings = Settings.read(home=tmp_path / "home")
+    own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(40))") for name in ("task", "alone"))
+    words = ("launch", own.reference, "--search", "grid", "--address", two_nodes.address)
+    own.make_room(0)
+    process = command_line(settings, *words, "--cpus-per-trial", "0.5", "--gpus-per-trial", "1", **LOOPBACK)
+    own.go()
+    try:
+        until(lambda: len(begun(own, 0.0)) == 4, "a trial on each device", process)
+
+        def told() -> dict[str, Any]:
+            code, stdout, stderr = ended(command_line(settings, "status", "own", "--json"))
+            assert code == 0, stderr
+            return dict(json.loads(stdout))
+
+        seen = told()
+        nodes = sorted({device["node"] for device in seen["devices"]})
+        assert [(device["gpu"], len(device["trials"])) for device in seen["devices"]] == [("0", 1), ("1", 1)] * 2
+        assert {running["place"] for running in seen["running"]} == {f"{name}, GPU {n}" for name in nodes for n in "01"}
+
+        code, _, stderr = ended(command_line(settings, "drain", "own", "--node", nodes[0], "--gpus", "7"))
+        assert (code, stderr) == (2, f"tune-jobs: there is no GPU 7: {nodes[0]} has 0, 1\n")
+        code, _, stderr = ended(command_line(settings, "drain", "own", "--gpus", "1"))  # of both nodes
+        assert code == 0, stderr
+        assert "leaves GPU 1 alone; trials " in stderr
+        more(own, 4, process)  # those that were running, the two on drained devices among them
+        drained = time.time()
+        more(own, 6, process)
+        kept = begun(own, drained)
+        assert {gpus for _, gpus in kept} == {"0"}
+        assert len(kept) == 2
+
+        code, _, stderr = ended(command_line(settings, "drain", "own", "--node", nodes[0]))
+        assert code == 0, stderr
+        more(own, 2, process)
+        drained = time.time()
+        more(own, 4, process)
+        assert len(begun(own, drained)) == 1
+        seen = told()
+        assert sum(device["is_drained"] for device in seen["devices"]) == 3
+        assert seen["drained"] == [{"node": nodes[0], "gpu": None}, {"node": None, "gpu": "1"}]
+
+        code, _, stderr = ended(command_line(settings, "undrain", "own", "--node", nodes[0]))
+        assert (code, stderr) == (0, "study own still leaves GPU 1 alone\n")
+        code, _, stderr = ended(command_line(settings, "undrain", "own"))
+        assert (code, stderr) == (0, "study own may use all of its devices\n")
+        given_back = time.time()
+        own.make_room(len(own.noted("end")) + 2)
+        until(lambda: len(begun(own, given_back)) == 4, "a trial on each device again", process)
+        own.make_room(None)
+        code, _, stderr = ended(process)
+    finally:
+        kill_family(process)
+    assert code == 0, stderr
+    assert [trial.attempts for trial in Study.open("own", settings).record().trials] == [1] * 40
+    audit(settings, undisturbed(alone, tmp_path), own=own)

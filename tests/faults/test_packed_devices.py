@@ -1,0 +1,102 @@
+"""Trials that share a device: packed by what the first ones took, and fewer where memory runs out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.auditing import audit, undisturbed
+from tests.sweeping import Own, command_line, ended, kill_family, own_task, until
+from tune_jobs.settings import Settings
+from tune_jobs.study import Study
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
+]
+
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+@pytest.fixture
+def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the device of every node says of itself."""
+    device = {"index": "0", "memory_used_mb": 5_000.0, "memory_total_mb": 20_000.0, "utilisation": 0.2}
+    file = tmp_path / "figures.json"
+    file.write_text(json.dumps([device]))
+    monkeypatch.setenv("TUNE_JOBS_DEVICE_FIGURES", str(file))
+    return device
+
+
+@pytest.fixture
+def one_gpu(figures: dict[str, Any]) -> Iterator[Any]:
+    """A node of one logical GPU and enough CPUs."""
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 2, "num_gpus": 1, "include_dashboard": False, "min_worker_port": 0, "max_worker_port": 0}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def at_once(own: Own, since: float = 0.0) -> int:
+    """How many trials trained at the same time at most."""
+    moments = [(at, 1) for (at,) in own.noted("begin", "at")] + [(at, -1) for (at,) in own.noted("end", "at")]
+    running = most = 0
+    for at, change in sorted(moments):
+        running += change
+        most = max(most, running) if at > since else most
+    return most
+
+
+def test_out_of_memory_on_a_packed_device_leads_to_fewer_trials_there(tmp_path: Path, one_gpu: Any) -> None:
+    settings = Settings.read(home=tmp_path / "home")
+    own, alone = (own_task(tmp_path / name, "crowd", width="Choice(*range(10))") for name in ("task", "alone"))
+    words = ("launch", own.reference, "--search", "grid", "--address", one_gpu.address)
+    process = command_line(settings, *words, "--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25", **LOOPBACK)
+    code, _, stderr = ended(process)
+    assert code == 0, stderr
+    record = Study.open("own", settings).record()
+    assert [trial.state for trial in record.trials] == ["complete"] * 10
+    again = [trial.attempts for trial in record.trials]
+    assert sorted(again)[-1] >= 2  # of those four that shared the device at first
+    assert sum(again) <= 10 + 4
+    audit(settings, undisturbed(alone, tmp_path), own=own)
+
+
+def test_auto_packs_as_many_trials_as_the_first_ones_showed_to_fit(tmp_path: Path, one_gpu: Any) -> None:
+    settings = Settings.read(home=tmp_path / "home")
+    own = own_task(tmp_path / "task", "doze", width="Choice(*range(12))")
+    own.make_room(3)
+    words = ("launch", own.reference, "--search", "grid", "--address", one_gpu.address)
+    packed = ("--cpus-per-trial", "0.5", "--gpus-per-trial", "auto")
+    process = command_line(settings, *words, *packed, **LOOPBACK)
+
+    def told() -> dict[str, Any]:
+        code, stdout, stderr = ended(command_line(settings, "status", "own", "--json"))
+        assert code == 0, stderr
+        return dict(json.loads(stdout))
+
+    try:
+        until(lambda: len(own.noted("end")) == 3, "three trials to be measured", process)
+        assert at_once(own) == 1
+        until(lambda: len(own.noted("begin")) == 3 + 3, "three trials at once", process)
+        time.sleep(1.5)  # until the driver looks again
+        seen = told()
+        assert seen["packing"] == "3 trials a GPU, 3 at once: 3 trials took 25% of the memory, 20% busy"
+        (gpu,) = seen["devices"]
+        assert (gpu["gpu"], len(gpu["trials"]), gpu["memory_used_mb"], gpu["utilisation"]) == ("0", 3, 5_000.0, 0.2)
+        own.make_room(None)
+        code, _, stderr = ended(process)
+    finally:
+        kill_family(process)
+    assert code == 0, stderr
+    assert at_once(own) == 3
+    assert [trial.attempts for trial in Study.open("own", settings).record().trials] == [1] * 12
