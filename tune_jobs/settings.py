@@ -214,28 +214,26 @@ def prepare_ray(*, is_own_cluster: bool) -> None:
     """Variables that Ray reads when it is imported; call this before. What the user set stays.
 
     The first one makes Ray take this machine for 127.0.0.1: a cluster of our own listens on loopback alone, and of a
-    running one that does 127.0.0.1 is not taken for the machine's other address, where nothing listens. To a running
-    cluster this process shows its token where it has one, as Ray itself does to some. One of our own has the ports
-    closed that tell what runs here to whoever asks, two of them by a number at which nobody can listen. The last drops
-    Ray's own words on dead workers, which would come between the results on standard output; the study says what
-    became of the trial.
+    running one that does 127.0.0.1 is not taken for the machine's other address, where nothing listens. One of our own
+    has the ports closed that tell what runs here to whoever asks, two of them by a number at which nobody can listen.
+    The last drops Ray's own words on dead workers, which would come between the results on standard output; the study
+    says what became of the trial.
     """
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     if is_own_cluster:
         os.environ.setdefault("RAY_enable_metrics_collection", "0")
         os.environ.setdefault("DASHBOARD_METRIC_PORT", "-1")
         os.environ.setdefault("AUTOSCALER_METRIC_PORT", "-1")
-    elif _has_ray_token():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
 
 
-def _has_ray_token() -> bool:
-    """Where Ray looks for one."""
-    if ray_token_is_named():
-        return True
+def show_ray_token() -> None:
+    """Lets Ray show its token where it has one, unless the user said whether it is to; call this before Ray is
+    imported, or have Ray read the environment again. A cluster that asks for none would be refused by a driver with a
+    token, and take it for dead."""
     home = os.environ.get("HOME")
-    return bool(home) and Path(str(home), ".ray", "auth_token").is_file()
+    if ray_token_is_named() or (home and Path(home, ".ray", "auth_token").is_file()):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def ray_asks_for_none() -> bool:

@@ -123,7 +123,7 @@ def test_a_saved_model_of_half_precision_is_loaded_and_predicts(precision: Preci
     file, picture = tmp_path / "model.keras", tmp_path / "digit.png"
     retraining._save(run.model, file, origin)
     loaded = keras.saving.load_model(file, compile=False, safe_mode=True)
-    assert [layer.compute_dtype for layer in loaded.layers] == [layer.compute_dtype for layer in run.model.layers]
+    assert [one.compute_dtype for one in loaded.layers[1:]] == [one.compute_dtype for one in run.model.layers[1:]]
     np.testing.assert_array_equal(
         training.outputs(loaded, data.validation.x), training.outputs(run.model, data.validation.x)
     )

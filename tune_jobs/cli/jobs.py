@@ -14,7 +14,7 @@ import click
 from tune_jobs.cli.launch import launch
 from tune_jobs.cli.options import address_option, json_option, print_json, print_table, say, settings
 from tune_jobs.cli.resources import taken
-from tune_jobs.settings import jobs_address, prepare_ray
+from tune_jobs.settings import jobs_address, prepare_ray, show_ray_token
 
 if TYPE_CHECKING:
     from tune_jobs.execution.jobs import Jobs
@@ -171,6 +171,7 @@ def _jobs(address: str | None) -> Jobs:
             "jobs are a cluster's: name its dashboard with --address http://HOST:8265 or TUNE_JOBS_ADDRESS"
         )
     prepare_ray(is_own_cluster=False)
+    show_ray_token()
     from tune_jobs.execution.jobs import Jobs
 
     return Jobs(place)

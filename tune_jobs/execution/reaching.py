@@ -22,6 +22,7 @@ from ray.core.generated.gcs_pb2 import GcsNodeInfo
 from ray.exceptions import AuthenticationError
 
 from tune_jobs.errors import SettingsError, one_line
+from tune_jobs.execution import tokens
 
 _PATIENCE_S = 10.0  # for an answer; one takes milliseconds
 _SUBMIT = "`tune-jobs submit … --address http://HOST:8265`"
@@ -36,6 +37,8 @@ def reached(address: str) -> str:
     """
     address = _resolved(address)
     _connected(address)
+    if _asks_for_token(address):
+        tokens.show()
     with closing(init_grpc_channel(address, options=(("grpc.enable_http_proxy", 0),))) as channel:
         try:
             metadata = gcs.InternalKVGetRequest(namespace=b"cluster", key=b"CLUSTER_METADATA")
@@ -80,6 +83,16 @@ def _connected(address: str) -> None:
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or one_line(error)
         raise SettingsError(f"no Ray cluster answers at {address}: {why}") from error
+
+
+def _asks_for_token(address: str) -> bool:
+    """Whether a call without one is refused: a cluster that asks for none must not be shown any."""
+    with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+        try:
+            channel.unary_unary("/ray.rpc.InternalKVGcsService/InternalKVGet")(b"", timeout=_PATIENCE_S)
+        except grpc.RpcError as error:
+            return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
+    return False
 
 
 def _refusal(address: str, error: Any) -> SettingsError:

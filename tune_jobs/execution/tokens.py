@@ -23,7 +23,7 @@ from pathlib import Path
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from tune_jobs.errors import SettingsError
-from tune_jobs.settings import ray_asks_for_none, ray_folder, ray_token_is_named, variables
+from tune_jobs.settings import ray_asks_for_none, ray_folder, ray_token_is_named, show_ray_token, variables
 
 
 @contextmanager
@@ -36,10 +36,21 @@ def own() -> Iterator[str]:
     """
     folder = _private_folder()
     with variables(_variables(folder)):  # Ray's processes have them from this one, and only at their start
-        Config.initialize("")  # Ray read the environment when it was imported, and has to again
-        AuthenticationTokenLoader.instance().reset_cache()
+        _read_again()
         _check_token()
         yield str(folder / "ray")
+
+
+def show() -> None:
+    """To a running cluster that asks for a token this process shows the one it has."""
+    show_ray_token()
+    _read_again()
+
+
+def _read_again() -> None:
+    """Ray reads the environment when it is imported."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _variables(folder: Path) -> dict[str, str]:

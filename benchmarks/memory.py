@@ -1,0 +1,48 @@
+"""What a worker holds while it trains networks, large and small in turn, and between them. Prints a table.
+
+    python benchmarks/memory.py
+
+As a worker does it: TensorFlow prepared once, one trial after the other, each freed (`execution/wear.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from measuring import print_machine
+
+from search_spaces.catalog import find
+from tune_jobs import datasets, devices
+from tune_jobs.execution import wear
+from tune_jobs.settings import prepare_tensorflow
+from tune_jobs.trial import TrialRun
+
+_UNITS = ("4000-4000", "64", "64", "4000-4000", "64", "4000-4000")  # 65 MB of weights, and Adam's two moments
+
+
+def main() -> None:
+    print_machine()
+    prepare_tensorflow()
+    from tune_jobs import training
+
+    training.prepare_devices(1)
+    task = find("digits-mlp")
+    task = replace(task, protocol=replace(task.protocol, epochs=1, images=200))
+    data = datasets.of_task(task, Path()).training
+    print(f"| trial | units | at its end, MB | freed, MB |\n| --: | --- | --: | --: |\n| | | | {_held()} |")
+    for number, units in enumerate(_UNITS):
+        run = TrialRun(task, {**task.baseline, "units": units}, data, seed=0)
+        assert [epoch for epoch, _ in run] == [1]
+        at_end = _held()
+        run.drop()
+        wear.free()
+        print(f"| {number} | {units} | {at_end} | {_held()} |", flush=True)
+
+
+def _held() -> int:
+    return round(devices.resident_mb())
+
+
+if __name__ == "__main__":
+    main()
