@@ -69,8 +69,13 @@ def is_first(params):
 
 def wait_for_room():
     """Where `room` says so, until fewer trials than it says have ended."""
-    room = FOLDER / "room"
-    while room.exists() and (FOLDER / "events").read_text().count('"what": "end"') >= int(room.read_text() or 0):
+    while True:
+        try:
+            room = int((FOLDER / "room").read_text() or 0)
+        except FileNotFoundError:
+            return
+        if (FOLDER / "events").read_text().count('"what": "end"') < room:
+            return
         time.sleep(0.02)
 
 
