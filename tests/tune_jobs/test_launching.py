@@ -375,7 +375,7 @@ def test_without_mlflow_a_launch_ends_well_and_says_what_to_do(hard_life: HardLi
     code, stdout, stderr = hard_life.finished
     assert code == 0, stderr
     assert "4 complete" in stdout
-    assert "MLflow is away: nothing is lost, `tune-jobs sync own` delivers when it is back" in stderr
+    assert "MLflow has not everything: nothing is lost, `tune-jobs sync own` delivers the rest" in stderr
     assert "Traceback" not in stderr
 
 

@@ -132,7 +132,7 @@ def tell(outcome: Outcome) -> int:
     if outcome.is_delivered:
         say("every trial in MLflow: tune-jobs ui")
     else:
-        say(f"MLflow is away: nothing is lost, `tune-jobs sync {outcome.study.name}` delivers when it is back")
+        say(f"MLflow has not everything: nothing is lost, `tune-jobs sync {outcome.study.name}` delivers the rest")
     return exit_code(outcome)
 
 

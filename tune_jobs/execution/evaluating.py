@@ -47,7 +47,7 @@ def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interrup
     """
     shared = ray.put(job)
     worker = ray.remote(_Evaluator).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
-    idle = [worker.remote(shared) for _ in range(min(slots.count, len(trials)))]
+    idle = [worker.remote(shared, slots.gpus or None) for _ in range(min(slots.count, len(trials)))]
     waiting = list(trials)
     at_work: dict[ray.ObjectRef, tuple[TrialRecord, object]] = {}
     while (at_work or (waiting and not interruption.is_draining)) and not interruption.is_set:
@@ -70,10 +70,10 @@ def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interrup
 class _Evaluator:
     """A process that keeps TensorFlow and the data from one finalist to the next."""
 
-    def __init__(self, job: TestJob) -> None:
+    def __init__(self, job: TestJob, gpu_share: float | None) -> None:
         self._job = job
         self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)
-        warm_up(job.cpus)
+        warm_up(job.cpus, gpu_share)
 
     def score(self, trial: TrialRecord, kept: Weights | None) -> TestResult | TrialError:
         from tune_jobs import finalist
