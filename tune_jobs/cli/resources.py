@@ -46,7 +46,7 @@ class _Gpus(click.ParamType[Any]):
             number = float(value)
         except ValueError:
             number = -1.0
-        if not (0 <= number <= 1 or number.is_integer()):
+        if not (0 <= number <= 1 or (number > 1 and number.is_integer())):
             self.fail(f"needs a share such as 0.25, a whole number of GPUs, or auto; got {value!r}", param, ctx)
         if 0 < number < 0.01:
             self.fail(f"needs 0.01 or more, or 0 for none; got {value!r}", param, ctx)
