@@ -111,7 +111,7 @@ def test_a_sweep_is_sent_followed_stopped_and_goes_on(
     code, out, said = ended(follower)
     assert (code, said.splitlines()[-1][:20]) == (143, "job mine was stopped")
     assert out == _log(head, "mine")
-    assert "[1/8] trial 0" in out
+    assert "[1/8] trial " in out
     kept = record(server, "long")
     assert kept.trials[0].params["width"] == 42.5  # the client's own configuration
     assert 3 <= kept.count("complete") < 8
