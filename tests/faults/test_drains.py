@@ -51,31 +51,37 @@ def more(own: Own, ends: int, process: Any) -> None:
     until(lambda: len(own.noted("end")) >= ended_by_then, f"{ended_by_then} trials to end", process)
 
 
+def status(settings: Settings) -> dict[str, Any]:
+    code, stdout, stderr = ended(command_line(settings, "status", "own", "--json"))
+    assert code == 0, stderr
+    return dict(json.loads(stdout))
+
+
+def said(settings: Settings, *words: str) -> str:
+    """What a command says that does as it is told."""
+    code, _, stderr = ended(command_line(settings, *words))
+    assert code == 0, stderr
+    return stderr
+
+
 def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(40))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--address", two_nodes.address)
+    words += ("--cpus-per-trial", "0.5", "--gpus-per-trial", "1")
     own.make_room(0)
-    process = command_line(settings, *words, "--cpus-per-trial", "0.5", "--gpus-per-trial", "1", **LOOPBACK)
+    process = command_line(settings, *words, "--trials", "34", **LOOPBACK)
     own.go()
     try:
         until(lambda: len(begun(own, 0.0)) == 4, "a trial on each device", process)
-
-        def told() -> dict[str, Any]:
-            code, stdout, stderr = ended(command_line(settings, "status", "own", "--json"))
-            assert code == 0, stderr
-            return dict(json.loads(stdout))
-
-        seen = told()
+        seen = status(settings)
         nodes = sorted({device["node"] for device in seen["devices"]})
         assert [(device["gpu"], len(device["trials"])) for device in seen["devices"]] == [("0", 1), ("1", 1)] * 2
         assert {running["place"] for running in seen["running"]} == {f"{name}, GPU {n}" for name in nodes for n in "01"}
 
         code, _, stderr = ended(command_line(settings, "drain", "own", "--node", nodes[0], "--gpus", "7"))
         assert (code, stderr) == (2, f"tune-jobs: there is no GPU 7: {nodes[0]} has 0, 1\n")
-        code, _, stderr = ended(command_line(settings, "drain", "own", "--gpus", "1"))  # of both nodes
-        assert code == 0, stderr
-        assert "leaves GPU 1 alone; trials " in stderr
+        assert "leaves GPU 1 alone; trials " in said(settings, "drain", "own", "--gpus", "1")  # of both nodes
         more(own, 4, process)  # those that were running, the two on drained devices among them
         drained = time.time()
         more(own, 6, process)
@@ -83,20 +89,17 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
         assert {gpus for _, gpus in kept} == {"0"}
         assert len(kept) == 2
 
-        code, _, stderr = ended(command_line(settings, "drain", "own", "--node", nodes[0]))
-        assert code == 0, stderr
+        said(settings, "drain", "own", "--node", nodes[0])
         more(own, 2, process)
         drained = time.time()
         more(own, 4, process)
         assert len(begun(own, drained)) == 1
-        seen = told()
+        seen = status(settings)
         assert sum(device["is_drained"] for device in seen["devices"]) == 3
         assert seen["drained"] == [{"node": nodes[0], "gpu": None}, {"node": None, "gpu": "1"}]
 
-        code, _, stderr = ended(command_line(settings, "undrain", "own", "--node", nodes[0]))
-        assert (code, stderr) == (0, "study own still leaves GPU 1 alone\n")
-        code, _, stderr = ended(command_line(settings, "undrain", "own"))
-        assert (code, stderr) == (0, "study own may use all of its devices\n")
+        assert said(settings, "undrain", "own", "--node", nodes[0]) == "study own still leaves GPU 1 alone\n"
+        assert said(settings, "undrain", "own") == "study own may use all of its devices\n"
         given_back = time.time()
         own.make_room(len(own.noted("end")) + 2)
         until(lambda: len(begun(own, given_back)) == 4, "a trial on each device again", process)
@@ -105,5 +108,12 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
     finally:
         kill_family(process)
     assert code == 0, stderr
+
+    # a drain holds for the next launch too, which ends though workers are parked
+    said(settings, "drain", "own", "--gpus", "1")
+    drained = time.time()
+    code, _, stderr = ended(command_line(settings, *words, "--trials", "40", **LOOPBACK))
+    assert (code, "drained: GPU 1; `tune-jobs undrain own` gives it back" in stderr) == (0, True), stderr
+    assert {gpus for _, gpus in begun(own, drained)} == {"0"}
     assert [trial.attempts for trial in Study.open("own", settings).record().trials] == [1] * 40
     audit(settings, undisturbed(alone, tmp_path), own=own)
