@@ -156,9 +156,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     seen = Seen([], [])
     run_sweep = driver.run_sweep
 
-    def watched(sweep: Any, slots: Any, job: Any) -> Any:
+    def watched(sweep: Any, job: Any) -> Any:
         seen.jobs.append(job)
-        return run_sweep(sweep, slots, job)
+        return run_sweep(sweep, job)
 
     def attribute(self: Dataset, name: str) -> Any:
         if name == "test":
