@@ -135,11 +135,12 @@ def _between(where: str, expected: Sequence[Any], found: Sequence[Any]) -> list[
 
 
 def _of_times(record: StudyRecord, mlflow: Logged) -> list[str]:
-    """No trial may last less than nothing or longer than any test, here and in MLflow, whatever the clock did."""
+    """No trial may last less than nothing or longer than any test, here and in MLflow, whatever the clock did; nor less
+    than its epochs, unless it went on from a checkpoint: its start is then that of its last attempt."""
     wrong = [
         f"trial {trial.number} lasted {trial.seconds} s, {trial.train_seconds} s of it inside epochs"
         for trial in record.trials
-        if trial.is_finished and not 0 <= (trial.train_seconds or 0) <= (trial.seconds or 0) + 1 < _LONGEST_S
+        if trial.is_finished and not 0 <= _inside(trial) <= (trial.seconds or 0) + 1 < _LONGEST_S
     ]
     wrong += [
         f"MLflow says that {run.info.run_name} ran from {run.info.start_time} to {run.info.end_time}"
@@ -147,6 +148,10 @@ def _of_times(record: StudyRecord, mlflow: Logged) -> list[str]:
         if run.info.end_time is not None and not 0 <= run.info.end_time - run.info.start_time < _LONGEST_S * 1000
     ]
     return wrong
+
+
+def _inside(trial: TrialRecord) -> float:
+    return (trial.train_seconds or 0.0) if trial.attempts == 1 else 0.0
 
 
 def _of_files(settings: Settings, record: StudyRecord, mlflow: Logged) -> list[str]:

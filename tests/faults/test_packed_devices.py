@@ -60,8 +60,14 @@ def test_out_of_memory_on_a_packed_device_leads_to_fewer_trials_there(tmp_path: 
     settings = Settings.read(home=tmp_path / "home")
     own, alone = (own_task(tmp_path / name, "crowd", width="Choice(*range(10))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--address", one_gpu.address)
+    own.make_room(0)
     process = command_line(settings, *words, "--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25", **LOOPBACK)
-    code, _, stderr = ended(process)
+    try:
+        until(lambda: len(own.noted("begin")) == 4, "four trials at once", process)
+        own.make_room(None)
+        code, _, stderr = ended(process)
+    finally:
+        kill_family(process)
     assert code == 0, stderr
     record = Study.open("own", settings).record()
     assert [trial.state for trial in record.trials] == ["complete"] * 10
