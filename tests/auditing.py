@@ -17,7 +17,7 @@ from typing import Any
 from tests.sweeping import Logged, Own, finished_study, logged
 from tune_jobs import delivery, exports, leaderboard, sampling, warm_starts
 from tune_jobs.candidates import Candidate
-from tune_jobs.records import Search, StudyRecord
+from tune_jobs.records import Search, StudyRecord, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
 
