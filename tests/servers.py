@@ -121,6 +121,19 @@ class PostgresServer:
         subprocess.run([*owner, str(self._programs / program), *words], cwd="/", stdout=log, stderr=log, check=True)
 
 
+@contextmanager
+def private_postgres() -> Iterator[PostgresServer]:
+    """A server of a test's own; skipped where PostgreSQL is not to be tested."""
+    if not os.environ.get("TUNE_JOBS_TEST_POSTGRES"):
+        pytest.skip("TUNE_JOBS_TEST_POSTGRES names no server, so that PostgreSQL is not to be tested here")
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 def _postgres_programs() -> Path:
     """The folder of the newest `initdb`."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[4]))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.auditing import audit, undisturbed
-from tests.servers import PostgresServer, Wire
+from tests.servers import PostgresServer, Wire, private_postgres
 from tests.sweeping import Own, command_line, data_of, ended, own_task, terms_of, until
 from tune_jobs import patience
 from tune_jobs.errors import StudyError
@@ -31,14 +31,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    if not os.environ.get("TUNE_JOBS_TEST_POSTGRES"):
-        pytest.skip("TUNE_JOBS_TEST_POSTGRES names no server, so that PostgreSQL is not to be tested here")
-    server = PostgresServer()
-    try:
-        server.start()
+    with private_postgres() as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture

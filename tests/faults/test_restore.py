@@ -3,7 +3,6 @@ that finished before is lost, run again or counted twice, and MLflow has each tr
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.auditing import audit, undisturbed
-from tests.servers import PostgresServer
+from tests.servers import PostgresServer, private_postgres
 from tests.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
 from tune_jobs.records import StudyRecord
 from tune_jobs.settings import Settings
@@ -31,16 +30,10 @@ DATABASES = ("studies", "mlflow")
 @contextmanager
 def postgres() -> Iterator[PostgresServer]:
     """A server with two empty databases."""
-    if not os.environ.get("TUNE_JOBS_TEST_POSTGRES"):
-        pytest.skip("TUNE_JOBS_TEST_POSTGRES names no server, so that PostgreSQL is not to be tested here")
-    server = PostgresServer()
-    try:
-        server.start()
+    with private_postgres() as server:
         for name in DATABASES:
             client(server, "createdb", name)
         yield server
-    finally:
-        server.remove()
 
 
 def client(server: PostgresServer, program: str, *words: str) -> None:

@@ -21,6 +21,7 @@ from tune_jobs.activity import Activity
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import cluster, driver, worker
 from tune_jobs.execution import sweep as sweeps
+from tune_jobs.execution.messages import Turn
 from tune_jobs.execution.packing import Packing, Slots
 from tune_jobs.execution.placement import Placement
 from tune_jobs.execution.rules import Limits
@@ -341,7 +342,8 @@ def test_as_many_trials_run_at_once_as_fit() -> None:
     n_cpus = psutil.cpu_count() or 1
     every, halves, one = cluster.slots(1, 0, None), cluster.slots(0.5, 0, None), cluster.slots(1, 0, 1)
     assert (every.count, halves.count, one.count) == (n_cpus, 2 * n_cpus, 1)
-    assert every.resources == {"CPU": 1}
+    assert (every.cpus, every.gpus) == (1, 0)
+    assert Turn({}, 0, 0, cpus=every.cpus, gpus=every.gpus).resources == {"CPU": 1}
     assert cluster.slots(0.25, 0, 10_000).count == 4 * n_cpus
 
 

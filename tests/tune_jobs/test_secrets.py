@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import stat
 import tempfile
 import urllib.error
@@ -22,7 +21,7 @@ import psutil
 import pytest
 
 from tests.auditing import audit, undisturbed
-from tests.servers import MlflowServer, PostgresServer, free_port
+from tests.servers import MlflowServer, free_port, private_postgres
 from tests.sweeping import command_line, ended, finished_study, kill_family, own_task, refusal, until
 from tune_jobs import delivery, diagnosis, masking, plain_yaml, study, tracking
 from tune_jobs.checkpoints import Checkpoint
@@ -48,14 +47,8 @@ def server(tmp_path: Path) -> Iterator[MlflowServer]:
 @pytest.fixture
 def postgres() -> Iterator[str]:
     """A storage that is named with a password."""
-    if not os.environ.get("TUNE_JOBS_TEST_POSTGRES"):
-        pytest.skip("TUNE_JOBS_TEST_POSTGRES names no server, so that PostgreSQL is not to be tested here")
-    server = PostgresServer()
-    try:
-        server.start()
+    with private_postgres() as server:
         yield server.url().replace("tune_jobs@", f"tune_jobs:{OTHER}@")
-    finally:
-        server.remove()
 
 
 @pytest.fixture

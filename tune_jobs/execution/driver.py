@@ -61,8 +61,7 @@ def run_sweep(sweep: Sweep, job: Job) -> Trouble | None:
 
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    turn = Turn.from_config(config)
-    return tune.PlacementGroupFactory([{"CPU": turn.cpus} | ({"GPU": turn.gpus} if turn.gpus else {})])
+    return tune.PlacementGroupFactory([Turn.from_config(config).resources])
 
 
 class _Over(BaseException):

@@ -35,6 +35,11 @@ class Turn:
     cpus: float = 1.0
     gpus: float = 0.0
 
+    @property
+    def resources(self) -> dict[str, float]:
+        """What the worker holds, in Ray's words."""
+        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
+
     def to_config(self) -> dict[str, Any]:
         """As Tune hands it on: it looks into whatever is no plain value."""
         return {"turn": json.dumps(asdict(self))}

@@ -27,10 +27,6 @@ class Slots:
     count: int
     held: int  # how many trials Ray is given: one in waiting, so that no slot waits, where resources hold it back
 
-    @property
-    def resources(self) -> dict[str, float]:
-        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
-
     def __str__(self) -> str:
         size = f"{self.cpus:g} CPU{'s' if self.cpus != 1 else ''}"
         return size + (f" and {self.gpus:g} GPU{'s' if self.gpus != 1 else ''}" if self.gpus else "")
