@@ -270,7 +270,6 @@ def test_a_study_of_such_a_name_in_a_shared_database_is_none_of_ours(name: str, 
     shared = replace(settings, storage=f"sqlite:///{settings.home / 'shared.db'}")
     begun = optuna.create_study(storage=shared.storage, study_name=name)
     begun.set_user_attr("terms", {})
-    study._server.cache_clear()
     assert study.study_names(shared) == ()
     with pytest.raises(StudyError, match="no study named"):
         study.Study.open(name, shared)
