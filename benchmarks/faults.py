@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -166,7 +167,8 @@ def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
     own, alone = (own_task(folder / "processes" / name, "doze", width=width) for name in ("task", "alone"))
     settings = _settings(folder / "processes" / "home")
     words = ("launch", own.reference, "--search", "grid", "--max-retries", "99")
-    killer = Killer(lambda: command_line(settings, *words), seed=options.seed, longest_s=12.0)
+    launch = partial(command_line, settings, *words)
+    killer = Killer(launch, seed=options.seed, longest_s=12.0, patience_s=2.0 * 12 * options.times, tell=say)
     killer.disturb(options.times)
     alone.go()  # without a pause in its trials
     found = differences(settings, undisturbed(alone, folder / "processes"), own=own)

@@ -26,6 +26,8 @@ class Killer:
     run: Callable[[], subprocess.Popen[str]]
     seed: int
     longest_s: float  # a moment is so long after the start at most
+    patience_s: float = PATIENCE_S  # for what is left to do after the last kill
+    tell: Callable[[str], None] = lambda _: None
     killed: list[Victim] = field(default_factory=list)
 
     def disturb(self, kills: int) -> None:
@@ -40,10 +42,10 @@ class Killer:
                     process.communicate()
                     assert process.returncode, f"it ended well after {len(self.killed)} kills: give it more to do"
                     process = self.run()
-            code, _, stderr = ended(process)
+            code, _, stderr = ended(process, self.patience_s)
             if "Ray did not start" in stderr:  # what was killed may still be going down
                 process = self.run()
-                code, _, stderr = ended(process)
+                code, _, stderr = ended(process, self.patience_s)
             assert code == 0, stderr
         finally:
             kill_family(process)
@@ -69,6 +71,7 @@ class Killer:
                     process.wait(timeout=PATIENCE_S)
                 assert process.poll() is not None, f"the driver did not notice that its {victim} died"
         self.killed.append(victim)
+        self.tell(f"kill {len(self.killed)}: {victim}")
 
 
 def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -317,9 +317,9 @@ def kill_family(process: subprocess.Popen[Any]) -> None:
     psutil.wait_procs(family)
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def ended(process: subprocess.Popen[str], patience_s: float = PATIENCE_S) -> tuple[int, str, str]:
     """The exit code of a command, what it printed and what it said."""
-    stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    stdout, stderr = process.communicate(timeout=patience_s)
     return process.returncode, stdout, stderr
 
 

@@ -17,7 +17,7 @@ from tests.sweeping import Own, command_line, ended, kill_family, logged, own_ta
 from tune_jobs.records import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
-from tune_jobs.tracking import Tracker
+from tune_jobs.tracking import store
 
 pytestmark = [
     pytest.mark.faults,
@@ -55,7 +55,7 @@ def record(settings: Settings) -> StudyRecord:
 
 def delivered(settings: Settings) -> int:
     """How many trials have ended in MLflow."""
-    mlflow = Tracker(settings)._open()
+    mlflow = store.client(settings)
     experiment = mlflow.get_experiment_by_name("own")
     if experiment is None:
         return 0

@@ -15,7 +15,7 @@ from tune_jobs import delivery
 from tune_jobs.records import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
-from tune_jobs.tracking import Tracker
+from tune_jobs.tracking import Tracker, store
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -51,7 +51,7 @@ def test_delivery_goes_on_to_the_end_when_the_driver_is_gone(own: Own, settings:
     record = finished_study(own, settings)
     Tracker(settings).deliver(record)  # so that the store is there to look into
     for run in logged(settings, record).trials:
-        Tracker(settings)._open().delete_run(run.info.run_id)
+        store.client(settings).delete_run(run.info.run_id)
     with delivery.alongside("own", settings):
         pass  # the pipe closes, and nobody asks
     until(lambda: len(logged(settings, record).trials) == 4, "all trials in MLflow")

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from search_spaces.catalog import find
 from search_spaces.task import Protocol, TaskError
 from tests.sweeping import finished_study, own_task
-from tune_jobs import contents, exports, portable, tracking
+from tune_jobs import contents, exports, portable
 from tune_jobs.cli import launch as launch_command
 from tune_jobs.cli.studies import status
 from tune_jobs.cli.tasks import show
@@ -25,6 +25,7 @@ from tune_jobs.records import StudyRecord
 from tune_jobs.reported import budget
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study
+from tune_jobs.tracking import words
 
 STUDIES = sorted((Path(__file__).parents[2] / "docs" / "studies").rglob("*.study"))
 OLD = {"epochs": 3, "patience": None, "batch_size": 128, "validation": 0.2, "images": None}
@@ -121,10 +122,10 @@ def test_they_are_shown_where_they_are_used(mixed: StudyRecord, tmp_path: Path, 
         assert "float" not in exports.render(plain, form).replace("font", "")
         assert "deterministic" not in exports.render(plain, form)
     assert "seed 0, mixed_bfloat16, deterministic" in exports.render(mixed, "table")
-    tags = tracking._system_tags(mixed)
+    tags = words.system_tags(mixed)
     assert (tags["precision"], tags["deterministic"]) == ("mixed_bfloat16", "True")
-    assert tracking._system_tags(plain).keys() & {"precision", "deterministic"} == set()
-    assert "seed 0, mixed_bfloat16, deterministic;" in tracking._study_note(mixed)
+    assert words.system_tags(plain).keys() & {"precision", "deterministic"} == set()
+    assert "seed 0, mixed_bfloat16, deterministic;" in words.study_note(mixed)
     assert "precision" not in CliRunner().invoke(show, ["digits-mlp"]).output
 
 

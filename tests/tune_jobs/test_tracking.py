@@ -130,14 +130,14 @@ def shown(store: Settings, record: StudyRecord) -> Logged:
 
 
 def test_a_file_whose_making_was_killed_is_made_anew(tmp_path: Path, settings: Settings) -> None:
-    code = "from tune_jobs import tracking; import sys; tracking._make_file(sys.argv[1])"
+    code = "from tune_jobs.tracking import store; import sys; store._make_file(sys.argv[1])"
     settings.home.mkdir(parents=True)
     process = subprocess.Popen([sys.executable, "-c", code, settings.tracking_uri], stderr=subprocess.DEVNULL)
     until(lambda: any(part.stat().st_size > 0 for part in settings.home.glob(".mlflow.db.*")), "its tables to be begun")
     process.kill()
     process.wait()
     assert not (settings.home / "mlflow.db").exists()
-    assert Tracker(settings)._open().search_experiments(max_results=1)
+    assert store.client(settings).search_experiments(max_results=1)
     assert (settings.home / "mlflow.db").exists()
 
 

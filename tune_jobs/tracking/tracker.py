@@ -1,33 +1,18 @@
-"""A study as MLflow shows it: one parent run a study, one nested run a trial. The only home of MLflow.
-
-MLflow is a view: everything here is computed from the study's record, and delivering the same record again changes
-nothing. Whatever was not delivered therefore waits in the study itself, and no event can be lost. Who delivers, and
-when, is `delivery.py`'s.
-"""
+"""Delivers what a study has and MLflow does not."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import re
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from search_spaces.domains import Params
-from search_spaces.one_factor import space_from_json
-from tune_jobs import exports, objectives
-from tune_jobs.errors import SettingsError
-from tune_jobs.masking import in_words
-from tune_jobs.records import State, StudyRecord, StudyTerms, TestResult, TrialRecord
-from tune_jobs.settings import Settings, mlflow_login, prepare_mlflow
+from tune_jobs import exports
+from tune_jobs.records import State, StudyRecord, TestResult, TrialRecord
+from tune_jobs.settings import Settings
+from tune_jobs.tracking import store, words
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,92 +21,8 @@ if TYPE_CHECKING:
     from models.lazy_keras import keras
 
 _STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
-_WAITS_S = (0.1, 0.5, 1.0)  # before a call that the server failed at is made again
 _METRICS_A_BATCH = 1000  # MLflow's limit
-_A_QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
-_REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")  # MLflow's names for 401 and 403
 _STUDY_TAG = "mlflow.tune_jobs.study"  # so named, the table does not show it
-
-
-def check(settings: Settings) -> None:
-    """Whether the tracking store answers, without importing MLflow.
-
-    Raises:
-        SettingsError: if it does not, or not to us, or is a plain folder, which MLflow no longer writes.
-    """
-    uri, shown = settings.tracking_uri, settings.shown_tracking_uri
-    scheme, _, rest = uri.partition("://")
-    if scheme in ("http", "https"):
-        _check_server(uri, shown)
-    elif scheme == "sqlite":
-        folder = Path(rest.removeprefix("/")).expanduser().parent
-        if not os.access(folder, os.W_OK):
-            raise SettingsError(f"MLFLOW_TRACKING_URI is {shown}, and {folder} is no folder that can be written")
-    elif scheme not in ("postgresql", "mysql", "mssql") and "+" not in scheme:
-        raise SettingsError(
-            f"MLFLOW_TRACKING_URI must be http(s)://SERVER, sqlite:///FILE or a database; got {shown} "
-            "(MLflow has given up plain folders)"
-        )
-
-
-def _make_file(uri: str) -> None:
-    """Makes MLflow's SQLite file where there is none yet, whole or not at all: MLflow makes its tables one after
-    another, and takes a file no more in which it was killed meanwhile."""
-    from mlflow import MlflowClient
-
-    file = Path(uri.removeprefix("sqlite:///")).expanduser()
-    if not uri.startswith("sqlite:///") or file.exists():
-        return
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        MlflowClient(tracking_uri=f"sqlite:///{part}").search_experiments(max_results=1)
-        os.link(part, file)
-    except FileExistsError:
-        pass  # made by another process since
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _check_server(uri: str, shown: str) -> None:
-    """Whether it is there, and lets us in. Only the first has to be answered at once: a database that is slow today is
-    no reason not to train."""
-    try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5):
-            pass
-    except urllib.error.HTTPError:
-        pass  # it answers; what it says to a stranger is its own affair
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = in_words(str(getattr(error, "reason", None) or error), uri)
-        raise SettingsError(
-            f"no MLflow server answers at {shown} ({reason}): start it, "
-            "or unset MLFLOW_TRACKING_URI to use a local file"
-        ) from error
-    request = urllib.request.Request(f"{uri.rstrip('/')}{_A_QUESTION}")
-    login = mlflow_login()
-    if login is not None:
-        request.add_unredirected_header("Authorization", login)
-    try:
-        with urllib.request.urlopen(request, timeout=5):
-            return
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403):
-            raise refused(shown, f"{error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException):
-        return
-
-
-def refused(shown: str, why: str) -> SettingsError:
-    """What to say of a server that is there, and not for us."""
-    return SettingsError(
-        f"the MLflow server at {shown} refused us ({why}): set MLFLOW_TRACKING_USERNAME and "
-        "MLFLOW_TRACKING_PASSWORD to a user of it that may write"
-    )
-
-
-def is_refusal(error: Exception) -> bool:
-    """Whether a call failed because the server does not let us: to make it again as we are would change nothing."""
-    code = str(getattr(error, "error_code", ""))
-    return code in _REFUSALS or re.search(r"error code 40[13]\b|\b40[13] Client Error", str(error)) is not None
 
 
 @dataclass
@@ -168,7 +69,7 @@ class Tracker:
 
     def forget(self, study: StudyRecord) -> int:
         """Marks the study's runs as deleted, which `mlflow gc` then removes; how many there were."""
-        client = self._open()
+        client = store.client(self.settings)
         known = client.get_experiment_by_name(study.terms.task)
         self._experiment = "" if known is None else str(known.experiment_id)
         parent = None if known is None else self._find_parent(client, study)
@@ -192,7 +93,7 @@ class Tracker:
             client.log_metric(self._parent, f"best_{study.terms.objective.metric}", best.score)
         if study.terms.further_objectives:
             client.log_metric(self._parent, "front_size", float(exports.front_size(study)))
-        client.set_tag(self._parent, "mlflow.note.content", _study_note(study))
+        client.set_tag(self._parent, "mlflow.note.content", words.study_note(study))
         client.set_terminated(self._parent, "FINISHED")
 
     def log_model(self, study_name: str, model: keras.Model, sample: Any, score: float, metric: str) -> str:
@@ -200,7 +101,7 @@ class Tracker:
         import mlflow
         from mlflow.models import infer_signature
 
-        client = self._open()
+        client = store.client(self.settings)
         experiment = self._experiment_id(client, study_name)
         run = client.create_run(experiment, run_name=f"{study_name}-train")
         mlflow.set_tracking_uri(self.settings.tracking_uri)
@@ -212,18 +113,11 @@ class Tracker:
             )
         return str(logged.model_uri)
 
-    def _open(self) -> MlflowClient:
-        prepare_mlflow()
-        from mlflow import MlflowClient
-
-        _make_file(self.settings.tracking_uri)
-        return cast("MlflowClient", _Insistent(MlflowClient(tracking_uri=self.settings.tracking_uri)))
-
     def _connect(self, study: StudyRecord) -> MlflowClient:
         """The client, with the study's runs found or, at the first time, made."""
         if self._client is not None:
             return self._client
-        client = self._open()
+        client = store.client(self.settings)
         self._experiment = self._experiment_id(client, study.terms.task)
         self._parent = self._find_parent(client, study) or self._create_parent(client, study)
         client.update_run(self._parent, status="RUNNING")
@@ -257,7 +151,8 @@ class Tracker:
         run = client.create_run(
             self._experiment,
             start_time=int(study.created * 1000),
-            tags={_STUDY_TAG: study.identity, "mlflow.note.content": _study_note(study)} | _system_tags(study),
+            tags={_STUDY_TAG: study.identity, "mlflow.note.content": words.study_note(study)}
+            | words.system_tags(study),
             run_name=study.name,
         )
         return str(run.info.run_id)
@@ -315,7 +210,8 @@ class Tracker:
             return False
         if not delivered.is_described:
             self._describe(client, study, trial, delivered)
-        metrics = _metrics(trial, study.terms.objective.metric, delivered.epochs) + _values(trial, study.terms)
+        metrics = words.metrics(trial, study.terms.objective.metric, delivered.epochs)
+        metrics += words.values(trial, study.terms)
         for start in range(0, len(metrics), _METRICS_A_BATCH):
             client.log_batch(delivered.run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
         delivered.epochs = max(delivered.epochs, len(trial.history))
@@ -332,7 +228,7 @@ class Tracker:
         with tempfile.TemporaryDirectory() as folder:
             if exports.write_test(study, trial, Path(folder)):
                 client.log_artifacts(delivered.run_id, folder, "test")
-        at = _ms(trial.finished or 0.0)
+        at = words.ms(trial.finished or 0.0)
         points = [Metric(name, value, at, 0) for name, value in tested.metrics.items()]
         client.log_batch(delivered.run_id, metrics=points)
         delivered.is_tested = True
@@ -341,7 +237,7 @@ class Tracker:
         try:
             return self._created_trial(client, study, trial)
         except Exception as error:
-            if not _is_servers_error(error):
+            if not store.is_servers_error(error):
                 raise
             heard = self._find_trials(client, study).get(trial.number)  # it may be there all the same
             return heard or self._created_trial(client, study, trial)
@@ -349,10 +245,10 @@ class Tracker:
     def _created_trial(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord) -> _Delivered:
         run = client.create_run(
             self._experiment,
-            start_time=_ms(trial.started or study.created),
+            start_time=words.ms(trial.started or study.created),
             tags={"mlflow.parentRunId": self._parent, "state": trial.state, "seed": str(trial.seed)}
-            | {"mlflow.note.content": _trial_note(study, trial)}
-            | _system_tags(study),
+            | {"mlflow.note.content": words.trial_note(study, trial)}
+            | words.system_tags(study),
             run_name=f"{study.name}-{trial.number:04d}",
         )
         return _Delivered(run.info.run_id)
@@ -362,7 +258,7 @@ class Tracker:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
         terms = study.terms
-        params = [Param(name, value) for name, value in _said(trial, _varied(study)).items()]
+        params = [Param(name, value) for name, value in words.said(trial, words.varied(study)).items()]
         client.log_batch(delivered.run_id, params=params)
         dataset = Dataset(terms.dataset, terms.data_digest, "local", json.dumps({"name": terms.dataset}))
         client.log_inputs(delivered.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
@@ -375,9 +271,9 @@ class Tracker:
         if trial.reason is not None:
             tags["reason"] = trial.reason
         if trial.reason is not None or trial.changes:
-            tags["mlflow.note.content"] = _trial_note(study, trial)
+            tags["mlflow.note.content"] = words.trial_note(study, trial)
         client.log_batch(delivered.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        client.set_terminated(delivered.run_id, _STATUS[trial.state], _end(study, trial))
+        client.set_terminated(delivered.run_id, _STATUS[trial.state], words.end(study, trial))
         delivered.is_final = True
 
 
@@ -389,7 +285,7 @@ def _number(run: Run) -> int:
 def _known(study: StudyRecord, runs: Sequence[Run]) -> list[Run]:
     """The runs that tell of the trial that has their number: of the same params and seed, and where one has ended, of
     the same end."""
-    varied, trials = _varied(study), {trial.number: trial for trial in study.trials}
+    varied, trials = words.varied(study), {trial.number: trial for trial in study.trials}
     found = []
     for run in runs:
         trial = trials.get(_number(run))
@@ -397,132 +293,8 @@ def _known(study: StudyRecord, runs: Sequence[Run]) -> list[Run]:
         if (
             trial is not None
             and run.data.tags.get("seed") == str(trial.seed)
-            and run.data.params.items() <= _said(trial, varied).items()
-            and (not has_ended or (trial.is_finished and run.info.end_time == _end(study, trial)))
+            and run.data.params.items() <= words.said(trial, varied).items()
+            and (not has_ended or (trial.is_finished and run.info.end_time == words.end(study, trial)))
         ):
             found.append(run)
     return found
-
-
-def _end(study: StudyRecord, trial: TrialRecord) -> int:
-    return _ms(trial.finished or study.created)
-
-
-def _said(trial: TrialRecord, names: Sequence[str]) -> dict[str, str]:
-    """A trial's params of these names as MLflow has them."""
-    return {name: str(trial.params[name]) for name in names if name in trial.params}
-
-
-class _Insistent:
-    """MLflow's client, whose calls are made again when the server answers with an error of its own; but for those that
-    make something, which may be there all the same."""
-
-    def __init__(self, client: MlflowClient) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        return method if name.startswith("create_") else partial(self._insist, method)
-
-    @staticmethod
-    def _insist(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
-        for wait_s in _WAITS_S:
-            try:
-                return method(*args, **more)
-            except Exception as error:
-                if not _is_servers_error(error):
-                    raise
-                time.sleep(wait_s)
-        return method(*args, **more)
-
-
-def _is_servers_error(error: Exception) -> bool:
-    """Whether the server answered, with a 500 or the like; MLflow and requests say it in words alone."""
-    return re.search(r"too many 5\d\d error responses|error code 5\d\d|5\d\d Server Error", str(error)) is not None
-
-
-def _metrics(trial: TrialRecord, objective: str, after: int) -> list[Any]:
-    """Each epoch's metrics after epoch `after`; of a trial that ended also its best, under names of their own,
-    because MLflow's table shows the last value of a name."""
-    from mlflow.entities import Metric
-
-    at = _ms(trial.started or 0.0)
-    points = [
-        Metric(objective if name == "score" else name, value, at + epoch, epoch)
-        for epoch, metrics in enumerate(trial.history, start=1)
-        for name, value in metrics.items()
-        if epoch > after or (trial.is_finished and name != objective)
-    ]
-    if trial.is_finished:
-        best = {f"best_{objective}": trial.score, "best_epoch": trial.best_epoch}
-        points += [Metric(name, float(value), at, 0) for name, value in best.items() if value is not None]
-    return points
-
-
-def _values(trial: TrialRecord, terms: StudyTerms) -> list[Any]:
-    """What a trial that ended came to in the objectives after the first: of a metric of its epochs the value at the
-    best one, under a name of its own."""
-    from mlflow.entities import Metric
-
-    found = {aim.metric: objectives.value(trial, aim) for aim in terms.further_objectives if trial.is_finished}
-    at = _ms(trial.started or 0.0)
-    of_epochs = {name for metrics in trial.history for name in metrics}
-    return [
-        Metric(f"best_{name}" if name in of_epochs else name, value, at, 0)
-        for name, value in found.items()
-        if value is not None
-    ]
-
-
-def _varied(study: StudyRecord) -> Sequence[str]:
-    """The parameters that differ between trials: the others would only fill MLflow's table with equal columns."""
-    return space_from_json(study.terms.space).varied()
-
-
-def _trial_note(study: StudyRecord, trial: TrialRecord) -> str:
-    lines = [f"trial {trial.number} of study {study.name}, seed {trial.seed}"]
-    if trial.reason is not None:
-        lines.append(f"**{trial.state}: {trial.reason}** {trial.message or ''}")
-    if trial.changes:
-        lines.append("Its params changed in flight; `best.yaml` of the winner has how.")
-        lines += [f"- from epoch {one.first}: {_words(one.params, _varied(study))}" for one in trial.changes]
-    lines += [
-        "",
-        "| parameter | value |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in trial.params.items()),
-    ]
-    return "\n".join([*lines, "", _versions(study)])
-
-
-def _words(params: Params, names: Sequence[str]) -> str:
-    return ", ".join(f"{name}={params[name]}" for name in names if name in params)
-
-
-def _study_note(study: StudyRecord) -> str:
-    terms = study.terms
-    space = "\n".join(space_from_json(terms.space).describe())
-    return (
-        f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {objectives.words(terms.objectives)}, "
-        f"seed {terms.seed}{''.join(f', {one}' for one in terms.protocol.special)}; "
-        f"readings of the test split: {len(study.readings)}"
-        f"\n\n```\n{space}\n```\n\n{_versions(study)}"
-    )
-
-
-def _versions(study: StudyRecord) -> str:
-    versions: Mapping[str, str] = study.launch.versions if study.launch else {}
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-def _system_tags(study: StudyRecord) -> dict[str, str]:
-    tags = {"mlflow.source.name": "tune-jobs", "mlflow.source.type": "JOB"}
-    protocol = study.terms.protocol
-    tags |= {name: str(protocol.said[name]) for name in ("precision", "deterministic") if name in protocol.said}
-    if study.launch is not None and study.launch.commit is not None:
-        tags["mlflow.source.git.commit"] = study.launch.commit
-    return tags
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)
