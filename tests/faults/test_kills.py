@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.auditing import audit, undisturbed
 from tests.killing import Killer
-from tests.sweeping import command_line, own_task
+from tests.sweeping import Own, command_line, kill_family, own_task, until
 from tune_jobs.settings import Settings
 
 pytestmark = [
@@ -29,3 +31,25 @@ def test_a_sweep_that_is_killed_again_and_again_comes_to_what_an_undisturbed_one
     assert killer.killed == ["driver", "worker", "raylet"]
     alone.go()  # without a pause in its trials
     audit(settings, undisturbed(alone, tmp_path), own=own)
+
+
+def test_a_worker_that_was_killed_is_replaced_though_trials_are_shorter_than_its_start(tmp_path: Path) -> None:
+    settings = Settings.read(home=tmp_path / "home")
+    own = own_task(tmp_path / "task", "doze", width="Choice(*range(1, 400))")
+    process = command_line(settings, "launch", own.reference, "--search", "grid", "--max-concurrent", "2")
+    try:
+        until(lambda: len(workers(own)) == 2, "two workers", process)
+        first, second = sorted(workers(own))
+        os.kill(first, signal.SIGKILL)
+        until(lambda: len(workers(own)) == 3, "a third one", process)
+        assert {first, second} < workers(own)
+        n_begun = len(own.noted("begin"))
+        until(lambda: len(own.noted("begin")) >= n_begun + 8, "both to take turns", process)
+        assert len({pid for (pid,) in own.noted("begin", "pid")[n_begun:]}) == 2
+    finally:
+        kill_family(process)
+
+
+def workers(own: Own) -> set[int]:
+    """The processes that have begun a trial."""
+    return {pid for (pid,) in own.noted("begin", "pid")}

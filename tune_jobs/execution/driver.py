@@ -14,6 +14,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -114,6 +115,15 @@ class _Judge(FIFOScheduler):  # type: ignore[misc]
     def __init__(self, sweep: Sweep) -> None:
         super().__init__()
         self._sweep = sweep
+
+    def choose_trial_to_run(self, controller: Any) -> Any:
+        """Which trial takes a worker that is free: the oldest whose own is not starting yet. The worker that a trial
+        has coming is ended when it takes another, so that, were it the oldest of all, with trials shorter than the
+        start of a process a worker that is lost would never be replaced."""
+        starting = set(controller._actor_manager.live_actors)
+        waiting = {trial.trial_id: trial for trial in controller.get_live_trials() if trial.status == Trial.PENDING}
+        at_hand = [waiting[tune_id] for tune_id in self._sweep.at_hand if tune_id in waiting]
+        return next((trial for trial in at_hand if controller._trial_to_actor.get(trial) not in starting), None)
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         return str(TrialScheduler.STOP if self._is_to_end(trial, result) else TrialScheduler.CONTINUE)

@@ -131,6 +131,11 @@ class Sweep:
         return self._interruption.is_draining and not self._on_workers
 
     @property
+    def at_hand(self) -> list[str]:
+        """Tune's ids of the trials that it has and that have not begun, the oldest first."""
+        return [tune_id for tune_id, going in self._going.items() if going.since is None]
+
+    @property
     def _on_workers(self) -> set[str]:
         return {tune_id for tune_id, going in self._going.items() if going.since is not None}
 
@@ -304,7 +309,7 @@ class Sweep:
         busy = f"no room: {count} at once, of {self._placement.slots} each"
         if not count:
             busy = "all devices are drained: `tune-jobs undrain` gives them back"
-        at_hand = [going.trial.number for going in self._going.values() if going.since is None]
+        at_hand = [self._going[tune_id].trial.number for tune_id in self.at_hand]
         room = max(0, count - running)
         reasons = dict.fromkeys(at_hand[:room], "its worker is starting") | dict.fromkeys(at_hand[room:], busy)
         waiting = set() if self._breeding is None else self._breeding.waiting
