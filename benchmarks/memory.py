@@ -14,7 +14,7 @@ from measuring import print_machine
 
 from search_spaces.catalog import find
 from tune_jobs import datasets, devices
-from tune_jobs.execution import wear
+from tune_jobs.execution.wear import Wear
 from tune_jobs.settings import prepare_tensorflow
 from tune_jobs.trial import TrialRun
 
@@ -30,13 +30,14 @@ def main() -> None:
     task = find("digits-mlp")
     task = replace(task, protocol=replace(task.protocol, epochs=1, images=200))
     data = datasets.of_task(task, Path()).training
+    worker = Wear()
     print(f"| trial | units | at its end, MB | freed, MB |\n| --: | --- | --: | --: |\n| | | | {_held()} |")
     for number, units in enumerate(_UNITS):
         run = TrialRun(task, {**task.baseline, "units": units}, data, seed=0)
         assert [epoch for epoch, _ in run] == [1]
         at_end = _held()
         run.drop()
-        wear.free()
+        worker.trial_ended()
         print(f"| {number} | {units} | {at_end} | {_held()} |", flush=True)
 
 

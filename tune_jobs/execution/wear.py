@@ -40,6 +40,7 @@ class Wear:
         self._now_mb = self._resident_mb()
         if self._trials == 1:
             self._first_mb = self._now_mb
+            gc.freeze()  # what a process keeps of its imports is looked through once, and not after every trial
 
     @property
     def is_worn_out(self) -> bool:
