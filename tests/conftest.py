@@ -90,10 +90,13 @@ def postgres_url(_postgres_schema: tuple[str, sqlalchemy.Engine]) -> str:
 
 @pytest.fixture(scope="session")
 def _postgres_schema() -> Iterator[tuple[str, sqlalchemy.Engine]]:
-    """A schema for this run of the tests, removed after it."""
+    """A schema for this run of the tests, removed after it; where several processes run them, in a database for each,
+    for a study's lock is its database's."""
     server = os.environ.get("TUNE_JOBS_TEST_POSTGRES")
     if not server:
         pytest.skip("TUNE_JOBS_TEST_POSTGRES names no server")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        server = _database_for_this_process(server)
     schema = f"test_{uuid.uuid4().hex}"
     url = f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.pool.NullPool)
@@ -102,6 +105,15 @@ def _postgres_schema() -> Iterator[tuple[str, sqlalchemy.Engine]]:
     yield url, engine
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text(f"DROP SCHEMA {schema} CASCADE"))
+
+
+def _database_for_this_process(server: str) -> str:
+    """Left to the server, which ends with the run."""
+    name = f"test_{uuid.uuid4().hex}"
+    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.pool.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    return sqlalchemy.make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def _images(n: int, seed: int) -> Split:
