@@ -137,7 +137,7 @@ def test_a_file_whose_making_was_killed_is_made_anew(tmp_path: Path, settings: S
     process.kill()
     process.wait()
     assert not (settings.home / "mlflow.db").exists()
-    assert store.client(settings).search_experiments(max_results=1)
+    assert tracking.store.client(settings).search_experiments(max_results=1)
     assert (settings.home / "mlflow.db").exists()
 
 
@@ -322,14 +322,14 @@ class _Client:
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool, type[BaseException]], None]]:
     """Makes the next client fail; the one after it works."""
-    opened = Tracker._open
+    opened = tracking.store.client
     plans: list[tuple[int, bool, type[BaseException]]] = []
 
-    def open_client(tracker: Tracker) -> Any:
-        client = opened(tracker)
+    def open_client(settings: Settings) -> Any:
+        client = opened(settings)
         return _Client(client, *plans.pop()) if plans else client
 
-    monkeypatch.setattr(Tracker, "_open", open_client)
+    monkeypatch.setattr(tracking.store, "client", open_client)
     return lambda at, is_heard, error: plans.append((at, is_heard, error))
 
 
