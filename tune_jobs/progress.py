@@ -130,10 +130,10 @@ class Progress:
 
     @property
     def _notable(self) -> list[tuple[int, str]]:
-        """What waits for another reason than that all slots are taken, which is how it should be."""
-        return [
-            (number, why) for number, why in sorted(self._activity.waiting.items()) if not why.startswith("no room")
-        ][:3]
+        """What waits, and has not begun since it was looked, for another reason than that all slots are taken, which is
+        how it should be."""
+        waiting = sorted(self._activity.waiting.items())
+        return [(n, why) for n, why in waiting if n not in self._running and not why.startswith("no room")][:3]
 
     @property
     def _done(self) -> int:

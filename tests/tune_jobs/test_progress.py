@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from search_spaces.task import Objective
+from tune_jobs.activity import Activity
 from tune_jobs.interruption import Interruption
 from tune_jobs.progress import Progress, duration, short_params
 from tune_jobs.records import TrialRecord
@@ -63,6 +64,19 @@ def test_a_running_trial_is_shown_with_its_epoch_score_and_what_varies() -> None
     line = next(line for line in seen(view).splitlines() if "5/12" in line)
     assert line.split() == ["3", "5/12", "0.8750", "units=64", "learning_rate=0.00123"]
     assert "starting workers" not in seen(view)
+
+
+def test_what_waits_is_shown_with_its_reason_until_it_begins() -> None:
+    view = progress()
+    reasons = {3: "its worker is starting", 4: "its worker is starting", 5: "no room: 2 at once, of 1 CPU each"}
+    view.looked(Activity(reasons))
+    assert [line for line in seen(view).splitlines() if line.startswith("trial ")] == [
+        "trial 3: its worker is starting",
+        "trial 4: its worker is starting",
+    ]
+    view.started(running(3))
+    assert "trial 3: its worker" not in seen(view)
+    assert "trial 4: its worker" in seen(view)
 
 
 def test_a_running_trial_nobody_announced_is_shown_too() -> None:

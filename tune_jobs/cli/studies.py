@@ -181,7 +181,8 @@ def _doing(record: StudyRecord, trial: TrialRecord, is_driven: bool, seen: Activ
         was = "was interrupted" if trial.state == "running" else "waits for a driver"
         return f"{was}: the same launch command runs it"
     if trial.number in seen.waiting or trial.state == "waiting":
-        return f"waits: {seen.waiting.get(trial.number, 'the driver is starting')}"
+        otherwise = "it was asked for a moment ago" if seen.nodes else "the driver is starting"
+        return f"waits: {seen.waiting.get(trial.number, otherwise)}"
     since = "" if trial.started is None else f", for {max(0.0, time.time() - trial.started):.0f} s"
     place = seen.place(trial.number)
     where = "" if place is None else f", on {place}"
