@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,8 @@ def progress(
 ) -> Progress:
     objective = Objective("val_accuracy", direction)  # type: ignore[arg-type]
     varied = ("units", "learning_rate")
-    return Progress("clock", objective, 12, total, earlier, varied, interruption or Interruption(), Path(os.devnull))
+    file = Path("nowhere") / "activity"  # which cannot be written
+    return Progress("clock", objective, 12, total, earlier, varied, interruption or Interruption(), file)
 
 
 def trial(number: int, **fields: object) -> TrialRecord:
