@@ -14,6 +14,7 @@ from tune_jobs.interruption import Interruption
 from tune_jobs.progress import Progress, duration, short_params
 from tune_jobs.records import TrialRecord
 
+NOWHERE = Path("no-such-folder") / "activity"
 PARAMS = {"units": 64, "learning_rate": 0.00123456, "dropout": "without"}
 
 
@@ -22,8 +23,7 @@ def progress(
 ) -> Progress:
     objective = Objective("val_accuracy", direction)  # type: ignore[arg-type]
     varied = ("units", "learning_rate")
-    file = Path("nowhere") / "activity"  # which cannot be written
-    return Progress("clock", objective, 12, total, earlier, varied, interruption or Interruption(), file)
+    return Progress("clock", objective, 12, total, earlier, varied, interruption or Interruption(), NOWHERE)
 
 
 def trial(number: int, **fields: object) -> TrialRecord:
@@ -136,7 +136,7 @@ def test_a_narrow_terminal_keeps_a_line_a_trial(width: int) -> None:
 
 
 def test_values_are_shown_as_they_are_even_where_they_look_like_markup() -> None:
-    view = Progress("clock", Objective("a", "maximize"), 3, 2, (), ("pooling",), Interruption(), Path(os.devnull))
+    view = Progress("clock", Objective("a", "maximize"), 3, 2, (), ("pooling",), Interruption(), NOWHERE)
     view.started(TrialRecord(0, {"pooling": "[bold]"}, seed=0, state="running"))
     assert "pooling=[bold]" in seen(view)
 
