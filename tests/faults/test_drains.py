@@ -57,6 +57,11 @@ def status(settings: Settings) -> dict[str, Any]:
     return dict(json.loads(stdout))
 
 
+def spread(settings: Settings) -> list[tuple[str, int]]:
+    """How many trials each GPU has."""
+    return [(device["gpu"], len(device["trials"])) for device in status(settings)["devices"]]
+
+
 def said(settings: Settings, *words: str) -> str:
     """What a command says that does as it is told."""
     code, _, stderr = ended(command_line(settings, *words))
@@ -74,9 +79,9 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
     own.go()
     try:
         until(lambda: len(begun(own, 0.0)) == 4, "a trial on each device", process)
+        until(lambda: spread(settings) == [("0", 1), ("1", 1)] * 2, "status to show them", process)
         seen = status(settings)
         nodes = sorted({device["node"] for device in seen["devices"]})
-        assert [(device["gpu"], len(device["trials"])) for device in seen["devices"]] == [("0", 1), ("1", 1)] * 2
         assert {running["place"] for running in seen["running"]} == {f"{name}, GPU {n}" for name in nodes for n in "01"}
 
         code, _, stderr = ended(command_line(settings, "drain", "own", "--node", nodes[0], "--gpus", "7"))
