@@ -32,14 +32,6 @@ hypothesis.settings.register_profile("steady", derandomize=True, deadline=None) 
 hypothesis.settings.load_profile("steady")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, one of them has all faults and clusters, one after the other: each of
-    those takes the whole machine. The others go by files."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("machine" if folder in {"faults", "cluster"} else item.path.stem))
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A home of the test's own, whatever the environment says."""
