@@ -87,7 +87,7 @@ def test_a_sweep_goes_on_from_backups(tmp_path: Path) -> None:
         for name, dump in zip(DATABASES, (studies, mlflow), strict=True):
             client(second, "pg_restore", "--no-owner", "-d", name, str(dump))
         kept = [trial for trial in record(after).trials if trial.is_finished]
-        assert len(kept) >= 3  # the fourth had ended, but perhaps not yet in the study
+        assert len(kept) >= 2  # the two on workers had ended, but perhaps not yet in the study
         assert delivered(after) > len(kept)
         own.make_room(None)
         code, stdout, stderr = ended(command_line(after, *words))
