@@ -9,7 +9,7 @@ from measuring import print_table
 from mlflow_runs import Run, trial_runs
 from sweeps import Sweep
 
-from tune_jobs.records import StudyRecord
+from tune_jobs.records.studies import StudyRecord
 
 Facts = Mapping[Hashable, Sequence[object]]  # what is known under each params and seed: one thing, if all is well
 _TIMES = ("train_seconds",)  # metrics that no two sweeps have in common

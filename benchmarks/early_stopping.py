@@ -15,10 +15,11 @@ import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from search_spaces.domains import params_id
-from search_spaces.one_factor import space_from_json
-from tune_jobs import budgets, portable, sampling, scheduling
-from tune_jobs.records import Budget, SchedulerName, Scheduling, Search, StudyRecord, TrialRecord
+from tune_jobs.search_spaces.space import params_id
+from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search import budgets, samplers, schedulers
+from tune_jobs.study import file
+from tune_jobs.records.studies import Budget, SchedulerName, Scheduling, Search, StudyRecord, TrialRecord
 
 SEARCHES: tuple[Search, ...] = ("random", "tpe")
 SCHEDULERS: tuple[SchedulerName, ...] = ("none", "median", "hyperband", "asha")
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--eta", type=int, default=3)
     options = parser.parse_args()
-    record = portable.read(options.study).record
+    record = file.read(options.study).record
     size = space_from_json(record.terms.space).size
     if size is None or len(record.searched) < size or any(trial.state != "complete" for trial in record.searched):
         raise SystemExit(f"study {record.name!r} needs its whole grid complete")
@@ -78,8 +79,8 @@ def replayed(
     space, objective = space_from_json(record.terms.space), record.terms.objective
     known = {trial.params_id: trial for trial in record.searched}
     epochs = record.terms.protocol.epochs
-    sampler = budgets.Bounded(sampling.sampler(search, space, objective, seed, ()), Budget(budget), objective, ())
-    judge = scheduling.scheduler(schedule, objective, epochs, ())
+    sampler = budgets.Bounded(samplers.sampler(search, space, objective, seed, ()), Budget(budget), objective, ())
+    judge = schedulers.scheduler(schedule, objective, epochs, ())
     going: list[Going] = []
     ended: list[TrialRecord] = []
     number = 0

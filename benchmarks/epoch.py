@@ -104,9 +104,9 @@ def _measure(options: argparse.Namespace) -> None:
         from tune_jobs.settings import prepare_tensorflow
 
         prepare_tensorflow()
-        from tune_jobs import training
+        from tune_jobs.training import compiled
 
-        training.prepare_devices(1)
+        compiled.prepare_devices(1)
     train, validation = _splits(options.data_dir, options.images or workload.images)
     run = _compiled if side == "compiled" else _fitted
     epochs, accuracies = [], []
@@ -129,9 +129,9 @@ def _splits(data_dir: Path, images: int) -> tuple[Any, Any]:
 
 def _built(workload: Workload, train: Any, seed: int) -> Any:
     """A fresh compiled model, the same for both sides."""
-    from models import cnn, mlp
-    from models.label_encodings import Classes
-    from models.lazy_keras import keras
+    from tune_jobs.models import cnn, mlp
+    from tune_jobs.models.label_encodings import Classes
+    from tune_jobs.models.lazy_keras import keras
 
     build: Callable[..., Any] = {"mlp": mlp.build, "cnn": cnn.build}[workload.family]
     encoding = Classes(10)
@@ -143,7 +143,7 @@ def _built(workload: Workload, train: Any, seed: int) -> Any:
 
 
 def _fitted(workload: Workload, train: Any, validation: Any, seed: int, epochs: int) -> tuple[list[float], float]:
-    from models.lazy_keras import keras
+    from tune_jobs.models.lazy_keras import keras
 
     model = _built(workload, train, seed)
     ends = []
@@ -155,13 +155,13 @@ def _fitted(workload: Workload, train: Any, validation: Any, seed: int, epochs: 
 
 
 def _compiled(workload: Workload, train: Any, validation: Any, seed: int, epochs: int) -> tuple[list[float], float]:
-    from models.label_encodings import Classes
-    from tune_jobs import training
+    from tune_jobs.models.label_encodings import Classes
+    from tune_jobs.training import compiled
 
     model = _built(workload, train, seed)
     ends = [time.perf_counter()]
-    on_device, validation_on_device = training.resident("fashion-mnist", (train, validation), Classes(10).targets)
-    compiled = training.CompiledEpochs(model, batch_size=workload.batch_size, seed=seed)
+    on_device, validation_on_device = compiled.resident("fashion-mnist", (train, validation), Classes(10).targets)
+    compiled = compiled.CompiledEpochs(model, batch_size=workload.batch_size, seed=seed)
     for _ in range(epochs):
         compiled.train(on_device)
         ends.append(time.perf_counter())

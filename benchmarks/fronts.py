@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 from search import PROBLEMS
 
-from search_spaces.domains import Float, Params, Space
-from search_spaces.task import Objective
-from tune_jobs import sampling
-from tune_jobs.records import Search, TrialRecord
+from tune_jobs.search_spaces.space import Float, Params, Space
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search import samplers
+from tune_jobs.records.studies import Search, TrialRecord
 
 SEARCHES: tuple[Search, ...] = ("random", "qmc", "tpe", "nsga2")
 AFTER = (20, 40, 80, 160, 320)
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _areas(problem: Problem, search: Search, seed: int, after: list[int]) -> list[float]:
-    sampler = sampling.sampler(search, problem.space, FIRST, seed, (), further=(SECOND,))
+    sampler = samplers.sampler(search, problem.space, FIRST, seed, (), further=(SECOND,))
     found: list[Costs] = []
     areas = []
     for number in range(after[-1]):

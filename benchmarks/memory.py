@@ -12,11 +12,12 @@ from pathlib import Path
 
 from measuring import print_machine
 
-from search_spaces.catalog import find
-from tune_jobs import datasets, devices
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs import datasets
+from tune_jobs.training import devices
 from tune_jobs.execution.wear import Wear
 from tune_jobs.settings import prepare_tensorflow
-from tune_jobs.trial import TrialRun
+from tune_jobs.training.trial import TrialRun
 
 _UNITS = ("4000-4000", "64", "64", "4000-4000", "64", "4000-4000")  # 65 MB of weights, and Adam's two moments
 
@@ -24,9 +25,9 @@ _UNITS = ("4000-4000", "64", "64", "4000-4000", "64", "4000-4000")  # 65 MB of w
 def main() -> None:
     print_machine()
     prepare_tensorflow()
-    from tune_jobs import training
+    from tune_jobs.training import compiled
 
-    training.prepare_devices(1)
+    compiled.prepare_devices(1)
     task = find("digits-mlp")
     task = replace(task, protocol=replace(task.protocol, epochs=1, images=200))
     data = datasets.of_task(task, Path()).training

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces.domains import Float, Params, Space
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces.space import Float, Params, Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 
 def load_data() -> tuple[tuple[Any, Any], tuple[Any, Any]]:

@@ -15,12 +15,12 @@ import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
-from search_spaces.domains import params_id
-from search_spaces.one_factor import AnySpace, space_from_json
-from tune_jobs import sampling
-from tune_jobs.records import Search, StudyRecord, TrialRecord
+from tune_jobs.search_spaces.space import params_id
+from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
+from tune_jobs.search import samplers
+from tune_jobs.records.studies import Search, StudyRecord, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 AFTER = (5, 10, 20, 30, 40, 60)
 
@@ -60,7 +60,7 @@ def _curves(
 
 def _run(search: Search, space: AnySpace, record: StudyRecord, scores: Mapping[str, float], seed: int) -> list[float]:
     objective = record.terms.objective
-    sampler = sampling.sampler(search, space, objective, seed, ())
+    sampler = samplers.sampler(search, space, objective, seed, ())
     found: list[float] = []
     while len(found) < min(len(scores), max(AFTER)) and (candidate := sampler.ask()) is not None:
         score = scores[params_id(candidate.params)]

@@ -23,15 +23,17 @@ from typing import Any
 
 import measuring
 
-from search_spaces import catalog
-from search_spaces.domains import Params
-from tune_jobs import exports, launching, running, sampling, tracking
-from tune_jobs.contents import StudyContent, TrialContent, plain
-from tune_jobs.interruption import Interruption
-from tune_jobs.records import Search
-from tune_jobs.running import Plan, Resources, Work
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.space import Params
+from tune_jobs import exports, tracking
+from tune_jobs.actions import launch, session
+from tune_jobs.search import samplers
+from tune_jobs.study.contents import StudyContent, TrialContent, plain
+from tune_jobs.live.signals import Interruption
+from tune_jobs.records.studies import Search
+from tune_jobs.actions.session import Plan, Resources, Work
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 SEARCHES: tuple[Search, ...] = ("random", "qmc", "tpe", "cmaes", "gp")
 TASK = f"{measuring.HERE / 'resume_task.py'}:NOTHING"
@@ -74,14 +76,14 @@ def _make(settings: Settings, search: Search, n: int) -> None:
     """A study of `n` finished trials. What TPE and the Gaussian process are to learn from was drawn at random: it takes
     them as long to learn, and the making is a matter of seconds."""
     task = catalog.find(TASK)
-    work = launching.resolve(task, launching.Request(TASK), None, settings)
+    work = launch.resolve(task, launch.Request(TASK), None, settings)
     made_by: Search = search if search in ("qmc", "cmaes") else "random"
-    sampler = sampling.sampler(made_by, work.space, task.objective, 0, ())
+    sampler = samplers.sampler(made_by, work.space, task.objective, 0, ())
     notes = {
         "created": 0.0,
         "identity": hashlib.sha256(search.encode()).hexdigest()[:32],
         "terms": plain(work.terms),
-        "launch": plain(running.note(search, n)),
+        "launch": plain(session.note(search, n)),
     }
     trials = []
     while len(trials) < n:
@@ -139,7 +141,7 @@ def _continue(folder: Path, search: str, trials: int, begun: float) -> None:
     """Launches the study again, up to where Ray would start, and goes on as the driver does."""
     clock, took = _Clock(begun), {}
     settings = _settings(folder)
-    resolve = launching.resolve
+    resolve = launch.resolve
 
     def loaded(*given: Any) -> Work:
         took["load"] = clock.look()
@@ -147,7 +149,7 @@ def _continue(folder: Path, search: str, trials: int, begun: float) -> None:
 
     def run(study: Study, work: Work, plan: Plan, resources: Resources, *others: Any) -> None:
         study.unfinished()
-        running._progress(study, work, plan, resources, settings, Interruption())
+        session._progress(study, work, plan, resources, settings, Interruption())
         took["plan"] = clock.look()
         for each in range(FURTHER + 1):
             candidate = plan.sampler.ask()
@@ -163,8 +165,8 @@ def _continue(folder: Path, search: str, trials: int, begun: float) -> None:
 
     tracking.check(settings)
     took["import"] = clock.look()
-    launching.resolve, running.run = loaded, run  # type: ignore[assignment]
-    launching.launch(launching.Request(TASK, study=search, trials=trials), settings, lambda message: None)
+    launch.resolve, session.run = loaded, run  # type: ignore[assignment]
+    launch.launch(launch.Request(TASK, study=search, trials=trials), settings, lambda message: None)
     print(json.dumps(took))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces.domains import Choice, Float, Int, Params, Space, Variants
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces.space import Choice, Float, Int, Params, Space, Variants
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 LEARNING_RATE = Float(1e-5, 1.0, log=True)
 

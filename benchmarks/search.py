@@ -27,13 +27,14 @@ from pathlib import Path
 import measuring  # (it puts this checkout on the path)
 from search_page import figure, page
 
-from search_spaces.domains import Choice, Float, Int, Params, Space, SpaceError, Variants, params_id
-from search_spaces.one_factor import AnySpace, space_from_json
-from search_spaces.task import Objective
-from tune_jobs import portable, sampling
+from tune_jobs.search_spaces.space import Choice, Float, Int, Params, Space, SpaceError, Variants, params_id
+from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.study import file
+from tune_jobs.search import samplers
 from tune_jobs.exports.plots import save
-from tune_jobs.records import Search, TrialRecord
-from tune_jobs.results import this_machine
+from tune_jobs.records.studies import Search, TrialRecord
+from tune_jobs.reproduction.images import this_machine
 
 SEARCHES: tuple[Search, ...] = ("grid", "random", "qmc", "tpe", "cmaes", "gp")
 DOCS = measuring.ROOT / "docs"
@@ -62,7 +63,7 @@ class Problem:
         """Those that can walk the space."""
         for search in SEARCHES:
             try:
-                sampling.check(search, self.space)
+                samplers.check(search, self.space)
             except SpaceError:
                 continue
             yield search
@@ -70,7 +71,7 @@ class Problem:
 
 def recorded() -> Problem:
     """The 81 perceptrons of report A, as they were trained here."""
-    record = portable.read(RECORDED).record
+    record = file.read(RECORDED).record
     scores = {trial.params_id: trial.score for trial in record.searched if trial.score is not None}
     space = space_from_json(record.terms.space)
     assert len(scores) == space.size
@@ -178,7 +179,7 @@ def _key(run: Run) -> str:
 def _found(run: Run) -> Found:
     name, search, seed = run
     problem = PROBLEMS[name]
-    sampler = sampling.sampler(search, problem.space, OBJECTIVE, seed, ())
+    sampler = samplers.sampler(search, problem.space, OBJECTIVE, seed, ())
     noise = random.Random(seed)
     best, regrets, seconds = -math.inf, [], 0.0
     for number in range(problem.trials):

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from matplotlib.figure import Figure
 
-from tune_jobs import bayesian, choosing
+from tune_jobs.search import bayesian, auto
 from tune_jobs.exports.plots import COLOURS, FAINT, styled
 
 Results: TypeAlias = Mapping[str, Mapping[str, list[list[float]]]]  # problem -> search -> regrets of each run
@@ -58,7 +58,7 @@ def _quarters(values: tuple[float, ...] | list[float]) -> tuple[float, float, fl
 
 def page(results: Results, seconds: Mapping[str, float], seeds: int, machine: str) -> str:
     """The page in Markdown; `seconds` are what a proposal took, the median of the runs."""
-    numbers = {"few": choosing.FEW, "many": choosing.MANY, "first": bayesian.FIRST, "known": bayesian.KNOWN}
+    numbers = {"few": auto.FEW, "many": auto.MANY, "first": bayesian.FIRST, "known": bayesian.KNOWN}
     return TEXT.format(seeds=seeds, machine=machine, table="\n".join(_table(results, seconds)), **numbers)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search_spaces.fashion_mnist import FASHION_MNIST_MLP
+from tune_jobs.search_spaces.tasks.fashion_mnist import FASHION_MNIST_MLP
 
 STEADY = replace(
     FASHION_MNIST_MLP,

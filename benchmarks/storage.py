@@ -21,7 +21,7 @@ from measuring import HERE, answer_of, environment, parser, print_machine, print
 from study_writer import EPOCHS, STORES, TASK, TERMS, result_of, settings_of, written
 
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 
 def main() -> None:

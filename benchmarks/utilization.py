@@ -13,7 +13,7 @@ from statistics import median
 from measuring import HERE, parser, print_machine, print_table, say, warm_disk, workplace
 from sweeps import Sweep
 
-from tune_jobs.records import StudyRecord
+from tune_jobs.records.studies import StudyRecord
 
 GRID = (
     "initializer=glorot_uniform,glorot_normal",

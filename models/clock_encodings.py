@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from models import arguments
-from models.label_encodings import Array
-from models.lazy_keras import keras
+from tune_jobs.models import arguments
+from tune_jobs.models.label_encodings import Array
+from tune_jobs.models.lazy_keras import keras
 
 DIAL: Final = 720  # minutes
 ENCODINGS: Final = (
@@ -72,7 +72,7 @@ class ClockEncoding:
 
         Mean error and slips come once more for each of `other_readings` of the same outputs, under its name.
         """
-        from models.clock_metrics import MedianMinutes
+        from tune_jobs.models.clock_metrics import MedianMinutes
 
         means: dict[str, tuple[Reading, Callable[[Tensor], Tensor]]] = {
             "error_minutes": (self.minutes_of, lambda error: error),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from models import arguments, pictures
-from models.hidden_layers import DEFAULT_FACTOR, HiddenLayers
-from models.label_encodings import Head
-from models.lazy_keras import keras
+from tune_jobs.models import arguments, pictures
+from tune_jobs.models.hidden_layers import DEFAULT_FACTOR, HiddenLayers
+from tune_jobs.models.label_encodings import Head
+from tune_jobs.models.lazy_keras import keras
 
 POOLINGS: Final = ("max", "average", "none")
 PADDINGS: Final = ("same", "valid")

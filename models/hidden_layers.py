@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from models import arguments
-from models.lazy_keras import keras
+from tune_jobs.models import arguments
+from tune_jobs.models.lazy_keras import keras
 
 ACTIVATIONS: Final = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh")
 INITIALIZERS: Final = (

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from models import arguments
-from models.lazy_keras import keras
+from tune_jobs.models import arguments
+from tune_jobs.models.lazy_keras import keras
 
 Head = Callable[["keras.KerasTensor"], "keras.KerasTensor"]  # features (B, F) to outputs (B, ...)
 Array = npt.NDArray[Any]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models import arguments, pictures
-from models.hidden_layers import DEFAULT_FACTOR, HiddenLayers
-from models.label_encodings import Head
-from models.lazy_keras import keras
+from tune_jobs.models import arguments, pictures
+from tune_jobs.models.hidden_layers import DEFAULT_FACTOR, HiddenLayers
+from tune_jobs.models.label_encodings import Head
+from tune_jobs.models.lazy_keras import keras
 
 
 def build(

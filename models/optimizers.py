@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Final
 
-from models import arguments
-from models.lazy_keras import keras
-from models.schedules import DEFAULT_DECAY_RATE, learning_rate_over_steps
+from tune_jobs.models import arguments
+from tune_jobs.models.lazy_keras import keras
+from tune_jobs.models.schedules import DEFAULT_DECAY_RATE, learning_rate_over_steps
 
 OPTIMIZERS: Final = ("sgd", "rmsprop", "adam", "adamw", "nadam", "adadelta")
 

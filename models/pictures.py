@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from models import arguments
-from models.lazy_keras import keras
+from tune_jobs.models import arguments
+from tune_jobs.models.lazy_keras import keras
 
 CHANGES: Final = ("flip", "turn", "zoom", "shift", "brightness")  # joined by hyphens, in this order
 PIXEL_ORDERS: Final = ("original", "permuted")
@@ -67,7 +67,7 @@ def _changes(augmentation: str) -> set[str]:
 
 def _viewed(x: keras.KerasTensor, changes: set[str]) -> keras.KerasTensor:
     """Turned, zoomed and shifted at once, as far as each is among the changes."""
-    from models.random_view import RandomView
+    from tune_jobs.models.random_view import RandomView
 
     turn, zoom, shift = (
         most if name in changes else 0.0 for name, most in (("turn", TURN), ("zoom", ZOOM), ("shift", SHIFT))

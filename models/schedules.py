@@ -6,8 +6,8 @@ import functools
 import math
 from typing import Any, Final
 
-from models import arguments
-from models.lazy_keras import keras
+from tune_jobs.models import arguments
+from tune_jobs.models.lazy_keras import keras
 
 SCHEDULES: Final = ("constant", "cosine", "exponential", "step")
 DECAYING_BY_RATE: Final = ("exponential", "step")

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from search_spaces.cifar10 import CIFAR10_CNN, CIFAR10_MLP
-from search_spaces.clock import CLOCK_ENCODINGS, CLOCK_ENCODINGS_UPRIGHT, CLOCK_FINAL, CLOCK_QUICK
-from search_spaces.digits import DIGITS_CNN, DIGITS_MLP
-from search_spaces.fashion_mnist import (
+from tune_jobs.search_spaces.tasks.cifar10 import CIFAR10_CNN, CIFAR10_MLP
+from tune_jobs.search_spaces.tasks.clock import CLOCK_ENCODINGS, CLOCK_ENCODINGS_UPRIGHT, CLOCK_FINAL, CLOCK_QUICK
+from tune_jobs.search_spaces.tasks.digits import DIGITS_CNN, DIGITS_MLP
+from tune_jobs.search_spaces.tasks.fashion_mnist import (
     FASHION_MNIST_CNN,
     FASHION_MNIST_CNN_LAYERS,
     FASHION_MNIST_CNN_OPEN,
@@ -27,16 +27,16 @@ from search_spaces.fashion_mnist import (
     FASHION_MNIST_MLP_LAYERS,
     FASHION_MNIST_MLP_OPEN,
 )
-from search_spaces.mnist import MNIST_CNN, MNIST_MLP
-from search_spaces.mnist_factors import MNIST_CNN_FACTORS, MNIST_MLP_FACTORS
-from search_spaces.permuted import (
+from tune_jobs.search_spaces.tasks.mnist import MNIST_CNN, MNIST_MLP
+from tune_jobs.search_spaces.tasks.mnist_factors import MNIST_CNN_FACTORS, MNIST_MLP_FACTORS
+from tune_jobs.search_spaces.tasks.permuted import (
     PERMUTED_FASHION_MNIST_CNN,
     PERMUTED_FASHION_MNIST_MLP,
     PERMUTED_MNIST_CNN,
     PERMUTED_MNIST_MLP,
 )
-from search_spaces.spelling import near
-from search_spaces.task import Task, TaskError
+from tune_jobs.search_spaces.spelling import near
+from tune_jobs.search_spaces.task import Task, TaskError
 
 GROUPS: Mapping[str, tuple[Task, ...]] = {
     "to try things on": (DIGITS_MLP, DIGITS_CNN),
@@ -174,7 +174,7 @@ def _what_happened(path: Path, error: BaseException) -> str:
     line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else (lines or [None])[-1]
     where = path.name if line is None else f"{path.name}, line {line}"
     message = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
-    if isinstance(error, ValueError) and type(error).__module__.startswith("search_spaces."):
+    if isinstance(error, ValueError) and type(error).__module__.startswith("tune_jobs.search_spaces."):
         return f"{where}: {message}"
     return f"{where}: {type(error).__name__}{': ' * bool(message)}{message}"
 

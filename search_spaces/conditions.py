@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.scalars import Choice, Float, Int, Scalar, SpaceError, Value, text
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, Scalar, SpaceError, Value, text
 
 if TYPE_CHECKING:
-    from search_spaces.domains import Space
+    from tune_jobs.search_spaces.space import Space
 
 
 @dataclass(frozen=True, init=False)

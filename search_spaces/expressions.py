@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from search_spaces.conditions import Domain, Variants, opened, scalar
-from search_spaces.scalars import Choice, Float, Int, Scalar, SpaceError, Value
+from tune_jobs.search_spaces.conditions import Domain, Variants, opened, scalar
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, Scalar, SpaceError, Value
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from search_spaces.domains import Params, SpaceError, Value
-from search_spaces.one_factor import OneFactor
-from search_spaces.scalars import Scalar
-from search_spaces.task import Task
+from tune_jobs.search_spaces.space import Params, SpaceError, Value
+from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.scalars import Scalar
+from tune_jobs.search_spaces.task import Task
 
 
 def moved_to(task: Task, params: Params, whose: str) -> dict[str, Value]:

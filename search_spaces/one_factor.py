@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.conditions import check_name
-from search_spaces.domains import Chooser, Decision, Question, Space
-from search_spaces.expressions import Expression
-from search_spaces.scalars import Choice, Params, SpaceError, Value, params_id, text
-from search_spaces.spelling import near
+from tune_jobs.search_spaces.conditions import check_name
+from tune_jobs.search_spaces.space import Chooser, Decision, Question, Space
+from tune_jobs.search_spaces.expressions import Expression
+from tune_jobs.search_spaces.scalars import Choice, Params, SpaceError, Value, params_id, text
+from tune_jobs.search_spaces.spelling import near
 
 BASELINE = "baseline"
 _LEVEL = "level"  # under this name a search chooses among the points

@@ -18,16 +18,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from models import optimizers
-from search_spaces.domains import Params, Space, SpaceError, Value
-from search_spaces.one_factor import AnySpace, OneFactor
-from search_spaces.spelling import near
+from tune_jobs.models import optimizers
+from tune_jobs.search_spaces.space import Params, Space, SpaceError, Value
+from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
+from tune_jobs.search_spaces.spelling import near
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from models.label_encodings import LabelEncoding
+    from tune_jobs.models.label_encodings import LabelEncoding
 
     Arrays = tuple[np.ndarray, np.ndarray]  # images, labels
 

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.sweeping import Logged, Own, finished_study, logged
-from tune_jobs import delivery, exports, leaderboard, sampling, warm_starts
-from tune_jobs.candidates import Candidate
-from tune_jobs.records import Search, StudyRecord, TrialRecord
+from tune_jobs.tracking import delivery
+from tune_jobs import exports
+from tune_jobs.leaderboard import ranking
+from tune_jobs.search import samplers, warm_starts
+from tune_jobs.search.candidates import Candidate
+from tune_jobs.records.studies import Search, StudyRecord, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 _CLOCK = ("train_seconds",)  # metrics of which no two runs have the same
 _FILES = ("leaderboard.json", "leaderboard.csv", "best.yaml")
@@ -51,7 +54,7 @@ def undisturbed(
     home = folder / "undisturbed"
     settings = Settings(home, home / "data", None, f"sqlite:///{home / 'mlflow.db'}")
     task = own.task
-    sampler = sampling.sampler(search, task.space, task.objective, seed, ())
+    sampler = samplers.sampler(search, task.space, task.objective, seed, ())
     sampler = warm_starts.Warm([Candidate(task.baseline, seed)], sampler, ())
     found: list[Candidate] = []
     while (trials is None or len(found) < trials) and (candidate := sampler.ask()) is not None:
@@ -118,7 +121,7 @@ def _runs(mlflow: Logged) -> tuple[Any, ...]:
 
 def _board(record: StudyRecord) -> tuple[Any, ...]:
     objective = record.terms.objective
-    rows = leaderboard.judged(leaderboard.rank(record.trials, objective), record.trials, objective)
+    rows = ranking.judged(ranking.rank(record.trials, objective), record.trials, objective)
     return tuple(replace(row, train_seconds=None) for row in rows)
 
 

@@ -20,9 +20,9 @@ from tune_jobs.settings import Settings, prepare_ray, prepare_tensorflow
 prepare_tensorflow()  # before any test imports Keras
 prepare_ray(is_own_cluster=True)  # or Ray: it reads them once, and its processes again
 
-from models.label_encodings import Classes, Head  # noqa: E402
-from search_spaces.domains import Choice, Fixed, Float, Space  # noqa: E402
-from search_spaces.task import Objective, Protocol, Task  # noqa: E402
+from tune_jobs.models.label_encodings import Classes, Head  # noqa: E402
+from tune_jobs.search_spaces.space import Choice, Fixed, Float, Space  # noqa: E402
+from tune_jobs.search_spaces.task import Objective, Protocol, Task  # noqa: E402
 from tune_jobs.datasets import Split, TrainingData  # noqa: E402
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def tiny_task() -> Callable[..., Task]:
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[..., Any]:
     """Launches a `Request` up to the point where Ray would start; what would be run."""
-    from tune_jobs import launching
+    from tune_jobs.actions import launch as launch_action
 
     swept: list[Any] = []
     said: list[str] = []
@@ -68,11 +68,11 @@ def resolved(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[..
         assert launch is not None
         swept.append(SimpleNamespace(**vars(work), search=launch.search, trials=launch.trials, plan=plan, said=[*said]))
 
-    monkeypatch.setattr(launching.running, "run", run)
+    monkeypatch.setattr(launch_action.session, "run", run)
 
     def launch(request: Any) -> Any:
         said.clear()
-        launching.launch(request, settings, said.append)
+        launch_action.launch(request, settings, said.append)
         return swept.pop()
 
     return launch

@@ -20,15 +20,16 @@ from typing import Any
 import psutil
 import pytest
 
-from search_spaces import catalog
-from search_spaces.task import Task
-from tune_jobs import datasets, delivery
-from tune_jobs.candidates import Candidate
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.task import Task
+from tune_jobs import datasets
+from tune_jobs.tracking import delivery
+from tune_jobs.search.candidates import Candidate
 from tune_jobs.datasets import TrainingData
-from tune_jobs.records import Launch, Search, StudyRecord, StudyTerms
+from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import run_trial
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import run_trial
 
 PATIENCE_S = 120.0  # before a wait is given up; the machine may be busy
 
@@ -45,8 +46,8 @@ import sys
 import time
 from pathlib import Path
 
-from search_spaces.domains import Choice, Fixed, Float, Int, Space
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces.domains import Choice, Fixed, Float, Int, Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 FOLDER = Path({folder!r})
 

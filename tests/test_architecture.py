@@ -127,7 +127,7 @@ def test_the_nevers_are_kept(path: Path) -> None:
     ("path", "source", "what"),
     [
         ("models/mlp.py", "import tune_jobs.errors", "models imports upwards from tune_jobs"),
-        ("models/mlp.py", "from search_spaces import task", "models imports upwards from search_spaces"),
+        ("models/mlp.py", "from tune_jobs.search_spaces import task", "models imports upwards from search_spaces"),
         ("search_spaces/task.py", "def f():\n    from tune_jobs.errors import UserError", "2: search_spaces imports"),
         ("search_spaces/task.py", "if TYPE_CHECKING:\n    import tune_jobs", "2: search_spaces imports upwards"),
         ("models/mlp.py", "import tensorflow as tf", "tensorflow has its home"),
@@ -164,10 +164,10 @@ def test_a_planted_violation_is_noticed(path: str, source: str, what: str) -> No
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("models/mlp.py", "from models.lazy_keras import keras\nimport math, numpy as np"),
+        ("models/mlp.py", "from tune_jobs.models.lazy_keras import keras\nimport math, numpy as np"),
         ("models/lazy_keras.py", "importlib.import_module('keras')"),
-        ("search_spaces/digits.py", "from models import mlp\nfrom search_spaces.domains import Float"),
-        ("tune_jobs/trial.py", "from search_spaces.task import Task\nfrom models.layers import widths"),
+        ("search_spaces/digits.py", "from tune_jobs.models import mlp\nfrom tune_jobs.search_spaces.domains import Float"),
+        ("tune_jobs/trial.py", "from tune_jobs.search_spaces.task import Task\nfrom tune_jobs.models.layers import widths"),
         ("tune_jobs/training.py", "import tensorflow as tf"),
         ("tune_jobs/execution/worker.py", "import tensorflow as tf\nimport ray"),
         ("tune_jobs/tracking/outbox.py", "from mlflow import MlflowClient"),

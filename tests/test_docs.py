@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
-from search_spaces import catalog
-from search_spaces.catalog import TASKS
-from tune_jobs import datasets, portable
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.catalog import TASKS
+from tune_jobs import datasets
+from tune_jobs.study import file as study_file
 from tune_jobs.cli import cli, run
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +76,6 @@ def test_every_study_that_is_kept_can_be_imported() -> None:
     files = sorted((ROOT / "docs" / "studies").rglob("*.study"))
     assert len(files) > 2
     for file in files:
-        record = portable.read(file).record
+        record = study_file.read(file).record
         assert record.name == file.stem
         assert record.count("complete") > 0

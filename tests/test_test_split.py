@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 
 from tests.sweeping import Own, one_cluster, own_task, terms_of
-from tune_jobs import datasets, evaluation, launching, replication, transferring
+from tune_jobs import datasets
+from tune_jobs.actions import evaluate, launch, replicate, transfer
 from tune_jobs.cli import run
 from tune_jobs.datasets import Dataset
-from tune_jobs.running import Resources
+from tune_jobs.actions.session import Resources
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import TrialResult
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import TrialResult
 
 ROOT = Path(__file__).parents[1]
 READERS = {"tune_jobs.evaluation", "tune_jobs.finalist", "tune_jobs.execution.evaluating"}
@@ -111,10 +112,10 @@ def load_data():
 '''
 
 MODEL = """
-from models.label_encodings import Classes
-from models.lazy_keras import keras
-from search_spaces.domains import Choice, Space
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.models.lazy_keras import keras
+from tune_jobs.search_spaces.domains import Choice, Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 
 def build(*, input_shape, head, units):
@@ -178,9 +179,9 @@ def test_all_but_evaluate_work_on_a_test_split_that_nothing_can_be_scored_on(
     messages: list[str] = []
     said = messages.append
     one = Resources(max_concurrent=1)
-    launching.launch(launching.Request(own.reference, search="grid", resources=one), settings, said)
-    replication.replicate(replication.Request("own", top=1, seeds=2, resources=one), settings, said)
-    transferring.transfer(transferring.Request("own", other.reference, top=1, resources=one), settings, said)
+    launch.launch(launch.Request(own.reference, search="grid", resources=one), settings, said)
+    replicate.replicate(replicate.Request("own", top=1, seeds=2, resources=one), settings, said)
+    transfer.transfer(transfer.Request("own", other.reference, top=1, resources=one), settings, said)
     best = str(settings.exports_dir("own") / "best.yaml")
     for words in (
         ["leaderboard", "own"],
@@ -222,7 +223,7 @@ def test_evaluate_alone_takes_it_and_hands_it_to_workers_of_its_own(
     handed: list[Any] = []
     monkeypatch.setattr(evaluating, "evaluate", lambda trials, job, *others: handed.append(job))
     assert seen.taken == []
-    evaluation.evaluate(evaluation.Request("own", top=1), settings, lambda message: None)
+    evaluate.evaluate(evaluate.Request("own", top=1), settings, lambda message: None)
     assert seen.taken == [data.name]
     (job,) = handed
     assert MARK in pickle.dumps(job)

@@ -15,7 +15,7 @@ import pytest
 from tests.clusters import RayHead
 from tests.sweeping import command_line, ended, kill_family, own_task, until
 from tune_jobs.errors import SettingsError
-from tune_jobs.execution import reaching
+from tune_jobs.execution import reachability
 from tune_jobs.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
@@ -43,32 +43,32 @@ def head() -> Iterator[RayHead]:
 )
 def test_an_address_that_is_none_is_refused(address: str, what: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        reaching.reached(address)
+        reachability.reached(address)
     assert what in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_what_listens_and_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reaching, "_PATIENCE_S", 1.0)
+    monkeypatch.setattr(reachability, "_PATIENCE_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with pytest.raises(SettingsError, match=f"at 127.0.0.1:{silent.getsockname()[1]} did not answer within 1 s"):
-            reaching.reached(f"127.0.0.1:{silent.getsockname()[1]}")
+            reachability.reached(f"127.0.0.1:{silent.getsockname()[1]}")
     assert time.monotonic() - began < 10
 
 
 def test_another_version_than_the_clusters_is_said() -> None:
     metadata = json.dumps({"ray_version": "2.59.0", "python_version": "3.12.1"}).encode()
     with pytest.raises(SettingsError, match=r"runs Ray 2\.59\.0 on Python 3\.12\.1, and here are Ray \d"):
-        reaching._check_versions("head:6379", metadata)
+        reachability._check_versions("head:6379", metadata)
 
 
 def test_a_machine_that_is_no_node_is_told_what_to_do(head: RayHead, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in head.client.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(reaching.services, "find_node_ids", set)
+    monkeypatch.setattr(reachability.services, "find_node_ids", set)
     with pytest.raises(SettingsError, match="this machine is no node of the Ray cluster at"):
-        reaching._check_node(head.address, [])
+        reachability._check_node(head.address, [])
 
 
 def test_whoever_has_no_token_or_another_is_refused(tmp_path: Path, head: RayHead) -> None:

@@ -13,9 +13,9 @@ import pytest
 from tests.clusters import TOKEN, RayHead
 from tests.sweeping import Own, command_line, ended, own_task, until
 from tune_jobs import cli
-from tune_jobs.records import StudyRecord
+from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study, study_names
+from tune_jobs.study.study import Study, study_names
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.clusters import RayHead, blind_to
 from tests.sweeping import command_line, ended
-from tune_jobs import weights
+from tune_jobs.training import weights
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 

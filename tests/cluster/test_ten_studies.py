@@ -17,7 +17,7 @@ from tests.clusters import RayHead
 from tests.servers import PostgresServer
 from tests.sweeping import PATIENCE_S, kill_family, own_task, until
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study, study_names
+from tune_jobs.study.study import Study, study_names
 
 STUDIES, TRIALS = 10, 4
 CONNECTIONS = 2  # that a driver may hold: its own, and none for long beside it

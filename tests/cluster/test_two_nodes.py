@@ -15,7 +15,7 @@ from tests.clusters import RayHead, blind_to
 from tests.servers import MlflowServer, PostgresServer
 from tests.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 TRIALS = 16
 WHERE = '''

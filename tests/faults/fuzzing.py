@@ -27,16 +27,19 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from search_spaces import catalog
-from search_spaces.domains import Choice, Fixed, Float, Int, Space, SpaceError, Variants
-from search_spaces.one_factor import OneFactor, space_from_json
-from search_spaces.task import TaskError
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space, SpaceError, Variants
+from tune_jobs.search_spaces.one_factor import OneFactor, space_from_json
+from tune_jobs.search_spaces.task import TaskError
 from tests.sweeping import finished_study, own_task
-from tune_jobs import exports, portable, sampling, warm_starts
-from tune_jobs.datasets import clock_files, idx, pickled_batch
+from tune_jobs import exports
+from tune_jobs.study import file as study_file
+from tune_jobs.search import samplers, warm_starts
+from tune_jobs.datasets.clocks import files
+from tune_jobs.datasets import idx, pickled_batch
 from tune_jobs.errors import UserError
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study, study_names
+from tune_jobs.study.study import Study, study_names
 
 LINES = (UserError, SpaceError, TaskError)  # what the command line shows as one
 
@@ -178,7 +181,7 @@ def _use(space: Any) -> None:
     if space.size is not None:
         for params in islice(space.grid(), 3):
             assert space.why_not(params) is None
-            sampling.optuna_form(space, params)
+            samplers.optuna_form(space, params)
 
 
 def _read_declared(make: Callable[[], Any]) -> None:
@@ -276,7 +279,7 @@ def _read_tried(content: bytes) -> None:
 @cache
 def _exported() -> dict[str, Any]:
     folder, settings = _study()
-    portable.export_study("own", folder / "own.study", settings, lambda _: None)
+    study_file.export_study("own", folder / "own.study", settings, lambda _: None)
     form: dict[str, Any] = json.loads(gzip.decompress((folder / "own.study").read_bytes()))
     return form
 
@@ -296,7 +299,7 @@ def _study_files(draw: st.DrawFn) -> bytes:
 def _read_study_file(content: bytes) -> None:
     """What passes is a study that can be kept, shown and exported."""
     with _file("own.study", content) as path:
-        found = portable.read(path)
+        found = study_file.read(path)
         home = path.parent / "home"
         settings = Settings(home, home, None, "")
         settings.prepare()
@@ -364,9 +367,9 @@ def _npys(draw: st.DrawFn) -> tuple[bytes, bytes, int]:
 
 def _read_npys(given: tuple[bytes, bytes, int]) -> None:
     content = [head + bytes(given[2]) for head in given[:2]]
-    with _file(clock_files.IMAGES, content[0]) as path:
-        path.with_name(clock_files.LABELS).write_bytes(content[1])
-        clock_files.load(path.parent)
+    with _file(files.IMAGES, content[0]) as path:
+        path.with_name(files.LABELS).write_bytes(content[1])
+        files.load(path.parent)
 
 
 @st.composite

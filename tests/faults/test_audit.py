@@ -9,8 +9,9 @@ import pytest
 
 from tests.auditing import Seen, audit, differences, undisturbed
 from tests.sweeping import finished_study, own_task
-from tune_jobs import delivery, exports
-from tune_jobs.candidates import Candidate
+from tune_jobs.tracking import delivery
+from tune_jobs import exports
+from tune_jobs.search.candidates import Candidate
 from tune_jobs.settings import Settings
 
 pytestmark = [

@@ -12,7 +12,7 @@ import pytest
 from tests.auditing import audit, undisturbed
 from tests.sweeping import command_line, ended, own_task, refusal, until
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study, study_names
+from tune_jobs.study.study import Study, study_names
 
 pytestmark = [
     pytest.mark.faults,

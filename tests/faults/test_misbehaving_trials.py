@@ -8,9 +8,9 @@ import pytest
 
 from tests.auditing import Seen, undisturbed
 from tests.sweeping import Own, command_line, ended, own_task
-from tune_jobs.records import StudyRecord, TrialRecord
+from tune_jobs.records.studies import StudyRecord, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 pytestmark = [
     pytest.mark.faults,

@@ -11,7 +11,8 @@ import pytest
 from tests.auditing import audit, undisturbed
 from tests.servers import HttpProxy, MlflowServer
 from tests.sweeping import command_line, ended, finished_study, own_task, until
-from tune_jobs import delivery, exports
+from tune_jobs.tracking import delivery
+from tune_jobs import exports
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import Tracker
 

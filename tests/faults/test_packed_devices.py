@@ -13,7 +13,7 @@ import pytest
 from tests.auditing import audit, undisturbed
 from tests.sweeping import Own, command_line, ended, kill_family, own_task, until
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 pytestmark = [
     pytest.mark.faults,

@@ -15,12 +15,12 @@ import pytest
 from tests.auditing import audit, undisturbed
 from tests.servers import PostgresServer, Wire, private_postgres
 from tests.sweeping import Own, command_line, data_of, ended, own_task, terms_of, until
-from tune_jobs import patience
+from tune_jobs.study import retries
 from tune_jobs.errors import StudyError
-from tune_jobs.records import TrialRecord
+from tune_jobs.records.studies import TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import run_trial
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import run_trial
 
 pytestmark = [
     pytest.mark.faults,
@@ -159,7 +159,7 @@ def test_what_was_heard_although_its_answer_was_lost_is_not_said_twice(
 def test_a_server_that_stays_away_ends_a_driver_in_one_line(
     tmp_path: Path, server: PostgresServer, here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "LIMIT_S", 1.0)
+    monkeypatch.setattr(retries, "LIMIT_S", 1.0)
     began = time.monotonic()
     with holding(own_task(tmp_path / "task"), here, "away") as next_trial:
         next_trial()

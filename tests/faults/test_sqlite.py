@@ -14,7 +14,7 @@ from tests.auditing import audit, undisturbed
 from tests.sweeping import command_line, ended, finished_study, own_task, refusal, until
 from tune_jobs.errors import StudyError
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 pytestmark = [
     pytest.mark.faults,

@@ -9,9 +9,9 @@ import pytest
 
 from tests.auditing import Seen, differences
 from tests.sweeping import command_line, ended, kill_family, until
-from tune_jobs.checkpoints import Checkpoint, CheckpointFolder, key
+from tune_jobs.training.checkpoints import Checkpoint, CheckpointFolder, key
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 pytestmark = [
     pytest.mark.faults,

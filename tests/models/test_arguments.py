@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import arguments
+from tune_jobs.models import arguments
 
 
 @settings(deadline=None)  # the machine may be busy

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import clock_encodings
-from models.clock_encodings import DIAL, ClockEncoding, build
+from tune_jobs.models import clock_encodings
+from tune_jobs.models.clock_encodings import DIAL, ClockEncoding, build
 
 ALL_TIMES = np.array([(hour, minute) for hour in range(12) for minute in range(60)])  # (720, 2)
 MINUTES = np.arange(720, dtype=np.float32)

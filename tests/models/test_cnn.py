@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from models import cnn
-from models.label_encodings import Classes
+from tune_jobs.models import cnn
+from tune_jobs.models.label_encodings import Classes
 
 TEN = Classes(10)
 

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from models import hidden_layers
-from models.hidden_layers import HiddenLayers
+from tune_jobs.models import hidden_layers
+from tune_jobs.models.hidden_layers import HiddenLayers
 
 KNOBS: dict[str, Any] = {
     "initializer": "glorot_uniform",

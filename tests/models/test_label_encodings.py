@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import mlp
-from models.label_encodings import Classes, LabelEncoding
+from tune_jobs.models import mlp
+from tune_jobs.models.label_encodings import Classes, LabelEncoding
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import pytest
 
-from models import mlp
-from models.label_encodings import Classes
+from tune_jobs.models import mlp
+from tune_jobs.models.label_encodings import Classes
 
 TEN = Classes(10)
 
@@ -30,7 +30,7 @@ def kinds(model: keras.Model) -> list[str]:
 )
 def test_importing_a_module_of_models_brings_neither_keras_nor_tensorflow(module: str) -> None:
     root = Path(__file__).parents[2]
-    script = f"import sys, models.{module}; print(sorted({{'keras', 'tensorflow'}} & set(sys.modules)))"
+    script = f"import sys, tune_jobs.models.{module}; print(sorted({{'keras', 'tensorflow'}} & set(sys.modules)))"
     ran = subprocess.run(
         [sys.executable, "-c", script],
         check=True,

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from models import cnn, mlp, pictures
-from models.label_encodings import Classes
+from tune_jobs.models import cnn, mlp, pictures
+from tune_jobs.models.label_encodings import Classes
 
 TEN = Classes(10)
 BUILDERS = {

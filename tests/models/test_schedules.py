@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import pytest
 
-from models.schedules import learning_rate_over_steps
+from tune_jobs.models.schedules import learning_rate_over_steps
 
 EPOCHS, STEPS = 6, 10
 TOTAL = EPOCHS * STEPS

@@ -9,21 +9,21 @@ import sys
 
 import pytest
 
-from search_spaces import catalog
-from search_spaces.catalog import GROUPS, TASKS, find, load_text
-from search_spaces.digits import DIGITS_MLP
-from search_spaces.domains import Choice, Float, Space
-from search_spaces.fashion_mnist import FASHION_MNIST_CNN, FASHION_MNIST_MLP
-from search_spaces.one_factor import space_from_json
-from search_spaces.task import TaskError
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.catalog import GROUPS, TASKS, find, load_text
+from tune_jobs.search_spaces.tasks.digits import DIGITS_MLP
+from tune_jobs.search_spaces.space import Choice, Float, Space
+from tune_jobs.search_spaces.tasks.fashion_mnist import FASHION_MNIST_CNN, FASHION_MNIST_MLP
+from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.task import TaskError
 
 every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 
 OWN = """
-from models import mlp
-from models.label_encodings import Classes
-from search_spaces.domains import Choice, Space
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.models import mlp
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.search_spaces.domains import Choice, Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 SMALL = Task(
     name="small",
@@ -113,7 +113,7 @@ def test_tasks_have_digests_of_their_own(task):
 
 def test_the_catalogue_imports_nothing_heavy():
     heavy = ("keras", "tensorflow", "ray", "mlflow", "optuna")
-    code = f"import sys, search_spaces.catalog; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, tune_jobs.search_spaces.catalog; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
@@ -216,7 +216,7 @@ def test_two_names_of_one_task_are_one(own):
 
 
 def test_a_task_taken_from_the_catalogue_is_not_the_files_own(own):
-    text = "from dataclasses import replace\nfrom search_spaces.digits import DIGITS_MLP\n"
+    text = "from dataclasses import replace\nfrom tune_jobs.search_spaces.digits import DIGITS_MLP\n"
     path = own(text + "MINE = replace(DIGITS_MLP, name='mine')\n")
     assert find(path).name == "mine"
     assert find(f"{path}:DIGITS_MLP") is DIGITS_MLP

@@ -8,13 +8,13 @@ from collections import Counter
 import keras
 import pytest
 
-from models import cnn, mlp, optimizers
-from models.label_encodings import Classes
-from search_spaces import textbook
-from search_spaces.catalog import TASKS, find
-from search_spaces.domains import Float
-from search_spaces.one_factor import OneFactor
-from search_spaces.scalars import params_id
+from tune_jobs.models import cnn, mlp, optimizers
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.search_spaces.tasks import textbook
+from tune_jobs.search_spaces.catalog import TASKS, find
+from tune_jobs.search_spaces.space import Float
+from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.scalars import params_id
 
 A, B = "report A", "report B"
 # Every figure of the two reports that is no clock's, from their tables: the data and the family, where it is printed,

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from models import cnn, mlp
-from models.label_encodings import Classes
-from search_spaces.domains import Choice, Fixed, Float, Int, Space, SpaceError, Variants
-from search_spaces.one_factor import OneFactor
-from search_spaces.task import Objective, Protocol, Reported, Routed, Task, TaskError
+from tune_jobs.models import cnn, mlp
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space, SpaceError, Variants
+from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Routed, Task, TaskError
 
 ACCURACY = Objective("val_accuracy", "maximize")
 SPACE = Space(

@@ -12,13 +12,13 @@ import pytest
 from scipy import integrate
 from scipy.stats import norm
 
-from search_spaces.domains import Choice, Fixed, Float, Int, Params, Space, Variants, params_id
-from search_spaces.one_factor import OneFactor
-from search_spaces.task import Objective
-from tune_jobs import gaussian_process, quasi_random, sampling, unit_cube
-from tune_jobs.candidates import Candidate
-from tune_jobs.columns import Columns
-from tune_jobs.records import Search, State, TrialRecord
+from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Params, Space, Variants, params_id
+from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search import gaussian_process, sobol, samplers, unit_cube
+from tune_jobs.search.candidates import Candidate
+from tune_jobs.search.columns import Columns
+from tune_jobs.records.studies import Search, State, TrialRecord
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
 SPACE = Space(
@@ -108,8 +108,8 @@ def test_the_expected_improvement_is_the_integral_that_it_is_defined_as(best: fl
 
 
 def test_the_first_ten_trials_are_quasi_random() -> None:
-    sampler = sampling.sampler("gp", SPACE, MAXIMIZE, 4, ())
-    points = quasi_random.points(SPACE, 4)
+    sampler = samplers.sampler("gp", SPACE, MAXIMIZE, 4, ())
+    points = sobol.points(SPACE, 4)
     for at in range(10):
         assert must(sampler.ask()) == next(points)
         sampler.tell(ended(at, {}, 0.5))
@@ -121,7 +121,7 @@ VALLEY = Space(x=Float(-1.0, 1.0), y=Float(1e-4, 1.0, log=True), kind=Choice("a"
 
 def found(search: Search, seed: int, objective: Objective = MAXIMIZE, n: int = 30) -> list[Params]:
     """Of a space in which `a` at x = 0.5 and y = 0.01 is best, the points proposed after the first."""
-    sampler = sampling.sampler(search, VALLEY, objective, seed, ())
+    sampler = samplers.sampler(search, VALLEY, objective, seed, ())
     sign = 1 if objective.direction == "maximize" else -1
     asked = []
     for at in range(n):
@@ -148,7 +148,7 @@ def test_it_comes_closer_to_the_bottom_of_a_bowl_than_random_search(direction: A
 
 def test_those_asked_at_the_same_time_get_different_answers() -> None:
     trials = tuple(ended(at, params, bowl(params)) for at, params in enumerate(found("gp", 0, n=12)))
-    sampler = sampling.sampler("gp", VALLEY, MAXIMIZE, 0, trials)
+    sampler = samplers.sampler("gp", VALLEY, MAXIMIZE, 0, trials)
     together = [must(sampler.ask()) for _ in range(4)]
     places = [(number(params, "x"), math.log10(number(params, "y")) / 2) for params in together]
     apart = [math.dist(one, other) for at, one in enumerate(places) for other in places[:at]]
@@ -158,7 +158,7 @@ def test_those_asked_at_the_same_time_get_different_answers() -> None:
 @pytest.mark.parametrize("state", ["failed", "stopped"])
 def test_what_did_not_end_is_never_taken_for_the_best(state: Any) -> None:
     """A quarter of the space fails, or is stopped with a score that looks good: the search keeps away from it."""
-    sampler = sampling.sampler("gp", Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0)), MAXIMIZE, 0, ())
+    sampler = samplers.sampler("gp", Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0)), MAXIMIZE, 0, ())
     asked = []
     for at in range(30):
         asked.append(must(sampler.ask()))
@@ -172,7 +172,7 @@ def test_what_did_not_end_is_never_taken_for_the_best(state: Any) -> None:
 
 
 def test_scores_that_are_all_alike_do_no_harm() -> None:
-    sampler = sampling.sampler("gp", SPACE, MAXIMIZE, 0, ())
+    sampler = samplers.sampler("gp", SPACE, MAXIMIZE, 0, ())
     asked = []
     for at in range(16):
         asked.append(must(sampler.ask()))
@@ -183,7 +183,7 @@ def test_scores_that_are_all_alike_do_no_harm() -> None:
 def test_every_fifth_trial_takes_another_option_than_the_best_one() -> None:
     """Whatever the scores say: `a` alone looks good, and `b` would only be good where nobody has looked yet."""
     space = Space(kind=Variants(a=Space(), b=Space(inner=Float(0.0, 1.0))), x=Float(0.0, 1.0))
-    sampler = sampling.sampler("gp", space, MAXIMIZE, 0, ())
+    sampler = samplers.sampler("gp", space, MAXIMIZE, 0, ())
     kinds = []
     for at in range(31):
         params = must(sampler.ask())
@@ -193,7 +193,7 @@ def test_every_fifth_trial_takes_another_option_than_the_best_one() -> None:
 
 
 def test_more_trials_than_it_fits_are_the_best_and_the_latest() -> None:
-    from tune_jobs.bayesian import _most_telling
+    from tune_jobs.search.bayesian import _most_telling
 
     losses = np.array([5.0, 1.0, 4.0, 0.0, 3.0, 9.0, 8.0, 2.0])
     assert _most_telling(losses, 8).tolist() == list(range(8))
@@ -202,7 +202,7 @@ def test_more_trials_than_it_fits_are_the_best_and_the_latest() -> None:
 
 def test_a_large_finite_space_is_searched_without_listing_it() -> None:
     space = Space(**{f"n{at}": Int(1, 40) for at in range(4)})
-    sampler = sampling.sampler("gp", space, MAXIMIZE, 0, ())
+    sampler = samplers.sampler("gp", space, MAXIMIZE, 0, ())
     scores = []
     for at in range(35):
         params = must(sampler.ask())

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from search_spaces.domains import Choice, Float, Space
+from tune_jobs.search_spaces.space import Choice, Float, Space
 from tests.sweeping import finished_study, own_task
-from tune_jobs import choosing, sampling
-from tune_jobs.candidates import Candidate
+from tune_jobs.search import auto, samplers
+from tune_jobs.search.candidates import Candidate
 from tune_jobs.errors import UserError
-from tune_jobs.launching import Request
+from tune_jobs.actions.launch import Request
 from tune_jobs.settings import Settings
 
 ENDLESS = "Float(1.0, 100.0, log=True)"
@@ -30,7 +30,7 @@ def test_a_study_begins_with_the_baseline_unless_that_is_refused(
     search: Any, tmp_path: Path, resolved: Callable[[Request], Any]
 ) -> None:
     own = own_task(tmp_path, width=ENDLESS)
-    plain = sampling.sampler(search, own.task.space, own.task.objective, 0, ())
+    plain = samplers.sampler(search, own.task.space, own.task.objective, 0, ())
     proposed = [one.params["width"] for _ in range(3) if (one := plain.ask())]
     begun = resolved(Request(own.reference, search=search, trials=4))
     assert (begun.plan.trials, begun.said) == (4, [])
@@ -85,7 +85,7 @@ def test_a_study_that_was_begun_without_its_baseline_goes_on_as_it_would_have(
     tmp_path: Path, resolved: Callable[[Request], Any], settings: Settings
 ) -> None:
     own = own_task(tmp_path, width=ENDLESS)
-    search = sampling.sampler("tpe", own.task.space, own.task.objective, 0, ())
+    search = samplers.sampler("tpe", own.task.space, own.task.objective, 0, ())
     searched = [one for _ in range(5) if (one := search.ask())]
     finished_study(own, settings, search="tpe", candidates=searched[:3])
     again = resolved(Request(own.reference))
@@ -124,11 +124,11 @@ def test_auto_says_what_it_picks_and_why_and_the_study_goes_on_with_that(
     ],
 )
 def test_auto_picks_by_the_space_and_the_number_of_trials(space: Space, trials: int, search: str) -> None:
-    picked, why = choosing.chosen(space, trials)
+    picked, why = auto.chosen(space, trials)
     assert picked == search
     assert str(trials) in why
-    sampling.check(picked, space)
+    samplers.check(picked, space)
 
 
 def test_auto_of_several_objectives_is_tpe_for_few_trials_and_nsga2_for_many() -> None:
-    assert [choosing.chosen(MIXED, trials, has_several=True)[0] for trials in (11, 100, 101)] == ["tpe", "tpe", "nsga2"]
+    assert [auto.chosen(MIXED, trials, has_several=True)[0] for trials in (11, 100, 101)] == ["tpe", "tpe", "nsga2"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from search_spaces.task import Objective
-from tune_jobs.budgets import Bounded
-from tune_jobs.candidates import Candidate, Listed
-from tune_jobs.records import Budget, State, TrialRecord
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search.budgets import Bounded
+from tune_jobs.search.candidates import Candidate, Listed
+from tune_jobs.records.studies import Budget, State, TrialRecord
 
 OBJECTIVE = Objective("val_loss", "minimize")
 

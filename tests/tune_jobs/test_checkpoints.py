@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search_spaces import catalog
-from search_spaces.task import Task
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.task import Task
 from tests.sweeping import own_task
 from tune_jobs import datasets
-from tune_jobs.checkpoints import Checkpoint, CheckpointFolder, key
+from tune_jobs.training.checkpoints import Checkpoint, CheckpointFolder, key
 from tune_jobs.datasets import TrainingData
-from tune_jobs.records import Stretch
-from tune_jobs.trial import TrialRun, again, run_trial
+from tune_jobs.records.studies import Stretch
+from tune_jobs.training.trial import TrialRun, again, run_trial
 
 MLP = {"batch_norm": True, "dropout": "with", "dropout_rate": 0.3, "schedule": "cosine", "optimizer": "adam"}
 CNN = {"filters": "8-8", "dropout": "with", "dropout_rate": 0.2, "dense_dropout_rate": 0.2, "augmentation": "flip"}

@@ -14,7 +14,7 @@ import pytest
 from tests.sweeping import finished_study, own_task
 from tune_jobs.cli import run
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 COMMANDS = (
     "tasks",

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search_spaces.catalog import find
-from search_spaces.task import Task
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs.search_spaces.task import Task
 from tests.sweeping import Logged, command_line, ended, logged, terms_of
-from tune_jobs import datasets, exports, readings
+from tune_jobs import datasets, exports
+from tune_jobs.records import readings
 from tune_jobs.cli import run
 from tune_jobs.datasets import Dataset, TrainingData
-from tune_jobs.per_image import unpack
-from tune_jobs.records import Launch, StudyRecord, TestResult
+from tune_jobs.records.per_image import unpack
+from tune_jobs.records.studies import Launch, StudyRecord, TestResult
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import TrialRun, run_trial
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import TrialRun, run_trial
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 

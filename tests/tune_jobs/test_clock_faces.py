@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tune_jobs import datasets
-from tune_jobs.datasets import clock_drawing, clock_faces
-from tune_jobs.datasets.clock_drawing import FULL, TURNED, UPRIGHT, Difficulty
-from tune_jobs.datasets.clock_faces import ClockFaces
+from tune_jobs.datasets.clocks import drawing, faces
+from tune_jobs.datasets.clocks.drawing import FULL, TURNED, UPRIGHT, Difficulty
+from tune_jobs.datasets.clocks.faces import ClockFaces
 from tune_jobs.errors import DataError
 
 Array = NDArray[Any]
@@ -33,7 +33,7 @@ def words(index: int = 0, seed: int = 0) -> np.random.PCG64:
 
 
 def picture(hour: int, minute: int, difficulty: Difficulty, *, size: int = 75, index: int = 0) -> Array:
-    return clock_drawing.draw(hour, minute, size=size, difficulty=difficulty, words=words(index))
+    return drawing.draw(hour, minute, size=size, difficulty=difficulty, words=words(index))
 
 
 def sha256(array: Array) -> str:
@@ -62,7 +62,7 @@ def refusal(call: Callable[[], object]) -> str:
 def test_this_version_draws_the_pixels_it_always_drew(size: int, difficulty: Difficulty, digest: str) -> None:
     """If these change on purpose, so must VERSION. Seen equal with NumPy's AVX2 and AVX-512 loops on and off."""
     drawn = [picture(index % 12, 5 * index % 60, difficulty, size=size, index=index) for index in range(24)]
-    assert clock_drawing.VERSION == 1
+    assert drawing.VERSION == 1
     assert sha256(np.stack(drawn))[:16] == digest
 
 
@@ -225,28 +225,28 @@ def test_a_difficulty_that_cannot_be_drawn_is_refused(change: dict[str, Any]) ->
 
 
 def test_a_set_is_the_same_with_one_process_and_with_two_and_in_two_runs() -> None:
-    drawn = [clock_faces.draw(SMALL, processes=processes) for processes in (1, 2, 1)]
+    drawn = [faces.draw(SMALL, processes=processes) for processes in (1, 2, 1)]
     assert len({sha256(split.x) for split in drawn}) == 1
 
 
 def test_a_picture_depends_on_its_own_place_and_the_seed_alone() -> None:
-    faces = replace(SMALL, per_time=2, difficulty=FULL, seed=7)
-    drawn = clock_faces.draw(faces, processes=1)
+    chosen = replace(SMALL, per_time=2, difficulty=FULL, seed=7)
+    drawn = faces.draw(chosen, processes=1)
     for index in (1439, 0, 611):
         hour, minute = (int(part) for part in drawn.labels[index])
-        alone = clock_drawing.draw(hour, minute, size=16, difficulty=FULL, words=words(index, seed=7))
+        alone = drawing.draw(hour, minute, size=16, difficulty=FULL, words=words(index, seed=7))
         assert np.array_equal(drawn.x[index, ..., 0], alone)
 
 
 def test_another_seed_draws_other_pictures_of_the_same_times() -> None:
-    first, other = clock_faces.draw(SMALL), clock_faces.draw(replace(SMALL, seed=1))
+    first, other = faces.draw(SMALL), faces.draw(replace(SMALL, seed=1))
     assert (first.x != other.x).any(axis=(1, 2, 3)).all()
     assert np.array_equal(first.labels, other.labels)
 
 
 def test_each_time_has_as_many_pictures_and_no_two_are_alike() -> None:
-    faces = replace(SMALL, per_time=3)
-    drawn = clock_faces.draw(faces)
+    chosen = replace(SMALL, per_time=3)
+    drawn = faces.draw(chosen)
     assert (drawn.x.shape, drawn.x.dtype) == ((2160, 16, 16, 1), np.uint8)
     assert drawn.labels.dtype == np.int64
     expected = [(hour, minute) for hour in range(12) for minute in range(60) for _ in range(3)]
@@ -255,14 +255,14 @@ def test_each_time_has_as_many_pictures_and_no_two_are_alike() -> None:
 
 
 def test_a_set_is_divided_four_to_one_in_each_time(tmp_path: Path) -> None:
-    original = clock_faces.load(replace(SMALL, per_time=5), tmp_path)
+    original = faces.load(replace(SMALL, per_time=5), tmp_path)
     for part, share in ((original.train, 4), (original.test, 1)):
         assert set(np.unique(part.labels, axis=0, return_counts=True)[1].tolist()) == {share}
         assert len(np.unique(part.labels, axis=0)) == 720
 
 
 def test_the_known_sets_are_as_large_as_the_reports_data() -> None:
-    known = {name: (faces.n_images, faces.size, faces.difficulty) for name, faces in clock_faces.SETS.items()}
+    known = {name: (one.n_images, one.size, one.difficulty) for name, one in faces.SETS.items()}
     assert known == {
         "clock-faces": (18_000, 75, FULL),
         "clock-faces-150": (18_000, 150, FULL),
@@ -272,10 +272,10 @@ def test_the_known_sets_are_as_large_as_the_reports_data() -> None:
 
 
 def test_a_set_is_loaded_by_its_name_and_found_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(clock_faces.SETS, "clock-faces-small", SMALL)
+    monkeypatch.setitem(faces.SETS, "clock-faces-small", SMALL)
     message = refusal(lambda: datasets.whereabouts("clock-faces-small", tmp_path))
     assert f"{tmp_path / 'clock-faces'}; drawn when first needed" in message
-    clock_faces.load(SMALL, tmp_path)
+    faces.load(SMALL, tmp_path)
     place = Path(datasets.whereabouts("clock-faces-small", tmp_path))
     assert place.is_file()
     assert SMALL.digest in place.name
@@ -303,16 +303,16 @@ def test_settings_that_cannot_be_drawn_are_refused(change: dict[str, Any]) -> No
 
 
 def test_no_processes_at_all_are_refused() -> None:
-    assert "not 0" in refusal(lambda: clock_faces.draw(SMALL, processes=0))
+    assert "not 0" in refusal(lambda: faces.draw(SMALL, processes=0))
 
 
 def test_a_process_that_is_killed_ends_the_drawing_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Dying(clock_faces.ProcessPoolExecutor):
+    class Dying(faces.ProcessPoolExecutor):
         def map(self, *_args: Any, **_options: Any) -> Iterator[Any]:
             raise BrokenProcessPool("a child process terminated abruptly")
 
-    monkeypatch.setattr(clock_faces, "ProcessPoolExecutor", Dying)
-    assert "one of 2 processes" in refusal(lambda: clock_faces.draw(SMALL, processes=2))
+    monkeypatch.setattr(faces, "ProcessPoolExecutor", Dying)
+    assert "one of 2 processes" in refusal(lambda: faces.draw(SMALL, processes=2))
 
 
 # --- what is kept --------------------------------------------------------------------------------------------------
@@ -321,31 +321,31 @@ def test_a_process_that_is_killed_ends_the_drawing_in_one_line(monkeypatch: pyte
 def test_every_setting_and_the_version_have_files_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     changes: tuple[dict[str, Any], ...] = ({"size": 20}, {"per_time": 2}, {"seed": 1}, {"difficulty": TURNED}, {})
     digests = {replace(SMALL, **change).digest for change in changes}
-    monkeypatch.setattr(clock_drawing, "VERSION", clock_drawing.VERSION + 1)
+    monkeypatch.setattr(drawing, "VERSION", drawing.VERSION + 1)
     assert len(digests | {SMALL.digest}) == len(changes) + 1
 
 
 def test_a_set_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = clock_faces.load(SMALL, tmp_path)
+    first = faces.load(SMALL, tmp_path)
 
     def refuse(*_args: object, **_options: object) -> None:
         raise AssertionError("drawn again")
 
-    monkeypatch.setattr(clock_drawing, "draw", refuse)
-    again = clock_faces.load(SMALL, tmp_path)
+    monkeypatch.setattr(drawing, "draw", refuse)
+    again = faces.load(SMALL, tmp_path)
     assert np.array_equal(first.train.x, again.train.x)
     assert np.array_equal(first.test.x, again.test.x)
     with pytest.raises(AssertionError, match="drawn again"):
-        clock_faces.load(replace(SMALL, seed=1), tmp_path)
+        faces.load(replace(SMALL, seed=1), tmp_path)
 
 
 def test_beside_the_pictures_lies_their_checksum_and_nothing_else(tmp_path: Path) -> None:
-    clock_faces.load(SMALL, tmp_path)
-    path = clock_faces.locate(SMALL, tmp_path)
+    faces.load(SMALL, tmp_path)
+    path = faces.locate(SMALL, tmp_path)
     note = path.with_name(f"{path.name}.sha256")
     assert set(tmp_path.rglob("*")) == {path.parent, path, note}
     assert note.read_text() == f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-    assert np.array_equal(np.load(path), clock_faces.draw(SMALL).x)
+    assert np.array_equal(np.load(path), faces.draw(SMALL).x)
 
 
 def flip_a_pixel(path: Path) -> None:
@@ -364,11 +364,11 @@ def remove_the_checksum(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [flip_a_pixel, cut, remove_the_checksum, Path.unlink])
 def test_damaged_pictures_are_drawn_again(damage: Callable[[Path], None], tmp_path: Path) -> None:
-    first = clock_faces.load(SMALL, tmp_path)
-    path = clock_faces.locate(SMALL, tmp_path)
+    first = faces.load(SMALL, tmp_path)
+    path = faces.locate(SMALL, tmp_path)
     whole = path.read_bytes()
     damage(path)
-    again = clock_faces.load(SMALL, tmp_path)
+    again = faces.load(SMALL, tmp_path)
     assert np.array_equal(first.train.x, again.train.x)
     assert path.read_bytes() == whole
     assert path.with_name(f"{path.name}.sha256").is_file()
@@ -379,5 +379,5 @@ def test_a_folder_that_cannot_be_written_costs_a_drawing_each_time(
 ) -> None:
     (tmp_path / "taken").write_text("")
     with caplog.at_level(logging.WARNING):
-        assert len(clock_faces.load(SMALL, tmp_path / "taken").train) == 576
+        assert len(faces.load(SMALL, tmp_path / "taken").train) == 576
     assert "could not be written" in caplog.text

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tune_jobs import datasets
-from tune_jobs.datasets import clock_files
+from tune_jobs.datasets.clocks import files
 from tune_jobs.errors import DataError
 
 Array = NDArray[Any]
@@ -49,7 +49,7 @@ def refusal(call: Callable[[], object]) -> str:
 def test_images_and_times_are_those_of_the_files(size: int, folder: str, tmp_path: Path) -> None:
     x, y = images(size=size), labels().astype(np.uint8)
     put(tmp_path / folder, x, y)
-    original = clock_files.load(tmp_path)
+    original = files.load(tmp_path)
     parts = (original.train, original.test)
     assert [part.x.shape for part in parts] == [(16, size, size, 1), (4, size, size, 1)]
     assert all(part.x.dtype == np.uint8 and part.labels.dtype == np.int64 for part in parts)
@@ -63,13 +63,13 @@ def test_images_and_times_are_those_of_the_files(size: int, folder: str, tmp_pat
 
 def test_a_fifth_of_each_time_is_to_test_on(tmp_path: Path) -> None:
     put(tmp_path, images(), labels())
-    assert clock_files.load(tmp_path).test.labels.tolist() == [[0, 0], [0, 59], [11, 0], [11, 59]]
+    assert files.load(tmp_path).test.labels.tolist() == [[0, 0], [0, 59], [11, 0], [11, 59]]
 
 
 def test_the_folder_of_the_name_comes_first(tmp_path: Path) -> None:
     put(tmp_path, images(40), labels(40))
     put(tmp_path / "clock-files", images(), labels())
-    assert len(clock_files.load(tmp_path).train) == 16
+    assert len(files.load(tmp_path).train) == 16
 
 
 def test_they_are_loaded_and_found_by_their_name(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_they_are_loaded_and_found_by_their_name(tmp_path: Path) -> None:
 def test_a_missing_file_is_asked_for(name: str, tmp_path: Path) -> None:
     folder = put(tmp_path / "clock-files", images(), labels())
     (folder / name).unlink()
-    for call in (clock_files.load, clock_files.locate):
+    for call in (files.load, files.locate):
         message = refusal(lambda call=call: call(tmp_path))  # type: ignore[misc]
         assert f"images.npy and labels.npy in {folder}" in message
         assert "use clock-faces" in message
@@ -101,7 +101,7 @@ def test_a_missing_file_is_asked_for(name: str, tmp_path: Path) -> None:
 )
 def test_images_of_another_form_are_refused(x: Array, came: str, tmp_path: Path) -> None:
     put(tmp_path, x, labels())
-    message = refusal(lambda: clock_files.load(tmp_path))
+    message = refusal(lambda: files.load(tmp_path))
     assert str(tmp_path / "images.npy") in message
     assert f"it holds {came}" in message
 
@@ -120,14 +120,14 @@ def test_images_of_another_form_are_refused(x: Array, came: str, tmp_path: Path)
 )
 def test_labels_that_are_no_times_are_refused(y: Array, why: str, tmp_path: Path) -> None:
     put(tmp_path, images(), y)
-    message = refusal(lambda: clock_files.load(tmp_path))
+    message = refusal(lambda: files.load(tmp_path))
     assert str(tmp_path / "labels.npy") in message
     assert why in message
 
 
 def test_images_and_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     put(tmp_path, images(), labels()[:-1])
-    message = refusal(lambda: clock_files.load(tmp_path))
+    message = refusal(lambda: files.load(tmp_path))
     assert "20 images" in message
     assert "19 labels" in message
 
@@ -135,7 +135,7 @@ def test_images_and_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_too_few_images_to_divide_are_refused(n: int, tmp_path: Path) -> None:
     put(tmp_path, images(n), labels()[:n])
-    assert str(tmp_path) in refusal(lambda: clock_files.load(tmp_path))
+    assert str(tmp_path) in refusal(lambda: files.load(tmp_path))
 
 
 class Trap:
@@ -151,16 +151,16 @@ def test_a_file_that_is_no_array_is_refused_and_no_pickle_is_run(name: str, tmp_
     whole = (tmp_path / name).read_bytes()
     for content in (b"", b"no array at all", pickle.dumps(Trap()), whole[:-1], whole[:20]):
         (tmp_path / name).write_bytes(content)
-        assert f"{tmp_path / name} cannot be read" in refusal(lambda: clock_files.load(tmp_path))
+        assert f"{tmp_path / name} cannot be read" in refusal(lambda: files.load(tmp_path))
     np.save(tmp_path / name, np.array([Trap()], dtype=object), allow_pickle=True)
-    assert f"{tmp_path / name} cannot be read" in refusal(lambda: clock_files.load(tmp_path))
+    assert f"{tmp_path / name} cannot be read" in refusal(lambda: files.load(tmp_path))
 
 
 def test_an_archive_of_several_arrays_is_refused(tmp_path: Path) -> None:
     put(tmp_path, images(), labels())
     with (tmp_path / "images.npy").open("wb") as file:
         np.savez(file, images=images())
-    assert "archive of several" in refusal(lambda: clock_files.load(tmp_path))
+    assert "archive of several" in refusal(lambda: files.load(tmp_path))
 
 
 def test_the_published_files_are_recognized(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -168,6 +168,6 @@ def test_the_published_files_are_recognized(tmp_path: Path, caplog: pytest.LogCa
     times = np.repeat(np.arange(720), 25)
     put(tmp_path, np.zeros((18_000, 75, 75), np.uint8), np.stack([times // 60, times % 60], axis=1))
     with caplog.at_level(logging.INFO):
-        assert len(clock_files.load(tmp_path).test) == 3600
+        assert len(files.load(tmp_path).test) == 3600
     assert f"{tmp_path / 'labels.npy'}: the published labels" in caplog.text
     assert "published images" not in caplog.text

@@ -15,13 +15,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from tune_jobs import readings
-from tune_jobs.clock_study import Entry
+from tune_jobs.records import readings
+from tune_jobs.reproduction.clock_studies import Entry
 from tune_jobs.exports import clock_plots, plots
-from tune_jobs.factors import Curve
-from tune_jobs.leaderboard import Row
-from tune_jobs.readings import Picture, Readings
-from tune_jobs.records import TestResult, TrialRecord
+from tune_jobs.leaderboard.factors import Curve
+from tune_jobs.leaderboard.ranking import Row
+from tune_jobs.records.readings import Picture, Readings
+from tune_jobs.records.studies import TestResult, TrialRecord
 
 # An image at each minute of the dial: each hour is read as many minutes too late as its number, and 5:30 an hour.
 TRUE = np.arange(720.0)

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search_spaces.catalog import find
-from search_spaces.task import Protocol
-from tune_jobs import cli, clock_results, clock_study, readings
-from tune_jobs.per_image import pack
-from tune_jobs.readings import Picture, Readings
-from tune_jobs.records import Reading, StudyRecord, StudyTerms, TestResult, TrialRecord
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs.search_spaces.task import Protocol
+from tune_jobs import cli
+from tune_jobs.reproduction import clocks, clock_studies
+from tune_jobs.records import readings
+from tune_jobs.records.per_image import pack
+from tune_jobs.records.readings import Picture, Readings
+from tune_jobs.records.studies import Reading, StudyRecord, StudyTerms, TestResult, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import TrialResult
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import TrialResult
 
 CLOCKS = find("clock-encodings")
 TRUNK = {name: value for name, value in CLOCKS.baseline.items() if name not in CLOCKS.route(CLOCKS.baseline).encoding}
@@ -101,7 +103,7 @@ def of_errors(errors: Mapping[str, float | Sequence[float]], name: str = "all") 
 
 
 def verdicts(record: StudyRecord) -> dict[str, str]:
-    return {judgement.claim.words: judgement.verdict for judgement in clock_study.judgements(record)}
+    return {judgement.claim.words: judgement.verdict for judgement in clock_studies.judgements(record)}
 
 
 def rows_of(page: str, first: str) -> list[list[str]]:
@@ -109,11 +111,11 @@ def rows_of(page: str, first: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-WORST, REGRESSION, SINE, BEST = (claim.words for claim in clock_study.CLAIMS)
+WORST, REGRESSION, SINE, BEST = (claim.words for claim in clock_studies.CLAIMS)
 
 
 def test_every_reported_figure_has_a_row_run_or_not() -> None:
-    page = clock_results.page([study("one", [trial(0, params("regression"), 42.0)])], MACHINE, 0.0)
+    page = clocks.page([study("one", [trial(0, params("regression"), 42.0)])], MACHINE, 0.0)
     figures = [row for row in page.splitlines() if row.startswith("| report ")]
     assert len(figures) == 12  # of the reports' table
     assert sum(row.endswith("not run |") for row in figures) == 10  # both reports have a regression
@@ -124,7 +126,7 @@ def test_a_figure_stands_beside_upright_clocks_where_the_others_were_not_run() -
     upright = terms("clock-encodings-upright")
     small = study("small", [trial(0, params("regression"), 12.0), trial(1, params("multi-head"), 6.0)], terms=upright)
     full = study("full", [trial(0, params("regression"), 42.0)])
-    page = clock_results.page([small, full], MACHINE, 0.0)
+    page = clocks.page([small, full], MACHINE, 0.0)
     shown = {row[1]: (row[6], row[9]) for row in rows_of(page, "report A, Table 9") if row[-1] != "not run"}
     assert shown == {
         "regression": ("0.7000 h", "clock-faces"),
@@ -136,7 +138,7 @@ def test_a_figure_in_hours_stands_beside_ours_in_hours_and_another_measure_is_na
     record = study(
         "one", [trial(0, params("regression"), 42.0, tested=evaluated(45.0))], readings=(Reading(0, "ada", (0,)),)
     )
-    page = clock_results.page([record], MACHINE, 0.0)
+    page = clocks.page([record], MACHINE, 0.0)
     (row,) = [row for row in rows_of(page, "report A, Table 9") if row[1] == "regression"]
     assert row[2:5] == ["0.7053 h", "common-sense error, hours", "0.7500 h"]
     assert (row[6], row[8], row[9], row[10]) == ("0.7000 h", "1", "clock-faces", "full")
@@ -149,18 +151,18 @@ def test_a_figure_in_hours_stands_beside_ours_in_hours_and_another_measure_is_na
 def test_a_smaller_budget_and_other_data_are_said() -> None:
     cut = replace(CLOCKS.protocol, epochs=5, images=2000)
     record = study("cut", [trial(0, params("multi-head"), 42.0)], terms=terms(protocol=cut, dataset="clock-faces-150"))
-    page = clock_results.page([record], MACHINE, 0.0)
+    page = clocks.page([record], MACHINE, 0.0)
     (row,) = [row for row in rows_of(page, "report A, Table 9") if row[1] == "multi-head"]
     assert row[-2:] == ["clock-faces-150", "5 epochs of 60, 2,000 images"]
     assert "The images are ours, not the reports'" in page
-    theirs = clock_results.page([replace(record, terms=terms(dataset="clock-files"))], MACHINE, 0.0)
+    theirs = clocks.page([replace(record, terms=terms(dataset="clock-files"))], MACHINE, 0.0)
     assert "The images are ours" not in theirs
     assert "`clock-files` were brought by whoever ran the studies" in theirs
 
 
 def test_studies_of_other_things_are_not_on_the_page() -> None:
     other = study("digits", [], terms=replace(terms(), objective=find("digits-mlp").objective))
-    page = clock_results.page([other, of_errors(AS_REPORTED)], MACHINE, 0.0)
+    page = clocks.page([other, of_errors(AS_REPORTED)], MACHINE, 0.0)
     assert "from 1 studies" in page
     assert "digits" not in page
 
@@ -171,24 +173,24 @@ def test_encodings_stand_in_the_order_of_their_best_configurations() -> None:
     trials = [trial(0, weights[0], 36.0), trial(1, weights[1], 30.0), trial(2, params("regression"), 32.0)]
     trials += [trial(3, params("two-hands joint"), 6.0, 0), trial(4, params("two-hands joint"), 8.0, 1)]
     trials += [trial(5, params("two-hands joint", minute_weight=3.0), 1.0, 0)]
-    found = clock_study.entries(study("all", trials))
+    found = clock_studies.entries(study("all", trials))
     assert [(entry.name, entry.row.score, entry.configurations) for entry in found] == [
         ("two-hands joint", 7.0, 2),
         ("multi-head", 30.0, 2),
         ("regression", 32.0, 1),
     ]
-    page = clock_results.page([study("all", trials)], MACHINE, 0.0)
+    page = clocks.page([study("all", trials)], MACHINE, 0.0)
     (row,) = rows_of(page, "two-hands joint")
     assert (row[1], row[5], row[7], row[8], row[9], row[10]) == ("7.00", "25.0 %", "12.5 %", "2", "2", "-")
 
 
 def test_the_median_is_over_images_where_no_metric_says_it() -> None:
     one = trial(0, params("regression"), 42.0)
-    (entry,) = clock_study.entries(study("all", [one]))
+    (entry,) = clock_studies.entries(study("all", [one]))
     errors = 42.0 * np.random.default_rng(0).uniform(0.5, 1.5, 50)
     assert entry.median == pytest.approx(np.median(errors * 42.0 / errors.mean()), rel=1e-5)
     said = trial(0, params("regression"), 42.0, more={"val_median_minutes": 7.0})
-    (entry,) = clock_study.entries(study("all", [said]))
+    (entry,) = clock_studies.entries(study("all", [said]))
     assert entry.median == 7.0
 
 
@@ -196,7 +198,7 @@ def test_an_encoding_that_is_never_the_same_does_not_widen_the_interval_of_anoth
     calm = {"two-hands joint": [3.0, 3.1, 2.9]}
     wild = calm | {"classes 720": [20.0, 100.0, 180.0]}
     intervals = [
-        next(entry for entry in clock_study.entries(of_errors(errors)) if entry.name == "two-hands joint").row.interval
+        next(entry for entry in clock_studies.entries(of_errors(errors)) if entry.name == "two-hands joint").row.interval
         for errors in (calm, wild)
     ]
     assert intervals[0] == intervals[1]
@@ -207,7 +209,7 @@ def test_an_encoding_that_is_never_the_same_does_not_widen_the_interval_of_anoth
 def test_what_the_reports_found_is_confirmed_by_their_own_order() -> None:
     record = of_errors(AS_REPORTED)
     assert set(verdicts(record).values()) == {"confirmed"}
-    worst = clock_study.judgements(record)[0]
+    worst = clock_studies.judgements(record)[0]
     assert (worst.rival, worst.seeds) == ("72 classes", 3)  # the one that is nearly as bad
     assert worst.difference == pytest.approx(125.0, abs=2)
     assert worst.interval is not None
@@ -218,7 +220,7 @@ def test_the_opposite_order_refutes_every_claim_and_names_the_clearest_against_i
     turned = {name: 200.0 - error for name, error in AS_REPORTED.items()}
     record = of_errors(turned)
     assert set(verdicts(record).values()) == {"refuted"}
-    worst, regression, _, best = clock_study.judgements(record)
+    worst, regression, _, best = clock_studies.judgements(record)
     assert worst.rival == "two circles"
     assert worst.difference is not None
     assert worst.difference < 0
@@ -232,19 +234,19 @@ def test_the_difference_and_its_interval_are_those_of_the_paired_test() -> None:
     first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
     second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
     record = of_errors({"regression": [5 + x for x in second], "hour-hand tanh": [5 + x for x in first]})
-    judgement = clock_study.judgements(record)[1]
+    judgement = clock_studies.judgements(record)[1]
     assert (judgement.verdict, judgement.seeds) == ("confirmed", 10)
     assert judgement.difference == pytest.approx(1.58)
     assert judgement.interval == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
     turned = of_errors({"regression": [5 + x for x in first], "hour-hand tanh": [5 + x for x in second]})
-    judgement = clock_study.judgements(turned)[1]
+    judgement = clock_studies.judgements(turned)[1]
     assert judgement.verdict == "refuted"
     assert judgement.interval == pytest.approx((-2.4598858, -0.7001142), abs=1e-6)
 
 
 def test_seeds_that_scatter_more_than_encodings_differ_decide_nothing() -> None:
     record = of_errors(AS_REPORTED | {"regression": [20.0, 40.0, 10.0], "hour-hand tanh": [25.0, 15.0, 22.0]})
-    judgement = clock_study.judgements(record)[1]
+    judgement = clock_studies.judgements(record)[1]
     assert (judgement.verdict, judgement.why) == ("not decided", "too close: sine and cosine")
     assert judgement.interval is not None
     assert judgement.interval[0] < 0 < judgement.interval[1]
@@ -253,12 +255,12 @@ def test_seeds_that_scatter_more_than_encodings_differ_decide_nothing() -> None:
 def test_one_seed_decides_nothing_and_says_what_is_missing() -> None:
     record = of_errors({name: [error] for name, error in AS_REPORTED.items()})
     assert set(verdicts(record).values()) == {"not decided"}
-    assert all("one shared seed, 0" in judgement.why for judgement in clock_study.judgements(record))
+    assert all("one shared seed, 0" in judgement.why for judgement in clock_studies.judgements(record))
 
 
 def test_a_claim_about_encodings_that_were_not_run_is_not_confirmed_and_may_be_refuted() -> None:
     part = {name: AS_REPORTED[name] for name in ("classes 720", "regression", "hour-hand tanh", "multi-head")}
-    found = {judgement.claim.words: judgement for judgement in clock_study.judgements(of_errors(part))}
+    found = {judgement.claim.words: judgement for judgement in clock_studies.judgements(of_errors(part))}
     assert (found[WORST].verdict, found[WORST].why) == ("not decided", "not run: 24 classes, 72 classes, two circles")
     assert found[REGRESSION].verdict == "confirmed"
     assert found[SINE].verdict == "not decided"
@@ -273,25 +275,25 @@ def test_one_of_six_rivals_that_is_a_little_better_is_not_enough_to_refute() -> 
     errors = close | {"two-hands joint": [3.0, 3.2, 2.9], "hour-hand tanh": [2.0, 2.0, 2.3]}
     difference = np.array(errors["two-hands joint"]) - np.array(errors["hour-hand tanh"])
     assert 4.303 < difference.mean() / (difference.std(ddof=1) / 3**0.5) < 6.2  # t of 5 % and of 2.5 %, two degrees
-    found = {judgement.claim.words: judgement for judgement in clock_study.judgements(of_errors(errors))}
+    found = {judgement.claim.words: judgement for judgement in clock_studies.judgements(of_errors(errors))}
     assert (found[BEST].verdict, found[BEST].interval is not None) == ("not decided", True)
     alone = {name: errors[name] for name in ("two-hands joint", "hour-hand tanh")}
     assert verdicts(of_errors(alone))[BEST] == "refuted"
 
 
 def test_verdicts_stand_on_the_page_with_difference_and_interval() -> None:
-    page = clock_results.page([of_errors(AS_REPORTED)], MACHINE, 0.0)
+    page = clocks.page([of_errors(AS_REPORTED)], MACHINE, 0.0)
     (row,) = rows_of(page, REGRESSION)
     assert row[1:3] == ["**confirmed**", "sine and cosine"]
     low, high = (float(end) for end in row[4].split(" to "))
     assert low < float(row[3]) < high
-    alone = clock_results.page([study("one", [trial(0, params("regression"), 42.0)])], MACHINE, 0.0)
+    alone = clocks.page([study("one", [trial(0, params("regression"), 42.0)])], MACHINE, 0.0)
     assert "Nothing is decided: no study has two encodings that a claim is about." in alone
 
 
 def test_a_study_that_can_judge_no_claim_is_not_asked() -> None:
     beside = of_errors({"multi-head": 36.0, "regression": 42.0}, name="beside")
-    page = clock_results.page([beside, of_errors(AS_REPORTED)], MACHINE, 0.0)
+    page = clocks.page([beside, of_errors(AS_REPORTED)], MACHINE, 0.0)
     assert "### In all" in page
     assert "### In beside" not in page
     assert "### beside" in page  # among the encodings
@@ -320,7 +322,7 @@ def test_joint_reading_stands_beside_plain_for_every_configuration_that_has_both
         trial(3, params("regression"), 40.0),
         trial(4, params("two-hands joint", consistency_weight=0.3), 2.0),  # of an older version: has none of it
     ]
-    page = clock_results.page([study("hands", trials)], MACHINE, 0.0)
+    page = clocks.page([study("hands", trials)], MACHINE, 0.0)
     rows = [row for row in rows_of(page, "hands") if len(row) == 9]
     assert rows == [
         ["hands", "minute_weight=1.0", "validation", "2", "10.00", "4.00", "-6.00", "20.0 %", "2.0 %"],
@@ -328,7 +330,7 @@ def test_joint_reading_stands_beside_plain_for_every_configuration_that_has_both
         ["hands", "minute_weight=1.0", "test", "1", "8.00", "4.00", "-4.00", "20.0 %", "0.0 %"],
     ]
     assert "1 of 2 configurations are read better jointly" in page
-    none = clock_results.page([of_errors(AS_REPORTED)], MACHINE, 0.0)
+    none = clocks.page([of_errors(AS_REPORTED)], MACHINE, 0.0)
     assert "No network with two circles was run that was read both ways." in none
 
 
@@ -339,18 +341,18 @@ def test_the_best_of_each_data_set_is_chosen_on_validation_among_those_that_were
     unread = study("unread", [trial(0, params("two-hands joint"), 1.0)])
     small = [trial(0, params("two-hands joint"), 2.0, tested=evaluated(2.0))]
     other = study("other", small, readings=once, terms=terms(dataset="clock-faces-small"))
-    found = clock_results.winners([lucky, chosen, unread, other])
+    found = clocks.winners([lucky, chosen, unread, other])
     assert [(data, best.study.name) for data, best in found] == [
         ("clock-faces", "chosen"),
         ("clock-faces-small", "other"),
     ]
     plots = {("errors", "clock-faces"): "clock-errors-clock-faces.svg", ("curves", "chosen"): "never shown"}
-    page = clock_results.page([lucky, chosen, unread], MACHINE, 0.0, plots)
+    page = clocks.page([lucky, chosen, unread], MACHINE, 0.0, plots)
     assert "| test, read 2 times | **25.00 minutes**" in page
     assert "| test, within 5 minutes | 75.0 % |" in page
     assert "(clock-errors-clock-faces.svg)" in page
     assert "never shown" not in page
-    assert "The test split was not read for any study." in clock_results.page([unread], MACHINE, 0.0)
+    assert "The test split was not read for any study." in clocks.page([unread], MACHINE, 0.0)
 
 
 def saved(settings: Settings, record: StudyRecord) -> None:

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces.task import Objective, Protocol
 from tests.sweeping import finished_study, own_task
-from tune_jobs import comparison
+from tune_jobs.leaderboard import comparison
 from tune_jobs.cli import run
 from tune_jobs.errors import UserError
-from tune_jobs.records import StudyRecord, StudyTerms, TestResult, TrialRecord
+from tune_jobs.records.studies import StudyRecord, StudyTerms, TestResult, TrialRecord
 from tune_jobs.settings import Settings
 
 HIGHER = Objective("val_accuracy", "maximize")

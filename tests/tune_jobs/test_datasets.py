@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces.digits import DIGITS_MLP
-from search_spaces.task import Protocol
+from tune_jobs.search_spaces.tasks.digits import DIGITS_MLP
+from tune_jobs.search_spaces.task import Protocol
 from tune_jobs import datasets
 from tune_jobs.datasets import download, idx, mnist, own
 from tune_jobs.datasets.dataset import Array, Split, TrainingData, digest

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.sweeping import Own, finished_study, logged, own_task, until
-from tune_jobs import delivery
-from tune_jobs.records import StudyRecord
+from tune_jobs.tracking import delivery
+from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 from tune_jobs.tracking import Tracker, store
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables

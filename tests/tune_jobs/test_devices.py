@@ -16,8 +16,8 @@ import psutil
 import pynvml
 import pytest
 
-from tune_jobs import devices, heap
-from tune_jobs.devices import HOST, DeviceFigures, FileReader, HostReader, NvmlReader
+from tune_jobs.training import devices, malloc
+from tune_jobs.training.devices import HOST, DeviceFigures, FileReader, HostReader, NvmlReader
 from tune_jobs.errors import SettingsError
 
 MB = 2**20
@@ -168,7 +168,7 @@ def test_what_was_given_back_is_not_held() -> None:
     held = b"x" * (300 * MB)
     assert devices.resident_mb() - before > 250
     del held
-    heap.give_back()
+    malloc.give_back()
     assert devices.resident_mb() - before < 50
 
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tune_jobs import diagnosis
-from tune_jobs.diagnosis import Finding, examine
+from tune_jobs.actions import doctor
+from tune_jobs.actions.doctor import Finding, examine
 from tune_jobs.settings import Settings
 
 
@@ -71,7 +71,7 @@ def test_what_would_stop_a_sweep_is_bad(
 
 
 def test_a_package_that_is_missing_is_bad(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "_PACKAGES", ("ray", "no-such-package-here"))
+    monkeypatch.setattr(doctor, "_PACKAGES", ("ray", "no-such-package-here"))
     findings = found(settings)
     assert (findings["ray"].state, findings["no-such-package-here"].state) == ("ok", "bad")
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.sweeping import finished_study, own_task
-from tune_jobs import activity, drains, stewardship
-from tune_jobs.activity import Activity, Device, Node
-from tune_jobs.drains import Drained
+from tune_jobs.live import activity, drains
+from tune_jobs.actions import steer
+from tune_jobs.live.activity import Activity, Device, Node
+from tune_jobs.live.drains import Drained
 from tune_jobs.errors import StudyError
 from tune_jobs.execution.messages import Place, Turn
 from tune_jobs.execution.packing import Packing, Slots
 from tune_jobs.execution.placement import Placement
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -142,25 +143,25 @@ def test_what_a_driver_tells_is_read_again(tmp_path: Path) -> None:
 
 def test_a_drain_is_checked_against_the_nodes_of_the_running_driver(tmp_path: Path, settings: Settings) -> None:
     finished_study(own_task(tmp_path / "task"), settings)
-    drained, busy = stewardship.drain("own", settings, "anything", ("9",))  # nobody runs it: for the next launch
+    drained, busy = steer.drain("own", settings, "anything", ("9",))  # nobody runs it: for the next launch
     assert (str(drained), busy) == ("GPU 9 of node anything", ())
     with Study.hold("own", settings):
         devices = tuple(Device("one", str(gpu), (5, 4) * (gpu == 2)) for gpu in range(4))
         devices += tuple(Device("two", f"GPU-{gpu}") for gpu in "ab")
         activity.write(settings.activity_file("own"), Activity(nodes=NODES, devices=devices))
         with pytest.raises(StudyError, match=r"^no node 'three' is in the cluster; there are one, two$"):
-            stewardship.drain("own", settings, "three", ())
+            steer.drain("own", settings, "three", ())
         with pytest.raises(StudyError, match=r"^there is no GPU 2: two has GPU-a, GPU-b$"):
-            stewardship.drain("own", settings, "10.0.0.2", ("GPU-a", "2"))
-        assert stewardship.drain("own", settings, "one", ("2",))[1] == (4, 5)
-    assert stewardship.undrain("own", settings, "one", ("2",)) == Drained(frozenset({("anything", "9")}))
-    assert stewardship.undrain("own", settings, None, ()) is None
+            steer.drain("own", settings, "10.0.0.2", ("GPU-a", "2"))
+        assert steer.drain("own", settings, "one", ("2",))[1] == (4, 5)
+    assert steer.undrain("own", settings, "one", ("2",)) == Drained(frozenset({("anything", "9")}))
+    assert steer.undrain("own", settings, None, ()) is None
     with pytest.raises(StudyError, match=r"^no study named 'another'"):
-        stewardship.drain("another", settings, None, ("0",))
+        steer.drain("another", settings, None, ("0",))
 
 
 def test_deleting_a_study_forgets_its_drains(tmp_path: Path, settings: Settings) -> None:
     finished_study(own_task(tmp_path / "task"), settings)
-    stewardship.drain("own", settings, None, ("0",))
-    stewardship.delete("own", settings)
+    steer.drain("own", settings, None, ("0",))
+    steer.delete("own", settings)
     assert not settings.drained_file("own").exists()

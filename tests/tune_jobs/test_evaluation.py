@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search_spaces.task import Objective, Task
+from tune_jobs.search_spaces.task import Objective, Task
 from tests.sweeping import (
     Logged,
     Own,
@@ -30,17 +30,19 @@ from tests.sweeping import (
     own_task,
     until,
 )
-from tune_jobs import datasets, evaluation, exports, finalist, weights
-from tune_jobs.candidates import Candidate
+from tune_jobs import datasets, exports
+from tune_jobs.actions import evaluate
+from tune_jobs.training import finalist, weights
+from tune_jobs.search.candidates import Candidate
 from tune_jobs.cli import run
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import TrialError
-from tune_jobs.evaluation import Request
-from tune_jobs.per_image import unpack
-from tune_jobs.records import StudyRecord, TestResult, TrialRecord
+from tune_jobs.actions.evaluate import Request
+from tune_jobs.records.per_image import unpack
+from tune_jobs.records.studies import StudyRecord, TestResult, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import TrialRun
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import TrialRun
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -52,10 +54,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.label_encodings import Classes
-from models.lazy_keras import keras
-from search_spaces.domains import Choice, Space
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.models.lazy_keras import keras
+from tune_jobs.search_spaces.domains import Choice, Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 FOLDER = Path({folder!r})
 
@@ -266,12 +268,12 @@ def test_what_was_read_is_not_read_again_and_a_further_reading_is_counted(
             scored.append(trial.number)
             study.note_test(trial.number, TestResult({"test_accuracy": 0.5, "test_loss": 1.0}, None, 0.5))
 
-    monkeypatch.setattr(evaluation, "_score", score)
+    monkeypatch.setattr(evaluate, "_score", score)
     deliver_nothing(monkeypatch)
     said: list[str] = []
-    assert evaluation.evaluate(Request("own", top=1), settings, said.append).study == life.record
+    assert evaluate.evaluate(Request("own", top=1), settings, said.append).study == life.record
     assert "the best 1 of study own were all evaluated before; the test split is not read again" in said
-    record = evaluation.evaluate(Request("own", top=2, by="another", again=True), settings, said.append).study
+    record = evaluate.evaluate(Request("own", top=2, by="another", again=True), settings, said.append).study
     assert life.record is not None
     first, second = record.readings
     assert (first, second.by, second.trials) == (life.record.readings[0], "another", tuple(scored))
@@ -285,7 +287,7 @@ def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
     own = own_task(tmp_path)
     finished_study(own, settings)
     monkeypatch.setattr(
-        evaluation, "resumed", lambda study, settings: SimpleNamespace(task=SimpleNamespace(train=None))
+        evaluate, "resumed", lambda study, settings: SimpleNamespace(task=SimpleNamespace(train=None))
     )
     deliver_nothing(monkeypatch)
     seen: list[int] = []
@@ -294,9 +296,9 @@ def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
         seen.append(len(Study.open("own", settings).record().readings))
         raise RuntimeError("far enough")
 
-    monkeypatch.setattr(evaluation.datasets, "of_task", loaded)
+    monkeypatch.setattr(evaluate.datasets, "of_task", loaded)
     with pytest.raises(RuntimeError, match="far enough"):
-        evaluation.evaluate(Request("own", top=1), settings, lambda message: None)
+        evaluate.evaluate(Request("own", top=1), settings, lambda message: None)
     assert seen == [1]
 
 

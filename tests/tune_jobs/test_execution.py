@@ -16,8 +16,9 @@ from ray import PlacementGroupID
 from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
 from tests.sweeping import Own, data_of, own_task, terms_of
-from tune_jobs import candidates, leaderboard, sampling, scheduling
-from tune_jobs.activity import Activity
+from tune_jobs.search import candidates, samplers, schedulers
+from tune_jobs.leaderboard import ranking
+from tune_jobs.live.activity import Activity
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import cluster, driver, worker
 from tune_jobs.execution import sweep as sweeps
@@ -26,11 +27,11 @@ from tune_jobs.execution.packing import Packing, Slots
 from tune_jobs.execution.placement import Placement
 from tune_jobs.execution.rules import Limits
 from tune_jobs.execution.sweep import Extent, Sweep
-from tune_jobs.interruption import Interruption
-from tune_jobs.records import Scheduling, Search, StudyRecord, TrialRecord
+from tune_jobs.live.signals import Interruption
+from tune_jobs.records.studies import Scheduling, Search, StudyRecord, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import run_trial
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import run_trial
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,12 +83,12 @@ def sweep(
     data = data_of(task)
     with Study.hold("own", settings) as study:
         study.begin(terms_of(task, own.reference, data))
-        sampler = sampling.sampler(search, task.space, task.objective, 0, study.record().trials)
+        sampler = samplers.sampler(search, task.space, task.objective, 0, study.record().trials)
         slots = slots or cluster.slots(1, 0, None)
         extent = Extent(task.space, trials, time_limit_s, limits or Limits())
         placement = Placement(Packing.fixed(slots))
         job = worker.Job(source, task.protocol, (task.objective,), data, 1.0)
-        judge = scheduling.scheduler(
+        judge = schedulers.scheduler(
             schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
         )
         interruption = interruption or Interruption()
@@ -214,10 +215,10 @@ import json
 import os
 from pathlib import Path
 
-from models import mlp
-from models.label_encodings import Classes
-from search_spaces.domains import Choice, Space
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.models import mlp
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.search_spaces.domains import Choice, Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 
 def build(*, input_shape, head, number):
@@ -290,7 +291,7 @@ def test_a_study_grows_by_what_an_undisturbed_search_would_have_tried(tmp_path: 
     own = own_task(tmp_path, width="Float(1.0, 1e3, log=True)")
     sweep(own, settings, search="random", trials=2)
     grown = sweep(own, settings, search="random", trials=4)
-    undisturbed = sampling.sampler("random", own.task.space, own.task.objective, 0, ())
+    undisturbed = samplers.sampler("random", own.task.space, own.task.objective, 0, ())
     assert [candidates.Candidate(trial.params, trial.seed) for trial in grown.trials] == [
         undisturbed.ask() for _ in range(4)
     ]
@@ -355,7 +356,7 @@ def test_a_trial_behind_the_others_is_stopped_and_ranks_behind_them(tmp_path: Pa
     assert (stopped.reason, stopped.message) == ("scheduler", "behind the others after epoch 2")
     assert stopped.score == max(metrics["val_accuracy"] for metrics in stopped.history)
     assert own.noted("end", "width") == [(4,)]
-    assert [row.state for row in leaderboard.rank(record.trials, own.task.objective)] == ["complete"] + ["stopped"] * 3
+    assert [row.state for row in ranking.rank(record.trials, own.task.objective)] == ["complete"] + ["stopped"] * 3
 
 
 def test_a_trial_that_is_stopped_again_after_a_restart_is_judged_by_what_was_there(

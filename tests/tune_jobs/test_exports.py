@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from search_spaces.domains import Value
-from search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces.space import Value
+from tune_jobs.search_spaces.task import Objective, Protocol
 from tune_jobs import exports
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.records import Launch, Reading, State, StudyRecord, StudyTerms, TestResult, TrialRecord
+from tune_jobs.records.studies import Launch, Reading, State, StudyRecord, StudyTerms, TestResult, TrialRecord
 
 HOSTILE = "=1+1|`x`\n<script>alert('\"&')</script>_\x1b[31m**b**"
 

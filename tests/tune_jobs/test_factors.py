@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search_spaces.one_factor import Factors, OneFactor
-from search_spaces.scalars import Params
-from search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces.one_factor import Factors, OneFactor
+from tune_jobs.search_spaces.scalars import Params
+from tune_jobs.search_spaces.task import Objective, Protocol
 from tests.sweeping import data_of, own_task, terms_of
 from tune_jobs import exports
 from tune_jobs.cli import run
 from tune_jobs.errors import UserError
 from tune_jobs.exports import factor_tables
-from tune_jobs.factors import Curve, Factor, Level, factor_study
-from tune_jobs.records import StudyRecord, StudyTerms, TrialRecord
+from tune_jobs.leaderboard.factors import Curve, Factor, Level, factor_study
+from tune_jobs.records.studies import StudyRecord, StudyTerms, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import run_trial
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import run_trial
 
 HIGHER = Objective("val_accuracy", "maximize")
 BASELINE: Params = {"activation": "relu", "optimizer": "sgd", "momentum": 0.5}

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from tests.sweeping import Logged, command_line, ended, logged
-from tune_jobs import fronts, leaderboard, objectives
-from tune_jobs.records import StudyRecord
+from tune_jobs.leaderboard import fronts, ranking
+from tune_jobs.records import objectives
+from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -66,7 +67,7 @@ def test_every_trial_has_a_value_in_each_objective(sweep: Sweep) -> None:
 def test_the_exports_have_the_front_of_the_study(sweep: Sweep) -> None:
     terms = sweep.record.terms
     rows = fronts.by_front(
-        leaderboard.rank(sweep.record.trials, terms.objective), sweep.record.trials, terms.objectives
+        ranking.rank(sweep.record.trials, terms.objective), sweep.record.trials, terms.objectives
     )
     assert [one["trial"] for one in sweep.front] == [row.trials[0] for row in fronts.first(rows)]
     shown = json.loads((sweep.folder / "leaderboard.json").read_text())

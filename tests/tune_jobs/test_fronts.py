@@ -17,14 +17,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces.catalog import find
-from search_spaces.domains import Value
-from search_spaces.task import Objective, Protocol
-from tune_jobs import exports, fronts, leaderboard, warm_starts
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs.search_spaces.space import Value
+from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs import exports
+from tune_jobs.leaderboard import fronts, ranking
+from tune_jobs.search import warm_starts
 from tune_jobs.errors import StudyError
 from tune_jobs.exports import front_plot, plots
-from tune_jobs.leaderboard import Row
-from tune_jobs.records import Launch, State, StudyRecord, StudyTerms, TrialRecord
+from tune_jobs.leaderboard.ranking import Row
+from tune_jobs.records.studies import Launch, State, StudyRecord, StudyTerms, TrialRecord
 
 AIMS = (Objective("val_accuracy", "maximize"), Objective("parameters", "minimize"), Objective("latency", "minimize"))
 
@@ -40,7 +42,7 @@ def trial(
 
 
 def rows_of(*trials: TrialRecord, aims: Sequence[Objective] = AIMS[:2]) -> tuple[Row, ...]:
-    return fronts.by_front(leaderboard.rank(trials, aims[0]), trials, aims)
+    return fronts.by_front(ranking.rank(trials, aims[0]), trials, aims)
 
 
 def study(*trials: TrialRecord, n_aims: int = 2, **terms: Any) -> StudyRecord:
@@ -130,7 +132,7 @@ def test_a_replicated_configuration_of_the_front_wins_over_one_of_a_single_seed(
 
 
 def test_one_objective_is_ranked_and_shown_as_ever() -> None:
-    ranked = leaderboard.rank(SMALL.trials, AIMS[0])
+    ranked = ranking.rank(SMALL.trials, AIMS[0])
     assert fronts.by_front(ranked, SMALL.trials, AIMS[:1]) == ranked
     one = study(*SMALL.trials, n_aims=1)
     assert exports.render(one, "table").splitlines()[2].split()[:2] == ["rank", "val_accuracy"]

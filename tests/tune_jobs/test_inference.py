@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from tune_jobs import inference
-from tune_jobs.inference import Floats, Sample, Verdict, judge
+from tune_jobs.leaderboard import inference
+from tune_jobs.leaderboard.inference import Floats, Sample, Verdict, judge
 
 
 def sample(table: Floats) -> Sample:

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from search_spaces.domains import SpaceError
+from tune_jobs.search_spaces.space import SpaceError
 from tests.servers import MlflowServer
 from tests.sweeping import (
     Logged,
@@ -30,16 +30,17 @@ from tests.sweeping import (
     own_task,
     until,
 )
-from tune_jobs import launching, sampling
-from tune_jobs.candidates import Candidate
+from tune_jobs.actions import launch as launch_action
+from tune_jobs.search import samplers
+from tune_jobs.search.candidates import Candidate
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.interruption import interruptible
-from tune_jobs.launching import Request
-from tune_jobs.records import Budget, Scheduling, StudyRecord
-from tune_jobs.running import Resources
+from tune_jobs.live.signals import interruptible
+from tune_jobs.actions.launch import Request
+from tune_jobs.records.studies import Budget, Scheduling, StudyRecord
+from tune_jobs.actions.session import Resources
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study, study_names
-from tune_jobs.trial import run_trial
+from tune_jobs.study.study import Study, study_names
+from tune_jobs.training.trial import run_trial
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -105,7 +106,7 @@ def test_a_scheduler_without_anything_to_decide_is_refused(
 def test_a_spent_budget_is_a_word_and_nothing_runs(tmp_path: Path, settings: Settings) -> None:
     own, said = own_task(tmp_path), list[str]()
     finished_study(own, settings, search="random", trials=3, candidates=[Candidate(own.task.baseline, 0)])
-    outcome = launching.launch(Request(own.reference, search="random", total_epochs=3), settings, said.append)
+    outcome = launch_action.launch(Request(own.reference, search="random", total_epochs=3), settings, said.append)
     assert "study own: 3 epochs were trained and --total-epochs is 3" in said
     assert len(outcome.study.trials) == 1
 
@@ -114,9 +115,9 @@ def test_what_a_training_loop_of_its_own_cannot_do_is_refused(tmp_path: Path, se
     own = own_task(tmp_path)
     cannot = "task 'own' has a training loop of its own, which cannot be taken up in the middle: leave out "
     with pytest.raises(UserError, match=cannot + "--checkpoint-every"):
-        launching.launch(Request(own.reference, resources=Resources(checkpoint_every=1)), settings, print)
+        launch_action.launch(Request(own.reference, resources=Resources(checkpoint_every=1)), settings, print)
     with pytest.raises(UserError, match=cannot + "--scheduler pbt"):
-        launching.launch(Request(own.reference, scheduler="pbt", search="random"), settings, print)
+        launch_action.launch(Request(own.reference, scheduler="pbt", search="random"), settings, print)
     assert study_names(settings) == ()
 
 
@@ -139,7 +140,7 @@ def test_a_trial_that_a_crash_left_with_its_result_is_told_to_the_search(
     tmp_path: Path, resolved: Callable[[Request], Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = own_task(tmp_path, width=ENDLESS)
-    search = sampling.sampler("tpe", own.task.space, own.task.objective, 0, ())
+    search = samplers.sampler("tpe", own.task.space, own.task.objective, 0, ())
     searched = [one for _ in range(14) if (one := search.ask())]  # TPE looks at scores after ten
     finished_study(own, settings, "whole", search="tpe", candidates=searched)
     with monkeypatch.context() as patch:

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from tune_jobs.errors import StudyError
-from tune_jobs.locks import Holder, StudyLock, taking_turns
+from tune_jobs.study.locks import Holder, StudyLock, taking_turns
 
 HOLD = """
 import sys, time

@@ -11,18 +11,20 @@ from typing import Any
 
 import pytest
 
-from search_spaces.catalog import find
-from search_spaces.domains import Params
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs.search_spaces.space import Params
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 from tests.sweeping import data_of, own_task, terms_of
-from tune_jobs import contents, launching, objectives, portable
+from tune_jobs.study import contents, file as study_file
+from tune_jobs.actions import launch
+from tune_jobs.records import objectives
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.launching import Request
-from tune_jobs.records import TrialRecord
+from tune_jobs.actions.launch import Request
+from tune_jobs.records.studies import TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import TrialRun, run_trial
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import TrialRun, run_trial
 
 MakeTask = Callable[..., Task]
 ACCURACY = Objective("val_accuracy", "maximize")
@@ -134,10 +136,10 @@ def test_a_study_is_continued_with_the_objectives_it_was_begun_with_and_no_other
     task = own.task
     request = Request(task=own.reference, objectives=("val_accuracy", "max:val_loss"))
     with Study.hold("own", settings) as study:
-        study.begin(launching.resolve(task, request, None, settings).terms)
+        study.begin(launch.resolve(task, request, None, settings).terms)
         record = study.record()
         assert [aim.metric for aim in record.terms.objectives] == ["val_accuracy", "val_loss"]
-        silent = launching.resolve(task, Request(task=own.reference), record, settings)
+        silent = launch.resolve(task, Request(task=own.reference), record, settings)
         assert silent.terms == record.terms
         study.begin(silent.terms)
         other = replace(request, objectives=("val_accuracy", "val_loss"))
@@ -146,19 +148,19 @@ def test_a_study_is_continued_with_the_objectives_it_was_begun_with_and_no_other
             "val_accuracy and minimize val_loss: start another with --study NAME"
         )
         with pytest.raises(StudyError, match=said):
-            study.begin(launching.resolve(task, other, record, settings).terms)
+            study.begin(launch.resolve(task, other, record, settings).terms)
     assert Study.open("own", settings).record().terms == record.terms
 
 
 def test_one_objective_in_place_of_the_tasks_stays_with_the_study(tmp_path: Path, settings: Settings) -> None:
     own = own_task(tmp_path / "task")
     settings.prepare()
-    work = launching.resolve(own.task, Request(task=own.reference, objectives=("val_loss",)), None, settings)
+    work = launch.resolve(own.task, Request(task=own.reference, objectives=("val_loss",)), None, settings)
     assert (work.task.objective, work.further) == (Objective("val_loss", "minimize"), ())
     assert work.task_digest == own.task.digest()
     with Study.hold("own", settings) as study:
         study.begin(work.terms)
-        again = launching.resolve(own.task, Request(task=own.reference), study.record(), settings)
+        again = launch.resolve(own.task, Request(task=own.reference), study.record(), settings)
         assert again.terms == work.terms
 
 
@@ -174,10 +176,10 @@ def test_the_terms_of_one_objective_are_kept_as_they_were_before_there_were_seve
 
 def test_a_study_from_before_there_were_several_has_the_same_terms(tmp_path: Path) -> None:
     file = sorted((Path(__file__).parents[2] / "docs" / "studies").rglob("*.study"))[0]
-    content = portable.read(file)
+    content = study_file.read(file)
     assert content.record.terms.further_objectives == ()
     assert contents.note_of_terms(content.record.terms) == content.notes["terms"]
-    assert portable.encoded(content) == file.read_bytes()
+    assert study_file.encoded(content) == file.read_bytes()
 
 
 # --- in a file ---
@@ -198,19 +200,19 @@ def file(tmp_path: Path, settings: Settings) -> Path:
             trial = study.start(study.add(task.space, params, 0))
             study.finish(trial, run_trial(task, params, data, seed=0, further=further), cpus=1.0)
     file = tmp_path / "own.study"
-    portable.export_study("own", file, settings, lambda _: None)
+    study_file.export_study("own", file, settings, lambda _: None)
     return file
 
 
 def test_a_study_of_several_objectives_is_the_same_elsewhere(
     file: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(portable, "_deliver", lambda *_: False)
+    monkeypatch.setattr(file, "_deliver", lambda *_: False)
     there = replace(settings, home=tmp_path / "there")
-    found = portable.import_study(file, None, there, lambda _: None)
+    found = study_file.import_study(file, None, there, lambda _: None)
     assert found.study == Study.open("own", settings).record()
     assert (found.exports_dir / "front.yaml").exists()
-    portable.export_study("own", tmp_path / "again.study", there, lambda _: None)
+    study_file.export_study("own", tmp_path / "again.study", there, lambda _: None)
     assert (tmp_path / "again.study").read_bytes() == file.read_bytes()
 
 
@@ -259,6 +261,6 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_a_file_with_objectives_that_cannot_be_is_refused_in_a_line(case: str, file: Path) -> None:
     change, said = WRONG[case]
-    with pytest.raises(portable.ContentError, match=f"^{said}") as refused:
-        portable.decoded(changed(file, change))
+    with pytest.raises(file.ContentError, match=f"^{said}") as refused:
+        study_file.decoded(changed(file, change))
     assert "\n" not in str(refused.value)

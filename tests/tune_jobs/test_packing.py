@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.devices import DeviceFigures
+from tune_jobs.training.devices import DeviceFigures
 from tune_jobs.execution.packing import PROBES, Gauge, Packing, Slots, Usage, share, trials_at_once
 
 shares = st.floats(0.001, 1.0)

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from tune_jobs import patience
+from tune_jobs.study import retries
 from tune_jobs.errors import StudyError
-from tune_jobs.patience import Patient
+from tune_jobs.study.retries import Patient
 
 URL = "postgresql://ada:secret@db/studies"
 
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(retries, "_PAUSE_S", 0.0)
 
 
 def lost() -> Exception:
@@ -60,7 +60,7 @@ def test_a_trial_whose_making_was_not_answered_is_there_once(is_heard: bool) -> 
 def test_a_database_that_stays_away_is_given_up_in_one_line_without_its_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(patience, "LIMIT_S", 0.0)
+    monkeypatch.setattr(retries, "LIMIT_S", 0.0)
     storage = _Storage(10**6, is_heard=False)
     patient = Patient(storage, URL, lambda: None)
     for _ in range(2):

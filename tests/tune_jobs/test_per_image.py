@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.per_image import count, pack, unpack
+from tune_jobs.records.per_image import count, pack, unpack
 
 
 @given(st.lists(st.booleans(), max_size=70))

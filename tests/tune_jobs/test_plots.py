@@ -23,12 +23,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
-from search_spaces.task import Objective
-from tune_jobs.comparison import Comparison, Winner
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.leaderboard.comparison import Comparison, Winner
 from tune_jobs.errors import UserError
 from tune_jobs.exports import curves, plots
-from tune_jobs.factors import Curve, Factor, FactorStudy, Level
-from tune_jobs.leaderboard import Row, TestScore
+from tune_jobs.leaderboard.factors import Curve, Factor, FactorStudy, Level
+from tune_jobs.leaderboard.ranking import Row, TestScore
 
 HIGHER = Objective("val_accuracy", "maximize")
 LOWER = Objective("val_error", "minimize")

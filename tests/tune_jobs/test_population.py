@@ -6,10 +6,10 @@ from collections import Counter
 
 import numpy as np
 
-from search_spaces.domains import Choice, Fixed, Float, Int, Space, Variants
-from search_spaces.task import Objective
-from tune_jobs.population import Member, boundaries, changed, moved_on
-from tune_jobs.records import Stretch, TrialRecord
+from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space, Variants
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search.population import Member, boundaries, changed, moved_on
+from tune_jobs.records.studies import Stretch, TrialRecord
 
 SPACE = Space(
     units=Int(8, 64),

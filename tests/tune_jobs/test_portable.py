@@ -16,18 +16,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search_spaces.domains import params_id
+from tune_jobs.search_spaces.space import params_id
 from tests.sweeping import Logged, Own, command_line, data_of, ended, finished_study, logged, own_task, terms_of
-from tune_jobs import exports, portable, readings
-from tune_jobs.candidates import Candidate
+from tune_jobs import exports
+from tune_jobs.study import file as study_file
+from tune_jobs.records import readings
+from tune_jobs.search.candidates import Candidate
 from tune_jobs.cli import run
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.per_image import pack
-from tune_jobs.portable import export_study, import_study
-from tune_jobs.records import Launch, Reading, Replication, StudyRecord, TestResult, Transfer
+from tune_jobs.records.per_image import pack
+from tune_jobs.study.file import export_study, import_study
+from tune_jobs.records.studies import Launch, Reading, Replication, StudyRecord, TestResult, Transfer
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study, study_names
-from tune_jobs.trial import TrialResult
+from tune_jobs.study.study import Study, study_names
+from tune_jobs.training.trial import TrialResult
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -111,7 +113,7 @@ def anywhere(
 @pytest.fixture
 def undelivered(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow is left alone, for the tests that are about something else."""
-    monkeypatch.setattr(portable, "_deliver", lambda *_: False)
+    monkeypatch.setattr(file, "_deliver", lambda *_: False)
 
 
 def exported(settings: Settings, file: Path, name: str = "own") -> Path:
@@ -119,7 +121,7 @@ def exported(settings: Settings, file: Path, name: str = "own") -> Path:
     return file
 
 
-def imported(file: Path, settings: Settings, name: str | None = None) -> portable.Imported:
+def imported(file: Path, settings: Settings, name: str | None = None) -> study_file.Imported:
     return import_study(file, name, settings, lambda _: None)
 
 
@@ -349,9 +351,9 @@ def test_damage_is_one_line_and_nothing_is_written(file: Path, refused: Callable
 def test_more_than_an_import_takes_is_not_unzipped(
     file: Path, refused: Callable[[bytes], str], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(portable, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(file, "MOST_BYTES", 2**20)
     assert "it is more than 1 MiB" in refused(gzip.compress(bytes(2**20 + 1)))
-    monkeypatch.setattr(portable, "MOST_BYTES", 2**10)
+    monkeypatch.setattr(file, "MOST_BYTES", 2**10)
     with pytest.raises(StudyError, match="at most 0 MiB go"):
         exported(settings, file.with_name("large.study"))
     assert not file.with_name("large.study").exists()
@@ -487,7 +489,7 @@ def test_a_part_of_another_type_is_refused_in_one_line_or_does_no_harm(form: dic
             at(*path, to=value)(changed)
             why = why_refused(changed)
             if why is None:
-                leaderboard = exports.render(portable.decoded(zipped(changed)).record, "json")
+                leaderboard = exports.render(study_file.decoded(zipped(changed)).record, "json")
                 assert json.loads(leaderboard), path
             else:
                 assert "\n" not in why, path
@@ -496,8 +498,8 @@ def test_a_part_of_another_type_is_refused_in_one_line_or_does_no_harm(form: dic
 
 def why_refused(form: dict[str, Any]) -> str | None:
     try:
-        portable.decoded(zipped(form))
-    except portable.ContentError as error:
+        study_file.decoded(zipped(form))
+    except file.ContentError as error:
         return str(error)
     return None
 
@@ -542,7 +544,7 @@ def test_what_is_asked_wrongly_is_one_line(
 
 
 def test_mlflow_has_the_same_runs(own: Own, settings: Settings, there: Settings, tmp_path: Path) -> None:
-    from tune_jobs.delivery import deliver_once
+    from tune_jobs.tracking.delivery import deliver_once
 
     record = finished_study(own, settings)
     with Study.hold("own", settings) as study:

@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import cnn
-from models.label_encodings import Classes
-from search_spaces.catalog import find
-from search_spaces.task import PRECISIONS, Precision, Task
-from tune_jobs import datasets, prediction, retraining, training
-from tune_jobs.checkpoints import Checkpoint
+from tune_jobs.models import cnn
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs.search_spaces.task import PRECISIONS, Precision, Task
+from tune_jobs import datasets
+from tune_jobs.prediction import reader
+from tune_jobs.actions import train as train_action
+from tune_jobs.training import compiled
+from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
-from tune_jobs.epochs import built
-from tune_jobs.precision import exact, policy
-from tune_jobs.saved_models import Origin
-from tune_jobs.trial import TrialResult, TrialRun
+from tune_jobs.training.epochs import built
+from tune_jobs.training.precision import exact, policy
+from tune_jobs.prediction.saved_models import Origin
+from tune_jobs.training.trial import TrialResult, TrialRun
 
 SMALL = {"filters": "8-16", "units": "32", "batch_norm": True, "dropout": "with", "dropout_rate": 0.2}
 
@@ -83,8 +86,8 @@ def test_the_loss_is_scaled_where_gradients_are_of_half_precision() -> None:
     data = data_of(task)
     model = built(task, params_of(task), data, seed=0)
     encoding = task.encoding_of(params_of(task))
-    (train,) = training.resident("scaling", (data.train,), encoding.targets)
-    epochs = training.CompiledEpochs(model, batch_size=50, seed=0)
+    (train,) = compiled.resident("scaling", (data.train,), encoding.targets)
+    epochs = compiled.CompiledEpochs(model, batch_size=50, seed=0)
     epochs._make_variables(train)
     epochs._epoch = 1  # its variables are there, and would be made anew
     model.optimizer.dynamic_scale.assign(2.0**100)
@@ -121,14 +124,14 @@ def test_a_saved_model_of_half_precision_is_loaded_and_predicts(precision: Preci
         versions={},
     )
     file, picture = tmp_path / "model.keras", tmp_path / "digit.png"
-    retraining._save(run.model, file, origin)
+    train_action._save(run.model, file, origin)
     loaded = keras.saving.load_model(file, compile=False, safe_mode=True)
     assert [one.compute_dtype for one in loaded.layers[1:]] == [one.compute_dtype for one in run.model.layers[1:]]
     np.testing.assert_array_equal(
-        training.outputs(loaded, data.validation.x), training.outputs(run.model, data.validation.x)
+        compiled.outputs(loaded, data.validation.x), compiled.outputs(run.model, data.validation.x)
     )
     Image.fromarray(data.validation.x[0, :, :, 0]).save(picture)
-    assert isinstance(prediction.Reader(file).read(picture), prediction.ClassReading)
+    assert isinstance(reader.Reader(file).read(picture), reader.ClassReading)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS[1:])
@@ -145,8 +148,8 @@ def test_networks_with_all_their_layers_train_in_half_precision(precision: Preci
             pixels="permuted",
         )
         model.compile("adam", Classes(3).loss(), metrics=Classes(3).metrics())
-    (train,) = training.resident(f"all-{precision}", (tiny_data.train,), Classes(3).targets)
-    metrics = training.CompiledEpochs(model, batch_size=45, seed=0).train(train)
+    (train,) = compiled.resident(f"all-{precision}", (tiny_data.train,), Classes(3).targets)
+    metrics = compiled.CompiledEpochs(model, batch_size=45, seed=0).train(train)
     assert np.isfinite(list(metrics.values())).all()
 
 
@@ -154,6 +157,6 @@ def test_outputs_that_end_in_half_precision_are_read_as_float32(tiny_data: Train
     with policy("mixed_bfloat16"):
         inputs = keras.Input((4, 4, 1), dtype="uint8")
         model = keras.Model(inputs, keras.layers.Rescaling(1 / 255)(inputs))
-    outputs = training.outputs(model, tiny_data.validation.x)
+    outputs = compiled.outputs(model, tiny_data.validation.x)
     assert outputs.dtype == np.float32
     np.testing.assert_allclose(outputs, tiny_data.validation.x / 255, atol=6e-3)

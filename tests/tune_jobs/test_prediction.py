@@ -14,17 +14,18 @@ import pytest
 import yaml
 from PIL import Image
 
-from search_spaces import catalog
-from search_spaces.task import Protocol
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.task import Protocol
 from tests.sweeping import command_line, ended
 from tests.tune_jobs.test_saved_models import ORIGIN
-from tune_jobs import datasets, image_files, prediction, saved_models
+from tune_jobs import datasets
+from tune_jobs.prediction import image_files, reader, saved_models
 from tune_jobs.cli import run
-from tune_jobs.datasets import clock_drawing
+from tune_jobs.datasets.clocks import drawing
 from tune_jobs.errors import DataError
 from tune_jobs.exports import BestConfig
-from tune_jobs.image_files import Picture, PictureError
-from tune_jobs.prediction import ClassReading, Reader, TimeReading
+from tune_jobs.prediction.image_files import Picture, PictureError
+from tune_jobs.prediction.reader import ClassReading, Reader, TimeReading
 from tune_jobs.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, when it saves
@@ -108,7 +109,7 @@ def digits(saved: Callable[..., Saved]) -> Saved:
 @pytest.fixture
 def ten_past_ten(tmp_path: Path) -> Path:
     words = np.random.PCG64(7)
-    drawn = clock_drawing.draw(10, 10, size=32, difficulty=clock_drawing.UPRIGHT, words=words)
+    drawn = drawing.draw(10, 10, size=32, difficulty=drawing.UPRIGHT, words=words)
     path = tmp_path / "clock.png"
     Image.fromarray(drawn).save(path)
     return path
@@ -147,7 +148,7 @@ def test_a_clock_is_read_as_the_model_decodes_it(clock: Saved, ten_past_ten: Pat
 
 
 def test_how_sure_it_is_comes_from_the_views(clock: Saved, ten_past_ten: Path) -> None:
-    seen = prediction.views(image_files.load(ten_past_ten, (32, 32, 1)))
+    seen = reader.views(image_files.load(ten_past_ten, (32, 32, 1)))
     minutes = np.array([60 * hour + minute for hour, minute in map(clock.decoded, seen)])
     apart = np.abs((minutes[1:] - minutes[0] + 360) % 720 - 360)
     reading = Reader(clock.path).read(ten_past_ten)
@@ -162,14 +163,14 @@ def test_a_clock_is_read_the_same_in_any_colours(mode: str, clock: Saved, ten_pa
     other = ten_past_ten.with_name("other.png")
     deep = np.asarray(grey).astype(np.uint16) * 257
     (Image.fromarray(deep) if mode == "I;16" else grey.convert(mode)).save(other)
-    reader = Reader(clock.path)
-    assert reader.read(other) == reader.read(ten_past_ten)
+    reading = Reader(clock.path)
+    assert reading.read(other) == reading.read(ten_past_ten)
 
 
 @pytest.mark.parametrize("name", ["large.png", "large.jpg"])
 def test_a_large_clock_is_read_too(name: str, clock: Saved, tmp_path: Path) -> None:
     words = np.random.PCG64(7)
-    drawn = clock_drawing.draw(10, 10, size=300, difficulty=clock_drawing.UPRIGHT, words=words)
+    drawn = drawing.draw(10, 10, size=300, difficulty=drawing.UPRIGHT, words=words)
     Image.fromarray(drawn).convert("RGB").save(tmp_path / name)
     reading = Reader(clock.path).read(tmp_path / name)
     assert isinstance(reading, TimeReading)
@@ -200,7 +201,7 @@ def test_a_class_is_read_with_its_mean_softmax(digits: Saved, tmp_path: Path) ->
     images = datasets.load("digits", data_dir=tmp_path, validation=task.protocol.validation).validation
     Image.fromarray(images.x[0, ..., 0]).save(tmp_path / "digit.png")
     reading = Reader(digits.path).read(tmp_path / "digit.png")
-    logits = digits.keras.predict(prediction.views(images.x[0]), verbose=0)
+    logits = digits.keras.predict(reader.views(images.x[0]), verbose=0)
     assert isinstance(reading, ClassReading)
     assert reading.label == digits.decoded(images.x[0])
     assert reading.agreement == np.mean(logits[1:].argmax(axis=1) == reading.label)
@@ -214,16 +215,16 @@ def test_a_class_is_read_with_its_mean_softmax(digits: Saved, tmp_path: Path) ->
 @pytest.mark.parametrize("shape", [(75, 75, 1), (32, 32, 3), (8, 8, 1), (60, 90, 3)])
 def test_views_are_the_picture_and_as_many_changed_ones(shape: tuple[int, int, int]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    seen = prediction.views(picture)
-    assert (seen.shape, seen.dtype) == ((1 + prediction.N_VIEWS, *shape), np.uint8)
+    seen = reader.views(picture)
+    assert (seen.shape, seen.dtype) == ((1 + reader.N_VIEWS, *shape), np.uint8)
     np.testing.assert_array_equal(seen[0], picture)
     assert len(np.unique(seen.reshape(len(seen), -1), axis=0)) == len(seen)
-    np.testing.assert_array_equal(seen, prediction.views(picture))
+    np.testing.assert_array_equal(seen, reader.views(picture))
 
 
 def test_a_view_is_moved_by_a_pixel_of_75() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (75, 75, 1), dtype=np.uint8)
-    right, left, down, up = prediction.views(picture)[1:5]
+    right, left, down, up = reader.views(picture)[1:5]
     np.testing.assert_array_equal(right[:, :-1], picture[:, 1:])
     np.testing.assert_array_equal(right[:, -1], picture[:, -1])
     np.testing.assert_array_equal(left[:, 1:], picture[:, :-1])
@@ -234,7 +235,7 @@ def test_a_view_is_moved_by_a_pixel_of_75() -> None:
 def test_views_show_a_disc_smaller_larger_darker_and_lighter() -> None:
     rows, columns = np.mgrid[:75, :75] - 37.0
     picture = np.where(rows**2 + columns**2 < 25**2, 240, 0).astype(np.uint8)[..., np.newaxis]
-    smaller, larger, darker, lighter = prediction.views(picture)[-4:]
+    smaller, larger, darker, lighter = reader.views(picture)[-4:]
     assert smaller.sum() / picture.sum() == pytest.approx(0.96**2, rel=0.01)
     assert larger.sum() / picture.sum() == pytest.approx(1.04**2, rel=0.01)
     assert (darker.max(), lighter.max()) == (216, 255)

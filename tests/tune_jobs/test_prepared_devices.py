@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from tune_jobs import training
+from tune_jobs.training import compiled
 from tune_jobs.errors import SettingsError
 
 FIGURES = [
@@ -60,7 +60,7 @@ def test_a_share_of_a_gpu_is_a_limit_that_is_set_before_the_first_op(tmp_path: P
     environment.pop("CUDA_VISIBLE_DEVICES", None)
     answer = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=environment)
     said = json.loads(answer.stdout)
-    assert said["held"] == [16384 // 4 - training.CONTEXT_MB]
+    assert said["held"] == [16384 // 4 - compiled.CONTEXT_MB]
     assert (said["devices"], said["threads"], said["peak"]) == (2, 2, None)
     assert said["deterministic"] == [False, True]  # a GPU's kernels are asked for alone
     assert "before TensorFlow is first used" in said["refused"]
@@ -73,11 +73,11 @@ class Held:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
         self.growth: list[str] = []
         self.limits: dict[str, list[int]] = {}
-        monkeypatch.setattr(training, "_gpus", lambda: [f"gpu{at}" for at in range(gpus)])
+        monkeypatch.setattr(compiled, "_gpus", lambda: [f"gpu{at}" for at in range(gpus)])
         monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, is_set: self.growth.append(gpu))
         monkeypatch.setattr(tf.config, "set_logical_device_configuration", self._limit)
-        monkeypatch.setattr(training.heap, "keep_freed", lambda: None)
-        monkeypatch.setattr(training.gc, "freeze", lambda: None)
+        monkeypatch.setattr(compiled.heap, "keep_freed", lambda: None)
+        monkeypatch.setattr(compiled.gc, "freeze", lambda: None)
         for name in ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads"):
             monkeypatch.setattr(tf.config.threading, name, lambda threads: None)
 
@@ -96,21 +96,21 @@ def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("share", [None, 1.0, 2.0])
 def test_a_whole_gpu_grows(share: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch, gpus=2)
-    training.prepare_devices(1, share)
+    compiled.prepare_devices(1, share)
     assert (held.growth, held.limits) == (["gpu0", "gpu1"], {})
 
 
 @pytest.mark.usefixtures("figures")
 def test_one_that_does_not_tell_its_memory_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch, gpus=3)  # and of the third nothing is known
-    training.prepare_devices(1, 0.5)
-    assert (held.growth, held.limits) == (["gpu1", "gpu2"], {"gpu0": [8192 - training.CONTEXT_MB]})
+    compiled.prepare_devices(1, 0.5)
+    assert (held.growth, held.limits) == (["gpu1", "gpu2"], {"gpu0": [8192 - compiled.CONTEXT_MB]})
 
 
 @pytest.mark.usefixtures("figures")
 def test_a_limit_of_its_own_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch, gpus=2)
-    training.prepare_devices(1, 0.5, memory_mb=3000.9)
+    compiled.prepare_devices(1, 0.5, memory_mb=3000.9)
     assert (held.growth, held.limits) == ([], {"gpu0": [3000], "gpu1": [3000]})
 
 
@@ -118,7 +118,7 @@ def test_a_limit_of_its_own_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -
 def test_a_share_without_room_for_a_tensor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch, gpus=1)
     with pytest.raises(SettingsError) as refused:
-        training.prepare_devices(1, 0.05)
+        compiled.prepare_devices(1, 0.05)
     assert "0.05 of a GPU of 16,384 MB was given" in str(refused.value)
     assert (held.growth, held.limits) == ([], {})
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from search_spaces.task import Objective
-from tune_jobs.activity import Activity
-from tune_jobs.interruption import Interruption
-from tune_jobs.progress import Progress, duration, short_params
-from tune_jobs.records import TrialRecord
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.live.activity import Activity
+from tune_jobs.live.signals import Interruption
+from tune_jobs.live.progress import Progress, duration, short_params
+from tune_jobs.records.studies import TrialRecord
 
 NOWHERE = Path("no-such-folder") / "activity"
 PARAMS = {"units": 64, "learning_rate": 0.00123456, "dropout": "without"}

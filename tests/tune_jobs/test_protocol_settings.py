@@ -12,19 +12,20 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from search_spaces.catalog import find
-from search_spaces.task import Protocol, TaskError
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs.search_spaces.task import Protocol, TaskError
 from tests.sweeping import finished_study, own_task
-from tune_jobs import contents, exports, portable
+from tune_jobs.study import contents, file as study_file
+from tune_jobs import exports
 from tune_jobs.cli import launch as launch_command
 from tune_jobs.cli.studies import status
 from tune_jobs.cli.tasks import show
 from tune_jobs.errors import StudyError
-from tune_jobs.launching import Request
-from tune_jobs.records import StudyRecord
-from tune_jobs.reported import budget
+from tune_jobs.actions.launch import Request
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.reproduction.reported import budget
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 from tune_jobs.tracking import words
 
 STUDIES = sorted((Path(__file__).parents[2] / "docs" / "studies").rglob("*.study"))
@@ -33,7 +34,7 @@ OLD = {"epochs": 3, "patience": None, "batch_size": 128, "validation": 0.2, "ima
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_kept_studies_open_and_are_written_as_they_were(path: Path) -> None:
-    content = portable.read(path)
+    content = study_file.read(path)
     terms = contents.terms_of(content.notes)
     assert (terms.protocol.precision, terms.protocol.deterministic) == ("float32", False)
     assert contents.note_of_terms(terms)["protocol"] == content.notes["terms"]["protocol"]
@@ -88,7 +89,7 @@ def test_a_study_is_begun_with_them_and_keeps_them(resolved: Callable[[Request],
 
 
 def test_launch_takes_them_from_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from tune_jobs import launching
+    from tune_jobs.actions import launch as launch_action
 
     class AskedError(Exception):
         pass
@@ -99,7 +100,7 @@ def test_launch_takes_them_from_the_command_line(monkeypatch: pytest.MonkeyPatch
         asked.append(request)
         raise AskedError
 
-    monkeypatch.setattr(launching, "launch", launch)
+    monkeypatch.setattr(launch_action, "launch", launch)
     for more in ([], ["--precision", "mixed_float16", "--no-deterministic"], ["--deterministic"]):
         answer = CliRunner().invoke(launch_command.launch, ["digits-mlp", "--home", str(tmp_path), *more])
         assert isinstance(answer.exception, AskedError)
@@ -164,5 +165,5 @@ def test_best_yaml_brings_them_back_and_old_files_are_read(mixed: StudyRecord, t
 def test_a_study_file_brings_them_back(mixed: StudyRecord, settings: Settings) -> None:
     content = Study.open("own", settings).content()
     notes = {**content.notes, "terms": contents.note_of_terms(mixed.terms)}
-    again = portable.decoded(portable.encoded(replace(content, notes=notes)))
+    again = study_file.decoded(study_file.encoded(replace(content, notes=notes)))
     assert contents.terms_of(again.notes).protocol == mixed.terms.protocol

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import clock_encodings
-from models.label_encodings import Classes
-from tune_jobs import readings
-from tune_jobs.readings import Picture, Readings
+from tune_jobs.models import clock_encodings
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.records import readings
+from tune_jobs.records.readings import Picture, Readings
 
 times = st.lists(st.floats(0, 720, exclude_max=True), min_size=1, max_size=40)
 

@@ -15,18 +15,20 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from search_spaces.task import Objective
+from tune_jobs.search_spaces.task import Objective
 from tests.sweeping import Own, command_line, ended, finished_study, kill_family, one_cluster, own_task, until
-from tune_jobs import launching, leaderboard, replication, running, sampling
-from tune_jobs.candidates import Candidate
+from tune_jobs.actions import launch, replicate, session
+from tune_jobs.leaderboard import ranking
+from tune_jobs.search import samplers
+from tune_jobs.search.candidates import Candidate
 from tune_jobs.cli import run
-from tune_jobs.launching import Request as LaunchRequest
-from tune_jobs.per_image import pack
-from tune_jobs.records import Replication, StudyRecord, TrialRecord
-from tune_jobs.replication import Race, Request
-from tune_jobs.running import Outcome, Resources
+from tune_jobs.actions.launch import Request as LaunchRequest
+from tune_jobs.records.per_image import pack
+from tune_jobs.records.studies import Replication, StudyRecord, TrialRecord
+from tune_jobs.actions.replicate import Race, Request
+from tune_jobs.actions.session import Outcome, Resources
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -48,7 +50,7 @@ class Said:
 
     def replicate(self, **asked: Any) -> Outcome:
         request = Request(**{"study": "own", "top": 2, "seeds": 3, "resources": ONE} | asked)
-        return replication.replicate(request, self.settings, self.messages.append)
+        return replicate.replicate(request, self.settings, self.messages.append)
 
 
 @pytest.fixture
@@ -165,7 +167,7 @@ def test_killed_and_run_again_it_goes_on_with_what_it_chose_although_the_means_m
     (first, second) = hard_life.chosen
     assert first == second == hard_life.record.replication
     known = tuple(trial for trial in hard_life.record.trials[:7])
-    best = leaderboard.rank(known, hard_life.record.terms.objective)[:2]
+    best = ranking.rank(known, hard_life.record.terms.objective)[:2]
     assert {row.params["width"] for row in best} != {3, 4}  # what would be chosen now
 
 
@@ -193,15 +195,15 @@ def test_replicates_are_no_trials_of_the_search_and_do_not_change_what_it_propos
 ) -> None:
     own = own_task(tmp_path, width="Float(1.0, 1e3, log=True)")
     task = own.task
-    search = sampling.sampler("tpe", task.space, task.objective, 0, ())
+    search = samplers.sampler("tpe", task.space, task.objective, 0, ())
     searched = [one for _ in range(14) if (one := search.ask())]  # TPE looks at scores after ten
     replicates = [replace(one, seed=seed) for one in searched[-3:] for seed in (1, 2)]
     finished_study(own, settings, "alone", search="tpe", trials=16, candidates=searched)
     finished_study(own, settings, search="tpe", trials=16, candidates=searched + replicates)
     plans: list[Any] = []
-    monkeypatch.setattr(running, "run", lambda study, work, plan, *others: plans.append(plan))
+    monkeypatch.setattr(session, "run", lambda study, work, plan, *others: plans.append(plan))
     for study in ("alone", "own"):
-        launching.launch(LaunchRequest(own.reference, study=study), settings, lambda message: None)
+        launch.launch(LaunchRequest(own.reference, study=study), settings, lambda message: None)
     alone, replicated = plans
     assert [alone.sampler.ask() for _ in range(3)] == [replicated.sampler.ask() for _ in range(3)]
     assert (alone.trials, replicated.trials) == (16, 16)
@@ -213,9 +215,9 @@ def test_a_search_runs_as_many_trials_as_were_asked_for_beside_replicates(tmp_pa
     finished_study(own, here.settings, search="random", trials=2, candidates=grid_of(own)[:2])
     here.replicate()
     request = LaunchRequest(own.reference, trials=3, resources=ONE)
-    record = launching.launch(request, here.settings, here.messages.append).study
+    record = launch.launch(request, here.settings, here.messages.append).study
     assert (len(record.searched), len(record.trials)) == (3, 7)
-    again = launching.launch(request, here.settings, here.messages.append).study
+    again = launch.launch(request, here.settings, here.messages.append).study
     assert again.trials == record.trials
     assert "study own has its 3 trials; --trials asks for more" in here.messages
 
@@ -297,7 +299,7 @@ class World:
         return asked
 
     def in_doubt(self) -> set[Any]:
-        rows = leaderboard.judged(leaderboard.rank(self.trials, HIGHER), self.trials, HIGHER)
+        rows = ranking.judged(ranking.rank(self.trials, HIGHER), self.trials, HIGHER)
         return {row.params["name"] for row in rows if row.may_be_best}
 
 
@@ -337,7 +339,7 @@ def test_a_race_says_how_it_ended() -> None:
 def test_without_a_budget_a_race_between_equals_ends() -> None:
     world = World.searched(a=0.1, b=0.1)
     asked = world.drive(Race(world.replication(2, None), tuple(world.trials), 0, HIGHER))
-    assert len(asked) == 2 + replication.DEFAULT_BUDGET
+    assert len(asked) == 2 + replicate.DEFAULT_BUDGET
 
 
 def test_a_race_is_judged_when_all_that_was_asked_for_is_known() -> None:

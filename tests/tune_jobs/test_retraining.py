@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import yaml
 
-from search_spaces.catalog import find
+from tune_jobs.search_spaces.catalog import find
 from tests.sweeping import command_line, finished_study, own_task
-from tune_jobs import datasets, exports, retraining
+from tune_jobs import datasets, exports
+from tune_jobs.actions import train as train_action
 from tune_jobs.errors import DataError, SettingsError, UserError
-from tune_jobs.records import StudyRecord
+from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -136,15 +137,15 @@ def best(tmp_path: Path, settings: Settings) -> Path:
 
 
 @pytest.fixture
-def train(settings: Settings) -> Callable[..., retraining.Retrained]:
-    def call(path: Path, output: Path | None = None) -> retraining.Retrained:
-        return retraining.train(path, settings, output=output, with_mlflow=False, say=lambda message: None)
+def train(settings: Settings) -> Callable[..., train_action.Retrained]:
+    def call(path: Path, output: Path | None = None) -> train_action.Retrained:
+        return train_action.train(path, settings, output=output, with_mlflow=False, say=lambda message: None)
 
     return call
 
 
 def test_a_task_with_a_loop_of_its_own_trains_again_from_any_folder(
-    best: Path, train: Callable[..., retraining.Retrained], tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any
+    best: Path, train: Callable[..., train_action.Retrained], tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     again = train(best)
@@ -157,7 +158,7 @@ def changed(path: Path, **values: Any) -> Path:
     return path
 
 
-def test_another_score_is_said_to_be_another(best: Path, train: Callable[..., retraining.Retrained]) -> None:
+def test_another_score_is_said_to_be_another(best: Path, train: Callable[..., train_action.Retrained]) -> None:
     again = train(changed(best, score=0.125))
     assert not again.is_same
     assert again.recorded == 0.125
@@ -175,7 +176,7 @@ def test_another_score_is_said_to_be_another(best: Path, train: Callable[..., re
 )
 def test_what_cannot_be_trained_again_is_refused_in_one_line(
     best: Path,
-    train: Callable[..., retraining.Retrained],
+    train: Callable[..., train_action.Retrained],
     values: dict[str, Any],
     output: Path | None,
     error: type[Exception],

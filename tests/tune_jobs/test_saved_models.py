@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tune_jobs import saved_models
+from tune_jobs.prediction import saved_models
 from tune_jobs.errors import DataError
-from tune_jobs.saved_models import MEMBER, Origin
+from tune_jobs.prediction.saved_models import MEMBER, Origin
 
 ORIGIN = Origin(
     task="clock-quick",

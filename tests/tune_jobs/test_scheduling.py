@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from search_spaces.task import Objective
+from tune_jobs.search_spaces.task import Objective
 from tune_jobs.errors import UserError
-from tune_jobs.records import Scheduling, State, TrialRecord
-from tune_jobs.scheduling import Scheduler, scheduler
+from tune_jobs.records.studies import Scheduling, State, TrialRecord
+from tune_jobs.search.schedulers import Scheduler, scheduler
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
 MINIMIZE = Objective("val_loss", "minimize")

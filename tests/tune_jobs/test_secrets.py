@@ -23,8 +23,11 @@ import pytest
 from tests.auditing import audit, undisturbed
 from tests.servers import MlflowServer, free_port, private_postgres
 from tests.sweeping import command_line, ended, finished_study, kill_family, own_task, refusal, until
-from tune_jobs import delivery, diagnosis, masking, plain_yaml, study, tracking
-from tune_jobs.checkpoints import Checkpoint
+from tune_jobs.tracking import delivery
+from tune_jobs.actions import doctor
+from tune_jobs import masking, plain_yaml, tracking
+from tune_jobs.study import study
+from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.cli import run
 from tune_jobs.errors import SettingsError, StudyError
 from tune_jobs.settings import Settings
@@ -204,7 +207,7 @@ def test_an_address_with_a_password_is_shown_without(
     with pytest.raises(SettingsError, match="no MLflow server answers at http") as refused:
         tracking.check(replace(settings, tracking_uri=uri))
     assert PASSWORD not in str(refused.value)
-    shown = repr(diagnosis.examine(replace(settings, tracking_uri=uri)))
+    shown = repr(doctor.examine(replace(settings, tracking_uri=uri)))
     assert PASSWORD not in shown + repr(replace(settings, tracking_uri=uri))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):

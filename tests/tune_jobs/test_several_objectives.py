@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from search_spaces.domains import Choice, Float, Int, Params, Space, Variants, params_id
-from search_spaces.task import Objective
+from tune_jobs.search_spaces.space import Choice, Float, Int, Params, Space, Variants, params_id
+from tune_jobs.search_spaces.task import Objective
 from tests.sweeping import command_line, ended, kill_family, own_task, until
-from tune_jobs import sampling
+from tune_jobs.search import samplers
 from tune_jobs.errors import UserError
-from tune_jobs.records import State, TrialRecord
+from tune_jobs.records.studies import State, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
+from tune_jobs.study.study import Study
 
 FIRST, SECOND = Objective("near", "minimize"), Objective("far", "maximize")
 SEARCHES = ("random", "qmc", "tpe", "nsga2")
@@ -64,7 +64,7 @@ def by_number(number: int, params: Params) -> TrialRecord:
 
 
 def sampler(search: Any, space: Space = SPACE, seed: int = 0, trials: tuple[TrialRecord, ...] = ()) -> Any:
-    return sampling.sampler(search, space, FIRST, seed, trials, further=(SECOND,))
+    return samplers.sampler(search, space, FIRST, seed, trials, further=(SECOND,))
 
 
 def walk(
@@ -187,7 +187,7 @@ def test_what_came_from_elsewhere_is_no_parent() -> None:
 )
 def test_a_search_for_another_number_of_objectives_is_refused(search: Any, further: Any, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        sampling.check(search, SPACE, further)
+        samplers.check(search, SPACE, further)
 
 
 def test_a_sweep_that_was_killed_goes_on_as_an_undisturbed_one_would(tmp_path: Path, settings: Settings) -> None:
@@ -208,7 +208,7 @@ def test_a_sweep_that_was_killed_goes_on_as_an_undisturbed_one_would(tmp_path: P
     assert [trial.state for trial in study.trials] == ["complete"] * 17
     assert [trial.attempts for trial in study.trials] == [*[1] * 13, 2, *[1] * 3]
     space = own.task.space
-    undisturbed = sampling.sampler("nsga2", space, study.terms.objective, 0, (), further=study.terms.further_objectives)
+    undisturbed = samplers.sampler("nsga2", space, study.terms.objective, 0, (), further=study.terms.further_objectives)
     for trial in study.trials:
         candidate = undisturbed.ask()
         assert candidate is not None

@@ -14,14 +14,17 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from tests.sweeping import Own, command_line, ended, finished_study, kill_family, own_task, until
-from tune_jobs import delivery, launching, locks, stewardship, weights
+from tune_jobs.tracking import delivery
+from tune_jobs.actions import launch, steer
+from tune_jobs.study import locks
+from tune_jobs.training import weights
 from tune_jobs.cli import run
 from tune_jobs.errors import StudyError
-from tune_jobs.locks import Holder
-from tune_jobs.records import StudyRecord
-from tune_jobs.running import Resources
+from tune_jobs.study.locks import Holder
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.actions.session import Resources
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study, study_names
+from tune_jobs.study.study import Study, study_names
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -82,9 +85,9 @@ def test_a_study_that_is_stopped_now_leaves_its_running_trials_for_the_next_laun
 def test_a_study_that_nobody_runs_cannot_be_stopped(tmp_path: Path, settings: Settings) -> None:
     finished_study(own_task(tmp_path / "task"), settings)
     with pytest.raises(StudyError, match=r"^nothing runs study 'own' on this machine; `tune-jobs status own` shows"):
-        stewardship.stop("own", settings, now=False)
+        steer.stop("own", settings, now=False)
     with pytest.raises(StudyError, match=r"^no study named 'another'"):
-        stewardship.stop("another", settings, now=False)
+        steer.stop("another", settings, now=False)
 
 
 def test_a_study_run_on_another_machine_is_stopped_there(
@@ -97,17 +100,17 @@ def test_a_study_run_on_another_machine_is_stopped_there(
         monkeypatch.setattr(locks, "_read_holder", lambda path: elsewhere)
         assert study.holder() == elsewhere
         with pytest.raises(StudyError, match=rf"run by process {os.getpid()} of .* on elsewhere, .*: stop it there$"):
-            stewardship.stop("own", settings, now=True)
+            steer.stop("own", settings, now=True)
 
 
 # --- extend -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> list[launching.Request]:
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[launch.Request]:
     """What would be launched."""
-    asked: list[launching.Request] = []
-    monkeypatch.setattr(launching, "launch", lambda request, *others: asked.append(request))
+    asked: list[launch.Request] = []
+    monkeypatch.setattr(launch, "launch", lambda request, *others: asked.append(request))
     return asked
 
 
@@ -115,20 +118,20 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> list[launching.Request]:
     ("last", "asked", "total"), [(4, "+3", 7), (4, "9", 9), (None, "+3", 7), (6, "+3", 6), (6, "8", 8)]
 )
 def test_more_trials_are_counted_from_what_was_asked_for_last_unless_that_is_not_there_yet(
-    tmp_path: Path, settings: Settings, launches: list[launching.Request], last: int | None, asked: str, total: int
+    tmp_path: Path, settings: Settings, launches: list[launch.Request], last: int | None, asked: str, total: int
 ) -> None:
     own = own_task(tmp_path / "task")
     finished_study(own, settings)  # of four trials
     with Study.hold("own", settings) as study:
-        study.note_launch(replace(launching.running.note("random", last)))
-    launching.extend("own", asked, Resources(), settings, say)
+        study.note_launch(replace(launch.running.note("random", last)))
+    launch.extend("own", asked, Resources(), settings, say)
     assert [(request.task, request.study, request.trials) for request in launches] == [(own.reference, "own", total)]
 
 
 def test_a_study_is_not_given_fewer_trials_than_it_has(tmp_path: Path, settings: Settings) -> None:
     finished_study(own_task(tmp_path / "task"), settings)
     with pytest.raises(StudyError, match=r"has 4 trials already, and 3 in all are asked for: --trials \+N adds some"):
-        launching.extend("own", "3", Resources(), settings, say)
+        launch.extend("own", "3", Resources(), settings, say)
 
 
 @pytest.mark.parametrize("trials", ["", "-3", "0", "+0", "3.5", "many"])
@@ -194,7 +197,7 @@ def test_deleting_asks_first(
 def test_a_study_that_is_run_is_not_deleted(tmp_path: Path, settings: Settings) -> None:
     finished_study(own_task(tmp_path / "task"), settings)
     with Study.hold("own", settings), pytest.raises(StudyError, match="study 'own' is being run by"):
-        stewardship.delete("own", settings)
+        steer.delete("own", settings)
     assert study_names(settings) == ("own",)
 
 
@@ -203,7 +206,7 @@ def test_a_study_is_deleted_although_mlflow_is_away(
 ) -> None:
     finished_study(own_task(tmp_path / "task"), settings)
     away = replace(settings, tracking_uri="http://127.0.0.1:9")
-    _, left = stewardship.delete("own", away)
+    _, left = steer.delete("own", away)
     assert left is not None
     assert "no MLflow server answers at http://127.0.0.1:9" in left
     assert study_names(settings) == ()

@@ -17,14 +17,23 @@ from typing import Any
 import optuna
 import pytest
 
-from search_spaces.domains import Choice, Fixed, Float, Int, Space, Variants
-from search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space, Variants
+from tune_jobs.search_spaces.task import Objective, Protocol
 from tune_jobs.errors import Reason, StudyError
 from tune_jobs.masking import without_password
-from tune_jobs.records import Launch, Reading, Replication, StudyRecord, StudyTerms, TestResult, Transfer, TrialRecord
+from tune_jobs.records.studies import (
+    Launch,
+    Reading,
+    Replication,
+    StudyRecord,
+    StudyTerms,
+    TestResult,
+    Transfer,
+    TrialRecord,
+)
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study, study_names
-from tune_jobs.trial import TrialResult
+from tune_jobs.study.study import Study, study_names
+from tune_jobs.training.trial import TrialResult
 
 SPACE = Space(
     units=Choice(64, 128, None, "wide"),
@@ -265,8 +274,8 @@ WRITE = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, str(Path(sys.argv[1])))
-from search_spaces.domains import Int, Space
-from search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces.domains import Int, Space
+from tune_jobs.search_spaces.task import Objective, Protocol
 from tune_jobs.records import StudyTerms
 from tune_jobs.settings import Settings
 from tune_jobs.study import Study

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.sweeping import own_task
-from tune_jobs import submission
+from tune_jobs.execution import submission
 from tune_jobs.errors import UserError
 from tune_jobs.settings import Settings
-from tune_jobs.submission import Job, JobState, Submission, drained, latest, next_id
+from tune_jobs.execution.submission import Job, JobState, Submission, drained, latest, next_id
 
 SENT = Submission("mine", "study", "digits-mlp", ("launch-sent", "--", "digits-mlp"), {})
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tune_jobs.tensorflow_start import _native_stderr_kept_back
+from tune_jobs.training.tensorflow_start import _native_stderr_kept_back
 
 
 def test_native_messages_of_a_start_are_not_shown(capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from search_spaces.catalog import TASKS
-from search_spaces.domains import Choice, Fixed, Float, Int, Space, Variants
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces.catalog import TASKS
+from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space, Variants
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 from tests.sweeping import Logged, logged, until
 from tune_jobs import tracking
 from tune_jobs.errors import SettingsError
-from tune_jobs.records import Launch, StudyRecord, StudyTerms, TrialRecord
+from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms, TrialRecord
 from tune_jobs.settings import Settings, prepare_mlflow
 from tune_jobs.tracking import Tracker
 

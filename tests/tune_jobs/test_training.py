@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from models import mlp
-from search_spaces.task import Task
-from tune_jobs import training
+from tune_jobs.models import mlp
+from tune_jobs.search_spaces.task import Task
+from tune_jobs.training import compiled
 from tune_jobs.datasets import Split, TrainingData
-from tune_jobs.training import CompiledEpochs, ResidentSplit
+from tune_jobs.training.compiled import CompiledEpochs, ResidentSplit
 
 SEED = 5
 BATCH = 32  # 90 images: two whole batches and one of 26
@@ -40,7 +40,7 @@ def order_of(epoch: int, n: int) -> np.ndarray:
 
 def on_device(data: TrainingData, task: Task, key: str = "test") -> tuple[ResidentSplit, ...]:
     assert task.encoding is not None
-    return training.resident(key, (data.train, data.validation), task.encoding.targets)
+    return compiled.resident(key, (data.train, data.validation), task.encoding.targets)
 
 
 def assert_same_weights(one: keras.Model, other: keras.Model) -> None:
@@ -76,7 +76,7 @@ def test_the_last_shorter_batch_is_trained_and_counted(tiny_task: Callable[..., 
 def test_evaluation_is_that_of_keras_whatever_the_batch(
     batch: int, tiny_task: Callable[..., Task], tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "EVALUATION_BATCH", batch)
+    monkeypatch.setattr(compiled, "EVALUATION_BATCH", batch)
     model = model_of(tiny_task())
     before = model.get_weights()
     train, validation = on_device(tiny_data, tiny_task())
@@ -93,9 +93,9 @@ def test_evaluation_is_that_of_keras_whatever_the_batch(
 def test_outputs_are_those_of_keras_predict_whatever_the_batch(
     batch: int, tiny_task: Callable[..., Task], tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "EVALUATION_BATCH", batch)
+    monkeypatch.setattr(compiled, "EVALUATION_BATCH", batch)
     model, x = model_of(tiny_task()), tiny_data.validation.x
-    outputs = training.outputs(model, x)
+    outputs = compiled.outputs(model, x)
     assert isinstance(outputs, np.ndarray)
     assert outputs.shape == (30, 3)
     np.testing.assert_allclose(outputs, model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
@@ -104,9 +104,9 @@ def test_outputs_are_those_of_keras_predict_whatever_the_batch(
 def test_outputs_of_several_heads_come_in_the_models_own_form(
     tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "EVALUATION_BATCH", 7)
+    monkeypatch.setattr(compiled, "EVALUATION_BATCH", 7)
     model, x = two_heads(), tiny_data.validation.x
-    outputs, expected = training.outputs(model, x), model.predict(x, verbose=0)
+    outputs, expected = compiled.outputs(model, x), model.predict(x, verbose=0)
     assert sorted(outputs) == sorted(expected) == ["parity", "row"]
     for head, answers in outputs.items():
         np.testing.assert_allclose(answers, expected[head], rtol=1e-5, atol=1e-6)
@@ -116,7 +116,7 @@ def test_outputs_are_without_what_is_random_in_training(tiny_data: TrainingData)
     inputs = keras.Input((4, 4, 1), dtype="uint8")
     model = keras.Model(inputs, keras.layers.Dropout(0.5)(keras.layers.Rescaling(1 / 255)(inputs)))
     x = tiny_data.validation.x
-    np.testing.assert_allclose(training.outputs(model, x), x / 255, rtol=1e-6)
+    np.testing.assert_allclose(compiled.outputs(model, x), x / 255, rtol=1e-6)
 
 
 def two_heads() -> keras.Model:
@@ -150,7 +150,7 @@ def test_several_heads_are_trained_on_targets_in_several_parts(
 
     ours, keras_own = compiled(), compiled()
     keras_own.set_weights(ours.get_weights())
-    (train,) = training.resident(f"heads-{targets.__name__}", (tiny_data.train,), targets)
+    (train,) = compiled.resident(f"heads-{targets.__name__}", (tiny_data.train,), targets)
     metrics = CompiledEpochs(ours, batch_size=BATCH, seed=SEED).train(train)
 
     order, total = order_of(0, 90), 0.0
@@ -178,7 +178,7 @@ def test_a_model_with_a_train_step_of_its_own_is_trained_by_it(tiny_data: Traini
     model = Counting(inputs, keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")(pooled))
     model.layers[-1].kernel.assign(np.zeros((1, 1)))
     model.compile("sgd", "mse")
-    (train,) = training.resident("counting", (tiny_data.train,), lambda labels: labels.astype(np.float32))
+    (train,) = compiled.resident("counting", (tiny_data.train,), lambda labels: labels.astype(np.float32))
     CompiledEpochs(model, batch_size=BATCH, seed=SEED).train(train)
     assert model.get_weights()[0].item() == 90
 
@@ -188,7 +188,7 @@ def test_augmented_epochs_repeat_with_their_seed_and_differ_from_each_other(
 ) -> None:
     def losses() -> list[float]:
         """Of a network that learns nothing, so that only its pictures change."""
-        training.begin(SEED)
+        compiled.begin(SEED)
         encoding = tiny_task().encoding
         assert encoding is not None
         model = mlp.build(input_shape=(4, 4, 1), head=encoding.head, units=8, augmentation="flip-shift")
@@ -205,7 +205,7 @@ def test_augmented_epochs_repeat_with_their_seed_and_differ_from_each_other(
 
 
 def trained(seed: int, task: Task, data: TrainingData) -> tuple[list[np.ndarray], list[dict[str, float]]]:
-    training.begin(seed)
+    compiled.begin(seed)
     model = model_of(task)
     epochs = CompiledEpochs(model, batch_size=BATCH, seed=seed)
     train, validation = on_device(data, task)
@@ -232,21 +232,21 @@ def test_data_stay_on_the_device_until_others_are_asked_for(tiny_data: TrainingD
         asked.append(len(labels))
         return labels
 
-    (first,) = training.resident("one", (tiny_data.train,), targets)
-    (again,) = training.resident("one", (tiny_data.train,), targets)
+    (first,) = compiled.resident("one", (tiny_data.train,), targets)
+    (again,) = compiled.resident("one", (tiny_data.train,), targets)
     assert again is first
-    (other,) = training.resident("two", (tiny_data.validation,), targets)
+    (other,) = compiled.resident("two", (tiny_data.validation,), targets)
     assert (first.size, other.size) == (90, 30)
-    (back,) = training.resident("one", (tiny_data.train,), targets)
+    (back,) = compiled.resident("one", (tiny_data.train,), targets)
     assert back is not first
     assert asked == [90, 30, 90]
 
 
 def test_weights_are_counted(tiny_task: Callable[..., Task]) -> None:
-    assert training.weight_count(model_of(tiny_task())) == 16 * 8 + 8 + 8 * 3 + 3
+    assert compiled.weight_count(model_of(tiny_task())) == 16 * 8 + 8 + 8 * 3 + 3
 
 
 def test_images_are_resident_as_they_are_stored(tiny_data: TrainingData) -> None:
-    (split,) = training.resident("stored", (Split(tiny_data.train.x, tiny_data.train.labels),), lambda labels: labels)
+    (split,) = compiled.resident("stored", (Split(tiny_data.train.x, tiny_data.train.labels),), lambda labels: labels)
     assert split.x.dtype.name == "uint8"
     np.testing.assert_array_equal(split.x.numpy(), tiny_data.train.x)

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from search_spaces.domains import Choice, Fixed, Float, Int, Params, Space, SpaceError, Variants
-from search_spaces.moving import moved_to
-from search_spaces.one_factor import OneFactor
-from search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Params, Space, SpaceError, Variants
+from tune_jobs.search_spaces.moving import moved_to
+from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 from tests.sweeping import Own, finished_study, one_cluster, own_task
-from tune_jobs import launching, transferring
+from tune_jobs.actions import launch, transfer
 from tune_jobs.cli import run
-from tune_jobs.launching import Request as LaunchRequest
-from tune_jobs.records import StudyRecord, Transfer
-from tune_jobs.running import Resources
+from tune_jobs.actions.launch import Request as LaunchRequest
+from tune_jobs.records.studies import StudyRecord, Transfer
+from tune_jobs.actions.session import Resources
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study, study_names
-from tune_jobs.transferring import Line, Request, compared
+from tune_jobs.study.study import Study, study_names
+from tune_jobs.actions.transfer import Line, Request, compared
 
 ONE = Resources(max_concurrent=1)
 
@@ -116,10 +116,10 @@ def moved(tmp_path_factory: pytest.TempPathFactory, ray: None) -> Moved:
     )
     said: list[str] = []
     request = Request("own", other.reference, top=2, resources=ONE)
-    first = transferring.transfer(request, settings, said.append).study
-    second = transferring.transfer(request, settings, said.append).study
+    first = transfer.transfer(request, settings, said.append).study
+    second = transfer.transfer(request, settings, said.append).study
     search = LaunchRequest(other.reference, search="grid", resources=ONE)
-    return Moved(settings, other, first, second, said, launching.launch(search, settings, said.append).study)
+    return Moved(settings, other, first, second, said, launch.launch(search, settings, said.append).study)
 
 
 def test_the_baseline_and_the_best_run_once_and_the_same_command_again_runs_nothing(moved: Moved) -> None:
@@ -163,15 +163,15 @@ def test_what_lies_outside_a_narrowed_space_takes_no_place_of_its_grid(tmp_path:
     other = own_task(tmp_path / "other", "level", name="other")
     search = LaunchRequest(other.reference, search="grid", narrowed={"width": "2,3"}, resources=ONE)
     with Study.hold("other", settings) as study:
-        study.begin(launching.resolve(other.task, search, None, settings).terms)
-    transferring.transfer(Request("own", other.reference, top=1, resources=ONE), settings, lambda message: None)
-    record = launching.launch(search, settings, lambda message: None).study
+        study.begin(launch.resolve(other.task, search, None, settings).terms)
+    transfer.transfer(Request("own", other.reference, top=1, resources=ONE), settings, lambda message: None)
+    record = launch.launch(search, settings, lambda message: None).study
     points = [(trial.params["width"], trial.params["depth"]) for trial in record.trials]
     assert points == [(1, 1), (4, 3), (2, 1), (3, 1)]
 
 
 def _point(**params: Any) -> Any:
-    from tune_jobs.candidates import Candidate
+    from tune_jobs.search.candidates import Candidate
 
     return Candidate({"act": "level", **params}, 0)
 

@@ -10,15 +10,15 @@ import keras
 import numpy as np
 import pytest
 
-from models import clock_encodings
-from models.label_encodings import Classes, Head
-from search_spaces.domains import Choice, Space, Variants
-from search_spaces.task import Objective, Protocol, Task
-from tune_jobs import training
+from tune_jobs.models import clock_encodings
+from tune_jobs.models.label_encodings import Classes, Head
+from tune_jobs.search_spaces.space import Choice, Space, Variants
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.training import compiled
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import one_line
-from tune_jobs.per_image import unpack
-from tune_jobs.trial import TrialResult, TrialRun, explaining, run_trial
+from tune_jobs.records.per_image import unpack
+from tune_jobs.training.trial import TrialResult, TrialRun, explaining, run_trial
 
 PARAMS = {"units": 8, "learning_rate": 0.05, "batch_size": 16}
 MakeTask = Callable[..., Task]
@@ -97,8 +97,8 @@ def test_the_model_ends_with_the_weights_of_the_best_epoch(tiny_task: MakeTask, 
     assert (run.result.score, run.result.best_epoch) == (curve[0], 1)
     assert run.result.metrics == run.result.history[0]
     assert run.model is not None
-    (validation,) = training.resident("again", (tiny_data.validation,), Classes(3).targets)
-    evaluated = training.CompiledEpochs(run.model, batch_size=1, seed=0).evaluate(validation)
+    (validation,) = compiled.resident("again", (tiny_data.validation,), Classes(3).targets)
+    evaluated = compiled.CompiledEpochs(run.model, batch_size=1, seed=0).evaluate(validation)
     assert evaluated["loss"] == run.result.score
     x, labels = tiny_data.validation.x, tiny_data.validation.labels
     assert run.model.evaluate(x, labels, verbose=0, return_dict=True) == pytest.approx(evaluated, rel=1e-5)

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from search_spaces.catalog import find
-from search_spaces.domains import Float, Params, Space, SpaceError, params_id
-from search_spaces.task import Objective
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs.search_spaces.space import Float, Params, Space, SpaceError, params_id
+from tune_jobs.search_spaces.task import Objective
 from tests.sweeping import finished_study, own_task
-from tune_jobs import sampling, warm_starts
-from tune_jobs.candidates import Candidate
+from tune_jobs.search import samplers, warm_starts
+from tune_jobs.search.candidates import Candidate
 from tune_jobs.errors import StudyError
-from tune_jobs.records import TrialRecord
+from tune_jobs.records.studies import TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.warm_starts import Warm
+from tune_jobs.search.warm_starts import Warm
 
 MLP = find("digits-mlp")
 
@@ -108,7 +108,7 @@ def asked(search: Any, first: list[Params], n: int, trials: tuple[TrialRecord, .
     """The first n params of a study of a small space, each told before the next is asked for."""
     space = MLP.space.narrow({"optimizer": "adam", "learning_rate": "0.001,0.01", "dropout": "without"})
     objective = Objective("val_accuracy", "maximize")
-    then = sampling.sampler(search, space, objective, 0, trials)
+    then = samplers.sampler(search, space, objective, 0, trials)
     warm = Warm([Candidate(params, 0) for params in first], then, trials)
     found: list[Params] = []
     while len(found) + len(trials) < n and (candidate := warm.ask()) is not None:
@@ -144,11 +144,11 @@ def test_what_a_search_began_with_counts_the_same_while_it_runs_and_after_a_rest
     space = Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0))
     objective = Objective("val_accuracy", "maximize")
     given = [Candidate({"x": 0.5, "y": 0.5}, 0), Candidate({"x": 0.25, "y": 0.75}, 0)]
-    undisturbed = Warm(given, sampling.sampler(search, space, objective, 0, ()), ())
+    undisturbed = Warm(given, samplers.sampler(search, space, objective, 0, ()), ())
     begun = [undisturbed.ask() for _ in range(4)]
     assert begun[:2] == given
     trials = tuple(TrialRecord(number, one.params, 0, "running") for number, one in enumerate(begun) if one)
-    continued = Warm(given, sampling.sampler(search, space, objective, 0, trials), trials)
+    continued = Warm(given, samplers.sampler(search, space, objective, 0, trials), trials)
     for number in range(4, 18):
         one = continued.ask()
         assert undisturbed.ask() == one

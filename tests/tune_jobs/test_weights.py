@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tune_jobs import weights
+from tune_jobs.training import weights
 
 DEPTH = 6  # twelve arrays, so that one in order of names would put the eleventh before the third
 

@@ -115,8 +115,8 @@ def _refuse(message: str) -> int:
 
 def _is_users(error: Exception) -> bool:
     """Whether the user has to mend something, rather than we."""
-    from search_spaces.domains import SpaceError
-    from search_spaces.task import TaskError
+    from tune_jobs.search_spaces.space import SpaceError
+    from tune_jobs.search_spaces.task import TaskError
     from tune_jobs.errors import UserError
 
     return isinstance(error, UserError | TaskError | SpaceError)

@@ -10,7 +10,7 @@ import click
 from tune_jobs.cli.options import home_option, json_option, print_json, print_table, say, settings
 
 if TYPE_CHECKING:
-    from tune_jobs.comparison import Comparison, Pair, Winner
+    from tune_jobs.leaderboard.comparison import Comparison, Pair, Winner
 
 _MEANING = (
     "p: how often seeds alone would part two equal winners this far on these validation images, on which both were "
@@ -31,9 +31,9 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
     """
     from dataclasses import asdict
 
-    from tune_jobs import comparison
+    from tune_jobs.leaderboard import comparison
     from tune_jobs.exports import data
-    from tune_jobs.study import Study
+    from tune_jobs.study.study import Study
 
     where = settings(home)
     found = comparison.compare([Study.open(name, where).record() for name in studies])

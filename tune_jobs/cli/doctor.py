@@ -20,9 +20,9 @@ def doctor(as_json: bool, home: Path | None, data_dir: Path | None) -> int:
     \b
     Example:  tune-jobs doctor
     """
-    from tune_jobs import diagnosis
+    from tune_jobs.actions import doctor
 
-    findings = diagnosis.examine(settings(home, data_dir))
+    findings = doctor.examine(settings(home, data_dir))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -26,8 +26,8 @@ def evaluate(home: Path | None, data_dir: Path | None, **options: object) -> int
     \b
     Example:  tune-jobs evaluate digits-mlp --top 1
     """
-    from tune_jobs import evaluation
+    from tune_jobs.actions import evaluate
 
     where = settings(home, data_dir)
-    request = evaluation.Request(resources=taken(options), **options)  # type: ignore[arg-type]
-    return tell(evaluation.evaluate(request, where, say))
+    request = evaluate.Request(resources=taken(options), **options)  # type: ignore[arg-type]
+    return tell(evaluate.evaluate(request, where, say))

@@ -24,8 +24,8 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
     """
     from tune_jobs.exports import factor_tables
     from tune_jobs.exports.board import one_line
-    from tune_jobs.factors import factor_study
-    from tune_jobs.study import Study
+    from tune_jobs.leaderboard.factors import factor_study
+    from tune_jobs.study.study import Study
 
     found = factor_study(Study.open(study, settings(home)).record())
     if output is not None:

@@ -50,13 +50,14 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
     Example:  tune-jobs submit digits-mlp --trials 50 --address http://127.0.0.1:8265
               tune-jobs submit my_task.py:MY_TASK --name first-try
     """
-    from tune_jobs import running, submission
+    from tune_jobs.actions import session
+    from tune_jobs.execution import submission
 
     said, reference = ctx.meta[_SAID], options["task"]
     words = list(_words(said))
     sent, task = submission.prepared(reference, options["study"], name, words, options["tried"])
     submission.check(task, options)
-    running.check(task, taken(dict(options)), is_bred=options["scheduler"] == "pbt")
+    session.check(task, taken(dict(options)), is_bred=options["scheduler"] == "pbt")
     job, is_new = _jobs(address).submit(sent, again=again)
     if is_new:
         say(f"job {job.name} was sent: study {job.study} of task {job.task}")
@@ -87,7 +88,7 @@ def launch_sent(ctx: click.Context, /, **options: Any) -> int:
     \b
     Example:  tune-jobs launch-sent --address auto digits-mlp
     """
-    from tune_jobs import submission
+    from tune_jobs.execution import submission
 
     options["task"] = submission.received(options["task"], settings(None))
     code: int = ctx.invoke(launch, home=None, data_dir=None, **options)
@@ -103,7 +104,7 @@ def jobs(address: str | None, as_json: bool) -> None:
     \b
     Example:  tune-jobs jobs --address http://127.0.0.1:8265
     """
-    from tune_jobs import submission
+    from tune_jobs.execution import submission
 
     found = submission.latest(_jobs(address).all())
     if as_json:

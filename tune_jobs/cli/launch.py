@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from search_spaces.task import PRECISIONS
+from tune_jobs.search_spaces.task import PRECISIONS
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
 from tune_jobs.cli.resources import resource_options, taken, tell
-from tune_jobs.records import SCHEDULERS, SEARCHES
+from tune_jobs.records.studies import SCHEDULERS, SEARCHES
 
 
 def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -107,8 +107,8 @@ def launch(home: Path | None, data_dir: Path | None, **options: object) -> int:
               tune-jobs launch digits-mlp --set optimizer=adam --trials 30 --time-limit 10m
               tune-jobs launch digits-mlp --objective val_accuracy --objective parameters
     """
-    from tune_jobs import launching
+    from tune_jobs.actions import launch
 
     where = settings(home, data_dir)
-    request = launching.Request(resources=taken(options), **options)  # type: ignore[arg-type]
-    return tell(launching.launch(request, where, say))
+    request = launch.Request(resources=taken(options), **options)  # type: ignore[arg-type]
+    return tell(launch.launch(request, where, say))

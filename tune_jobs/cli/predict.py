@@ -13,8 +13,8 @@ from tune_jobs.cli.options import json_option, print_json, say
 from tune_jobs.errors import UserError
 
 if TYPE_CHECKING:
-    from tune_jobs.image_files import PictureError
-    from tune_jobs.prediction import Reader, Reading
+    from tune_jobs.prediction.image_files import PictureError
+    from tune_jobs.prediction.reader import Reader, Reading
 
 
 @click.command(short_help="Read image files with a saved model.")
@@ -32,7 +32,7 @@ def predict(model: Path, images: Sequence[Path], as_json: bool) -> int:
     \b
     Example:  tune-jobs predict model.keras clock.png
     """
-    from tune_jobs.prediction import Reader
+    from tune_jobs.prediction.reader import Reader
 
     outcomes = _outcomes(Reader(model), images)
     if as_json:
@@ -51,7 +51,7 @@ def predict(model: Path, images: Sequence[Path], as_json: bool) -> int:
 
 
 def _outcomes(reader: Reader, images: Sequence[Path]) -> Iterator[tuple[Path, Reading | PictureError]]:
-    from tune_jobs.image_files import PictureError
+    from tune_jobs.prediction.image_files import PictureError
 
     for file in images:
         try:
@@ -61,7 +61,7 @@ def _outcomes(reader: Reader, images: Sequence[Path]) -> Iterator[tuple[Path, Re
 
 
 def _facts(outcome: Reading | PictureError) -> dict[str, Any]:
-    from tune_jobs.prediction import TimeReading
+    from tune_jobs.prediction.reader import TimeReading
 
     if isinstance(outcome, UserError):
         return {"error": str(outcome)}
@@ -71,7 +71,7 @@ def _facts(outcome: Reading | PictureError) -> dict[str, Any]:
 
 def _words(reading: Reading) -> str:
     """`10:08  sure: 12 of 12 views within 5 minutes, typically 0.4 minutes apart`."""
-    from tune_jobs.prediction import CLOSE_MINUTES, N_VIEWS, TimeReading
+    from tune_jobs.prediction.reader import CLOSE_MINUTES, N_VIEWS, TimeReading
 
     agreed = f"{'sure' if reading.is_sure else 'unsure'}: {round(reading.agreement * N_VIEWS)} of {N_VIEWS} views"
     if isinstance(reading, TimeReading):

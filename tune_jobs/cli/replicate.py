@@ -33,8 +33,8 @@ def replicate(home: Path | None, data_dir: Path | None, **options: object) -> in
     Example:  tune-jobs replicate digits-mlp --top 5 --seeds 3
               tune-jobs replicate digits-mlp --top 5 --until-separated --budget 30
     """
-    from tune_jobs import replication
+    from tune_jobs.actions import replicate
 
     where = settings(home, data_dir)
-    request = replication.Request(resources=taken(options), **options)  # type: ignore[arg-type]
-    return tell(replication.replicate(request, where, say))
+    request = replicate.Request(resources=taken(options), **options)  # type: ignore[arg-type]
+    return tell(replicate.replicate(request, where, say))

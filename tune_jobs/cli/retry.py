@@ -32,8 +32,8 @@ def retry(study: str, reasons: tuple[str, ...], home: Path | None, data_dir: Pat
     Example:  tune-jobs retry digits-mlp
               tune-jobs retry digits-mlp --reason timed-out --trial-time-limit 1h
     """
-    from tune_jobs import retrying
+    from tune_jobs.actions import retry
 
-    chosen = tuple(Reason(reason) for reason in reasons) or retrying.BY_ITSELF
-    request = retrying.Request(study, chosen, taken(options))
-    return tell(retrying.retry(request, settings(home, data_dir), say))
+    chosen = tuple(Reason(reason) for reason in reasons) or retry.BY_ITSELF
+    request = retry.Request(study, chosen, taken(options))
+    return tell(retry.retry(request, settings(home, data_dir), say))

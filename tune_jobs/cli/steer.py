@@ -34,9 +34,9 @@ def extend(study: str, trials: str, home: Path | None, data_dir: Path | None, **
     \b
     Example:  tune-jobs extend digits-mlp --trials +50
     """
-    from tune_jobs import launching
+    from tune_jobs.actions import launch
 
-    return tell(launching.extend(study, trials, taken(options), settings(home, data_dir), say))
+    return tell(launch.extend(study, trials, taken(options), settings(home, data_dir), say))
 
 
 @click.command(short_help="Stop a study that runs in another shell, or a job in a cluster.")
@@ -62,9 +62,9 @@ def stop(study: str, now: bool, address: str | None, wait_s: float, home: Path |
         from tune_jobs.cli.jobs import stop_job
 
         return stop_job(study, place, now=now, wait_s=wait_s)
-    from tune_jobs import stewardship
+    from tune_jobs.actions import steer
 
-    holder = stewardship.stop(study, settings(home), now=now)
+    holder = steer.stop(study, settings(home), now=now)
     what = "ends now" if now else "ends when the trials that run have"
     say(f"{holder} was told: it {what}; the same launch command continues the study")
     return 0
@@ -102,11 +102,11 @@ def drain(study: str, gpus: tuple[str, ...], node: str | None, home: Path | None
               tune-jobs drain digits-mlp --node trainer-2
               tune-jobs drain digits-mlp --node trainer-2 --gpus 0
     """
-    from tune_jobs import stewardship
+    from tune_jobs.actions import steer
 
     if not gpus and node is None:
         raise click.UsageError("needs --gpus, --node or both: which devices are to be freed")
-    drained, busy = stewardship.drain(study, settings(home), node, gpus)
+    drained, busy = steer.drain(study, settings(home), node, gpus)
     until = "" if not busy else f"; trial{'s' * (len(busy) > 1)} {', '.join(map(str, busy))} there first end"
     say(f"study {study} leaves {drained} alone{until}. `tune-jobs undrain {study}` gives back")
 
@@ -122,9 +122,9 @@ def undrain(study: str, gpus: tuple[str, ...], node: str | None, home: Path | No
     Example:  tune-jobs undrain digits-mlp
               tune-jobs undrain digits-mlp --gpus 2
     """
-    from tune_jobs import stewardship
+    from tune_jobs.actions import steer
 
-    left = stewardship.undrain(study, settings(home), node, gpus)
+    left = steer.undrain(study, settings(home), node, gpus)
     say(f"study {study} may use all of its devices" if not left else f"study {study} still leaves {left} alone")
 
 
@@ -140,8 +140,8 @@ def delete(study: str, yes: bool, home: Path | None) -> int:
     \b
     Example:  tune-jobs delete digits-mlp
     """
-    from tune_jobs import stewardship
-    from tune_jobs.study import Study
+    from tune_jobs.actions import steer
+    from tune_jobs.study.study import Study
 
     where = settings(home)
     record = Study.open(study, where).record()
@@ -150,7 +150,7 @@ def delete(study: str, yes: bool, home: Path | None) -> int:
         if not click.confirm(f"delete study {study} of task {record.terms.task} with its {counted}?", err=True):
             say("nothing was deleted")
             return 0
-    record, left = stewardship.delete(study, where)
+    record, left = steer.delete(study, where)
     say(f"study {study} and its {len(record.trials)} trials are deleted")
     if left is not None:
         say(f"its runs are still in MLflow at {where.shown_tracking_uri}: {left}")

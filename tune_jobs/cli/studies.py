@@ -12,10 +12,10 @@ from tune_jobs.cli.options import home_option, json_option, print_json, print_ta
 from tune_jobs.settings import Settings
 
 if TYPE_CHECKING:
-    from tune_jobs.activity import Activity, Device
-    from tune_jobs.drains import Drained
-    from tune_jobs.locks import Holder
-    from tune_jobs.records import Launch, StudyRecord, TrialRecord
+    from tune_jobs.live.activity import Activity, Device
+    from tune_jobs.live.drains import Drained
+    from tune_jobs.study.locks import Holder
+    from tune_jobs.records.studies import Launch, StudyRecord, TrialRecord
 
 
 @click.command(short_help="List the studies there are.")
@@ -27,7 +27,7 @@ def studies(home: Path | None, as_json: bool) -> None:
     \b
     Example:  tune-jobs studies
     """
-    from tune_jobs.study import study_names
+    from tune_jobs.study.study import study_names
 
     where = settings(home)
     rows = [_row(name, where) for name in study_names(where)]
@@ -43,7 +43,7 @@ def _row(name: str, where: Settings) -> dict[str, object]:
     """A study in a line; one that cannot be read is a line too, and the others are still listed."""
     from tune_jobs.errors import StudyError
     from tune_jobs.exports import best_row
-    from tune_jobs.study import Study
+    from tune_jobs.study.study import Study
 
     columns = ("study", "task", "trials", "complete", "failed", "best", "metric", "state")
     try:
@@ -75,8 +75,8 @@ def status(study: str, home: Path | None, as_json: bool) -> None:
     \b
     Example:  tune-jobs status digits-mlp
     """
-    from tune_jobs import activity, drains
-    from tune_jobs.study import Study
+    from tune_jobs.live import activity, drains
+    from tune_jobs.study.study import Study
 
     where = settings(home)
     opened = Study.open(study, where)
@@ -127,7 +127,7 @@ def _device(device: Device) -> str:
 def _as_json(record: StudyRecord, holder: Holder | None, seen: Activity, drained: Drained) -> dict[str, object]:
     from dataclasses import asdict
 
-    from tune_jobs.leaderboard import summary
+    from tune_jobs.leaderboard.ranking import summary
 
     counts, waiting = summary(record.trials), seen.waiting
     return {
@@ -190,6 +190,6 @@ def _doing(record: StudyRecord, trial: TrialRecord, is_driven: bool, seen: Activ
 
 
 def _counted(record: StudyRecord) -> str:
-    from tune_jobs.leaderboard import summary
+    from tune_jobs.leaderboard.ranking import summary
 
     return summary(record.trials).words().partition(": ")[2] or "none yet"

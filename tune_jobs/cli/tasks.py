@@ -17,7 +17,7 @@ def tasks(as_json: bool) -> None:
     \b
     Example:  tune-jobs tasks
     """
-    from search_spaces.catalog import GROUPS
+    from tune_jobs.search_spaces.catalog import GROUPS
 
     if as_json:
         print_json(
@@ -58,7 +58,7 @@ def show(task: str, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from search_spaces import catalog
+    from tune_jobs.search_spaces import catalog
 
     found = catalog.find(task)
     size = found.space.size

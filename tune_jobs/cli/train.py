@@ -31,10 +31,10 @@ def train(
     \b
     Example:  tune-jobs train results/best.yaml -o model.keras
     """
-    from tune_jobs import retraining
+    from tune_jobs.actions import train
 
     where = settings(home, data_dir)
-    outcome = retraining.train(config, where, output=output, with_mlflow=not no_mlflow, say=say, trial=trial)
+    outcome = train.train(config, where, output=output, with_mlflow=not no_mlflow, say=say, trial=trial)
     if as_json:
         print_json(
             {

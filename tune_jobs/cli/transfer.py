@@ -29,21 +29,21 @@ def transfer(home: Path | None, data_dir: Path | None, **options: object) -> int
     \b
     Example:  tune-jobs transfer fashion-mnist-mlp-dropout --to cifar10-mlp --top 3
     """
-    from search_spaces import catalog
-    from tune_jobs import transferring
+    from tune_jobs.search_spaces import catalog
+    from tune_jobs.actions import transfer
 
     where = settings(home, data_dir)
-    request = transferring.Request(resources=taken(options), **options)  # type: ignore[arg-type]
-    outcome = transferring.transfer(request, where, say)
+    request = transfer.Request(resources=taken(options), **options)  # type: ignore[arg-type]
+    outcome = transfer.transfer(request, where, say)
     record = outcome.study
     click.echo(f"study {record.name}: {record.terms.task} on {record.terms.dataset}")
     columns = ("configuration", record.terms.objective.metric, "std", "n", "95 %", "places", "test", "trials")
-    print_table(columns, [_cells(line) for line in transferring.compared(record, catalog.find(request.to))])
+    print_table(columns, [_cells(line) for line in transfer.compared(record, catalog.find(request.to))])
     return exit_code(outcome)
 
 
 def _cells(line: object) -> tuple[object, ...]:
-    from tune_jobs.transferring import Line
+    from tune_jobs.actions.transfer import Line
 
     assert isinstance(line, Line)
     row = line.row

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from search_spaces.task import Task
-from tune_jobs.datasets import cifar10, clock_faces, clock_files, digits, mnist, own
+from tune_jobs.search_spaces.task import Task
+from tune_jobs.datasets import cifar10, digits, mnist, own
+from tune_jobs.datasets.clocks import faces, files
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
 from tune_jobs.datasets.own import LoadData
 from tune_jobs.datasets.splitting import hold_out
@@ -26,8 +27,8 @@ _SOURCES: Mapping[str, Callable[[Path], Original]] = {
     "mnist": lambda data_dir: mnist.load(mnist.MNIST, data_dir),
     "fashion-mnist": lambda data_dir: mnist.load(mnist.FASHION_MNIST, data_dir),
     "cifar10": lambda data_dir: cifar10.load(cifar10.CIFAR10, data_dir),
-    **{name: partial(clock_faces.load, faces) for name, faces in clock_faces.SETS.items()},
-    clock_files.NAME: clock_files.load,
+    **{name: partial(faces.load, drawn) for name, drawn in faces.SETS.items()},
+    files.NAME: files.load,
 }
 
 
@@ -42,10 +43,10 @@ def whereabouts(name: str, data_dir: Path) -> str:
     Raises:
         DataError: if it would have to be downloaded or drawn first, or cannot be had.
     """
-    if name in clock_faces.SETS:
-        return str(clock_faces.locate(clock_faces.SETS[name], data_dir))
-    if name == clock_files.NAME:
-        return str(clock_files.locate(data_dir))
+    if name in faces.SETS:
+        return str(faces.locate(faces.SETS[name], data_dir))
+    if name == files.NAME:
+        return str(files.locate(data_dir))
     if name == cifar10.CIFAR10.name:
         return str(cifar10.locate(cifar10.CIFAR10, data_dir))
     collection = next((known for known in (mnist.MNIST, mnist.FASHION_MNIST) if known.name == name), None)

@@ -14,7 +14,7 @@ import ray
 from ray._private import ray_constants
 
 from tune_jobs.errors import SettingsError
-from tune_jobs.execution import reaching, tokens
+from tune_jobs.execution import reachability, tokens
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.watch import watched
 
@@ -34,7 +34,7 @@ def cluster(address: str | None) -> Iterator[None]:
     _quiet()
     ray_constants.ENABLE_RAY_CLUSTER = False  # as `prepare_ray` says, also where a task's file had imported Ray before
     if address is not None:
-        address = reaching.reached(address)
+        address = reachability.reached(address)
     try:
         # most of Ray's start is waiting for its processes; importing Tune takes a second of it
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()

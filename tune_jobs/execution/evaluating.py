@@ -8,15 +8,15 @@ from pathlib import Path
 
 import ray
 
-from search_spaces.task import Objective, Protocol
-from tune_jobs import weights
+from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs.training import weights
 from tune_jobs.datasets import Split, TrainingData
 from tune_jobs.errors import TrialError, UserError
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.worker import TaskSource, warm_up
-from tune_jobs.interruption import Interruption
-from tune_jobs.records import TestResult, TrialRecord
-from tune_jobs.weights import Weights
+from tune_jobs.live.signals import Interruption
+from tune_jobs.records.studies import TestResult, TrialRecord
+from tune_jobs.training.weights import Weights
 
 _LOOK_S = 0.5  # between two looks at whether a signal came
 
@@ -76,7 +76,7 @@ class _Evaluator:
         warm_up(job.cpus, gpu_share)
 
     def score(self, trial: TrialRecord, kept: Weights | None) -> TestResult | TrialError:
-        from tune_jobs import finalist
+        from tune_jobs.training import finalist
 
         try:
             return finalist.score(self._task, trial, self._job.data, self._job.test_split, kept)

@@ -17,10 +17,10 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from tune_jobs import submission
+from tune_jobs.execution import submission
 from tune_jobs.errors import SettingsError, UserError
-from tune_jobs.execution.reaching import TOKEN
-from tune_jobs.submission import Job, JobState, Submission
+from tune_jobs.execution.reachability import TOKEN
+from tune_jobs.execution.submission import Job, JobState, Submission
 
 _ANSWER_S = 30.0  # for an answer of the dashboard
 _ENDS_WITHIN_S = 120  # from a job's SIGTERM to Ray's SIGKILL, for its exports and MLflow's last word

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_jobs import weights
-from tune_jobs.checkpoints import CheckpointFolder
+from tune_jobs.training import weights
+from tune_jobs.training.checkpoints import CheckpointFolder
 
 if TYPE_CHECKING:
-    from models.lazy_keras import keras
+    from tune_jobs.models.lazy_keras import keras
 
 
 class _Keeper:

@@ -6,12 +6,12 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from search_spaces.domains import Params
-from tune_jobs.devices import DeviceFigures
-from tune_jobs.epochs import Metrics
+from tune_jobs.search_spaces.space import Params
+from tune_jobs.training.devices import DeviceFigures
+from tune_jobs.training.epochs import Metrics
 from tune_jobs.execution.packing import Usage
 from tune_jobs.execution.rules import CodeError
-from tune_jobs.trial import TrialResult
+from tune_jobs.training.trial import TrialResult
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import ray
 
-from tune_jobs.activity import Node
+from tune_jobs.live.activity import Node
 from tune_jobs.execution.messages import Place
 
 

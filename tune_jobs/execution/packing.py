@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import mean
 
-from tune_jobs.devices import DeviceFigures
+from tune_jobs.training.devices import DeviceFigures
 
 PROBES = 3  # trials that are measured before any share a device
 _MARGIN = 1.25  # on the memory of the largest trial that was measured: those to come may be larger

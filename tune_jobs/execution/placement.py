@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from tune_jobs.activity import Device, Node
-from tune_jobs.devices import DeviceFigures
-from tune_jobs.drains import Drained
+from tune_jobs.live.activity import Device, Node
+from tune_jobs.training.devices import DeviceFigures
+from tune_jobs.live.drains import Drained
 from tune_jobs.execution.messages import Place, Turn
 from tune_jobs.execution.packing import Packing, Slots
 

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tune_jobs.errors import Reason
-from tune_jobs.trial import TrialResult
+from tune_jobs.training.trial import TrialResult
 
 _SAME_ERROR = 3  # in a row: the task is at fault, not its params
 WORN_OUT = "this worker has run its share of trials"

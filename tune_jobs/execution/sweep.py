@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from search_spaces.one_factor import AnySpace
-from tune_jobs.activity import Activity, Node
-from tune_jobs.candidates import Sampler
-from tune_jobs.checkpoints import CheckpointFolder, key
+from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.live.activity import Activity, Node
+from tune_jobs.search.candidates import Sampler
+from tune_jobs.training.checkpoints import CheckpointFolder, key
 from tune_jobs.errors import Reason, UserError
-from tune_jobs.execution.breeding import Breeding
+from tune_jobs.execution.populations import Breeding
 from tune_jobs.execution.messages import Report, Turn
 from tune_jobs.execution.placement import Answer, Placement
 from tune_jobs.execution.rules import Limits, Rules, Trouble
-from tune_jobs.interruption import Interruption
-from tune_jobs.records import TrialRecord
-from tune_jobs.scheduling import Scheduler
-from tune_jobs.study import Study
-from tune_jobs.trial import TrialResult
+from tune_jobs.live.signals import Interruption
+from tune_jobs.records.studies import TrialRecord
+from tune_jobs.search.schedulers import Scheduler
+from tune_jobs.study.study import Study
+from tune_jobs.training.trial import TrialResult
 
 _MERCY_S = 5.0  # beyond its time limit, before a trial's worker is ended: most come back by themselves and stay warm
 _LOOK_S = 1.0  # between two looks at what waits and why

@@ -10,7 +10,7 @@ import gc
 import sys
 from collections.abc import Callable
 
-from tune_jobs import devices, heap
+from tune_jobs.training import devices, malloc
 
 _TRIALS = 200  # Keras keeps a little of each model it traced
 _GROWTH_MB = 2048  # since after the first trial
@@ -51,9 +51,9 @@ class Wear:
 def free() -> None:
     """Gives back what the last trial of this process left behind, whatever it trained with."""
     if "tensorflow" in sys.modules:  # it is not imported for this, and a task's own loop may well have done so
-        from tune_jobs import training
+        from tune_jobs.training import compiled
 
-        training.free()
+        compiled.free()
     else:
         gc.collect()
-        heap.give_back()
+        malloc.give_back()

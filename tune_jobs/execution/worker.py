@@ -17,13 +17,13 @@ from typing import Any
 import ray
 from ray import tune
 
-from search_spaces import catalog
-from search_spaces.task import Objective, Protocol, Task, TaskError
-from tune_jobs import checkpoints, devices
-from tune_jobs.checkpoints import Checkpoint
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.task import Objective, Protocol, Task, TaskError
+from tune_jobs.training import checkpoints, devices
+from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
-from tune_jobs.devices import DeviceFigures
-from tune_jobs.epochs import Metrics
+from tune_jobs.training.devices import DeviceFigures
+from tune_jobs.training.epochs import Metrics
 from tune_jobs.errors import UserError, one_line
 from tune_jobs.execution import nodes
 from tune_jobs.execution.keeper import KeptWeights
@@ -32,7 +32,7 @@ from tune_jobs.execution.packing import Gauge
 from tune_jobs.execution.rules import WORN_OUT, CodeError
 from tune_jobs.execution.wear import Wear
 from tune_jobs.settings import prepare_own_training
-from tune_jobs.trial import TrialRun
+from tune_jobs.training.trial import TrialRun
 
 _STEP_S = 0.5  # how long a step may wait for more epochs before it reports
 _READ_S = 1.0  # between two readings of the devices
@@ -213,10 +213,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """The most that this trial took of a GPU, where that is known: of a task's own loop it is not."""
         if self._task.train is not None or not self._place.gpus:
             return None
-        from tune_jobs import training
+        from tune_jobs.training import compiled
 
-        peak = training.device_peak_mb()
-        return None if peak is None else peak + training.CONTEXT_MB
+        peak = compiled.device_peak_mb()
+        return None if peak is None else peak + compiled.CONTEXT_MB
 
     def _checkpoint(self, turn: Turn) -> Checkpoint | None:
         if turn.start is None:
@@ -245,6 +245,6 @@ def warm_up(cpus: float, gpu_share: float | None = None) -> None:
     from tune_jobs.settings import prepare_tensorflow
 
     prepare_tensorflow()
-    from tune_jobs import training
+    from tune_jobs.training import compiled
 
-    training.prepare_devices(cpus, gpu_share)
+    compiled.prepare_devices(cpus, gpu_share)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from tune_jobs import fronts, leaderboard
+from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.errors import UserError
 from tune_jobs.exports import data, page, tables
 from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, front_size, front_text, load_best
 from tune_jobs.exports.board import Board
-from tune_jobs.exports.files import write
-from tune_jobs.records import StudyRecord, TrialRecord
+from tune_jobs.files import write
+from tune_jobs.records.studies import StudyRecord, TrialRecord
 
 __all__ = [
     "FORMATS",
@@ -59,7 +59,7 @@ def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  
 
 def _board(study: StudyRecord, top: int | None) -> Board:
     objective = study.terms.objective
-    rows = leaderboard.judged(leaderboard.rank(study.trials, objective), study.trials, objective)
+    rows = ranking.judged(ranking.rank(study.trials, objective), study.trials, objective)
     rows = fronts.by_front(rows, study.trials, study.terms.objectives)
     return Board(study, rows, rows[:top])
 
@@ -116,7 +116,7 @@ def _front_texts(board: Board) -> dict[str, str]:
 def _factor_texts(study: StudyRecord) -> dict[str, str]:
     """None for a study whose space is of another kind."""
     from tune_jobs.exports import factor_tables
-    from tune_jobs.factors import factor_study, is_one_factor
+    from tune_jobs.leaderboard.factors import factor_study, is_one_factor
 
     if not is_one_factor(study):
         return {}
@@ -131,11 +131,11 @@ def _factor_texts(study: StudyRecord) -> dict[str, str]:
 
 def _clock_texts(study: StudyRecord) -> dict[str, str]:
     """None for a study of something else than the time."""
-    from tune_jobs.reported import is_of_clocks
+    from tune_jobs.reproduction.reported import is_of_clocks
 
     if not is_of_clocks(study.terms.objective):
         return {}
-    from tune_jobs.clock_study import entries, evaluated
+    from tune_jobs.reproduction.clock_studies import entries, evaluated
     from tune_jobs.exports import clock_plots, plots
 
     texts = {}

@@ -9,15 +9,17 @@ from typing import Any, Literal
 
 import yaml
 
-from search_spaces.domains import Value
-from search_spaces.spelling import near
-from search_spaces.task import Objective, Protocol, TaskError
-from tune_jobs import fronts, leaderboard, objectives, plain_yaml
+from tune_jobs.search_spaces.space import Value
+from tune_jobs.search_spaces.spelling import near
+from tune_jobs.search_spaces.task import Objective, Protocol, TaskError
+from tune_jobs.leaderboard import fronts, ranking
+from tune_jobs.records import objectives
+from tune_jobs import plain_yaml
 from tune_jobs.errors import StudyError
 from tune_jobs.exports.board import one_line
-from tune_jobs.leaderboard import Row
+from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.plain_yaml import is_number, is_value, shown
-from tune_jobs.records import Course, Stretch, StudyRecord, TrialRecord
+from tune_jobs.records.studies import Course, Stretch, StudyRecord, TrialRecord
 
 _FORMAT = 1
 
@@ -61,7 +63,7 @@ def front_size(study: StudyRecord) -> int:
 
 def _rows(study: StudyRecord) -> tuple[Row, ...]:
     terms = study.terms
-    return fronts.by_front(leaderboard.rank(study.trials, terms.objective), study.trials, terms.objectives)
+    return fronts.by_front(ranking.rank(study.trials, terms.objective), study.trials, terms.objectives)
 
 
 def best_config(study: StudyRecord) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
 
-from search_spaces import scalars
-from search_spaces.domains import Value
-from search_spaces.task import Objective
-from tune_jobs import fronts, leaderboard, objectives
-from tune_jobs.leaderboard import Row
-from tune_jobs.records import StudyRecord
+from tune_jobs.search_spaces import scalars
+from tune_jobs.search_spaces.space import Value
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.leaderboard import fronts, ranking
+from tune_jobs.records import objectives
+from tune_jobs.leaderboard.ranking import Row
+from tune_jobs.records.studies import StudyRecord
 
 ABSENT = "-"  # a parameter that a configuration does not have
 
@@ -72,7 +73,7 @@ class Board:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be known about the rows: counts first, then what the order does not say."""
-        notes = [leaderboard.summary(self.study.trials).words()]
+        notes = [ranking.summary(self.study.trials).words()]
         if len(self.shown) < len(self.rows):
             notes.append(f"the first {len(self.shown)} of {len(self.rows)} configurations")
         if any(row.tied for row in self.shown):

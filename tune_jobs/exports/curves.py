@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from search_spaces.task import Objective
+from tune_jobs.search_spaces.task import Objective
 from tune_jobs.errors import UserError
 from tune_jobs.exports import numbers
 from tune_jobs.exports.board import one_line
 from tune_jobs.exports.plots import COLOURS, FAINT, GREY, INK, LETTER, add_axes, new_figure, styled
-from tune_jobs.factors import Curve, Factor, FactorStudy, Level
+from tune_jobs.leaderboard.factors import Curve, Factor, FactorStudy, Level
 
 _Dashes = str | tuple[int, tuple[float, float]]
 _STYLES: tuple[_Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))  # for more levels than colours

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from search_spaces.domains import Value
+from tune_jobs.search_spaces.space import Value
 from tune_jobs.exports.board import Board
-from tune_jobs.leaderboard import Row
+from tune_jobs.leaderboard.ranking import Row
 
 
 def json_text(board: Board) -> str:

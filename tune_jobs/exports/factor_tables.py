@@ -9,7 +9,7 @@ from typing import Any
 from tune_jobs.exports import data, numbers
 from tune_jobs.exports.board import ABSENT
 from tune_jobs.exports.tables import escaped
-from tune_jobs.factors import Factor, FactorStudy, Level
+from tune_jobs.leaderboard.factors import Factor, FactorStudy, Level
 
 HEADINGS = ("level", "n", "mean", "std", "95 %", "from baseline", "judged")
 _VERDICTS = {"best": "the best", "tied": "tied with the best", "worse": "worse", None: ABSENT}

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from search_spaces.task import Objective
-from tune_jobs import fronts, objectives
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.leaderboard import fronts
+from tune_jobs.records import objectives
 from tune_jobs.exports.board import ABSENT, Board, Column, one_line
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_jobs import exports
-from tune_jobs.records import State, StudyRecord, TestResult, TrialRecord
+from tune_jobs.records.studies import State, StudyRecord, TestResult, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import store, words
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from models.lazy_keras import keras
+    from tune_jobs.models.lazy_keras import keras
 
 _STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _METRICS_A_BATCH = 1000  # MLflow's limit

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_spaces.domains import Params
-from search_spaces.one_factor import space_from_json
-from tune_jobs import objectives
-from tune_jobs.records import StudyRecord, StudyTerms, TrialRecord
+from tune_jobs.search_spaces.space import Params
+from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.records import objectives
+from tune_jobs.records.studies import StudyRecord, StudyTerms, TrialRecord
 
 
 def end(study: StudyRecord, trial: TrialRecord) -> int:

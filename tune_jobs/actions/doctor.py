@@ -1,0 +1,90 @@
+"""What a sweep needs and whether it is there: packages, GPUs, data, stores and disk."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from tune_jobs import datasets, tracking
+from tune_jobs.errors import UserError
+from tune_jobs.masking import without_password
+from tune_jobs.settings import Settings
+from tune_jobs.study.study import study_names
+
+_PACKAGES = ("ray", "tensorflow", "keras", "optuna", "mlflow", "numpy", "pandas")
+_LOW_DISK_GB = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `bad` means that a sweep would not run."""
+
+    what: str
+    state: Literal["ok", "note", "bad"]
+    found: str
+
+
+def examine(settings: Settings) -> tuple[Finding, ...]:
+    """Everything that can be looked at without starting anything; imports neither TensorFlow nor Ray nor MLflow."""
+    where = settings.studies_dir if settings.storage is None else without_password(settings.storage)
+    python = Finding("python", "ok", f"{platform.python_version()} at {sys.executable}")
+    return (
+        python,
+        *(_package(name) for name in _PACKAGES),
+        _gpus(),
+        *_home(settings),
+        *(_dataset(name, settings) for name in datasets.names()),
+        _tried("studies", lambda: f"{len(study_names(settings))} in {where}"),
+        _tried("tracking", lambda: _tracking(settings)),
+    )
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Finding(name, "bad", "not installed: pip install tune-jobs brings it")
+
+
+def _gpus() -> Finding:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return Finding("GPUs", "note", "none seen (no nvidia-smi): trials run on CPUs")
+    answer = subprocess.run([program, "-L"], capture_output=True, text=True, check=False, timeout=30)
+    lines = [line.split(" (UUID")[0] for line in answer.stdout.splitlines() if line.startswith("GPU ")]
+    return Finding("GPUs", "ok" if lines else "note", "; ".join(lines) or "none seen: trials run on CPUs")
+
+
+def _home(settings: Settings) -> tuple[Finding, ...]:
+    try:
+        settings.prepare()
+    except UserError as error:
+        return (Finding("home", "bad", str(error)),)
+    free_gb = shutil.disk_usage(settings.home).free / 1e9
+    disk = Finding("disk", "ok" if free_gb > _LOW_DISK_GB else "note", f"{free_gb:.1f} GB free")
+    return Finding("home", "ok", str(settings.home)), disk
+
+
+def _dataset(name: str, settings: Settings) -> Finding:
+    try:
+        return Finding(name, "ok", datasets.whereabouts(name, settings.data_dir))
+    except UserError as error:
+        return Finding(name, "note", str(error))
+
+
+def _tracking(settings: Settings) -> str:
+    tracking.check(settings)
+    return settings.shown_tracking_uri
+
+
+def _tried(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, "ok", look())
+    except UserError as error:
+        return Finding(what, "bad", str(error))

@@ -1,0 +1,201 @@
+"""Further seeds for the best configurations: a place that one seed gave may be luck.
+
+What is to be replicated is chosen once and written to the study before the first trial, so that a run that was killed
+goes on with the same configurations although their means have moved meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tune_jobs.search_spaces.space import Params, params_id
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.leaderboard import ranking
+from tune_jobs.actions import session
+from tune_jobs import tracking
+from tune_jobs.search.candidates import Candidate, Listed, Sampler
+from tune_jobs.errors import UserError
+from tune_jobs.actions.launch import resumed
+from tune_jobs.records.studies import Replication, StudyRecord, TrialRecord
+from tune_jobs.actions.session import Outcome, Plan, Resources, Say
+from tune_jobs.settings import Settings
+from tune_jobs.study.study import Study
+
+DEFAULT_BUDGET = 50  # further trials at most, of a race that might never end between equals
+
+
+@dataclass(frozen=True)
+class Request:
+    """The best `top` configurations, with `seeds` seeds each; then, in a race, `budget` further trials in all."""
+
+    study: str
+    top: int
+    seeds: int
+    until_separated: bool = False
+    budget: int | None = None
+    resources: Resources = field(default_factory=Resources)
+
+
+def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
+    """Trains the best configurations again with further seeds, the same ones for each: those after the study's own.
+
+    Raises:
+        UserError, TaskError: the study, its task or its data are not there or not what they were, or nothing is
+            complete yet.
+    """
+    if request.budget is not None and not request.until_separated:
+        raise UserError("--budget is for --until-separated; without it --top and --seeds say how many trials there are")
+    settings.prepare()
+    tracking.check(settings)
+    with Study.hold(request.study, settings) as study:
+        work = resumed(study, settings)
+        unfinished = study.unfinished()  # first, for it settles trials that a crash left with their result
+        record = study.record()
+        replication = _chosen(record, request)
+        study.note_replication(replication)
+        missing = _missing(replication, record.trials, work.seed)
+        sampler: Sampler
+        if request.until_separated:
+            race = sampler = Race(replication, record.trials, work.seed, work.task.objective)
+            done = race.how_it_ended()
+        else:
+            sampler = Listed(missing, ())
+            done = None if missing else f"its best {request.top} have {request.seeds} seeds each; --seeds asks for more"
+        plan = None
+        if done is None or unfinished:
+            plan = Plan(sampler, None, None if request.until_separated else len(record.trials) + len(missing))
+        else:
+            say(f"study {study.name}: {done}")
+        outcome = session.run(study, work, plan, request.resources, settings, say)
+        _tell(outcome, request, say)
+        return outcome
+
+
+def _chosen(record: StudyRecord, request: Request) -> Replication:
+    """What was chosen earlier, if it was asked for in the same words and is not done; else the best as they are now."""
+    earlier = record.replication
+    asked = (request.top, request.seeds, request.until_separated, request.budget)
+    is_same = earlier is not None and asked == (earlier.top, earlier.seeds, earlier.until_separated, earlier.budget)
+    if is_same and earlier is not None and (request.until_separated or not _is_done(earlier, record)):
+        return earlier  # a race goes on until it is decided or its budget is spent
+    ids = _best(record, request.top)
+    if not ids:
+        raise UserError(f"study {record.name!r} has nothing to replicate: none of its trials is complete")
+    bred = [trial.number for trial in record.trials if trial.params_id in ids and trial.changes]
+    if bred:
+        raise UserError(
+            f"trial {bred[0]} of study {record.name!r} changed its params in flight: further seeds of those it began "
+            "with would be other models. `tune-jobs train` with the study's best.yaml trains it again"
+        )
+    return Replication(
+        request.top, request.seeds, request.until_separated, request.budget, ids, begun_at=len(record.trials)
+    )
+
+
+def _best(record: StudyRecord, top: int) -> tuple[str, ...]:
+    """The first `top` of the leaderboard that completed: one seed is no reason to be left out here."""
+    rows = ranking.rank(record.trials, record.terms.objective)
+    return tuple(row.params_id for row in rows if row.state == "complete")[:top]
+
+
+def _is_done(replication: Replication, record: StudyRecord) -> bool:
+    mine = [trial for trial in record.trials if trial.params_id in replication.params_ids]
+    return all(trial.is_finished for trial in mine) and not _missing(replication, mine, record.terms.seed)
+
+
+def _missing(replication: Replication, trials: Iterable[TrialRecord], first_seed: int) -> list[Candidate]:
+    """The trials that are not there yet: the second seed of each configuration, then the third of each.
+
+    A trial that failed is not tried again: with its seed it would fail again.
+    """
+    params: dict[str, Params] = {}
+    tried: set[tuple[str, int]] = set()
+    for trial in trials:
+        params.setdefault(trial.params_id, trial.params)
+        tried.add((trial.params_id, trial.seed))
+    return [
+        Candidate(params[chosen], first_seed + offset)
+        for offset in range(replication.seeds)
+        for chosen in replication.params_ids
+        if (chosen, first_seed + offset) not in tried
+    ]
+
+
+class Race:
+    """Seeds go where the order is still in doubt: to all that may be the best, those with the fewest first.
+
+    In the manner of F-Race (Birattari et al., A Racing Algorithm for Configuring Metaheuristics, GECCO 2002), with the
+    leaderboard's own criterion: a configuration leaves the race when another is better at 95 %, all comparisons taken
+    together. Looking after every trial makes that a little easier than the 95 % say.
+    """
+
+    def __init__(
+        self, replication: Replication, trials: tuple[TrialRecord, ...], first_seed: int, objective: Objective
+    ) -> None:
+        self._chosen = replication.params_ids
+        self._objective = objective
+        self._first_seed = first_seed
+        budget = DEFAULT_BUDGET if replication.budget is None else replication.budget
+        self._to_begin = _missing(replication, trials, first_seed)
+        mine = [trial for trial in trials if trial.params_id in self._chosen]
+        opened = first_seed + replication.seeds  # the first seed that the budget pays for
+        self._left = max(0, budget - sum(t.number >= replication.begun_at and t.seed >= opened for t in mine))
+        self._trials = {(trial.params_id, trial.seed): trial for trial in mine}
+        self._asked = {key for key, trial in self._trials.items() if not trial.is_finished}  # by a run that was killed
+
+    def ask(self) -> Candidate | None:
+        if self._to_begin:
+            return self._taken(self._to_begin.pop(0))
+        if self._left == 0 or any(self._is_pending(key) for key in self._asked):
+            return None  # the order is looked at when all that was asked for is known
+        in_doubt = self._in_doubt()
+        if len(in_doubt) < 2:
+            return None
+        self._to_begin = [self._next_of(chosen) for chosen in in_doubt][: self._left]
+        self._left -= len(self._to_begin)
+        return self._taken(self._to_begin.pop(0))
+
+    def how_it_ended(self) -> str | None:
+        """Why nothing more is to be trained; None as long as something is."""
+        if self._to_begin or any(self._is_pending(key) for key in self._asked):
+            return None
+        in_doubt = len(self._in_doubt())
+        if in_doubt < 2:
+            return "the best of them is separated from the others"
+        return f"the budget is spent and {in_doubt} of them may still be the best" if self._left == 0 else None
+
+    def tell(self, trial: TrialRecord) -> None:
+        if trial.params_id in self._chosen:
+            self._trials[trial.params_id, trial.seed] = trial
+
+    def _taken(self, candidate: Candidate) -> Candidate:
+        self._asked.add((params_id(candidate.params), candidate.seed))
+        return candidate
+
+    def _is_pending(self, key: tuple[str, int]) -> bool:
+        return key not in self._trials or not self._trials[key].is_finished
+
+    def _in_doubt(self) -> list[str]:
+        """The configurations that may still be the best, those with the fewest seeds first."""
+        mine = list(self._trials.values())
+        rows = ranking.judged(ranking.rank(mine, self._objective), mine, self._objective)
+        seeds = Counter(trial.params_id for trial in mine)
+        return sorted((row.params_id for row in rows if row.may_be_best), key=lambda chosen: seeds[chosen])
+
+    def _next_of(self, chosen: str) -> Candidate:
+        had = [trial for trial in self._trials.values() if trial.params_id == chosen]
+        return Candidate(had[0].params, max(self._first_seed, *(trial.seed for trial in had)) + 1)
+
+
+def _tell(outcome: Outcome, request: Request, say: Say) -> None:
+    """Says so where the same command would go on, with configurations that are among the best only now."""
+    record = outcome.study
+    if outcome.signal is not None or request.until_separated:
+        return
+    next_one = _chosen(record, request)
+    fewer = {params_id(one.params) for one in _missing(next_one, record.trials, record.terms.seed)}
+    if fewer and next_one != record.replication:
+        counted = f"{len(fewer)} configuration{'s' if len(fewer) > 1 else ''}"
+        say(f"{counted} with fewer seeds now among the best {request.top}: the same command replicates more")

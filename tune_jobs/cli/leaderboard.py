@@ -1,0 +1,52 @@
+"""`leaderboard` and `export`: what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tune_jobs.cli.options import home_option, json_option, say, settings
+from tune_jobs.exports import FORMATS
+
+
+@click.command(short_help="Show a study's configurations in order.")
+@click.argument("study")
+@click.option("--top", type=click.IntRange(min=1), help="Only the best N configurations.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the terminal.")
+@json_option
+@home_option
+def leaderboard(study: str, top: int | None, form: str, output: Path | None, as_json: bool, home: Path | None) -> None:
+    """Show a study's configurations in order, with what is known about the order.
+
+    \b
+    Example:  tune-jobs leaderboard digits-mlp --top 5
+    """
+    from tune_jobs import exports
+    from tune_jobs.study.study import Study
+
+    record = Study.open(study, settings(home)).record()
+    text = exports.render(record, "json" if as_json else form, top)  # type: ignore[arg-type]
+    if output is None:
+        click.echo(text, nl=not text.endswith("\n"))
+    else:
+        exports.write(output, text)
+        say(f"wrote {output}")
+
+
+@click.command(short_help="Write the leaderboard's files and best.yaml.")
+@click.argument("study")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder.")
+@home_option
+def export(study: str, output: Path, home: Path | None) -> None:
+    """Write a study's leaderboard in every format, and best.yaml, which `tune-jobs train` trains again.
+
+    \b
+    Example:  tune-jobs export digits-mlp -o results
+    """
+    from tune_jobs import exports
+    from tune_jobs.study.study import Study
+
+    for path in exports.write_all(Study.open(study, settings(home)).record(), output):
+        click.echo(path)

@@ -1,0 +1,1 @@
+"""Clock faces: drawn from a seed, or read from files."""

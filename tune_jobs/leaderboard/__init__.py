@@ -1,0 +1,1 @@
+"""The order of configurations, and how far to trust it. Pure functions over records."""

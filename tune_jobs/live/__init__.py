@@ -1,0 +1,1 @@
+"""What a running sweep shows and hears: progress, activity, drains, signals."""

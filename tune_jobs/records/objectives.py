@@ -1,0 +1,81 @@
+"""What a study decides by: the objectives that were asked for, and what a trial came to in each.
+
+The first is a metric of every epoch: it decides on the best epoch, on patience, and wherever one number has to decide.
+The others are looked at once a trial, at its best epoch or after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tune_jobs.search_spaces.spelling import near
+from tune_jobs.search_spaces.task import Objective, Task
+from tune_jobs.errors import UserError
+from tune_jobs.records.studies import TrialRecord
+
+# Known of a trial without being a metric of its epochs, and all of them better when small: the number of weights, the
+# seconds inside epochs, the milliseconds that one image takes.
+PARAMETERS, TRAIN_SECONDS, LATENCY = "parameters", "train_seconds", "latency"
+MEASURED = (PARAMETERS, TRAIN_SECONDS, LATENCY)
+_DIRECTIONS = {"max": "maximize", "min": "minimize"}
+_SMALL, _LARGE = {"loss", "error"}, {"accuracy"}  # words of a name that say which way is better
+
+
+def asked(words: Sequence[str], task: Task) -> tuple[Objective, ...]:
+    """The objectives of `--objective`, in their order: NAME, or max:NAME and min:NAME where a name does not say it.
+
+    Raises:
+        UserError: a direction is not known, one is there twice, or the first is no metric of an epoch.
+    """
+    found = tuple(_asked(word, task) for word in words)
+    check(found)
+    return found
+
+
+def _asked(word: str, task: Task) -> Objective:
+    direction, colon, name = word.rpartition(":")
+    if not name or (colon and direction not in _DIRECTIONS):
+        raise UserError(f"--objective needs NAME, max:NAME or min:NAME; got {word!r}")
+    if colon:
+        return Objective(name, _DIRECTIONS[direction])  # type: ignore[arg-type]
+    if name == task.objective.metric:
+        return task.objective
+    parts = set(name.split("_"))
+    is_small = name in MEASURED or bool(parts & _SMALL)
+    if is_small == bool(parts & _LARGE):
+        hint = near(name, (task.objective.metric, *MEASURED))
+        raise UserError(
+            f"--objective {name}: its name does not say whether more or less of it is better{hint}; "
+            f"say max:{name} or min:{name}"
+        )
+    return Objective(name, "minimize" if is_small else "maximize")
+
+
+def check(objectives: Sequence[Objective]) -> None:
+    """Whether a study can have these, of which there is at least one.
+
+    Raises:
+        UserError: one is there twice, or the first of several is no metric of an epoch.
+    """
+    names = [objective.metric for objective in objectives]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"the objective {name} is there {names.count(name)} times: once is enough")
+    if names[0] in MEASURED:
+        raise UserError(
+            f"the first objective decides on the best epoch, and {names[0]} is no metric of an epoch: "
+            "name one first, such as --objective val_accuracy"
+        )
+
+
+def value(trial: TrialRecord, objective: Objective) -> float | None:
+    """What a trial came to; None where that is not known. A training loop of the task's own may yield what is
+    otherwise measured."""
+    known = {PARAMETERS: trial.weights, TRAIN_SECONDS: trial.train_seconds}
+    found = trial.metrics.get(objective.metric, known.get(objective.metric))
+    return None if found is None else float(found)
+
+
+def words(objectives: Iterable[Objective], between: str = ", ") -> str:
+    """`maximize val_accuracy, minimize parameters`."""
+    return between.join(f"{objective.direction} {objective.metric}" for objective in objectives)

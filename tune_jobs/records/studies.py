@@ -1,0 +1,226 @@
+"""What is known of a study and its trials, as plain values: what `study.py` reads and everything else shows.
+
+Nothing here reads, writes or decides; a record is a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from tune_jobs.search_spaces.space import Value, params_id
+from tune_jobs.search_spaces.task import Objective, Protocol
+
+State = Literal["waiting", "running", "complete", "stopped", "failed"]
+Search = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2", "baseline", "reported"]
+AskedSearch = Search | Literal["auto"]
+SEARCHES: tuple[Search, ...] = get_args(Search)
+SchedulerName = Literal["none", "asha", "hyperband", "median", "pbt"]
+SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
+FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What a finalist came to on the test split."""
+
+    __test__ = False  # no test class, whatever pytest makes of its name
+
+    metrics: Mapping[str, float] = field(default_factory=dict)  # named test_*; none where it failed
+    errors: str | None = None  # of each test image, packed (`per_image`)
+    val_score: float | None = None  # of the model that was evaluated; the trial's own where all repeats
+    failure: str | None = None  # why it could not be evaluated, in one line
+    readings: str | None = None  # of an encoding of the time: the true and the read time of each image, packed
+    worst: str | None = None  # the images that were read worst, packed (`readings.py` has both)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as the study knows it; times are unix seconds, epochs are counted from one."""
+
+    number: int
+    params: Mapping[str, Value]
+    seed: int
+    state: State
+    attempts: int = 0  # how often it was started; more than one after an interruption or a lost worker
+    score: float | None = None  # the objective at the best epoch
+    best_epoch: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)  # at the best epoch, and what was measured after it
+    history: tuple[Mapping[str, float], ...] = ()  # one mapping an epoch
+    reason: str | None = None  # why it failed or was stopped, in one word
+    message: str | None = None  # the same in one line
+    started: float | None = None
+    finished: float | None = None
+    train_seconds: float | None = None  # inside epochs, without building and compiling
+    weights: int | None = None  # how many the model has
+    errors: str | None = None  # of each validation image at the best epoch, packed (`per_image`)
+    cpus: float | None = None  # that it trained on; part of what makes a score repeatable
+    tested: TestResult | None = None  # only of finalists, once they were evaluated
+    course: Course = ()  # how its params changed in flight, from its first epoch on; empty where they did not
+
+    @property
+    def params_id(self) -> str:
+        """The identity of the configuration: a hash of its params."""
+        return params_id(self.params)
+
+    @property
+    def changes(self) -> Course:
+        """The course without the stretches that only go on with what was before; empty where nothing ever changed."""
+        if not self.course:
+            return ()
+        owners = [stretch.parent for stretch in self.course[1:]] + [self.number]
+        kept: list[Stretch] = []
+        for at, (stretch, owner) in enumerate(zip(self.course, owners, strict=True)):
+            goes_on = at > 0 and stretch.parent == owner == owners[at - 1] and stretch.params == kept[-1].params
+            if not goes_on:
+                kept.append(stretch)
+        return tuple(kept) if len(kept) > 1 else ()
+
+    @property
+    def seconds(self) -> float | None:
+        """From its start to its end, building and compiling included."""
+        if self.started is None or self.finished is None:
+            return None
+        return self.finished - self.started
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True)
+class StudyTerms:
+    """What a study was begun on and may not change while it lasts."""
+
+    task: str
+    task_digest: str
+    reference: str  # where the task is found again: its catalogue name, or FILE.py:NAME
+    dataset: str
+    data_digest: str
+    space: Mapping[str, Any]  # JSON form, as narrowed by --set
+    objective: Objective  # the first, where there are several
+    protocol: Protocol
+    seed: int
+    further_objectives: tuple[Objective, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return (self.objective, *self.further_objectives)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The epochs of a trial from `first` on, counted from one, that were trained with these params.
+
+    `parent` is the trial whose checkpoint the stretch began from; the trial itself where it began anew.
+    """
+
+    first: int
+    params: Mapping[str, Value]
+    seed: int
+    parent: int
+
+
+Course = tuple[Stretch, ...]
+
+
+@dataclass(frozen=True)
+class Scheduling:
+    """Who stops trials early: none before `grace` epochs, and about one in `eta` goes on at each look. A population
+    (`pbt`) stops none and compares its members every `grace` epochs."""
+
+    name: SchedulerName = "none"
+    grace: int = 1
+    eta: int = 3
+
+    def __post_init__(self) -> None:
+        if self.grace < 1 or self.eta < 2:
+            raise ValueError(f"needs a grace of 1 epoch or more and an eta of 2 or more; got {self.grace}, {self.eta}")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends beside its number of trials: after so many epochs in all, or so many trials without a better
+    score; None is no such end."""
+
+    epochs: int | None = None
+    flat: int | None = None
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a study was last run: what may change between one launch and the next."""
+
+    search: Search
+    trials: int | None  # the study's total that was asked for
+    host: str
+    at: float  # unix seconds
+    commit: str | None  # of the folder it was launched from, where git knows it
+    versions: Mapping[str, str]
+    scheduling: Scheduling = Scheduling()
+    budget: Budget = Budget()
+
+
+@dataclass(frozen=True)
+class Replication:
+    """What was asked for last to be trained with further seeds; the first `seeds` of each, then a race if asked."""
+
+    top: int
+    seeds: int
+    until_separated: bool
+    budget: int | None
+    params_ids: tuple[str, ...]
+    begun_at: int  # how many trials the study had then
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A configuration that came from another study, and the place it had there."""
+
+    study: str
+    place: int
+    params_id: str  # as it is here
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reading of the test split: when (unix seconds), for whom, and which trials were to be evaluated."""
+
+    at: float
+    by: str
+    trials: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study with its trials in the order they were begun."""
+
+    name: str
+    identity: str  # another one where the same name is used again for a new study
+    terms: StudyTerms
+    launch: Launch | None
+    created: float
+    trials: tuple[TrialRecord, ...]
+    replication: Replication | None = None
+    readings: tuple[Reading, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+
+    @property
+    def standing(self) -> tuple[TrialRecord, ...]:
+        """The trials without those that failed and were run again; one that was takes the place of the first try."""
+        last: dict[tuple[str, int], TrialRecord] = {}
+        for trial in self.trials:
+            last[trial.params_id, trial.seed] = trial
+        return tuple(last.values())
+
+    @property
+    def searched(self) -> tuple[TrialRecord, ...]:
+        """The first trial of each configuration: what a search proposed. The others are its replicates."""
+        first: dict[str, TrialRecord] = {}
+        for trial in self.standing:
+            first.setdefault(trial.params_id, trial)
+        return tuple(first.values())
+
+    def count(self, state: State) -> int:
+        return sum(trial.state == state for trial in self.trials)

@@ -1,0 +1,327 @@
+"""What the reports print of telling the time, beside ours: a page made from studies alone, never by hand.
+
+Verdicts on what the reports claim are computed (`clock_study.py`); every row says what its budget was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from tune_jobs.search_spaces.catalog import TASKS
+from tune_jobs.search_spaces.task import Reported
+from tune_jobs.reproduction import clock_studies
+from tune_jobs.leaderboard import ranking
+from tune_jobs.reproduction.clock_studies import Entry, Judgement, ReadTwice, encoding_name
+from tune_jobs.datasets.clocks import faces
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.reproduction.reported import (
+    ABSENT,
+    Figure,
+    Found,
+    beside_ours,
+    budget,
+    effort,
+    is_of_clocks,
+    params_text,
+    piped,
+    seeds,
+    studies_table,
+    times,
+)
+
+Plot = tuple[str, str]  # "curves" with the name of a study, "errors" or "worst" with that of its data
+
+# Of each metric that reports give: what it is called, and how many minutes its unit has; what is no error is put beside
+# ours in minutes.
+_METRICS: Mapping[str, tuple[str, float]] = {
+    "common_sense_error_hours": ("common-sense error, hours", 60.0),
+    "common_sense_error_minutes": ("common-sense error, minutes", 1.0),
+    "mean_absolute_error_hours": ("mean absolute error, hours", 60.0),
+    "hour_accuracy": ("hour accuracy", 1.0),
+    "class_accuracy": ("class accuracy", 1.0),
+}
+
+
+def of_clocks(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
+    """Those that this page is of, the longest trained first."""
+    found = [study for study in studies if is_of_clocks(study.terms.objective)]
+    return sorted(found, key=lambda study: (effort(study.terms.protocol), len(study.trials)), reverse=True)
+
+
+def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
+    """All that the reports print for the catalogue's tasks of clocks, in its order.
+
+    Where several tasks stand for one figure, it is beside the first of them that was run.
+    """
+    tasks = [task for task in TASKS if is_of_clocks(task.objective)]
+    same: dict[tuple[str, str], list[Figure]] = {}
+    for figure in beside_ours(tasks, [(study, clock_studies.judged(study)) for study in studies]):
+        same.setdefault((figure.reported.table, figure.reported.setting), []).append(figure)
+    return tuple(next((figure for figure in figures if figure.found), figures[0]) for figures in same.values())
+
+
+def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
+    """For each data set the winner with the smallest validation error, of the studies whose test split was read."""
+    best: dict[str, Found] = {}
+    for study in studies:
+        row = ranking.best(clock_studies.judged(study))
+        if row is None or row.tested is None:
+            continue
+        data = study.terms.dataset
+        if data not in best or row.score < best[data].row.score:
+            best[data] = Found(study, row)
+    return tuple(sorted(best.items()))
+
+
+def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping[Plot, str] | None = None) -> str:
+    """The page in Markdown; `machine` is where it was run, `at` unix seconds, `plots` the files of its pictures."""
+    studies, plots = of_clocks(studies), plots or {}
+    found = figures(studies)
+    had = sum(figure.found is not None for figure in found)
+    day = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+    lines = [
+        "# Telling the time",
+        "",
+        f"Made by `tune-jobs results --page clock` on {day} from {len(studies)} studies run on {machine}.",
+        "An error is the common-sense one: the shorter way round the dial, in minutes where no unit is named.",
+        "Everything is chosen on the validation split; test figures are those that `tune-jobs evaluate` read.",
+        "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)), each encoding with a spread over seeds",
+        "of its own; with one seed, over the images alone.",
+        "",
+        *_about_the_data(studies),
+        "",
+        "## Every figure of the reports on clocks",
+        "",
+        f"{had} of {len(found)} were run. A budget that is not `full` is what this machine had time for:",
+        "such a row says how the encodings compare, not what they can reach.",
+        "",
+        *_figures_table(found),
+        "",
+        "## The encodings",
+        "",
+        "Each by the best of its configurations; `tried` is how many of them there were to choose from.",
+        "",
+        *_encodings(studies, plots),
+        "## The order of the reports",
+        "",
+        "What the reports say of their encodings, and whether it holds here: by paired tests over the seeds that two",
+        "encodings share, on the same validation images, at 95 %. A claim about several is confirmed if it holds",
+        "beside each of them, and refuted if it is wrong beside one.",
+        "`difference` is the first's error less that of the one named: the clearest that speaks against the claim, or",
+        "else the one closest to it.",
+        "",
+        *_order(studies),
+        "## Joint against plain reading",
+        "",
+        "The same outputs of networks with two circles, read hand by hand, and as the time whose two hands are",
+        "closest. Slips are images read wrong by whole hours, to within ten minutes.",
+        "",
+        *_both_readings(studies),
+        "",
+        "## The best model",
+        "",
+        *_best(studies, plots),
+        "## The studies",
+        "",
+        *studies_table(studies, decimals=2),
+    ]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _about_the_data(studies: Sequence[StudyRecord]) -> Iterator[str]:
+    names = sorted({study.terms.dataset for study in studies})
+    drawn = [name for name in names if name in faces.SETS]
+    if drawn or not names:
+        listed = f" (`{'`, `'.join(drawn)}`)" if drawn else ""
+        yield f"The images are ours, not the reports': clocks rendered from a seed{listed}, since the reports' images"
+        yield "cannot be downloaded. Figures of theirs and of ours are therefore of different pictures."
+    others = [name for name in names if name not in drawn]
+    if others:
+        yield f"The images of `{'`, `'.join(others)}` were brought by whoever ran the studies."
+
+
+def _figures_table(found: Sequence[Figure]) -> Iterator[str]:
+    head = ("table", "setting", "reported", "what is reported", "ours, test", "95 %", "validation", "95 %")
+    yield piped(*head, "seeds", "images", "budget")
+    yield piped(":--", ":--", "--:", ":--", *["--:"] * 5, ":--", ":--")
+    for figure in found:
+        yield piped(*_figure_cells(figure))
+
+
+def _figure_cells(figure: Figure) -> tuple[str, ...]:
+    """A row in the unit of what is reported; ours is the common-sense error whatever that is, and the row says so."""
+    reported = figure.reported
+    what, minutes = _METRICS[reported.metric]
+    unit = "h" if minutes == 60.0 else "min"
+    if not reported.metric.startswith("common_sense_error"):
+        what = f"{what}; ours is the common-sense error"
+    head = (reported.table, reported.setting, _reported(reported, unit), what)
+    if figure.found is None:
+        return (*head, *[ABSENT] * 6, "not run")
+    row, study = figure.found.row, figure.found.study
+    test = ("not read", ABSENT)
+    if row.tested is not None:
+        test = (_error(row.tested.score, minutes, unit), _interval(row.tested.interval, minutes))
+    validation = (_error(row.score, minutes, unit), _interval(row.interval, minutes))
+    return (*head, *test, *validation, seeds(row), study.terms.dataset, budget(study))
+
+
+def _reported(reported: Reported, unit: str) -> str:
+    return f"{reported.value:g}" if reported.metric.endswith("accuracy") else f"{reported.value:g} {unit}"
+
+
+def _encodings(studies: Sequence[StudyRecord], plots: Mapping[Plot, str]) -> Iterator[str]:
+    compared = [study for study in studies if len(clock_studies.entries(study)) > 1]
+    if not compared:
+        yield from ("No study has two encodings to compare.", "")
+    for study in compared:
+        yield from (f"### {study.name}", "", f"{_place(study)}.", "")
+        yield piped(
+            *("encoding", "error", "95 %", "median", "within 1", "within 5", "within 10", "hour slips"),
+            *("seeds", "tried", "test", "95 %"),
+        )
+        yield piped(":--", *["--:"] * 11)
+        for entry in clock_studies.entries(study):
+            yield piped(*_entry_cells(entry))
+        yield ""
+        if ("curves", study.name) in plots:
+            yield from (f"![learning curves of {study.name}]({plots['curves', study.name]})", "")
+
+
+def _entry_cells(entry: Entry) -> tuple[str, ...]:
+    row, tested = entry.row, entry.row.tested
+    shares = ("within_1_minute", "within_5_minutes", "within_10_minutes", "hour_slips")
+    return (
+        entry.name,
+        f"{row.score:.2f}",
+        _interval(row.interval),
+        ABSENT if entry.median is None else f"{entry.median:.2f}",
+        *(_share(entry.metrics.get(f"val_{name}")) for name in shares),
+        seeds(row),
+        str(entry.configurations),
+        ABSENT if tested is None else f"{tested.score:.2f}",
+        ABSENT if tested is None else _interval(tested.interval),
+    )
+
+
+def _order(studies: Sequence[StudyRecord]) -> Iterator[str]:
+    compared = [study for study in studies if clock_studies.can_judge(study)]
+    if not compared:
+        yield from ("Nothing is decided: no study has two encodings that a claim is about.", "")
+    for study in compared:
+        yield from (f"### In {study.name}", "", f"{_place(study)}.", "")
+        yield piped("claim", "verdict", "beside", "difference", "95 %", "seeds", "why")
+        yield piped(":--", ":--", ":--", "--:", "--:", "--:", ":--")
+        for judgement in clock_studies.judgements(study):
+            yield piped(*_judgement_cells(judgement))
+        yield ""
+
+
+def _judgement_cells(judgement: Judgement) -> tuple[str, ...]:
+    interval = judgement.interval
+    return (
+        judgement.claim.words,
+        f"**{judgement.verdict}**",
+        judgement.rival or ABSENT,
+        ABSENT if judgement.difference is None else f"{judgement.difference:+.2f}",
+        ABSENT if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}",
+        str(judgement.seeds) if judgement.rival else ABSENT,
+        judgement.why or ABSENT,
+    )
+
+
+def _both_readings(studies: Sequence[StudyRecord]) -> Iterator[str]:
+    found = [(study, twice) for study in studies for twice in clock_studies.read_twice(study)]
+    if not found:
+        yield "No network with two circles was run that was read both ways."
+        return
+    on_validation = [twice for _, twice in found if twice.split == "val"]
+    lower = sum(twice.errors[1] < twice.errors[0] for twice in on_validation)
+    yield f"On the validation split {lower} of {len(on_validation)} configurations are read better jointly."
+    yield ""
+    yield piped("study", "configuration", "split", "seeds", "plain", "joint", "change", "slips, plain", "slips, joint")
+    yield piped(":--", ":--", ":--", *["--:"] * 6)
+    for study, twice in found:
+        yield piped(study.name, *_both_cells(study, twice))
+
+
+def _both_cells(study: StudyRecord, twice: ReadTwice) -> tuple[str, ...]:
+    plain, joint = twice.errors
+    varied = {name: value for name, value in twice.row.params.items() if name in _varied(study)}
+    return (
+        params_text(varied) or encoding_name(twice.row.params),
+        "validation" if twice.split == "val" else "test",
+        str(twice.n),
+        f"{plain:.2f}",
+        f"{joint:.2f}",
+        f"{joint - plain:+.2f}",
+        *(_share(slips) for slips in twice.slips),
+    )
+
+
+def _varied(study: StudyRecord) -> set[str]:
+    """The parameters that tell the study's configurations with two circles apart."""
+    rows = [twice.row.params for twice in clock_studies.read_twice(study)]
+    names = {name for params in rows for name in params}
+    return {name for name in names if len({repr(params.get(name)) for params in rows}) > 1}
+
+
+def _best(studies: Sequence[StudyRecord], plots: Mapping[Plot, str]) -> Iterator[str]:
+    found = winners(studies)
+    if not found:
+        yield from ("The test split was not read for any study.", "")
+    for data, best in found:
+        study, row, tested = best.study, best.row, best.row.tested
+        assert tested is not None
+        yield from (f"### On {data}", "", "The smallest validation error of the studies whose test split was read.", "")
+        yield piped("", "")
+        yield piped(":--", ":--")
+        yield piped("study", study.name)
+        yield piped("configuration", params_text(row.params))
+        yield piped("data", _place(study))
+        yield piped("seeds", seeds(row))
+        yield piped("validation", f"{row.score:.2f} minutes ({_interval(row.interval)})")
+        yield piped(
+            f"test, read {times(len(study.readings))}", f"**{tested.score:.2f} minutes** ({_interval(tested.interval)})"
+        )
+        yield from _test_shares(best)
+        yield ""
+        for kind, words in (("errors", "error over the true time"), ("worst", "the images that were read worst")):
+            if (kind, data) in plots:
+                yield from (f"![{words}, {data}]({plots[kind, data]})", "")
+
+
+def _test_shares(best: Found) -> Iterator[str]:
+    measured = clock_studies.means(
+        [trial.tested.metrics for trial in best.study.trials if trial.number in best.row.trials and trial.tested]
+    )
+    named = {
+        "within 1 minute": "test_within_1_minute",
+        "within 5 minutes": "test_within_5_minutes",
+        "within 10 minutes": "test_within_10_minutes",
+        "wrong by whole hours": "test_hour_slips",
+    }
+    for words, name in named.items():
+        if name in measured:
+            yield piped(f"test, {words}", _share(measured[name]))
+
+
+def _place(study: StudyRecord) -> str:
+    """What a study was run on and for how long: `clock-faces, 20 epochs of 60`."""
+    return f"`{study.terms.dataset}`, budget: {budget(study)}"
+
+
+def _error(minutes: float, unit_minutes: float, unit: str) -> str:
+    return f"{minutes / unit_minutes:.4f} {unit}" if unit_minutes != 1 else f"{minutes:.2f} {unit}"
+
+
+def _interval(interval: tuple[float, float] | None, unit_minutes: float = 1.0) -> str:
+    if interval is None:
+        return ABSENT
+    decimals = 2 if unit_minutes == 1 else 4
+    return " to ".join(f"{max(end, 0.0) / unit_minutes:.{decimals}f}" for end in interval)
+
+
+def _share(value: float | None) -> str:
+    return ABSENT if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,1 @@
+"""The durable record of a study. The only home of Optuna's storages."""

@@ -1,0 +1,210 @@
+"""Who may write a study: one driver at a time, and a dead one holds nothing.
+
+A study in a file is held by an advisory lock of the operating system, one in PostgreSQL by an advisory lock of the
+server: both end with the process that took them, however it ended, so there is no lease to wait out after `kill -9`.
+The server's lock belongs to the one connection that also writes the study. Whoever loses the connection, to a restart
+for instance, cannot write before the lock is taken again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tune_jobs.errors import StudyError
+from tune_jobs.study.retries import SessionLostError
+from tune_jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that writes a study; `since` is in unix seconds."""
+
+    pid: int
+    host: str
+    user: str
+    since: float
+
+    @classmethod
+    def me(cls) -> Holder:
+        return cls(os.getpid(), socket.gethostname(), _user(), time.time())
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return f"process {self.pid} of {self.user} on {self.host}, since {since}"
+
+
+class StudyLock:
+    """The right to write one study, named by the file `path` and, for a study in PostgreSQL, on the server of `engine`,
+    through whose only connection the study is written."""
+
+    def __init__(self, name: str, path: Path, engine: Engine | None = None) -> None:
+        self._name = name
+        self._path = path
+        self._engine = engine if engine is not None and engine.dialect.name == "postgresql" else None
+        self._key = int.from_bytes(hashlib.sha256(f"tune-jobs/{name}".encode()).digest()[:8], "big", signed=True)
+        self._may_connect = False
+        self._session: Any = None  # ours on the server: its process there and its start
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Holds the study until the block ends.
+
+        Raises:
+            StudyError: if another process holds it; the message says which.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a+") as file:
+            if not _take_flock(file.fileno()):
+                raise self._refusal(_read_holder(self._path))
+            with self._hold_on_server():
+                os.truncate(file.fileno(), 0)
+                with suppress(OSError):  # it is for messages alone; on a full disk the study itself says so
+                    os.write(file.fileno(), json.dumps(asdict(Holder.me())).encode())
+                yield
+                os.truncate(file.fileno(), 0)
+
+    def holder(self) -> Holder | None:
+        """The process that holds the study on this machine, if one does."""
+        try:
+            with self._path.open("r") as file:
+                if _try_flock(file.fileno(), shared=True):
+                    return None
+        except OSError:
+            return None
+        return _read_holder(self._path)
+
+    def take_again(self) -> None:
+        """Connects to the server again where the connection was lost, and takes the lock with it.
+
+        Raises:
+            StudyError: another process has the study now.
+            SessionLostError: the server still has our lost connection, and was told to end it.
+        """
+        if self._engine is None:
+            return
+        from sqlalchemy import text
+
+        self._may_connect = True
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        finally:
+            self._may_connect = False
+
+    @contextmanager
+    def _hold_on_server(self) -> Iterator[None]:
+        if self._engine is None:
+            yield
+            return
+        from sqlalchemy import event
+
+        self._engine.dispose()
+        event.listen(self._engine, "connect", self._connected)
+        try:
+            self.take_again()
+            yield
+        finally:
+            event.remove(self._engine, "connect", self._connected)
+            self._engine.dispose()
+
+    def _connected(self, connection: Any, record: object) -> None:
+        """A new connection begins with the lock or not at all; one that nobody asked for may stand between two parts of
+        a call, of which the first was lost."""
+        if not self._may_connect:
+            raise SessionLostError("the connection to the server was lost")
+        cursor = connection.cursor()
+        try:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", (self._key,))
+            if not cursor.fetchone()[0]:
+                self._refuse(cursor)
+            cursor.execute("SELECT set_config('application_name', %s, false)", (_label(Holder.me()),))
+            cursor.execute("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+            self._session = cursor.fetchone()
+        finally:
+            cursor.close()
+        connection.commit()
+
+    def _refuse(self, cursor: Any) -> NoReturn:
+        """PostgreSQL splits a lock's 64-bit key in two halves."""
+        unsigned = self._key % 2**64
+        cursor.execute(
+            "SELECT a.application_name, a.pid, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+            " WHERE l.locktype = 'advisory' AND l.classid::bigint = %s AND l.objid::bigint = %s AND l.granted",
+            (unsigned >> 32, unsigned & 0xFFFFFFFF),
+        )
+        who, *session = cursor.fetchone() or (None,)
+        if session and tuple(session) == self._session:
+            cursor.execute("SELECT pg_terminate_backend(%s)", (session[0],))
+            raise SessionLostError("the server has not noticed yet that the connection was lost")
+        raise self._refusal(who)
+
+    def _refusal(self, holder: Holder | str | None) -> StudyError:
+        who = holder or "another process"
+        return StudyError(f"study {self._name!r} is being run by {who}; wait for it or stop it, then run this again")
+
+
+def lock_of(name: str, settings: Settings, engine: Engine | None = None) -> StudyLock:
+    """Beside the study: in the home folder, or beside the SQLite file that several homes may share."""
+    if settings.storage is not None and settings.storage.startswith("sqlite:///"):
+        file = Path(settings.storage.removeprefix("sqlite:///"))
+        return StudyLock(name, file.with_name(f"{file.name}.{name}.lock"))
+    return StudyLock(name, settings.studies_dir / f"{name}.lock", engine)
+
+
+@contextmanager
+def taking_turns(path: Path) -> Iterator[None]:
+    """Waits for whoever is inside the same block on the same file, then goes in alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        yield
+
+
+def _take_flock(descriptor: int) -> bool:
+    """Tried a few times, because whoever looks for a holder has the lock for an instant too."""
+    for _ in range(10):
+        if _try_flock(descriptor):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _try_flock(descriptor: int, *, shared: bool = False) -> bool:
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_holder(path: Path) -> Holder | None:
+    try:
+        return Holder(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _label(holder: Holder) -> str:
+    """At most 63 characters, as long as an application name may be."""
+    return f"process {holder.pid} of {holder.user} on {holder.host}"[:63]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in passwd
+        return str(os.getuid())

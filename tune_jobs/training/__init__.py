@@ -1,0 +1,1 @@
+"""One trial as a plain function. The only home of TensorFlow."""

@@ -1,0 +1,73 @@
+"""One finalist on the test split: its model trained again from its seed, or made of its kept weights, and scored.
+
+A plain function that has not heard of Ray. It is handed the test split; who may read that is `evaluation.py`'s to know.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from tune_jobs.search_spaces.task import Task
+from tune_jobs.records import readings
+from tune_jobs.datasets import Split, TrainingData
+from tune_jobs.training.epochs import built
+from tune_jobs.errors import TrialError
+from tune_jobs.records.studies import TestResult, TrialRecord
+from tune_jobs.training.trial import again, explaining
+from tune_jobs.training.weights import Weights
+
+if TYPE_CHECKING:
+    from tune_jobs.models.lazy_keras import keras
+
+
+def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept: Weights | None) -> TestResult:
+    """What the model of a complete trial comes to on the test split; `kept` are its kept weights, if any.
+
+    Kept weights count only if they repeat the trial's validation score; else the model is trained again, to the trial's
+    best epoch.
+
+    Raises:
+        TrialError: it could not be trained again.
+    """
+    from tune_jobs.training import compiled
+
+    found = _from_weights(task, trial, data, kept) or _trained(task, trial, data)
+    model, val_score = found
+    encoding = task.encoding_of(trial.params)
+    on_device = compiled.on_device(test, encoding.targets)
+    scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
+    metrics = {f"test_{name}": value for name, value in scored.items()}
+    objective = metrics.get(f"test_{task.objective.metric.removeprefix('val_')}", math.nan)
+    predicted = encoding.decode(compiled.outputs(model, test.x))
+    errors = explaining(objective, encoding.errors(predicted, test.labels))
+    read, worst = readings.kept(encoding, predicted, test.labels, test.x)
+    return TestResult(metrics, errors, val_score, readings=read, worst=worst)
+
+
+def _from_weights(
+    task: Task, trial: TrialRecord, data: TrainingData, kept: Weights | None
+) -> tuple[keras.Model, float] | None:
+    from tune_jobs.training import compiled
+
+    if kept is None:
+        return None
+    model = built(task, trial.params, data, seed=trial.seed)
+    try:
+        model.set_weights(kept)
+    except ValueError:  # of another network
+        return None
+    validation = compiled.on_device(data.validation, task.encoding_of(trial.params).targets)
+    scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(validation)
+    val_score = scored.get(task.objective.metric.removeprefix("val_"), math.nan)
+    return (model, val_score) if val_score == trial.score else None
+
+
+def _trained(task: Task, trial: TrialRecord, data: TrainingData) -> tuple[keras.Model, float]:
+    run = again(task, trial.number, trial.params, trial.seed, trial.course, data)
+    for epoch, _ in run:
+        if epoch == trial.best_epoch:
+            run.stop()  # later epochs were no better
+    if run.model is None or run.result.score is None:
+        raise TrialError(run.result.reason or "crashed", run.result.message or "no model came out")
+    return run.model, run.result.score
