@@ -15,11 +15,12 @@ import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tune_jobs.search_spaces.space import params_id
-from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.records.studies import Budget, SchedulerName, Scheduling, Search, StudyRecord
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import budgets, samplers, schedulers
+from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.scalars import params_id
 from tune_jobs.study import file
-from tune_jobs.records.studies import Budget, SchedulerName, Scheduling, Search, StudyRecord, TrialRecord
 
 SEARCHES: tuple[Search, ...] = ("random", "tpe")
 SCHEDULERS: tuple[SchedulerName, ...] = ("none", "median", "hyperband", "asha")
@@ -79,7 +80,9 @@ def replayed(
     space, objective = space_from_json(record.terms.space), record.terms.objective
     known = {trial.params_id: trial for trial in record.searched}
     epochs = record.terms.protocol.epochs
-    sampler = budgets.Bounded(samplers.sampler(search, space, objective, seed, ()), Budget(budget), objective, ())
+    sampler = budgets.BudgetedSampler(
+        samplers.sampler(search, space, objective, seed, ()), Budget(budget), objective, ()
+    )
     judge = schedulers.scheduler(schedule, objective, epochs, ())
     going: list[Going] = []
     ended: list[TrialRecord] = []

@@ -159,9 +159,9 @@ def _delivers(process: psutil.Process) -> bool:
 
 
 def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
-    from tests.auditing import differences, undisturbed
-    from tests.killing import Killer
-    from tests.sweeping import command_line, own_task
+    from tests.support.auditing import differences, undisturbed
+    from tests.support.killing import Killer
+    from tests.support.sweeping import command_line, own_task
 
     width = f"Choice(*range({12 * options.times}))"
     own, alone = (own_task(folder / "processes" / name, "doze", width=width) for name in ("task", "alone"))
@@ -179,7 +179,7 @@ def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
 
 
 def mlflow(options: argparse.Namespace, folder: Path) -> list[Result]:
-    from tests.servers import HttpProxy, MlflowServer
+    from tests.support.servers import HttpProxy, MlflowServer
 
     folder.mkdir(parents=True)
     server = MlflowServer(folder)
@@ -255,7 +255,7 @@ def _mounted(place: Path) -> Iterator[Path]:
 
 
 def postgres(options: argparse.Namespace, folder: Path) -> list[Result]:
-    from tests.servers import PostgresServer, Wire
+    from tests.support.servers import PostgresServer, Wire
 
     server = PostgresServer()
     server.start()
@@ -302,8 +302,8 @@ def _own(
 ) -> Result:
     """A sweep of trials that do nothing, in which a few end between two disturbances; a command that is refused is
     given again."""
-    from tests.auditing import differences, undisturbed
-    from tests.sweeping import command_line, ended, own_task
+    from tests.support.auditing import differences, undisturbed
+    from tests.support.sweeping import command_line, ended, own_task
 
     n_trials = 4 * options.times
     task, alone = (own_task(folder / name, width=f"Choice(*range(1, {n_trials + 1}))") for name in ("task", "alone"))

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from measuring import print_machine
 
-from tune_jobs.search_spaces.catalog import find
 from tune_jobs import datasets
-from tune_jobs.training import devices
 from tune_jobs.execution.wear import Wear
+from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import prepare_tensorflow
+from tune_jobs.training import devices
 from tune_jobs.training.trial import TrialRun
 
 _UNITS = ("4000-4000", "64", "64", "4000-4000", "64", "4000-4000")  # 65 MB of weights, and Adam's two moments

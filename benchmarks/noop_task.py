@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.search_spaces.space import Float, Params, Space
+from tune_jobs.search_spaces.scalars import Float, Params
+from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 

@@ -23,7 +23,7 @@ from auditing import print_audit
 from measuring import environment, parser, print_machine, print_table, say, seconds_of, warm_disk, workplace
 from sweeps import Sweep, kill_family
 
-from tune_jobs.records.studies import TrialRecord
+from tune_jobs.records.trials import TrialRecord
 
 Window = tuple[float, float]  # unix seconds
 

@@ -23,16 +23,18 @@ from typing import Any
 
 import measuring
 
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.space import Params
 from tune_jobs import exports, tracking
 from tune_jobs.actions import launch, session
-from tune_jobs.search import samplers
-from tune_jobs.study.contents import StudyContent, TrialContent, plain
+from tune_jobs.execution import searching
+from tune_jobs.execution.plan import Plan, Resources, StudyInputs
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.studies import Search
-from tune_jobs.actions.session import Plan, Resources, Work
+from tune_jobs.search import samplers
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.settings import Settings
+from tune_jobs.study import provenance
+from tune_jobs.study.contents import StudyContent, TrialContent, plain
 from tune_jobs.study.study import Study
 
 SEARCHES: tuple[Search, ...] = ("random", "qmc", "tpe", "cmaes", "gp")
@@ -76,14 +78,14 @@ def _make(settings: Settings, search: Search, n: int) -> None:
     """A study of `n` finished trials. What TPE and the Gaussian process are to learn from was drawn at random: it takes
     them as long to learn, and the making is a matter of seconds."""
     task = catalog.find(TASK)
-    work = launch.resolve(task, launch.Request(TASK), None, settings)
+    work = launch.resolve(task, launch.LaunchRequest(TASK), None, settings)
     made_by: Search = search if search in ("qmc", "cmaes") else "random"
     sampler = samplers.sampler(made_by, work.space, task.objective, 0, ())
     notes = {
         "created": 0.0,
         "identity": hashlib.sha256(search.encode()).hexdigest()[:32],
         "terms": plain(work.terms),
-        "launch": plain(session.note(search, n)),
+        "launch": plain(provenance.note(search, n)),
     }
     trials = []
     while len(trials) < n:
@@ -143,13 +145,13 @@ def _continue(folder: Path, search: str, trials: int, begun: float) -> None:
     settings = _settings(folder)
     resolve = launch.resolve
 
-    def loaded(*given: Any) -> Work:
+    def loaded(*given: Any) -> StudyInputs:
         took["load"] = clock.look()
         return resolve(*given)
 
-    def run(study: Study, work: Work, plan: Plan, resources: Resources, *others: Any) -> None:
+    def run(study: Study, work: StudyInputs, plan: Plan, resources: Resources, *others: Any) -> None:
         study.unfinished()
-        session._progress(study, work, plan, resources, settings, Interruption())
+        searching._progress(study, work, plan, resources, settings, Interruption())
         took["plan"] = clock.look()
         for each in range(FURTHER + 1):
             candidate = plan.sampler.ask()
@@ -166,7 +168,7 @@ def _continue(folder: Path, search: str, trials: int, begun: float) -> None:
     tracking.check(settings)
     took["import"] = clock.look()
     launch.resolve, session.run = loaded, run  # type: ignore[assignment]
-    launch.launch(launch.Request(TASK, study=search, trials=trials), settings, lambda message: None)
+    launch.launch(launch.LaunchRequest(TASK, study=search, trials=trials), settings, lambda message: None)
     print(json.dumps(took))
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.search_spaces.space import Choice, Float, Int, Params, Space, Variants
+from tune_jobs.search_spaces.conditions import Variants
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params
+from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 LEARNING_RATE = Float(1e-5, 1.0, log=True)

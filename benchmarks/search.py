@@ -27,14 +27,17 @@ from pathlib import Path
 import measuring  # (it puts this checkout on the path)
 from search_page import figure, page
 
-from tune_jobs.search_spaces.space import Choice, Float, Int, Params, Space, SpaceError, Variants, params_id
+from tune_jobs.exports.plots import save
+from tune_jobs.records.studies import Search
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.reproduction.images import this_machine
+from tune_jobs.search import samplers
+from tune_jobs.search_spaces.conditions import Variants
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, SpaceError, params_id
+from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.task import Objective
 from tune_jobs.study import file
-from tune_jobs.search import samplers
-from tune_jobs.exports.plots import save
-from tune_jobs.records.studies import Search, TrialRecord
-from tune_jobs.reproduction.images import this_machine
 
 SEARCHES: tuple[Search, ...] = ("grid", "random", "qmc", "tpe", "cmaes", "gp")
 DOCS = measuring.ROOT / "docs"

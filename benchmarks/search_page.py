@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from matplotlib.figure import Figure
 
-from tune_jobs.search import bayesian, auto
 from tune_jobs.exports.plots import COLOURS, FAINT, styled
+from tune_jobs.search import auto, bayesian
 
 Results: TypeAlias = Mapping[str, Mapping[str, list[list[float]]]]  # problem -> search -> regrets of each run
 

@@ -1,6 +1,6 @@
 """A study in a journal file against one in SQLite: what a trial's writes cost, what a load costs, what a fault costs.
 
-Both through `tune_jobs.study.Study`. A trial is added, started, told nine epochs and finished with the history of ten;
+Both through `Study`. A trial is added, started, told nine epochs and finished with the history of ten;
 the sampling of its params is not in the times. Faults: a writer killed with SIGKILL at a random moment, either store;
 and the journal cut at random bytes, as a machine that loses power may leave it. A store survives a fault when it opens
 again, has every trial that was acknowledged, with its score and history, and takes and keeps a further one.

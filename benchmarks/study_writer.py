@@ -15,12 +15,12 @@ from pathlib import Path
 
 import measuring  # noqa: F401 (it puts this checkout on the path)
 
-from tune_jobs.search_spaces import catalog
 from tune_jobs.records.studies import StudyTerms
+from tune_jobs.records.trials import TrialResult
 from tune_jobs.search.samplers import sampler
+from tune_jobs.search_spaces import catalog
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
-from tune_jobs.training.trial import TrialResult
 
 TASK = catalog.find("digits-mlp")
 EPOCHS = 10

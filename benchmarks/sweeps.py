@@ -13,9 +13,11 @@ import psutil
 from measuring import environment, seconds_of
 
 from tune_jobs.errors import StudyError
-from tune_jobs.records.studies import StudyRecord, TrialRecord
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study, study_names
+from tune_jobs.study.storage import study_names
+from tune_jobs.study.study import Study
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ OUTPUT_ACTIVATIONS: Final = ("linear", "tanh")
 
 Tensor = Any  # of whichever backend Keras runs on
 Loss = Callable[[Tensor, Tensor], Tensor]  # minutes (B,), outputs (B, K) to losses (B,)
-Reading = Callable[[Tensor], Tensor]  # outputs (B, K) to minutes (B,)
+Decoder = Callable[[Tensor], Tensor]  # outputs (B, K) to minutes (B,)
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class ClockEncoding:
     name: str
     outputs: int
     loss_of: Loss = field(repr=False, compare=False)
-    minutes_of: Reading = field(repr=False, compare=False)
+    minutes_of: Decoder = field(repr=False, compare=False)
     activation: str = "linear"
-    other_readings: Mapping[str, Reading] = field(default_factory=dict, repr=False, compare=False)
+    other_decoders: Mapping[str, Decoder] = field(default_factory=dict, repr=False, compare=False)
 
     def head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """The outputs of all heads side by side, `(B, outputs)`."""
@@ -70,18 +70,18 @@ class ClockEncoding:
     def metrics(self) -> list[keras.metrics.Metric]:
         """The mean and the median error in minutes, the shares within 1, 5 and 10, and that of whole-hour slips.
 
-        Mean error and slips come once more for each of `other_readings` of the same outputs, under its name.
+        Mean error and slips come once more for each of `other_decoders` of the same outputs, under its name.
         """
         from tune_jobs.models.clock_metrics import MedianMinutes
 
-        means: dict[str, tuple[Reading, Callable[[Tensor], Tensor]]] = {
+        means: dict[str, tuple[Decoder, Callable[[Tensor], Tensor]]] = {
             "error_minutes": (self.minutes_of, lambda error: error),
             "within_1_minute": (self.minutes_of, lambda error: error <= 1),
             "within_5_minutes": (self.minutes_of, lambda error: error <= 5),
             "within_10_minutes": (self.minutes_of, lambda error: error <= 10),
             "hour_slips": (self.minutes_of, is_hour_slip),
         }
-        for name, reading in self.other_readings.items():
+        for name, reading in self.other_decoders.items():
             means[f"{name}_error_minutes"] = (reading, lambda error: error)
             means[f"{name}_hour_slips"] = (reading, is_hour_slip)
         median = MedianMinutes(_measured(self.minutes_of, lambda error: error), "median_minutes")
@@ -252,8 +252,8 @@ def two_hands(decoding: str, minute_weight: float, consistency_weight: float) ->
 
     agreed = f", consistency x {consistency_weight:g}" if consistency_weight else ""
     name = f"two-hands, read {'jointly' if decoding == 'joint' else 'plainly'}, minute x {minute_weight:g}{agreed}"
-    both: dict[str, Reading] = {"plain": plain, "joint": joint}
-    return ClockEncoding(name, 4, loss, both[decoding], other_readings=both)
+    both: dict[str, Decoder] = {"plain": plain, "joint": joint}
+    return ClockEncoding(name, 4, loss, both[decoding], other_decoders=both)
 
 
 def soft_classes(width_minutes: float) -> ClockEncoding:
@@ -282,7 +282,7 @@ def is_hour_slip(error: Tensor) -> Tensor:
     return keras.ops.logical_and(hours >= 1, keras.ops.abs(error - 60 * hours) <= 10)
 
 
-def _measured(reading: Reading, of: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+def _measured(reading: Decoder, of: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     """What `of` makes of the errors of a reading, as a function of targets and outputs, `(B,)`."""
 
     def measure(targets: Tensor, outputs: Tensor) -> Tensor:

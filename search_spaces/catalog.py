@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from tune_jobs.search_spaces.spelling import near
+from tune_jobs.search_spaces.task import Task, TaskError
 from tune_jobs.search_spaces.tasks.cifar10 import CIFAR10_CNN, CIFAR10_MLP
 from tune_jobs.search_spaces.tasks.clock import CLOCK_ENCODINGS, CLOCK_ENCODINGS_UPRIGHT, CLOCK_FINAL, CLOCK_QUICK
 from tune_jobs.search_spaces.tasks.digits import DIGITS_CNN, DIGITS_MLP
@@ -35,8 +37,6 @@ from tune_jobs.search_spaces.tasks.permuted import (
     PERMUTED_MNIST_CNN,
     PERMUTED_MNIST_MLP,
 )
-from tune_jobs.search_spaces.spelling import near
-from tune_jobs.search_spaces.task import Task, TaskError
 
 GROUPS: Mapping[str, tuple[Task, ...]] = {
     "to try things on": (DIGITS_MLP, DIGITS_CNN),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from tune_jobs.search_spaces.space import Params, SpaceError, Value
 from tune_jobs.search_spaces.one_factor import OneFactor
-from tune_jobs.search_spaces.scalars import Scalar
+from tune_jobs.search_spaces.scalars import Params, Scalar, SpaceError, Value
 from tune_jobs.search_spaces.task import Task
 
 
-def moved_to(task: Task, params: Params, whose: str) -> dict[str, Value]:
+def transfer_params(task: Task, params: Params, whose: str) -> dict[str, Value]:
     """Params as a point of another task's space, its held parameters opened; what they lack is its baseline's.
 
     Raises:

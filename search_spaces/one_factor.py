@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune_jobs.search_spaces.conditions import check_name
-from tune_jobs.search_spaces.space import Chooser, Decision, Question, Space
 from tune_jobs.search_spaces.expressions import Expression
 from tune_jobs.search_spaces.scalars import Choice, Params, SpaceError, Value, params_id, text
+from tune_jobs.search_spaces.space import Chooser, Decision, Question, Space
 from tune_jobs.search_spaces.spelling import near
 
 BASELINE = "baseline"

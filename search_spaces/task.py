@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tune_jobs.models import optimizers
-from tune_jobs.search_spaces.space import Params, Space, SpaceError, Value
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
+from tune_jobs.search_spaces.scalars import Params, SpaceError, Value
+from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
 
 if TYPE_CHECKING:
@@ -110,20 +111,19 @@ class Protocol:
         if not isinstance(self.deterministic, bool):
             raise TaskError(f"Protocol needs deterministic True or False; got {self.deterministic!r}")
 
-    @property
-    def said(self) -> dict[str, Any]:
-        """The settings by their names, without those of `_YOUNGER` that are at their defaults: digests, files and
+    def to_dict(self) -> dict[str, Any]:
+        """The settings by their names, without those of `_ADDED_LATER` that are at their defaults: digests, files and
         studies are as they were before these came."""
-        younger = {name: Protocol.__dataclass_fields__[name].default for name in _YOUNGER}
+        younger = {name: Protocol.__dataclass_fields__[name].default for name in _ADDED_LATER}
         return {name: value for name, value in asdict(self).items() if name not in younger or value != younger[name]}
 
     @property
     def special(self) -> tuple[str, ...]:
-        """The settings of `_YOUNGER` that are not at their defaults, in words."""
+        """The settings of `_ADDED_LATER` that are not at their defaults, in words."""
         return (self.precision,) * (self.precision != "float32") + ("deterministic",) * self.deterministic
 
 
-_YOUNGER = ("precision", "deterministic")
+_ADDED_LATER = ("precision", "deterministic")
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,8 @@ class Task:
     own; the encoding is one, or a function of params that makes one. A parameter of the space goes to the builder if
     that takes it, else to the encoding's function, else to the optimizer, else it is `batch_size`.
     `baseline` is the configuration to beat; it may use what the space holds Fixed. `source` says where the task is
-    from, a report and its table, `chosen` what was chosen where that leaves something open, `reported` what it prints.
+    from, a report and its table; `assumptions` what was chosen where that leaves something open; `reported` what it
+    prints.
 
     Raises:
         TaskError: anything that could only fail later, in a trial.
@@ -216,7 +217,7 @@ class Task:
     encoding: LabelEncoding | EncodingBuilder | None = None
     train: TrainFunction | None = None
     source: str = ""
-    chosen: str = ""
+    assumptions: str = ""
     reported: tuple[Reported, ...] = ()
 
     def __post_init__(self) -> None:
@@ -357,7 +358,7 @@ class Task:
             "name": self.name,
             "space": self.space.to_json(),
             "objective": asdict(self.objective),
-            "protocol": self.protocol.said,
+            "protocol": self.protocol.to_dict(),
             "dataset": self.dataset_name,
             "encoding": self._encoding_name,
             "trained_by": _qualified(self.build or self.train),

@@ -20,10 +20,13 @@ from tune_jobs.settings import Settings, prepare_ray, prepare_tensorflow
 prepare_tensorflow()  # before any test imports Keras
 prepare_ray(is_own_cluster=True)  # or Ray: it reads them once, and its processes again
 
+from tune_jobs.datasets import TrainingData  # noqa: E402
+from tune_jobs.datasets.dataset import Split  # noqa: E402
 from tune_jobs.models.label_encodings import Classes, Head  # noqa: E402
-from tune_jobs.search_spaces.space import Choice, Fixed, Float, Space  # noqa: E402
+from tune_jobs.search_spaces.conditions import Fixed  # noqa: E402
+from tune_jobs.search_spaces.scalars import Choice, Float  # noqa: E402
+from tune_jobs.search_spaces.space import Space  # noqa: E402
 from tune_jobs.search_spaces.task import Objective, Protocol, Task  # noqa: E402
-from tune_jobs.datasets import Split, TrainingData  # noqa: E402
 
 if TYPE_CHECKING:
     import keras

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import pytest
 
+from tune_jobs import datasets
+from tune_jobs.cli import cli, run
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.catalog import TASKS
-from tune_jobs import datasets
 from tune_jobs.study import file as study_file
-from tune_jobs.cli import cli, run
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

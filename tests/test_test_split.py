@@ -16,18 +16,23 @@ from typing import Any
 
 import pytest
 
-from tests.sweeping import Own, one_cluster, own_task, terms_of
+from tests.support.sweeping import Own, one_cluster, own_task, terms_of
 from tune_jobs import datasets
 from tune_jobs.actions import evaluate, launch, replicate, transfer
 from tune_jobs.cli import run
-from tune_jobs.datasets import Dataset
-from tune_jobs.actions.session import Resources
+from tune_jobs.datasets.dataset import Dataset
+from tune_jobs.execution.plan import Resources
+from tune_jobs.records.trials import TrialResult
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
-from tune_jobs.training.trial import TrialResult
 
 ROOT = Path(__file__).parents[1]
-READERS = {"tune_jobs.evaluation", "tune_jobs.finalist", "tune_jobs.execution.evaluating"}
+READERS = {
+    "tune_jobs.actions.evaluate",
+    "tune_jobs.training.finalist",
+    "tune_jobs.execution.evaluating",
+    "tune_jobs.execution.evaluators",
+}
 EVALUATES = "tune_jobs.cli.evaluate"
 
 
@@ -65,7 +70,7 @@ def reached(entry: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "tune_jobs.delivery", "tune_jobs.execution.worker"])
+@pytest.mark.parametrize("command", [*COMMANDS, "tune_jobs.tracking.delivery", "tune_jobs.execution.worker"])
 def test_no_command_but_evaluate_imports_a_reader_of_the_test_split(command: str) -> None:
     assert reached(command) & READERS == set()
 
@@ -79,14 +84,14 @@ def test_evaluate_imports_them_all() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from tune_jobs import evaluation",
-        "import tune_jobs.evaluation as e",
-        "def f():\n    from tune_jobs.evaluation import evaluate",
-        "if TYPE_CHECKING:\n    from tune_jobs.evaluation import Request",
+        "from tune_jobs.actions import evaluate",
+        "import tune_jobs.actions.evaluate as e",
+        "def f():\n    from tune_jobs.actions.evaluate import evaluate",
+        "if TYPE_CHECKING:\n    from tune_jobs.actions.evaluate import EvaluateRequest",
     ],
 )
 def test_a_planted_import_is_noticed(source: str) -> None:
-    assert "tune_jobs.evaluation" in imported(source)
+    assert "tune_jobs.actions.evaluate" in imported(source)
 
 
 MARK = hashlib.sha256(b"the test split").digest()  # 32 bytes, of which every test image is made
@@ -179,9 +184,9 @@ def test_all_but_evaluate_work_on_a_test_split_that_nothing_can_be_scored_on(
     messages: list[str] = []
     said = messages.append
     one = Resources(max_concurrent=1)
-    launch.launch(launch.Request(own.reference, search="grid", resources=one), settings, said)
-    replicate.replicate(replicate.Request("own", top=1, seeds=2, resources=one), settings, said)
-    transfer.transfer(transfer.Request("own", other.reference, top=1, resources=one), settings, said)
+    launch.launch(launch.LaunchRequest(own.reference, search="grid", resources=one), settings, said)
+    replicate.replicate(replicate.ReplicateRequest("own", top=1, seeds=2, resources=one), settings, said)
+    transfer.transfer(transfer.TransferRequest("own", other.reference, top=1, resources=one), settings, said)
     best = str(settings.exports_dir("own") / "best.yaml")
     for words in (
         ["leaderboard", "own"],
@@ -210,7 +215,7 @@ def test_evaluate_alone_takes_it_and_hands_it_to_workers_of_its_own(
     tmp_path: Path, settings: Settings, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other half of the test above: with the same eyes, what evaluate does is seen."""
-    from tune_jobs.execution import evaluating
+    from tune_jobs.execution import evaluators
 
     own = Own(tmp_path / "model.py")
     own.file.write_text(POISONED.format(calls=str(tmp_path / "calls")) + MODEL)
@@ -221,9 +226,9 @@ def test_evaluate_alone_takes_it_and_hands_it_to_workers_of_its_own(
         study.begin(terms_of(task, own.reference, data.training))
         study.finish(study.start(study.add(task.space, {"units": 4}, 0)), TrialResult("complete", 0.5, 1), cpus=1.0)
     handed: list[Any] = []
-    monkeypatch.setattr(evaluating, "evaluate", lambda trials, job, *others: handed.append(job))
+    monkeypatch.setattr(evaluators, "evaluate", lambda trials, job, *others: handed.append(job))
     assert seen.taken == []
-    evaluate.evaluate(evaluate.Request("own", top=1), settings, lambda message: None)
+    evaluate.evaluate(evaluate.EvaluateRequest("own", top=1), settings, lambda message: None)
     assert seen.taken == [data.name]
     (job,) = handed
     assert MARK in pickle.dumps(job)

@@ -51,9 +51,3 @@ class TrialError(Exception):
 
     def __str__(self) -> str:
         return self.message
-
-
-def one_line(error: BaseException) -> str:
-    """An exception in one line of at most 300 characters."""
-    text = " ".join(str(error).split())
-    return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:300]

@@ -13,7 +13,7 @@ def without_password(url: str) -> str:
     return _rest(re.sub(_LOGIN.format(".*"), r"\1:***@", url, flags=re.DOTALL))
 
 
-def in_words(text: str, *urls: str | None) -> str:
+def redact(text: str, *urls: str | None) -> str:
     """What somebody else said, without the passwords of these URLs and of those that look like one in it."""
     for url in urls:
         text = text.replace(url, without_password(url)) if url else text

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
+from tune_jobs.search_spaces.conditions import Fixed, Variants
+from tune_jobs.search_spaces.scalars import Choice, Float, Value
+from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
 from tune_jobs.search_spaces.tasks import textbook
-from tune_jobs.search_spaces.space import Choice, Fixed, Float, Space, Value, Variants
 from tune_jobs.search_spaces.tasks.shared_domains import (
     CNN_DROPOUT,
     DROPOUT,
@@ -20,7 +23,6 @@ from tune_jobs.search_spaces.tasks.shared_domains import (
     WARMUP_EPOCHS,
 )
 from tune_jobs.search_spaces.tasks.shared_domains import OPTIMIZERS as SHARED_OPTIMIZERS
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
 
 OBJECTIVE = Objective("val_accuracy", "maximize")
 BATCH_SIZES = Choice(32, 64, 128, 256)
@@ -92,7 +94,7 @@ CIFAR10_MLP = Task(
     build=mlp.build,
     encoding=Classes(10),
     source="report A, Table 8; baseline: the textbook's network of chapter 10",
-    chosen="batch size 128 and patience 5, which the report does not say; RMSprop for its best new settings",
+    assumptions="batch size 128 and patience 5, which the report does not say; RMSprop for its best new settings",
     reported=(
         Reported("report A, Table 8", "baseline", 0.4977, _MLP_BASELINE),
         Reported("report A, Table 8", "top 1 in fashion-mnist", 0.4559, None, place=1),
@@ -128,7 +130,7 @@ CIFAR10_CNN = Task(
     build=cnn.build,
     encoding=Classes(10),
     source="report A, Table 8; baseline: the textbook's network of chapter 14",
-    chosen="batch size 128 and patience 5, which the report does not say; dropout after the dense layers alone",
+    assumptions="batch size 128 and patience 5, which the report does not say; dropout after the dense layers alone",
     reported=(
         Reported("report A, Table 8", "baseline", 0.6478, _CNN_BASELINE),
         Reported("report A, Table 8", "top 1 in fashion-mnist", 0.6969, None, place=1),

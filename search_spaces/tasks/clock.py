@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tune_jobs.models import clock_encodings, cnn
-from tune_jobs.search_spaces.space import Choice, Fixed, Float, Space, Value, Variants
+from tune_jobs.search_spaces.conditions import Fixed, Variants
+from tune_jobs.search_spaces.scalars import Choice, Float, Value
+from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
 
 OBJECTIVE = Objective("val_error_minutes", "minimize")
@@ -115,7 +117,8 @@ CLOCK_ENCODINGS = Task(
     build=cnn.build,
     encoding=clock_encodings.build,
     source="report A, Table 9; report B, sections 3.1 to 3.4",
-    chosen="one trunk for all, since neither report prints its own; pictures drawn here, since theirs cannot be had",
+    assumptions="one trunk for all, since neither report prints its own; pictures drawn here, since theirs cannot be "
+    "had",
     reported=_REPORTED,
 )
 
@@ -125,7 +128,7 @@ CLOCK_ENCODINGS_UPRIGHT = replace(
     summary="the same on small upright clocks, where two cores train every encoding to its end",
     dataset="clock-faces-upright",
     protocol=Protocol(epochs=40, validation=0.1),
-    chosen="upright and clean, so that an encoding is not judged by how soon its network finds out what is up",
+    assumptions="upright and clean, so that an encoding is not judged by how soon its network finds out what is up",
 )
 
 _FINAL_A: Mapping[str, Value] = {
@@ -187,7 +190,7 @@ CLOCK_FINAL = Task(
     build=cnn.build,
     encoding=clock_encodings.build,
     source="report A, section 2.5; report B, section 3.4.3",
-    chosen="widths, rates and factors, which the reports do not print; one dense layer; 100 epochs at most, where "
+    assumptions="widths, rates and factors, which the reports do not print; one dense layer; 100 epochs at most, where "
     "report B trains 300; pictures drawn here, since theirs cannot be had",
     reported=(
         Reported("report A, Table 9", "label transformation (fine-tuned)", 0.1921, _FINAL_A, _HOURS),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.space import Choice, Fixed, Int, Space
+from tune_jobs.search_spaces.conditions import Fixed
+from tune_jobs.search_spaces.scalars import Choice, Int
+from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
 from tune_jobs.search_spaces.tasks.shared_domains import (
     DROPOUT,
     INITIALIZERS,
@@ -13,7 +16,6 @@ from tune_jobs.search_spaces.tasks.shared_domains import (
     SCHEDULES,
     WARMUP_EPOCHS,
 )
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 OBJECTIVE = Objective("val_accuracy", "maximize")
 PROTOCOL = Protocol(epochs=20, patience=5, batch_size=32, validation=0.2)

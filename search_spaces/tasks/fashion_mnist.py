@@ -10,9 +10,12 @@ from collections.abc import Mapping
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.tasks import textbook
-from tune_jobs.search_spaces.space import Choice, Fixed, Int, Space, Value, Variants
+from tune_jobs.search_spaces.conditions import Fixed, Variants
 from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.scalars import Choice, Int, Value
+from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces.tasks import textbook
 from tune_jobs.search_spaces.tasks.shared_domains import (
     AUGMENTATIONS,
     CNN_DROPOUT,
@@ -23,7 +26,6 @@ from tune_jobs.search_spaces.tasks.shared_domains import (
     SCHEDULES,
     WARMUP_EPOCHS,
 )
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
 
 OBJECTIVE = Objective("val_accuracy", "maximize")
 PROTOCOL = Protocol(epochs=50, patience=5)  # report A, section 1.2; its patience and batch size are not reported
@@ -67,7 +69,7 @@ FASHION_MNIST_MLP_LAYERS = Task(
     build=mlp.build,
     encoding=Classes(10),
     source="report A, Table 2",
-    chosen=f"{_OPEN}; rows of layers have 512 units, rows of units one hidden layer, all of them RMSprop",
+    assumptions=f"{_OPEN}; rows of layers have 512 units, rows of units one hidden layer, all of them RMSprop",
     reported=(
         Reported("report A, Table 2", "layers=2", 0.8911, {**_MLP_BASELINE, **_mlp_row("512")}),
         Reported("report A, Table 2", "layers=3", 0.8843, {**_MLP_BASELINE, **_mlp_row("512-512")}),
@@ -109,7 +111,7 @@ FASHION_MNIST_MLP = Task(
     build=mlp.build,
     encoding=Classes(10),
     source="report A, Table 3; architectures of Table 2",
-    chosen=f"{_OPEN}; the baseline is the best without dropout as the text has it, with sigmoid",
+    assumptions=f"{_OPEN}; the baseline is the best without dropout as the text has it, with sigmoid",
 )
 
 
@@ -144,7 +146,7 @@ FASHION_MNIST_MLP_DROPOUT = Task(
     build=mlp.build,
     encoding=Classes(10),
     source="report A, Table 4; baseline: its best, 89.19 % on the test split there",
-    chosen=_OPEN,
+    assumptions=_OPEN,
     reported=(
         Reported("report A, Table 4", "top 1: units (512, 10), dropout 0.3", 0.8919, _dropout_row("512", 0.3)),
         Reported("report A, Table 4", "top 2: units (512, 10), no dropout", 0.8911, _dropout_row("512", None)),
@@ -216,7 +218,7 @@ FASHION_MNIST_CNN_LAYERS = Task(
     build=cnn.build,
     encoding=Classes(10),
     source="report A, Table 5",
-    chosen=f"{_OPEN}; all rows but the baseline have RMSprop and dropout of 0.5, as Table 7's third",
+    assumptions=f"{_OPEN}; all rows but the baseline have RMSprop and dropout of 0.5, as Table 7's third",
     reported=(
         Reported("report A, Table 5", "conv_layers=5", 0.9109, {**_CNN_BASELINE, **_cnn_row("32/64-64/128-128")}),
         Reported("report A, Table 5", "conv_layers=6", 0.9060, {**_CNN_BASELINE, **_cnn_row("32-32/64-64/128-128")}),
@@ -300,7 +302,7 @@ FASHION_MNIST_CNN = Task(
     build=cnn.build,
     encoding=Classes(10),
     source="report A, Tables 6 and 7; baseline: the best of Table 7, 91.83 % on the test split there",
-    chosen=f"{_OPEN}; dropout after dense layers alone; rows of dropout have RMSprop, of optimizers dropout 0.1",
+    assumptions=f"{_OPEN}; dropout after dense layers alone; rows of dropout have RMSprop, of optimizers dropout 0.1",
     reported=(  # rows of dropout have RMSprop and rows of optimizers dropout 0.1: so they agree with Table 7
         Reported("report A, Table 6", "dropout=0.1", 0.9183, _table_6(0.1, "rmsprop", 0.001)),
         Reported("report A, Table 6", "dropout=0.3", 0.9175, _table_6(0.3, "rmsprop", 0.001)),

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.space import Choice, Fixed, Float, Space, Value, Variants
+from tune_jobs.search_spaces.conditions import Fixed, Variants
+from tune_jobs.search_spaces.scalars import Choice, Float, Value
+from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
 from tune_jobs.search_spaces.tasks.shared_domains import (
     AUGMENTATIONS,
     CNN_DROPOUT,
@@ -17,7 +20,6 @@ from tune_jobs.search_spaces.tasks.shared_domains import (
     SCHEDULES,
     WARMUP_EPOCHS,
 )
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
 
 OBJECTIVE = Objective("val_accuracy", "maximize")
 
@@ -81,7 +83,7 @@ MNIST_MLP = Task(
     build=mlp.build,
     encoding=Classes(10),
     source="report A, Table 1; baseline: Keras' example mnist_mlp.py, 98.37 % on the test split there",
-    chosen="patience 5, where the example trains to its end; the best epoch counts",
+    assumptions="patience 5, where the example trains to its end; the best epoch counts",
     reported=(
         Reported("report A, Table 1", "official example mnist_mlp.py, 20 epochs", 0.9837, _EXAMPLE_MLP),
         Reported("report A, Table 1", "official example mnist_mlp.py, 20 epochs", 0.1206, _EXAMPLE_MLP, "test_loss"),
@@ -122,7 +124,8 @@ MNIST_CNN = Task(
     build=cnn.build,
     encoding=Classes(10),
     source="report A, Table 1; baseline: Keras' example mnist_cnn.py, 88.91 % on the test split there",
-    chosen="patience 5 and at most 15 epochs, where the example trains 12; Keras' Adadelta, whose rate is 0.001 now",
+    assumptions="patience 5 and at most 15 epochs, where the example trains 12; Keras' Adadelta, whose rate is 0.001 "
+    "now",
     reported=(
         Reported("report A, Table 1", "official example mnist_cnn.py, 12 epochs", 0.8891, _EXAMPLE_CNN),
         Reported("report A, Table 1", "official example mnist_cnn.py, 12 epochs", 0.4189, _EXAMPLE_CNN, "test_loss"),

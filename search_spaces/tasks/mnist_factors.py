@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.tasks import textbook
 from tune_jobs.search_spaces.one_factor import Factors, OneFactor
 from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces.tasks import textbook
 
 OBJECTIVE = Objective("val_accuracy", "maximize")
 
@@ -64,7 +64,7 @@ MNIST_MLP_FACTORS = Task(
     build=mlp.build,
     encoding=Classes(10),
     source="report B, section 1.1",
-    chosen=CHOSEN,
+    assumptions=CHOSEN,
     reported=(
         Reported("report B, 1.1.1", "vanilla, best of three", 0.9733, textbook.MLP),
         Reported("report B, 1.1.5", "dropout 0.2", 0.9738, {**textbook.MLP, "dropout": "with", "dropout_rate": 0.2}),
@@ -103,6 +103,6 @@ MNIST_CNN_FACTORS = Task(
     build=cnn.build,
     encoding=Classes(10),
     source="report B, section 1.2",
-    chosen=f"{CHOSEN}; the optimizers are those of the perceptron, for the report compares none here",
+    assumptions=f"{CHOSEN}; the optimizers are those of the perceptron, for the report compares none here",
     reported=(Reported("report B, 1.2.1", "vanilla, best", 0.9924, textbook.CNN),),
 )

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.tasks import textbook
-from tune_jobs.search_spaces.space import Value
 from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.search_spaces.task import Builder, Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces.tasks import textbook
 
 
 def _task(
@@ -30,7 +30,7 @@ def _task(
         baseline=original,
         build=build,
         encoding=Classes(10),
-        chosen="batch size 32; the network of search_spaces/textbook.py; one permutation for all, from seed 0",
+        assumptions="batch size 32; the network of search_spaces/textbook.py; one permutation for all, from seed 0",
         source="report B, Table 1: section 2, after 15 epochs",
         reported=(
             Reported("report B, Table 1", f"{family.upper()}, original pixels", figures[0], original),

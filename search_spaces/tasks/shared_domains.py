@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tune_jobs.models.hidden_layers import DEFAULT_FACTOR
-from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space, Variants
+from tune_jobs.search_spaces.conditions import Fixed, Variants
+from tune_jobs.search_spaces.scalars import Choice, Float, Int
+from tune_jobs.search_spaces.space import Space
 
 # Learning rates are a factor of ten to each side of what Keras takes by default.
 OPTIMIZERS = Variants(

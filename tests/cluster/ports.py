@@ -27,8 +27,8 @@ from pathlib import Path
 import grpc
 import psutil
 
-from tests.servers import free_port
-from tests.sweeping import kill_family, until
+from tests.support.servers import free_port
+from tests.support.sweeping import kill_family, until
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 _BEGIN, _END = "<!-- ports: written by tests/cluster/ports.py -->", "<!-- end of ports -->"

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.clusters import RayHead
-from tests.sweeping import command_line, ended, kill_family, own_task, until
+from tests.support.clusters import RayHead
+from tests.support.sweeping import command_line, ended, kill_family, own_task, until
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import reachability
 from tune_jobs.settings import Settings
@@ -43,7 +43,7 @@ def head() -> Iterator[RayHead]:
 )
 def test_an_address_that_is_none_is_refused(address: str, what: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        reachability.reached(address)
+        reachability.check_reachable(address)
     assert what in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -53,7 +53,7 @@ def test_what_listens_and_is_silent_is_not_waited_for(monkeypatch: pytest.Monkey
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with pytest.raises(SettingsError, match=f"at 127.0.0.1:{silent.getsockname()[1]} did not answer within 1 s"):
-            reachability.reached(f"127.0.0.1:{silent.getsockname()[1]}")
+            reachability.check_reachable(f"127.0.0.1:{silent.getsockname()[1]}")
     assert time.monotonic() - began < 10
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.clusters import TOKEN, RayHead
-from tests.sweeping import Own, command_line, ended, own_task, until
+from tests.support.clusters import TOKEN, RayHead
+from tests.support.sweeping import Own, command_line, ended, own_task, until
 from tune_jobs import cli
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study, study_names
+from tune_jobs.study.storage import study_names
+from tune_jobs.study.study import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 

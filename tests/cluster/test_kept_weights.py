@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.clusters import RayHead, blind_to
-from tests.sweeping import command_line, ended
-from tune_jobs.training import weights
+from tests.support.clusters import RayHead, blind_to
+from tests.support.sweeping import command_line, ended
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.training import weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 

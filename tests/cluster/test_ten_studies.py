@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from tests.clusters import RayHead
-from tests.servers import PostgresServer
-from tests.sweeping import PATIENCE_S, kill_family, own_task, until
+from tests.support.clusters import RayHead
+from tests.support.servers import PostgresServer
+from tests.support.sweeping import PATIENCE_S, kill_family, own_task, until
 from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study, study_names
+from tune_jobs.study.storage import study_names
+from tune_jobs.study.study import Study
 
 STUDIES, TRIALS = 10, 4
 CONNECTIONS = 2  # that a driver may hold: its own, and none for long beside it

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.clusters import RayHead, blind_to
-from tests.servers import MlflowServer, PostgresServer
-from tests.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
+from tests.support.clusters import RayHead, blind_to
+from tests.support.servers import MlflowServer, PostgresServer
+from tests.support.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 

@@ -27,19 +27,24 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space, SpaceError, Variants
-from tune_jobs.search_spaces.one_factor import OneFactor, space_from_json
-from tune_jobs.search_spaces.task import TaskError
-from tests.sweeping import finished_study, own_task
+from tests.support.sweeping import finished_study, own_task
 from tune_jobs import exports
-from tune_jobs.study import file as study_file
-from tune_jobs.search import samplers, warm_starts
-from tune_jobs.datasets.clocks import files
+from tune_jobs.actions import portable
 from tune_jobs.datasets import idx, pickled_batch
+from tune_jobs.datasets.clocks import files
 from tune_jobs.errors import UserError
+from tune_jobs.search import warm_starts
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.conditions import Fixed, Variants
+from tune_jobs.search_spaces.one_factor import OneFactor, space_from_json
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError
+from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces.task import TaskError
 from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study, study_names
+from tune_jobs.study import file as study_file
+from tune_jobs.study import optuna_form
+from tune_jobs.study.storage import study_names
+from tune_jobs.study.study import Study
 
 LINES = (UserError, SpaceError, TaskError)  # what the command line shows as one
 
@@ -181,7 +186,7 @@ def _use(space: Any) -> None:
     if space.size is not None:
         for params in islice(space.grid(), 3):
             assert space.why_not(params) is None
-            samplers.optuna_form(space, params)
+            optuna_form.optuna_form(space, params)
 
 
 def _read_declared(make: Callable[[], Any]) -> None:
@@ -279,7 +284,7 @@ def _read_tried(content: bytes) -> None:
 @cache
 def _exported() -> dict[str, Any]:
     folder, settings = _study()
-    study_file.export_study("own", folder / "own.study", settings, lambda _: None)
+    portable.export_study("own", folder / "own.study", settings, lambda _: None)
     form: dict[str, Any] = json.loads(gzip.decompress((folder / "own.study").read_bytes()))
     return form
 

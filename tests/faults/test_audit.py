@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import Seen, audit, differences, undisturbed
-from tests.sweeping import finished_study, own_task
-from tune_jobs.tracking import delivery
+from tests.support.auditing import Seen, audit, differences, undisturbed
+from tests.support.sweeping import finished_study, own_task
 from tune_jobs import exports
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.settings import Settings
+from tune_jobs.tracking import delivery
 
 pytestmark = [
     pytest.mark.faults,

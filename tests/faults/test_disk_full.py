@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import audit, undisturbed
-from tests.sweeping import command_line, ended, own_task, refusal, until
+from tests.support.auditing import audit, undisturbed
+from tests.support.sweeping import command_line, ended, own_task, refusal, until
 from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study, study_names
+from tune_jobs.study.storage import study_names
+from tune_jobs.study.study import Study
 
 pytestmark = [
     pytest.mark.faults,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import audit, undisturbed
-from tests.killing import Killer
-from tests.sweeping import Own, command_line, kill_family, own_task, until
+from tests.support.auditing import audit, undisturbed
+from tests.support.killing import Killer
+from tests.support.sweeping import Own, command_line, kill_family, own_task, until
 from tune_jobs.settings import Settings
 
 pytestmark = [

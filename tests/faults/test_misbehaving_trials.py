@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import Seen, undisturbed
-from tests.sweeping import Own, command_line, ended, own_task
-from tune_jobs.records.studies import StudyRecord, TrialRecord
+from tests.support.auditing import Seen, undisturbed
+from tests.support.sweeping import Own, command_line, ended, own_task
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import audit, undisturbed
-from tests.servers import HttpProxy, MlflowServer
-from tests.sweeping import command_line, ended, finished_study, own_task, until
-from tune_jobs.tracking import delivery
+from tests.support.auditing import audit, undisturbed
+from tests.support.servers import HttpProxy, MlflowServer
+from tests.support.sweeping import command_line, ended, finished_study, own_task, until
 from tune_jobs import exports
 from tune_jobs.settings import Settings
-from tune_jobs.tracking import Tracker
+from tune_jobs.tracking import delivery
+from tune_jobs.tracking.tracker import Tracker
 
 pytestmark = [
     pytest.mark.faults,

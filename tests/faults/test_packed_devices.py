@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.auditing import audit, undisturbed
-from tests.sweeping import Own, command_line, ended, kill_family, own_task, until
+from tests.support.auditing import audit, undisturbed
+from tests.support.sweeping import Own, command_line, ended, kill_family, own_task, until
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 

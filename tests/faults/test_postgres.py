@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import audit, undisturbed
-from tests.servers import PostgresServer, Wire, private_postgres
-from tests.sweeping import Own, command_line, data_of, ended, own_task, terms_of, until
-from tune_jobs.study import retries
+from tests.support.auditing import audit, undisturbed
+from tests.support.servers import PostgresServer, Wire, private_postgres
+from tests.support.sweeping import Own, command_line, data_of, ended, own_task, terms_of, until
 from tune_jobs.errors import StudyError
-from tune_jobs.records.studies import TrialRecord
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
+from tune_jobs.study import retries
 from tune_jobs.study.study import Study
 from tune_jobs.training.trial import run_trial
 

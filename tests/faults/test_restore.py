@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import audit, undisturbed
-from tests.servers import PostgresServer, private_postgres
-from tests.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
+from tests.support.auditing import audit, undisturbed
+from tests.support.servers import PostgresServer, private_postgres
+from tests.support.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import audit, undisturbed
-from tests.sweeping import command_line, ended, finished_study, own_task, refusal, until
+from tests.support.auditing import audit, undisturbed
+from tests.support.sweeping import command_line, ended, finished_study, own_task, refusal, until
 from tune_jobs.errors import StudyError
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
 ]
 
-IMPATIENT = "from tune_jobs import patience\npatience.LIMIT_S = 8.0"
+IMPATIENT = "from tune_jobs.study import retries\nretries.LIMIT_S = 8.0"
 LAUNCH = ("--search", "grid", "--max-concurrent", "1")
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import Seen, differences
-from tests.sweeping import command_line, ended, kill_family, until
-from tune_jobs.training.checkpoints import Checkpoint, CheckpointFolder, key
+from tests.support.auditing import Seen, differences
+from tests.support.sweeping import command_line, ended, kill_family, until
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.training.checkpoints import Checkpoint, CheckpointFolder, key
 
 pytestmark = [
     pytest.mark.faults,

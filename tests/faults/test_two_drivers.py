@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import audit, undisturbed
-from tests.sweeping import command_line, ended, finished_study, own_task, refusal, until
+from tests.support.auditing import audit, undisturbed
+from tests.support.sweeping import command_line, ended, finished_study, own_task, refusal, until
 from tune_jobs.errors import StudyError
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study

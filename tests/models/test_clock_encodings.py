@@ -105,7 +105,7 @@ def test_a_network_learns_by_it(name: str) -> None:
     after = model.evaluate(x, y, verbose=0, return_dict=True)
     assert after["loss"] < before["loss"]
     both = {f"{way}_{what}" for way in ("plain", "joint") for what in ("error_minutes", "hour_slips")}
-    assert set(after) == (both if encoding.other_readings else set()) | {
+    assert set(after) == (both if encoding.other_decoders else set()) | {
         "loss",
         "median_minutes",
         "error_minutes",

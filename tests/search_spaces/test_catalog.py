@@ -11,11 +11,12 @@ import pytest
 
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.catalog import GROUPS, TASKS, find, load_text
-from tune_jobs.search_spaces.tasks.digits import DIGITS_MLP
-from tune_jobs.search_spaces.space import Choice, Float, Space
-from tune_jobs.search_spaces.tasks.fashion_mnist import FASHION_MNIST_CNN, FASHION_MNIST_MLP
 from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.scalars import Choice, Float
+from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.task import TaskError
+from tune_jobs.search_spaces.tasks.digits import DIGITS_MLP
+from tune_jobs.search_spaces.tasks.fashion_mnist import FASHION_MNIST_CNN, FASHION_MNIST_MLP
 
 every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space, SpaceError, Variants, params_id
+from tune_jobs.search_spaces.conditions import Fixed, Variants
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError, params_id
+from tune_jobs.search_spaces.space import Space
 
 OPTIMIZERS = Variants(
     sgd=Space(learning_rate=Float(1e-3, 1e-1, log=True), momentum=Choice(0.0, 0.9)),

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.search_spaces.space import Choice, Space, SpaceError
 from tune_jobs.search_spaces.one_factor import OneFactor, space_from_json
-from tune_jobs.search_spaces.scalars import params_id
+from tune_jobs.search_spaces.scalars import Choice, SpaceError, params_id
+from tune_jobs.search_spaces.space import Space
 
 BASELINE = {"units": "512", "optimizer": "sgd", "learning_rate": 0.01, "dropout_rate": 0.5}
 FACTORS = {

@@ -10,11 +10,10 @@ import pytest
 
 from tune_jobs.models import cnn, mlp, optimizers
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.tasks import textbook
 from tune_jobs.search_spaces.catalog import TASKS, find
-from tune_jobs.search_spaces.space import Float
 from tune_jobs.search_spaces.one_factor import OneFactor
-from tune_jobs.search_spaces.scalars import params_id
+from tune_jobs.search_spaces.scalars import Float, params_id
+from tune_jobs.search_spaces.tasks import textbook
 
 A, B = "report A", "report B"
 # Every figure of the two reports that is no clock's, from their tables: the data and the family, where it is printed,

@@ -11,8 +11,10 @@ import pytest
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space, SpaceError, Variants
+from tune_jobs.search_spaces.conditions import Fixed, Variants
 from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError
+from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Routed, Task, TaskError
 
 ACCURACY = Objective("val_accuracy", "maximize")

@@ -15,7 +15,7 @@ from tune_jobs import datasets, tracking
 from tune_jobs.errors import UserError
 from tune_jobs.masking import without_password
 from tune_jobs.settings import Settings
-from tune_jobs.study.study import study_names
+from tune_jobs.study.storage import study_names
 
 _PACKAGES = ("ray", "tensorflow", "keras", "optuna", "mlflow", "numpy", "pandas")
 _LOW_DISK_GB = 2

@@ -10,20 +10,24 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tune_jobs import datasets, exports, tracking
-from tune_jobs.tracking import delivery
-from tune_jobs.leaderboard import ranking
-from tune_jobs.errors import TrialError, UserError
-from tune_jobs.live.signals import Interruption, interruptible
+from tune_jobs import exports, tracking
 from tune_jobs.actions.launch import resumed
-from tune_jobs.records.studies import Reading, StudyRecord, TestResult, TrialRecord
-from tune_jobs.actions.session import Outcome, Resources, Say, Work
-from tune_jobs.settings import Settings, prepare_ray
+from tune_jobs.actions.session import Outcome
+from tune_jobs.errors import UserError
+from tune_jobs.execution.evaluating import score_finalists
+from tune_jobs.execution.plan import Resources
+from tune_jobs.leaderboard import ranking
+from tune_jobs.live.signals import interruptible
+from tune_jobs.records.studies import StudyRecord, TestReading
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
+from tune_jobs.words import Say
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluateRequest:
     """The `top` best configurations, all their seeds; `again` where the test split was read before."""
 
     study: str
@@ -33,7 +37,7 @@ class Request:
     resources: Resources = field(default_factory=Resources)
 
 
-def evaluate(request: Request, settings: Settings, say: Say) -> Outcome:
+def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:
     """Scores finalists on the test split and writes that to the study, to MLflow and to the exports.
 
     An evaluation that was killed goes on with its own finalists and is no second reading.
@@ -54,7 +58,7 @@ def evaluate(request: Request, settings: Settings, say: Say) -> Outcome:
             if trials:
                 if not _begun(record):
                     study.note_reading(_reading(trials, request))
-                _score(study, work, trials, request.resources, settings, interruption, say)
+                score_finalists(study, work, trials, request.resources, settings, interruption, say)
             record = study.record()
             exports.write_all(record, settings.exports_dir(study.name))
             say("delivering to MLflow …")
@@ -69,7 +73,7 @@ def _begun(record: StudyRecord) -> list[TrialRecord]:
     return [trial for trial in record.trials if trial.number in record.readings[-1].trials and trial.tested is None]
 
 
-def _wanted(record: StudyRecord, request: Request, say: Say) -> list[TrialRecord]:
+def _wanted(record: StudyRecord, request: EvaluateRequest, say: Say) -> list[TrialRecord]:
     """The trials to score that were not scored yet; empty, with a word on it, where all were.
 
     Raises:
@@ -99,54 +103,5 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _reading(trials: list[TrialRecord], request: Request) -> Reading:
-    return Reading(time.time(), request.by or getpass.getuser(), tuple(trial.number for trial in trials))
-
-
-def _score(
-    study: Study,
-    work: Work,
-    trials: list[TrialRecord],
-    resources: Resources,
-    settings: Settings,
-    interruption: Interruption,
-    say: Say,
-) -> None:
-    data = datasets.of_task(work.task, settings.data_dir)
-    cpus = trials[0].cpus or resources.cpus_per_trial  # as many threads as the trials had, or a score does not repeat
-    prepare_ray(is_own_cluster=resources.address is None)
-    from tune_jobs.execution import cluster
-
-    say("starting Ray …")
-    with cluster.cluster(resources.address):
-        from tune_jobs.execution import evaluating, worker
-
-        slots = cluster.slots(
-            cpus, None if resources.gpus_per_trial == "auto" else resources.gpus_per_trial, resources.max_concurrent
-        )
-        kept = settings.weights_dir(study.record().identity)
-        source = worker.TaskSource.of(work.reference)
-        task = work.task
-        job = evaluating.TestJob(source, task.protocol, task.objective, data.training, data.test, cpus, kept)
-        scored = _Scored(study, len(trials), say)
-        evaluating.evaluate(trials, job, slots, interruption, scored.note)
-
-
-class _Scored:
-    """Writes each result down as it comes, and says so."""
-
-    def __init__(self, study: Study, total: int, say: Say) -> None:
-        self._study, self._total, self._say = study, total, say
-        self._done = 0
-
-    def note(self, trial: TrialRecord, result: TestResult | TrialError) -> None:
-        self._done += 1
-        head = f"[{self._done}/{self._total}] trial {trial.number}"
-        if isinstance(result, TrialError):
-            self._study.note_test(trial.number, TestResult(failure=f"{result.reason} ({result})"))
-            self._say(f"{head} could not be evaluated: {result.reason} ({result})")
-            return
-        self._study.note_test(trial.number, result)
-        words = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
-        same = "" if result.val_score == trial.score else f" (validation {result.val_score:.4f}, was {trial.score:.4f})"
-        self._say(f"{head} {words}{same}")
+def _reading(trials: list[TrialRecord], request: EvaluateRequest) -> TestReading:
+    return TestReading(time.time(), request.by or getpass.getuser(), tuple(trial.number for trial in trials))

@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.space import Params, params_id
-from tune_jobs.search_spaces.one_factor import space_from_json
-from tune_jobs.search_spaces.task import Objective, Precision, Task
-from tune_jobs.search import budgets, candidates, auto, samplers, schedulers, warm_starts
 from tune_jobs import datasets, tracking
-from tune_jobs.records import objectives
 from tune_jobs.actions import session
+from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import StudyError, UserError
+from tune_jobs.execution.plan import Plan, Resources, StudyInputs
+from tune_jobs.leaderboard import ranking
+from tune_jobs.records import objectives
 from tune_jobs.records.studies import (
     SCHEDULERS,
     AskedSearch,
@@ -28,9 +26,16 @@ from tune_jobs.records.studies import (
     Search,
     StudyRecord,
 )
-from tune_jobs.actions.session import Outcome, Plan, Resources, Say, Work
+from tune_jobs.search import auto, budgets, candidates, samplers, schedulers, warm_starts
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.moving import transfer_params
+from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.scalars import Params, params_id
+from tune_jobs.search_spaces.task import Objective, Precision, Task
 from tune_jobs.settings import Settings
+from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
+from tune_jobs.words import Say
 
 DEFAULT_SEARCH: Search = "tpe"
 DEFAULT_TRIALS = 20  # of a search that could go on for ever; a grid runs to its end
@@ -39,7 +44,7 @@ _LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that 
 
 
 @dataclass(frozen=True)
-class Request:
+class LaunchRequest:
     """What a user asked for. None is 'not said': the study's own value where there is one already, else the default."""
 
     task: str
@@ -65,7 +70,7 @@ class Request:
     resources: Resources = field(default_factory=Resources)
 
 
-def launch(request: Request, settings: Settings, say: Say) -> Outcome:
+def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
     """Begins or continues a study and runs it until its trials are done, its time is up or a signal ends it.
 
     Raises:
@@ -77,16 +82,16 @@ def launch(request: Request, settings: Settings, say: Say) -> Outcome:
     tracking.check(settings)
     with Study.hold(name, settings) as study:
         begun = study.record() if study.has_begun else None
-        if begun is not None and (changed := session.changed_versions(begun.launch)):
+        if begun is not None and (changed := provenance.changed_versions(begun.launch)):
             say(f"study {name} was last run with {changed}: the last digits of scores may differ")
         work = resolve(task, request, begun, settings)
         search, trials = _search(request, begun, work, say)
         samplers.check(search, work.space, work.further)
         first = _first(request, search, begun, work, settings, say)
         schedule = _scheduling(request, search, work, begun)
-        session.check(work.task, request.resources, is_bred=schedule.name == "pbt" and search not in _LISTS)
+        session.check(work.task, request.resources, is_population=schedule.name == "pbt" and search not in _LISTS)
         study.begin(work.terms)
-        now = replace(session.note(search, trials), scheduling=schedule, budget=_budget(request, begun))
+        now = replace(provenance.note(search, trials), scheduling=schedule, budget=_budget(request, begun))
         study.note_launch(now)
         plan = _plan(study, work, now, first, say)
         outcome = session.run(study, work, plan, request.resources, settings, say)
@@ -115,11 +120,11 @@ def extend(name: str, trials: str, resources: Resources, settings: Settings, say
             f"study {name!r} has {had} trials already, and {total} in all are asked for: --trials +N adds some"
         )
     catalog.find_said(record.terms.reference, f"study {name!r}")
-    request = Request(task=record.terms.reference, study=name, trials=total, resources=resources)
+    request = LaunchRequest(task=record.terms.reference, study=name, trials=total, resources=resources)
     return launch(request, settings, say)
 
 
-def resolve(task: Task, request: Request, begun: StudyRecord | None, settings: Settings) -> Work:
+def resolve(task: Task, request: LaunchRequest, begun: StudyRecord | None, settings: Settings) -> StudyInputs:
     """Fills in what was not said: from the study where it was begun already, else from the task."""
     space = task.space if begun is None else space_from_json(begun.terms.space)
     if begun is None or request.narrowed or request.opened:
@@ -132,16 +137,16 @@ def resolve(task: Task, request: Request, begun: StudyRecord | None, settings: S
     seed = request.seed if request.seed is not None else (begun.terms.seed if begun else 0)
     trained = replace(task, protocol=protocol, objective=first)
     data = datasets.of_task(trained, settings.data_dir).training
-    return Work(trained, task.digest(), request.task, space, seed, data, tuple(further))
+    return StudyInputs(trained, task.digest(), request.task, space, seed, data, tuple(further))
 
 
-def _objectives(task: Task, request: Request, begun: StudyRecord | None) -> tuple[Objective, ...]:
+def _objectives(task: Task, request: LaunchRequest, begun: StudyRecord | None) -> tuple[Objective, ...]:
     if request.objectives:
         return objectives.asked(request.objectives, task)
     return (task.objective,) if begun is None else begun.terms.objectives
 
 
-def resumed(study: Study, settings: Settings) -> Work:
+def resumed(study: Study, settings: Settings) -> StudyInputs:
     """The work of a study as it was begun, for those who add to it.
 
     Raises:
@@ -151,17 +156,19 @@ def resumed(study: Study, settings: Settings) -> Work:
         raise StudyError(f"no study named {study.name!r}. `tune-jobs studies` lists all")
     record = study.record()
     task = catalog.find_said(record.terms.reference, f"study {study.name!r}")
-    work = resolve(task, Request(task=record.terms.reference), record, settings)
+    work = resolve(task, LaunchRequest(task=record.terms.reference), record, settings)
     study.begin(work.terms)
     return work
 
 
-def _search(request: Request, begun: StudyRecord | None, work: Work, say: Say) -> tuple[Search, int | None]:
+def _search(
+    request: LaunchRequest, begun: StudyRecord | None, work: StudyInputs, say: Say
+) -> tuple[Search, int | None]:
     """The search and its number of trials; a study in which a task's own were run has no search of its own yet."""
     last = begun.launch if begun and begun.launch and begun.launch.search not in _LISTS else None
     trials = request.trials or (last.trials if last else None)
     if request.search == "auto":
-        search, why = auto.chosen(work.space, trials or DEFAULT_TRIALS, has_several=bool(work.further))
+        search, why = auto.pick_search(work.space, trials or DEFAULT_TRIALS, has_several=bool(work.further))
         if last:
             search, why = last.search, "the study was begun with it"
         say(f"search: {search}, for {why}")
@@ -173,7 +180,7 @@ def _search(request: Request, begun: StudyRecord | None, work: Work, say: Say) -
 
 
 def _first(
-    request: Request, search: Search, begun: StudyRecord | None, work: Work, settings: Settings, say: Say
+    request: LaunchRequest, search: Search, begun: StudyRecord | None, work: StudyInputs, settings: Settings, say: Say
 ) -> list[candidates.Candidate]:
     """What the search is to begin with: the task's baseline, the user's own configurations, the best of another study.
 
@@ -199,11 +206,11 @@ def _first(
     if request.tried is not None:
         points += warm_starts.from_file(request.tried, work.task)
     if request.seed_from is not None:
-        points += warm_starts.from_study(request.seed_from, work.task, settings)
+        points += from_study(request.seed_from, work.task, settings)
     return [candidates.Candidate(point, work.seed) for point in points]
 
 
-def _scheduling(request: Request, search: Search, work: Work, begun: StudyRecord | None) -> Scheduling:
+def _scheduling(request: LaunchRequest, search: Search, work: StudyInputs, begun: StudyRecord | None) -> Scheduling:
     """Who stops trials early: what was said, else as the study was run last.
 
     Raises:
@@ -228,12 +235,12 @@ def _scheduling(request: Request, search: Search, work: Work, begun: StudyRecord
     return found
 
 
-def _budget(request: Request, begun: StudyRecord | None) -> Budget:
+def _budget(request: LaunchRequest, begun: StudyRecord | None) -> Budget:
     last = begun.launch.budget if begun and begun.launch else Budget()
     return Budget(request.total_epochs or last.epochs, request.stop_when_flat or last.flat)
 
 
-def _plan(study: Study, work: Work, now: Launch, first: list[candidates.Candidate], say: Say) -> Plan | None:
+def _plan(study: Study, work: StudyInputs, now: Launch, first: list[candidates.Candidate], say: Say) -> Plan | None:
     """What is left to run; None where nothing is, with a word on why."""
     unfinished = study.unfinished()  # first, for it settles trials that a crash left with their result
     record = study.record()
@@ -249,7 +256,7 @@ def _plan(study: Study, work: Work, now: Launch, first: list[candidates.Candidat
     return plan
 
 
-def _listed(record: StudyRecord, work: Work, search: Search) -> tuple[Plan, str | None]:
+def _listed(record: StudyRecord, work: StudyInputs, search: Search) -> tuple[Plan, str | None]:
     """The plan to run configurations that the task itself names, and a word where all were."""
     points = [work.task.baseline]
     if search == "reported":
@@ -257,11 +264,11 @@ def _listed(record: StudyRecord, work: Work, search: Search) -> tuple[Plan, str 
     wanted = {params_id(point): candidates.Candidate(point, work.seed) for point in points}
     missing = wanted.keys() - {trial.params_id for trial in record.trials}
     done = None if missing else f"study {record.name} has run its task's {search}{' ones' * (search == 'reported')}"
-    return Plan(candidates.Listed(wanted.values(), record.trials), None, len(record.trials) + len(missing)), done
+    return Plan(candidates.ListSampler(wanted.values(), record.trials), None, len(record.trials) + len(missing)), done
 
 
 def _searched(
-    record: StudyRecord, work: Work, now: Launch, first: list[candidates.Candidate]
+    record: StudyRecord, work: StudyInputs, now: Launch, first: list[candidates.Candidate]
 ) -> tuple[Plan, str | None]:
     """The plan of a search, and a word where it is at its end."""
     searched, others = record.searched, len(record.trials) - len(record.searched)
@@ -269,8 +276,8 @@ def _searched(
     objective, size = work.task.objective, work.space.size
     sampler = samplers.sampler(now.search, work.space, objective, work.seed, searched, further=work.further)
     if first:
-        sampler = warm_starts.Warm(first, sampler, searched)
-    bounded = budgets.Bounded(sampler, now.budget, objective, record.trials) if now.budget != Budget() else None
+        sampler = warm_starts.WarmStartSampler(first, sampler, searched)
+    bounded = budgets.BudgetedSampler(sampler, now.budget, objective, record.trials) if now.budget != Budget() else None
     done = None
     if now.trials is not None and len(searched) >= now.trials:
         done = f"study {record.name} has its {len(searched)} trials; --trials asks for more"
@@ -283,3 +290,20 @@ def _searched(
     every = now.scheduling.grace if now.scheduling.name == "pbt" else None
     plan = Plan(bounded or sampler, now.trials, None if total is None else total + others, judge, bounded, every)
     return plan, done
+
+
+def from_study(name: str, task: Task, settings: Settings) -> list[Params]:
+    """The best configurations of another study, the best first, as points of this task.
+
+    Raises:
+        StudyError: there is no such study, or nothing in it is complete.
+        SpaceError: one of them does not belong to the task.
+    """
+    record = Study.open(name, settings).record()
+    rows = ranking.finalists(ranking.rank(record.trials, record.terms.objective), BEST)
+    if not rows:
+        raise StudyError(f"study {name!r} has nothing to begin with: none of its trials is complete")
+    return [transfer_params(task, row.params, f"place {row.rank} of study {name!r}") for row in rows]
+
+
+BEST = 5  # of another study, to begin with

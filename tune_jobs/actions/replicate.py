@@ -10,24 +10,27 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tune_jobs.search_spaces.space import Params, params_id
-from tune_jobs.search_spaces.task import Objective
-from tune_jobs.leaderboard import ranking
-from tune_jobs.actions import session
 from tune_jobs import tracking
-from tune_jobs.search.candidates import Candidate, Listed, Sampler
-from tune_jobs.errors import UserError
+from tune_jobs.actions import session
 from tune_jobs.actions.launch import resumed
-from tune_jobs.records.studies import Replication, StudyRecord, TrialRecord
-from tune_jobs.actions.session import Outcome, Plan, Resources, Say
+from tune_jobs.actions.session import Outcome
+from tune_jobs.errors import UserError
+from tune_jobs.execution.plan import Plan, Resources
+from tune_jobs.leaderboard import ranking
+from tune_jobs.records.studies import Replication, StudyRecord
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
+from tune_jobs.search_spaces.scalars import Params, params_id
+from tune_jobs.search_spaces.task import Objective
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.words import Say
 
 DEFAULT_BUDGET = 50  # further trials at most, of a race that might never end between equals
 
 
 @dataclass(frozen=True)
-class Request:
+class ReplicateRequest:
     """The best `top` configurations, with `seeds` seeds each; then, in a race, `budget` further trials in all."""
 
     study: str
@@ -38,7 +41,7 @@ class Request:
     resources: Resources = field(default_factory=Resources)
 
 
-def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
+def replicate(request: ReplicateRequest, settings: Settings, say: Say) -> Outcome:
     """Trains the best configurations again with further seeds, the same ones for each: those after the study's own.
 
     Raises:
@@ -61,7 +64,7 @@ def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
             race = sampler = Race(replication, record.trials, work.seed, work.task.objective)
             done = race.how_it_ended()
         else:
-            sampler = Listed(missing, ())
+            sampler = ListSampler(missing, ())
             done = None if missing else f"its best {request.top} have {request.seeds} seeds each; --seeds asks for more"
         plan = None
         if done is None or unfinished:
@@ -73,7 +76,7 @@ def replicate(request: Request, settings: Settings, say: Say) -> Outcome:
         return outcome
 
 
-def _chosen(record: StudyRecord, request: Request) -> Replication:
+def _chosen(record: StudyRecord, request: ReplicateRequest) -> Replication:
     """What was chosen earlier, if it was asked for in the same words and is not done; else the best as they are now."""
     earlier = record.replication
     asked = (request.top, request.seeds, request.until_separated, request.budget)
@@ -180,7 +183,7 @@ class Race:
     def _in_doubt(self) -> list[str]:
         """The configurations that may still be the best, those with the fewest seeds first."""
         mine = list(self._trials.values())
-        rows = ranking.judged(ranking.rank(mine, self._objective), mine, self._objective)
+        rows = ranking.with_uncertainty(ranking.rank(mine, self._objective), mine, self._objective)
         seeds = Counter(trial.params_id for trial in mine)
         return sorted((row.params_id for row in rows if row.may_be_best), key=lambda chosen: seeds[chosen])
 
@@ -189,7 +192,7 @@ class Race:
         return Candidate(had[0].params, max(self._first_seed, *(trial.seed for trial in had)) + 1)
 
 
-def _tell(outcome: Outcome, request: Request, say: Say) -> None:
+def _tell(outcome: Outcome, request: ReplicateRequest, say: Say) -> None:
     """Says so where the same command would go on, with configurations that are among the best only now."""
     record = outcome.study
     if outcome.signal is not None or request.until_separated:

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tune_jobs.actions import session
 from tune_jobs import tracking
-from tune_jobs.search.candidates import Candidate, Listed
-from tune_jobs.errors import Reason, UserError
+from tune_jobs.actions import session
 from tune_jobs.actions.launch import resumed
-from tune_jobs.records.studies import StudyRecord, TrialRecord
-from tune_jobs.actions.session import Outcome, Plan, Resources, Say
+from tune_jobs.actions.session import Outcome
+from tune_jobs.errors import Reason, UserError
+from tune_jobs.execution.plan import Plan, Resources
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search.candidates import Candidate, ListSampler
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.words import Say
 
 # What may end otherwise the next time; a trial that diverged or was refused ends so again, unless its code was mended.
 BY_ITSELF = (Reason.CRASHED, Reason.OUT_OF_MEMORY, Reason.TIMED_OUT)
 
 
 @dataclass(frozen=True)
-class Request:
+class RetryRequest:
     """Which failed trials of a study to run again."""
 
     study: str
@@ -30,7 +33,7 @@ class Request:
     resources: Resources = field(default_factory=Resources)
 
 
-def retry(request: Request, settings: Settings, say: Say) -> Outcome:
+def retry(request: RetryRequest, settings: Settings, say: Say) -> Outcome:
     """Runs a study's failed trials again, and first of all what did not finish.
 
     Raises:
@@ -46,7 +49,7 @@ def retry(request: Request, settings: Settings, say: Say) -> Outcome:
         if not failed and not unfinished:
             raise UserError(f"study {request.study!r} has nothing to retry: {_what_there_is(record, request.reasons)}")
         say(f"study {study.name}: {len(failed)} failed trial{'s run' if len(failed) != 1 else ' runs'} again")
-        sampler = Listed((Candidate(trial.params, trial.seed) for trial in failed), ())
+        sampler = ListSampler((Candidate(trial.params, trial.seed) for trial in failed), ())
         plan = Plan(sampler, None, len(record.trials) + len(failed))
         return session.run(study, work, plan, request.resources, settings, say)
 

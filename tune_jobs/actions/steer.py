@@ -7,16 +7,17 @@ import shutil
 import signal
 import socket
 
-from tune_jobs.live import activity, drains
 from tune_jobs import tracking
+from tune_jobs.errors import StudyError
+from tune_jobs.live import activity, drains
 from tune_jobs.live.activity import Activity
-from tune_jobs.errors import StudyError, one_line
 from tune_jobs.live.signals import DRAIN
-from tune_jobs.study.locks import Holder
-from tune_jobs.masking import in_words
+from tune_jobs.masking import redact
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
+from tune_jobs.study.locks import Holder
 from tune_jobs.study.study import Study
+from tune_jobs.words import one_line
 
 
 def stop(name: str, settings: Settings, *, now: bool) -> Holder:
@@ -120,5 +121,5 @@ def _forget(record: StudyRecord, settings: Settings) -> str | None:
         tracking.check(settings)
         tracking.Tracker(settings).forget(record)
     except Exception as error:  # MLflow's are many, and none of them may keep a study from being deleted
-        return in_words(one_line(error), settings.tracking_uri)
+        return redact(one_line(error), settings.tracking_uri)
     return None

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.task import Task
 from tune_jobs import datasets, tracking
-from tune_jobs.prediction import saved_models
-from tune_jobs.training import tensorflow_start
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import DataError, SettingsError, UserError
-from tune_jobs.exports import BestConfig, load_best
-from tune_jobs.live.progress import duration
-from tune_jobs.actions.session import versions
+from tune_jobs.exports.best import BestConfig, load_best
+from tune_jobs.prediction import saved_models
 from tune_jobs.prediction.saved_models import Origin
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
+from tune_jobs.study.provenance import versions
+from tune_jobs.training import tensorflow_start
 from tune_jobs.training.trial import TrialRun, again
+from tune_jobs.words import duration
 
 if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras

@@ -9,26 +9,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.space import params_id
-from tune_jobs.search_spaces.moving import moved_to
-from tune_jobs.search_spaces.task import Task
-from tune_jobs.leaderboard import ranking
-from tune_jobs.actions import session
 from tune_jobs import tracking
-from tune_jobs.search.candidates import Candidate, Listed
+from tune_jobs.actions import session
+from tune_jobs.actions.launch import LaunchRequest, resolve
+from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import UserError
-from tune_jobs.actions.launch import Request as LaunchRequest
-from tune_jobs.actions.launch import resolve
+from tune_jobs.execution.plan import Plan, Resources
+from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord, Transfer
-from tune_jobs.actions.session import Outcome, Plan, Resources, Say
+from tune_jobs.search.candidates import Candidate, ListSampler
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.moving import transfer_params
+from tune_jobs.search_spaces.scalars import params_id
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
+from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
+from tune_jobs.words import Say
 
 
 @dataclass(frozen=True)
-class Request:
+class TransferRequest:
     """The `top` best of a study, trained on task `to` with `seeds` seeds each; `into` names the study there."""
 
     study: str
@@ -49,7 +51,7 @@ class Line:
     row: Row | None
 
 
-def transfer(request: Request, settings: Settings, say: Say) -> Outcome:
+def transfer(request: TransferRequest, settings: Settings, say: Say) -> Outcome:
     """Trains the best of a study, and the other task's baseline, in a study of the other task.
 
     Raises:
@@ -61,7 +63,7 @@ def transfer(request: Request, settings: Settings, say: Say) -> Outcome:
     if not rows:
         raise UserError(f"study {source.name!r} has nothing to transfer: none of its trials is complete")
     task = catalog.find(request.to)
-    moved = [moved_to(task, row.params, f"place {row.rank} of study {source.name!r}") for row in rows]
+    moved = [transfer_params(task, row.params, f"place {row.rank} of study {source.name!r}") for row in rows]
     name = request.into or task.name
     if name == source.name:
         raise UserError(f"study {name!r} cannot be transferred into itself: --study NAME names another")
@@ -74,7 +76,7 @@ def transfer(request: Request, settings: Settings, say: Say) -> Outcome:
         study.begin(work.terms)
         earlier = begun.launch if begun and begun.launch else None
         search, trials = (earlier.search, earlier.trials) if earlier else ("baseline", None)
-        now = session.note(search, trials)
+        now = provenance.note(search, trials)
         study.note_launch(replace(now, scheduling=earlier.scheduling, budget=earlier.budget) if earlier else now)
         study.note_transfers(
             [Transfer(source.name, row.rank, params_id(params)) for row, params in zip(rows, moved, strict=True)]
@@ -89,7 +91,7 @@ def transfer(request: Request, settings: Settings, say: Say) -> Outcome:
         missing = {(params_id(one.params), one.seed) for one in wanted} - tried
         plan = None
         if missing or study.unfinished():
-            plan = Plan(Listed(wanted, had), None, len(had) + len(missing))
+            plan = Plan(ListSampler(wanted, had), None, len(had) + len(missing))
         else:
             say(f"study {name} has run all of these; --seeds asks for more")
         return session.run(study, work, plan, request.resources, settings, say)
@@ -98,7 +100,7 @@ def transfer(request: Request, settings: Settings, say: Say) -> Outcome:
 def compared(record: StudyRecord, task: Task) -> tuple[Line, ...]:
     """The task's baseline, what was transferred and the best of its own, judged together with all the study has."""
     objective = record.terms.objective
-    rows = ranking.judged(ranking.rank(record.trials, objective), record.trials, objective)
+    rows = ranking.with_uncertainty(ranking.rank(record.trials, objective), record.trials, objective)
     by_id = {row.params_id: row for row in rows}
     baseline_id = params_id(task.baseline)
     lines = [Line("baseline", by_id.get(baseline_id))]

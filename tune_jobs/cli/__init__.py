@@ -115,8 +115,8 @@ def _refuse(message: str) -> int:
 
 def _is_users(error: Exception) -> bool:
     """Whether the user has to mend something, rather than we."""
-    from tune_jobs.search_spaces.space import SpaceError
-    from tune_jobs.search_spaces.task import TaskError
     from tune_jobs.errors import UserError
+    from tune_jobs.search_spaces.scalars import SpaceError
+    from tune_jobs.search_spaces.task import TaskError
 
     return isinstance(error, UserError | TaskError | SpaceError)

@@ -31,8 +31,8 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
     """
     from dataclasses import asdict
 
-    from tune_jobs.leaderboard import comparison
     from tune_jobs.exports import data
+    from tune_jobs.leaderboard import comparison
     from tune_jobs.study.study import Study
 
     where = settings(home)

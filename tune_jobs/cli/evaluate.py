@@ -29,5 +29,5 @@ def evaluate(home: Path | None, data_dir: Path | None, **options: object) -> int
     from tune_jobs.actions import evaluate
 
     where = settings(home, data_dir)
-    request = evaluate.Request(resources=taken(options), **options)  # type: ignore[arg-type]
+    request = evaluate.EvaluateRequest(resources=taken(options), **options)  # type: ignore[arg-type]
     return tell(evaluate.evaluate(request, where, say))

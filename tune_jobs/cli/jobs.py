@@ -57,7 +57,7 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
     words = list(_words(said))
     sent, task = submission.prepared(reference, options["study"], name, words, options["tried"])
     submission.check(task, options)
-    session.check(task, taken(dict(options)), is_bred=options["scheduler"] == "pbt")
+    session.check(task, taken(dict(options)), is_population=options["scheduler"] == "pbt")
     job, is_new = _jobs(address).submit(sent, again=again)
     if is_new:
         say(f"job {job.name} was sent: study {job.study} of task {job.task}")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.search_spaces.task import PRECISIONS
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
 from tune_jobs.cli.resources import resource_options, taken, tell
 from tune_jobs.records.studies import SCHEDULERS, SEARCHES
+from tune_jobs.search_spaces.task import PRECISIONS
 
 
 def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -110,5 +110,5 @@ def launch(home: Path | None, data_dir: Path | None, **options: object) -> int:
     from tune_jobs.actions import launch
 
     where = settings(home, data_dir)
-    request = launch.Request(resources=taken(options), **options)  # type: ignore[arg-type]
+    request = launch.LaunchRequest(resources=taken(options), **options)  # type: ignore[arg-type]
     return tell(launch.launch(request, where, say))

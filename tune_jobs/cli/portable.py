@@ -24,10 +24,10 @@ def export_study(study: str, output: Path | None, home: Path | None) -> None:
     \b
     Example:  tune-jobs export-study digits-mlp -o digits-mlp.study
     """
-    from tune_jobs.study import file as study_file
+    from tune_jobs.actions import portable
 
     file = output or Path(f"{study}.study")
-    study_file.export_study(study, file, settings(home), say)
+    portable.export_study(study, file, settings(home), say)
     click.echo(file)
 
 
@@ -44,9 +44,9 @@ def import_study(file: Path, study: str | None, home: Path | None) -> None:
     \b
     Example:  tune-jobs import-study digits-mlp.study
     """
-    from tune_jobs.study import file as study_file
+    from tune_jobs.actions import portable
 
-    imported = study_file.import_study(file, study, settings(home), say)
+    imported = portable.import_study(file, study, settings(home), say)
     record = imported.study
     click.echo(
         f"study {record.name}, {len(record.trials)} trials, "

@@ -36,5 +36,5 @@ def replicate(home: Path | None, data_dir: Path | None, **options: object) -> in
     from tune_jobs.actions import replicate
 
     where = settings(home, data_dir)
-    request = replicate.Request(resources=taken(options), **options)  # type: ignore[arg-type]
+    request = replicate.ReplicateRequest(resources=taken(options), **options)  # type: ignore[arg-type]
     return tell(replicate.replicate(request, where, say))

@@ -12,7 +12,8 @@ import click
 from tune_jobs.cli.options import say
 
 if TYPE_CHECKING:
-    from tune_jobs.actions.session import Outcome, Resources
+    from tune_jobs.actions.session import Outcome
+    from tune_jobs.execution.plan import Resources
 
 _TOP = 10  # of the leaderboard that is shown at the end
 
@@ -117,7 +118,7 @@ def _with(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) ->
 
 def taken(options: dict[str, Any]) -> Resources:
     """Takes the resources out of a command's options."""
-    from tune_jobs.actions.session import Resources
+    from tune_jobs.execution.plan import Resources
 
     names = {one.name for one in fields(Resources)}
     return Resources(**{name: options.pop(name) for name in names if name in options})

@@ -12,8 +12,8 @@ import click
 from tune_jobs.cli.options import home_option, say, settings
 
 if TYPE_CHECKING:
-    from tune_jobs.reproduction.clocks import Plot
     from tune_jobs.records.studies import StudyRecord
+    from tune_jobs.reproduction.clocks import Plot
     from tune_jobs.settings import Settings
 
 
@@ -36,10 +36,10 @@ def results(study: tuple[str, ...], page: str, output: Path | None, machine: str
               tune-jobs results --page clock -o clock.md
               tune-jobs results docs/studies/clock/*.study --page clock -o docs/clock.md
     """
-    from tune_jobs.reproduction import clocks
     from tune_jobs import exports
+    from tune_jobs.reproduction import clocks
     from tune_jobs.reproduction import images as made
-    from tune_jobs.study.study import study_names
+    from tune_jobs.study.storage import study_names
 
     where = settings(home)
     records = [_record(name, where) for name in study or study_names(where)]
@@ -101,8 +101,8 @@ def _curves(records: Sequence[StudyRecord], output: Path) -> dict[str, str]:
 def _clock_plots(records: Sequence[StudyRecord], output: Path) -> dict[Plot, str]:
     """Writes the plots of the page of clocks: `clock-curves-STUDY.svg`, `clock-errors-DATA.svg` and so on; their names
     by what they show."""
-    from tune_jobs.reproduction import clocks, clock_studies
     from tune_jobs.exports import clock_plots, plots
+    from tune_jobs.reproduction import clock_studies, clocks
 
     drawn = {}
     studies = clocks.of_clocks(records)

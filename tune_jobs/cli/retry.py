@@ -35,5 +35,5 @@ def retry(study: str, reasons: tuple[str, ...], home: Path | None, data_dir: Pat
     from tune_jobs.actions import retry
 
     chosen = tuple(Reason(reason) for reason in reasons) or retry.BY_ITSELF
-    request = retry.Request(study, chosen, taken(options))
+    request = retry.RetryRequest(study, chosen, taken(options))
     return tell(retry.retry(request, settings(home, data_dir), say))

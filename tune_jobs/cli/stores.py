@@ -22,9 +22,9 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
     \b
     Example:  tune-jobs sync digits-mlp
     """
-    from tune_jobs.tracking import delivery
     from tune_jobs import tracking
     from tune_jobs.study.study import Study
+    from tune_jobs.tracking import delivery
 
     where = settings(home)
     if follow:

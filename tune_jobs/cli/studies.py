@@ -14,8 +14,9 @@ from tune_jobs.settings import Settings
 if TYPE_CHECKING:
     from tune_jobs.live.activity import Activity, Device
     from tune_jobs.live.drains import Drained
+    from tune_jobs.records.studies import Launch, StudyRecord
+    from tune_jobs.records.trials import TrialRecord
     from tune_jobs.study.locks import Holder
-    from tune_jobs.records.studies import Launch, StudyRecord, TrialRecord
 
 
 @click.command(short_help="List the studies there are.")
@@ -27,7 +28,7 @@ def studies(home: Path | None, as_json: bool) -> None:
     \b
     Example:  tune-jobs studies
     """
-    from tune_jobs.study.study import study_names
+    from tune_jobs.study.storage import study_names
 
     where = settings(home)
     rows = [_row(name, where) for name in study_names(where)]
@@ -42,7 +43,7 @@ def studies(home: Path | None, as_json: bool) -> None:
 def _row(name: str, where: Settings) -> dict[str, object]:
     """A study in a line; one that cannot be read is a line too, and the others are still listed."""
     from tune_jobs.errors import StudyError
-    from tune_jobs.exports import best_row
+    from tune_jobs.exports.best import best_row
     from tune_jobs.study.study import Study
 
     columns = ("study", "task", "trials", "complete", "failed", "best", "metric", "state")

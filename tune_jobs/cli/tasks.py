@@ -68,7 +68,7 @@ def show(task: str, as_json: bool) -> None:
                 "name": found.name,
                 "summary": found.summary,
                 "source": found.source,
-                "chosen": found.chosen,
+                "chosen": found.assumptions,
                 "dataset": found.dataset_name,
                 "objective": asdict(found.objective),
                 "protocol": asdict(found.protocol),
@@ -84,8 +84,8 @@ def show(task: str, as_json: bool) -> None:
     patience = "to the end" if protocol.patience is None else f"until {protocol.patience} epochs bring nothing better"
     click.echo(f"{found.name}: {found.summary}")
     click.echo(f"  source      {found.source or '-'}")
-    if found.chosen:
-        click.echo(f"  chosen      {found.chosen}")
+    if found.assumptions:
+        click.echo(f"  chosen      {found.assumptions}")
     click.echo(f"  data        {found.dataset_name}, {_share(protocol.validation)} held out for validation")
     click.echo(f"  objective   {found.objective.direction} {found.objective.metric}")
     special = "".join(f"; {one}" for one in protocol.special)

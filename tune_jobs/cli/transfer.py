@@ -29,11 +29,11 @@ def transfer(home: Path | None, data_dir: Path | None, **options: object) -> int
     \b
     Example:  tune-jobs transfer fashion-mnist-mlp-dropout --to cifar10-mlp --top 3
     """
-    from tune_jobs.search_spaces import catalog
     from tune_jobs.actions import transfer
+    from tune_jobs.search_spaces import catalog
 
     where = settings(home, data_dir)
-    request = transfer.Request(resources=taken(options), **options)  # type: ignore[arg-type]
+    request = transfer.TransferRequest(resources=taken(options), **options)  # type: ignore[arg-type]
     outcome = transfer.transfer(request, where, say)
     record = outcome.study
     click.echo(f"study {record.name}: {record.terms.task} on {record.terms.dataset}")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_jobs.search_spaces.task import Task
 from tune_jobs.datasets import cifar10, digits, mnist, own
 from tune_jobs.datasets.clocks import faces, files
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
 from tune_jobs.datasets.own import LoadData
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError
+from tune_jobs.search_spaces.task import Task
 
 __all__ = ["Dataset", "LoadData", "Split", "TrainingData", "load", "names", "of_task", "whereabouts"]
 

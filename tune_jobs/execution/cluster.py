@@ -34,7 +34,7 @@ def cluster(address: str | None) -> Iterator[None]:
     _quiet()
     ray_constants.ENABLE_RAY_CLUSTER = False  # as `prepare_ray` says, also where a task's file had imported Ray before
     if address is not None:
-        address = reachability.reached(address)
+        address = reachability.check_reachable(address)
     try:
         # most of Ray's start is waiting for its processes; importing Tune takes a second of it
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()

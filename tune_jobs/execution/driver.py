@@ -19,15 +19,15 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from tune_jobs.execution import nodes
-from tune_jobs.execution.messages import Report, Turn
-from tune_jobs.execution.rules import Trouble
+from tune_jobs.execution.messages import Assignment, StepReport
+from tune_jobs.execution.rules import TaskFailure
 from tune_jobs.execution.sweep import Sweep
-from tune_jobs.execution.worker import Job, TrialActor
+from tune_jobs.execution.worker import SweepJob, TrialActor
 
 _FINISHED: str = Searcher.FINISHED
 
 
-def run_sweep(sweep: Sweep, job: Job) -> Trouble | None:
+def run_sweep(sweep: Sweep, job: SweepJob) -> TaskFailure | None:
     """Runs the study's unfinished trials and new ones until the extent is reached, the time is up or it is interrupted;
     what ended it early for the task's sake, if anything did.
 
@@ -62,7 +62,7 @@ def run_sweep(sweep: Sweep, job: Job) -> Trouble | None:
 
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    return tune.PlacementGroupFactory([Turn.from_config(config).resources])
+    return tune.PlacementGroupFactory([Assignment.from_config(config).resources])
 
 
 class _Over(BaseException):
@@ -89,13 +89,13 @@ class _Searcher(Searcher):  # type: ignore[misc]
         self._sweep = sweep
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        turn: Turn | None = self._next(trial_id)
+        turn: Assignment | None = self._next(trial_id)
         if turn is not None:
             return turn.to_config()
         return _FINISHED if self._sweep.is_done else None
 
     @_guarded
-    def _next(self, trial_id: str) -> Turn | None:
+    def _next(self, trial_id: str) -> Assignment | None:
         return self._sweep.next(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -130,10 +130,10 @@ class _Judge(FIFOScheduler):  # type: ignore[misc]
 
     @_guarded
     def _is_to_end(self, trial: Any, result: dict[str, Any]) -> bool:
-        report, tune_id = Report.from_result(result), trial.trial_id
+        report, tune_id = StepReport.from_result(result), trial.trial_id
         if report.place is None:
             return self._sweep.reported(tune_id, report)
-        answer = self._sweep.arrived(tune_id, report)
+        answer = self._sweep.worker_ready(tune_id, report)
         if answer == "leave":  # heard before the next step, which is called after it
             trial.temporary_state.ray_actor.leave.remote(parks=self._sweep.placement.parks(tune_id))
         return answer == "end"
@@ -160,7 +160,7 @@ class _Callback(tune.Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        report = Report.from_result(result)
+        report = StepReport.from_result(result)
         if report.is_last:
             self._sweep.reported(trial.trial_id, report)
 

@@ -1,84 +1,61 @@
-"""Scores finalists on the test split, on as many workers as fit; each is handed one trial after the other."""
+"""Scores finalists on Ray: the door through which an evaluation comes in, and the only reader of the test split."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import ray
-
-from tune_jobs.search_spaces.task import Objective, Protocol
-from tune_jobs.training import weights
-from tune_jobs.datasets import Split, TrainingData
-from tune_jobs.errors import TrialError, UserError
-from tune_jobs.execution.packing import Slots
-from tune_jobs.execution.worker import TaskSource, warm_up
+from tune_jobs import datasets
+from tune_jobs.errors import TrialError
+from tune_jobs.execution.plan import Resources, StudyInputs
 from tune_jobs.live.signals import Interruption
-from tune_jobs.records.studies import TestResult, TrialRecord
-from tune_jobs.training.weights import Weights
-
-_LOOK_S = 0.5  # between two looks at whether a signal came
-
-
-@dataclass(frozen=True)
-class TestJob:
-    """What all evaluations of a study share. No search is handed one: this is where the test split is."""
-
-    __test__ = False  # no test class, whatever pytest makes of its name
-
-    source: TaskSource
-    protocol: Protocol
-    objective: Objective
-    data: TrainingData
-    test_split: Split
-    cpus: float
-    kept: Path  # the folder of kept weights, on the driver's machine
+from tune_jobs.records.trials import TestResult, TrialRecord
+from tune_jobs.settings import Settings, prepare_ray
+from tune_jobs.study.study import Study
+from tune_jobs.words import Say
 
 
-Done = Callable[[TrialRecord, TestResult | TrialError], None]
+def score_finalists(
+    study: Study,
+    work: StudyInputs,
+    trials: list[TrialRecord],
+    resources: Resources,
+    settings: Settings,
+    interruption: Interruption,
+    say: Say,
+) -> None:
+    data = datasets.of_task(work.task, settings.data_dir)
+    cpus = trials[0].cpus or resources.cpus_per_trial  # as many threads as the trials had, or a score does not repeat
+    prepare_ray(is_own_cluster=resources.address is None)
+    from tune_jobs.execution import cluster
+
+    say("starting Ray …")
+    with cluster.cluster(resources.address):
+        from tune_jobs.execution import evaluators, worker
+
+        slots = cluster.slots(
+            cpus, None if resources.gpus_per_trial == "auto" else resources.gpus_per_trial, resources.max_concurrent
+        )
+        kept = settings.weights_dir(study.record().identity)
+        source = worker.TaskSource.of(work.reference)
+        task = work.task
+        job = evaluators.TestJob(source, task.protocol, task.objective, data.training, data.test, cpus, kept)
+        scored = _Scored(study, len(trials), say)
+        evaluators.evaluate(trials, job, slots, interruption, scored.note)
 
 
-def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interruption: Interruption, done: Done) -> None:
-    """Tells `done` of each trial as it is scored; ends early when interrupted or drained.
+class _Scored:
+    """Writes each result down as it comes, and says so."""
 
-    Raises:
-        UserError: a worker died.
-    """
-    shared = ray.put(job)
-    worker = ray.remote(_Evaluator).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
-    idle = [worker.remote(shared, slots.gpus or None) for _ in range(min(slots.count, len(trials)))]
-    waiting = list(trials)
-    at_work: dict[ray.ObjectRef, tuple[TrialRecord, object]] = {}
-    while (at_work or (waiting and not interruption.is_draining)) and not interruption.is_set:
-        while waiting and idle and not interruption.is_draining:
-            trial, free = waiting.pop(0), idle.pop()
-            at_work[free.score.remote(trial, weights.load(job.kept, trial.number))] = (trial, free)
-        ready, _ = ray.wait(list(at_work), timeout=_LOOK_S)
-        for answer in ready:
-            trial, free = at_work.pop(answer)
-            try:
-                done(trial, ray.get(answer))
-            except ray.exceptions.RayActorError:
-                raise UserError(
-                    f"the worker that evaluated trial {trial.number} died, perhaps out of memory: what was scored is "
-                    "kept, the same command goes on"
-                ) from None
-            idle.append(free)
+    def __init__(self, study: Study, total: int, say: Say) -> None:
+        self._study, self._total, self._say = study, total, say
+        self._done = 0
 
-
-class _Evaluator:
-    """A process that keeps TensorFlow and the data from one finalist to the next."""
-
-    def __init__(self, job: TestJob, gpu_share: float | None) -> None:
-        self._job = job
-        self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)
-        warm_up(job.cpus, gpu_share)
-
-    def score(self, trial: TrialRecord, kept: Weights | None) -> TestResult | TrialError:
-        from tune_jobs.training import finalist
-
-        try:
-            return finalist.score(self._task, trial, self._job.data, self._job.test_split, kept)
-        except TrialError as error:
-            return error
+    def note(self, trial: TrialRecord, result: TestResult | TrialError) -> None:
+        self._done += 1
+        head = f"[{self._done}/{self._total}] trial {trial.number}"
+        if isinstance(result, TrialError):
+            self._study.note_test(trial.number, TestResult(failure=f"{result.reason} ({result})"))
+            self._say(f"{head} could not be evaluated: {result.reason} ({result})")
+            return
+        self._study.note_test(trial.number, result)
+        words = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+        same = "" if result.val_score == trial.score else f" (validation {result.val_score:.4f}, was {trial.score:.4f})"
+        self._say(f"{head} {words}{same}")

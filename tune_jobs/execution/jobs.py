@@ -17,8 +17,8 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from tune_jobs.execution import submission
 from tune_jobs.errors import SettingsError, UserError
+from tune_jobs.execution import submission
 from tune_jobs.execution.reachability import TOKEN
 from tune_jobs.execution.submission import Job, JobState, Submission
 

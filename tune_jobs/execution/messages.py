@@ -6,16 +6,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tune_jobs.search_spaces.space import Params
-from tune_jobs.training.devices import DeviceFigures
-from tune_jobs.training.epochs import Metrics
 from tune_jobs.execution.packing import Usage
 from tune_jobs.execution.rules import CodeError
-from tune_jobs.training.trial import TrialResult
+from tune_jobs.records.trials import Metrics, TrialResult
+from tune_jobs.search_spaces.scalars import Params
+from tune_jobs.training.devices import DeviceFigures
 
 
 @dataclass(frozen=True)
-class Turn:
+class Assignment:
     """A trial's turn on a worker: after each of `milestones`, epochs counted from one, the worker asks whether to go
     on; `fresh` is a turn for a worker that has run no trial yet.
 
@@ -45,7 +44,7 @@ class Turn:
         return {"turn": json.dumps(asdict(self))}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Turn:
+    def from_config(cls, config: dict[str, Any]) -> Assignment:
         said = json.loads(config["turn"])
         return cls(**{**said, "milestones": tuple(said["milestones"])})
 
@@ -64,7 +63,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Report:
+class StepReport:
     """What a step brought: the epochs since the last one, and the trial's result once there is one.
 
     A worker first says at which `place` it is and whether it `is_ready` to train there, so that the driver may still
@@ -94,7 +93,7 @@ class Report:
         return self.result is not None or self.refusal is not None or self.is_paused
 
     @classmethod
-    def from_result(cls, result: dict[str, Any]) -> Report:
+    def from_result(cls, result: dict[str, Any]) -> StepReport:
         said = json.loads(result["report"])
         place = said["place"]
         return cls(

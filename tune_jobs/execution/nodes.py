@@ -6,8 +6,8 @@ from collections import Counter
 
 import ray
 
-from tune_jobs.live.activity import Node
 from tune_jobs.execution.messages import Place
+from tune_jobs.live.activity import Node
 
 
 def alive() -> tuple[Node, ...]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from tune_jobs.live.activity import Device, Node
-from tune_jobs.training.devices import DeviceFigures
-from tune_jobs.live.drains import Drained
-from tune_jobs.execution.messages import Place, Turn
+from tune_jobs.execution.messages import Assignment, Place
 from tune_jobs.execution.packing import Packing, Slots
+from tune_jobs.live.activity import Device, Node
+from tune_jobs.live.drains import Drained
+from tune_jobs.training.devices import DeviceFigures
 
 Answer = Literal["train", "leave", "end"]  # to a worker that says where it is; "end" gives it another turn
 
@@ -49,7 +49,7 @@ class Placement:
         """Whether any worker is parked: Tune would wait for it for ever."""
         return bool(self._parked)
 
-    def answer(self, tune_id: str, turn: Turn, place: Place, *, is_ready: bool) -> Answer:
+    def answer(self, tune_id: str, turn: Assignment, place: Place, *, is_ready: bool) -> Answer:
         """What a worker is to do at its place with a turn; `is_ready` if it has everything to train there."""
         self._seen.setdefault(place.node, set()).update(place.gpus)
         if (turn.cpus, turn.gpus) != (self.slots.cpus, self.slots.gpus):

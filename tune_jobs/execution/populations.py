@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.execution.messages import Assignment
+from tune_jobs.records.studies import StudyTerms
+from tune_jobs.records.trials import Lineage, Segment, TrialRecord
 from tune_jobs.search import population
-from tune_jobs.training.checkpoints import CheckpointFolder, key
-from tune_jobs.execution.messages import Turn
 from tune_jobs.search.population import Member
-from tune_jobs.records.studies import Course, Stretch, StudyTerms, TrialRecord
+from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.study.study import Study
+from tune_jobs.training.checkpoints import CheckpointFolder, key
 
 
 @dataclass
 class _Member:
     trial: TrialRecord
-    course: Course
+    course: Lineage
     epoch: int = 0  # the last boundary at which it left a checkpoint
     scores: dict[int, float] = field(default_factory=dict)  # after each epoch, from one
     is_there: bool = False  # at that boundary, where its course is not decided yet
 
 
-class Breeding:
+class Population:
     """The members of a population that have not ended, and their courses."""
 
     def __init__(
@@ -36,7 +37,7 @@ class Breeding:
 
     def join(self, trial: TrialRecord) -> None:
         """A member, new or left by a driver that was killed: it goes on from its last boundary."""
-        course = trial.course or (Stretch(1, dict(trial.params), trial.seed, trial.number),)
+        course = trial.course or (Segment(1, dict(trial.params), trial.seed, trial.number),)
         member = _Member(trial, course)
         for epoch, metrics in enumerate(trial.history, start=1):
             member.scores[epoch] = metrics["score"]
@@ -47,14 +48,14 @@ class Breeding:
         member.is_there = member.epoch > 0 and course[-1].first != member.epoch + 1
         self._members[trial.number] = member
 
-    def turn(self, number: int) -> Turn:
+    def turn(self, number: int) -> Assignment:
         """What the member is to train next."""
         member = self._members[number]
         stretch = member.course[-1]
         copies = stretch.parent != number
         start = key(stretch.parent, member.epoch) if member.epoch else None
         until = next((epoch for epoch in self._boundaries if epoch > member.epoch), None)
-        return Turn(dict(stretch.params), stretch.seed, number, start=start, copies=copies, until=until)
+        return Assignment(dict(stretch.params), stretch.seed, number, start=start, copies=copies, until=until)
 
     @property
     def waiting(self) -> set[int]:

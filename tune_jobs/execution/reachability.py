@@ -21,15 +21,16 @@ from ray.core.generated import gcs_service_pb2_grpc as stubs
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 from ray.exceptions import AuthenticationError
 
-from tune_jobs.errors import SettingsError, one_line
+from tune_jobs.errors import SettingsError
 from tune_jobs.execution import tokens
+from tune_jobs.words import one_line
 
 _PATIENCE_S = 10.0  # for an answer; one takes milliseconds
 _SUBMIT = "`tune-jobs submit … --address http://HOST:8265`"
 TOKEN = "RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH with the file that has it, has to be set as on the head"
 
 
-def reached(address: str) -> str:
+def check_reachable(address: str) -> str:
     """The cluster's HOST:PORT, which is known to answer, to be of our versions and to have a node on this machine.
 
     Raises:

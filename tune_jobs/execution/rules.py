@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tune_jobs.errors import Reason
-from tune_jobs.training.trial import TrialResult
+from tune_jobs.records.trials import TrialResult
 
 _SAME_ERROR = 3  # in a row: the task is at fault, not its params
 WORN_OUT = "this worker has run its share of trials"
@@ -38,7 +38,7 @@ class CodeError:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class TaskFailure:
     """Why a sweep was ended for the task's sake: one line, and the traceback."""
 
     message: str
@@ -83,7 +83,7 @@ class Rules:
         message = f"it ran for {seconds:.0f} s, and --trial-time-limit allows {self.limits.trial_s:g} s"
         return TrialResult("failed", reason=Reason.TIMED_OUT, message=message, train_seconds=seconds)
 
-    def trouble(self, result: TrialResult, error: CodeError | None) -> Trouble | None:
+    def trouble(self, result: TrialResult, error: CodeError | None) -> TaskFailure | None:
         """What ends the sweep, once the same error came from one trial after the other."""
         if result.reason != Reason.CRASHED or error is None:
             self._errors.clear()
@@ -94,4 +94,4 @@ class Rules:
         if len(self._errors) < _SAME_ERROR:
             return None
         message = f"the same error ended {_SAME_ERROR} trials in a row, and with them the sweep ({result.message})"
-        return Trouble(message, error.traceback)
+        return TaskFailure(message, error.traceback)

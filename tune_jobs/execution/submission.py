@@ -18,12 +18,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from tune_jobs.errors import UserError
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Protocol, Task, TaskError
-from tune_jobs.study import contents
-from tune_jobs.errors import UserError
 from tune_jobs.settings import Settings
+from tune_jobs.study import contents
 
 JobState = Literal["waiting", "running", "complete", "stopped", "failed"]
 

@@ -10,20 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from tune_jobs.search_spaces.one_factor import AnySpace
-from tune_jobs.live.activity import Activity, Node
-from tune_jobs.search.candidates import Sampler
-from tune_jobs.training.checkpoints import CheckpointFolder, key
 from tune_jobs.errors import Reason, UserError
-from tune_jobs.execution.populations import Breeding
-from tune_jobs.execution.messages import Report, Turn
+from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.placement import Answer, Placement
-from tune_jobs.execution.rules import Limits, Rules, Trouble
+from tune_jobs.execution.populations import Population
+from tune_jobs.execution.rules import Limits, Rules, TaskFailure
+from tune_jobs.live.activity import Activity, Node
 from tune_jobs.live.signals import Interruption
-from tune_jobs.records.studies import TrialRecord
+from tune_jobs.records.trials import TrialRecord, TrialResult
+from tune_jobs.search.candidates import Sampler
 from tune_jobs.search.schedulers import Scheduler
+from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.study.study import Study
-from tune_jobs.training.trial import TrialResult
+from tune_jobs.training.checkpoints import CheckpointFolder, key
 
 _MERCY_S = 5.0  # beyond its time limit, before a trial's worker is ended: most come back by themselves and stay warm
 _LOOK_S = 1.0  # between two looks at what waits and why
@@ -40,7 +39,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Extent:
+class SweepLimits:
     """How far a sweep goes: `trials` is the study's total of searched ones, None as many as the search finds."""
 
     space: AnySpace
@@ -50,11 +49,11 @@ class Extent:
 
 
 @dataclass
-class _Going:
+class _ActiveTrial:
     """A trial that Tune has: at hand to begin, or on a worker since `since` on the monotonic clock."""
 
     trial: TrialRecord
-    turn: Turn
+    turn: Assignment
     since: float | None = None
     scores: list[float] = field(default_factory=list)  # the objective after each epoch
     is_ended_for_time: bool = False
@@ -72,16 +71,16 @@ class Sweep:
         study: Study,
         sampler: Sampler,
         scheduler: Scheduler | None,
-        extent: Extent,
+        extent: SweepLimits,
         placement: Placement,
         cpus: float,
         watcher: Watcher,
         interruption: Interruption,
         checkpoints: CheckpointFolder | None = None,
-        breeding: Breeding | None = None,
+        breeding: Population | None = None,
     ) -> None:
         self.failure: BaseException | None = None
-        self.trouble: Trouble | None = None
+        self.trouble: TaskFailure | None = None
         self._study, self._sampler, self._scheduler = study, sampler, scheduler
         self._extent, self._placement, self._cpus = extent, placement, cpus
         self._watcher, self._interruption = watcher, interruption
@@ -94,8 +93,8 @@ class Sweep:
             for trial in self._again:
                 breeding.join(trial)
             self._again = deque(trial for trial in self._again if trial.number not in breeding.waiting)
-        self._going: dict[str, _Going] = {}  # by Tune's ids
-        self._is_asked_out = False
+        self._going: dict[str, _ActiveTrial] = {}  # by Tune's ids
+        self._sampler_exhausted = False
         self._begun = len(study.record().searched)
         self._metric = study.terms.objective.metric
         self._deadline = None if extent.time_limit_s is None else time.monotonic() + extent.time_limit_s
@@ -114,9 +113,9 @@ class Sweep:
 
     @property
     def has_work(self) -> bool:
-        is_bred = self._breeding is not None and bool(self._breeding.waiting)
+        is_population = self._breeding is not None and bool(self._breeding.waiting)
         is_open = self._extent.trials is None or self._begun < self._extent.trials
-        return bool(self._again) or is_bred or (is_open and not self._is_asked_out)
+        return bool(self._again) or is_population or (is_open and not self._sampler_exhausted)
 
     @property
     def is_over(self) -> bool:
@@ -139,7 +138,7 @@ class Sweep:
     def _on_workers(self) -> set[str]:
         return {tune_id for tune_id, going in self._going.items() if going.since is not None}
 
-    def next(self, tune_id: str) -> Turn | None:
+    def next(self, tune_id: str) -> Assignment | None:
         """The turn that Tune is to give a worker next; None where there is none now, which is the end if `is_done`: as
         long as a trial runs, it may lose its worker and be the next one."""
         if self.is_over or self._interruption.is_draining or len(self._going) >= self._placement.held:
@@ -153,16 +152,16 @@ class Sweep:
             return None
         slots, fresh = self._placement.slots, self._rules.is_alone(trial.number)
         turn = replace(self._turn(trial), fresh=fresh, cpus=slots.cpus, gpus=slots.gpus)
-        self._going[tune_id] = _Going(trial, turn)
+        self._going[tune_id] = _ActiveTrial(trial, turn)
         return turn
 
-    def _turn(self, trial: TrialRecord) -> Turn:
+    def _turn(self, trial: TrialRecord) -> Assignment:
         if self._breeding is not None:
             return self._breeding.turn(trial.number)
         milestones = () if self._scheduler is None else self._scheduler.milestones(trial.number)
         name = key(trial.number)
         start = name if self._checkpoints is not None and self._checkpoints.has(name) else None
-        return Turn(dict(trial.params), trial.seed, trial.number, milestones, start=start)
+        return Assignment(dict(trial.params), trial.seed, trial.number, milestones, start=start)
 
     def _bred(self) -> TrialRecord | None:
         """A member of the population that may go on, once all have come to a boundary and no other is to begin."""
@@ -177,11 +176,11 @@ class Sweep:
         return self.is_over or not (self._going or self._again)
 
     def _ask(self) -> TrialRecord | None:
-        if self._is_asked_out or (self._extent.trials is not None and self._begun >= self._extent.trials):
+        if self._sampler_exhausted or (self._extent.trials is not None and self._begun >= self._extent.trials):
             return None
         candidate = self._sampler.ask()
         if candidate is None:
-            self._is_asked_out = True
+            self._sampler_exhausted = True
             return None
         self._begun += 1
         trial = self._study.add(self._extent.space, candidate.params, candidate.seed)
@@ -189,7 +188,7 @@ class Sweep:
             self._breeding.join(trial)
         return trial
 
-    def arrived(self, tune_id: str, report: Report) -> Answer:
+    def worker_ready(self, tune_id: str, report: StepReport) -> Answer:
         """What a worker is to do that says where it is; its trial begins when it is ready to train there."""
         if self._placement.parks(tune_id):
             return "end" if self._placement.returns(tune_id) else "train"
@@ -210,7 +209,7 @@ class Sweep:
             self._watcher.started(going.trial)
         return answer
 
-    def reported(self, tune_id: str, report: Report) -> bool:
+    def reported(self, tune_id: str, report: StepReport) -> bool:
         """Takes what a step brought; whether its trial is to end here."""
         going = self._going.get(tune_id)
         if going is None:
@@ -243,19 +242,19 @@ class Sweep:
             self._ended(going.trial, result)
         return True
 
-    def _left(self, tune_id: str) -> _Going | None:
+    def _left(self, tune_id: str) -> _ActiveTrial | None:
         going = self._going.pop(tune_id, None)
         if going is not None:
             self._placement.ended(going.trial.number)
         return going
 
-    def _runs_again(self, going: _Going, result: TrialResult) -> bool:
+    def _runs_again(self, going: _ActiveTrial, result: TrialResult) -> bool:
         """Whether a trial that ran out of memory runs once more: with fewer beside it, or alone."""
         if result.reason == Reason.OUT_OF_MEMORY and self._placement.packing.ran_out(going.turn.cpus, going.turn.gpus):
             return True
         return self._rules.runs_again(going.trial.number, result)
 
-    def _stopped(self, going: _Going, report: Report) -> TrialResult | None:
+    def _stopped(self, going: _ActiveTrial, report: StepReport) -> TrialResult | None:
         """The result of a trial that goes on no further though it could."""
         limit = self._extent.limits.trial_s
         if limit is not None and going.seconds > limit:
@@ -328,5 +327,5 @@ class Sweep:
         self._sampler.tell(trial)
         if self._scheduler is not None:
             self._scheduler.tell(trial)
-        self._is_asked_out = False
+        self._sampler_exhausted = False
         self._watcher.ended(trial)

@@ -17,22 +17,23 @@ from typing import Any
 import ray
 from ray import tune
 
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.task import Objective, Protocol, Task, TaskError
-from tune_jobs.training import checkpoints, devices
-from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
-from tune_jobs.training.devices import DeviceFigures
-from tune_jobs.training.epochs import Metrics
-from tune_jobs.errors import UserError, one_line
+from tune_jobs.errors import UserError
 from tune_jobs.execution import nodes
 from tune_jobs.execution.keeper import KeptWeights
-from tune_jobs.execution.messages import Report, Turn
+from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.packing import Gauge
 from tune_jobs.execution.rules import WORN_OUT, CodeError
 from tune_jobs.execution.wear import Wear
+from tune_jobs.records.trials import Metrics
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.task import Objective, Protocol, Task, TaskError
 from tune_jobs.settings import prepare_own_training
+from tune_jobs.training import checkpoints, devices
+from tune_jobs.training.checkpoints import Checkpoint
+from tune_jobs.training.devices import DeviceFigures
 from tune_jobs.training.trial import TrialRun
+from tune_jobs.words import one_line
 
 _STEP_S = 0.5  # how long a step may wait for more epochs before it reports
 _READ_S = 1.0  # between two readings of the devices
@@ -67,7 +68,7 @@ class TaskSource:
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """What all trials of a sweep share."""
 
     source: TaskSource
@@ -82,9 +83,9 @@ class Job:
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """A worker in Ray Tune's terms. `config` is a `Turn` in plain values."""
+    """A worker in Ray Tune's terms. `config` is a `Assignment` in plain values."""
 
-    def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
+    def setup(self, config: dict[str, Any], job: SweepJob | None = None) -> None:
         assert job is not None
         self._job = job
         self._run: TrialRun | None = None
@@ -96,7 +97,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objectives[0])
         except Exception as error:
             self._refuse(error)
-        self._take(Turn.from_config(config))
+        self._take(Assignment.from_config(config))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial, in the same process.
@@ -105,7 +106,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             RuntimeError: if this worker is worn out, or not what the trial needs. Tune ends it then, and the driver
                 hands the trial in again.
         """
-        turn = Turn.from_config(new_config)
+        turn = Assignment.from_config(new_config)
         if self._run is not None:
             self._run.drop()
             self._run = None
@@ -120,8 +121,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._is_leaving, self._is_parked = not parks, parks
 
     def step(self) -> dict[str, Any]:
-        """Tells where it is, or trains for `_STEP_S`, to a milestone or to the end; what came of it, as a `Report` in
-        plain values.
+        """Tells where it is, or trains for `_STEP_S`, to a milestone or to the end; what came of it, as a `StepReport`
+        in plain values.
 
         Raises:
             RuntimeError: if it was told to leave.
@@ -130,23 +131,23 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             if self._is_leaving:
                 raise RuntimeError(WORN_OUT)
             if not self._is_ready:
-                return self._arrived().to_result()
+                return self._announce().to_result()
             self._begin(self._turn)
         if self._refusal is not None:
-            return Report(refusal=self._refusal).to_result()
+            return StepReport(refusal=self._refusal).to_result()
         return self._trained().to_result()
 
-    def _take(self, turn: Turn) -> None:
+    def _take(self, turn: Assignment) -> None:
         self._turn = turn
         self._run = None
-        self._has_arrived = self._is_ready = self._is_leaving = self._is_parked = False
+        self._has_announced = self._is_ready = self._is_leaving = self._is_parked = False
 
-    def _arrived(self) -> Report:
+    def _announce(self) -> StepReport:
         """Where this worker is: once before it has anything on its devices, once when it is ready to train there."""
         global _is_warm
         if self._is_parked:
             time.sleep(_STEP_S)
-        elif self._has_arrived:
+        elif self._has_announced:
             try:
                 if self._task.train is None:
                     warm_up(self._job.cpus, self._turn.gpus or None)
@@ -155,15 +156,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 _is_warm = True
             except Exception as error:
                 self._refuse(error)
-                return Report(refusal=self._refusal)
-        self._has_arrived, self._is_ready = True, _is_warm
-        return Report(place=self._place, is_ready=self._is_ready, is_parked=self._is_parked)
+                return StepReport(refusal=self._refusal)
+        self._has_announced, self._is_ready = True, _is_warm
+        return StepReport(place=self._place, is_ready=self._is_ready, is_parked=self._is_parked)
 
     def _refuse(self, error: Exception) -> None:
         """This worker can train nothing of the task. It is no trial's fault: another worker would not fare better."""
         self._refusal = str(error) if isinstance(error, TaskError | UserError) else one_line(error)
 
-    def _trained(self) -> Report:
+    def _trained(self) -> StepReport:
         assert self._run is not None
         epochs, self._earlier = list(self._earlier), []
         until = time.monotonic() + _STEP_S
@@ -171,20 +172,20 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             epochs.append((epoch, metrics))
             if epoch == self._turn.until:
                 self._save(checkpoints.key(self._turn.number, epoch))
-                return Report(tuple(epochs), is_paused=True)
+                return StepReport(tuple(epochs), is_paused=True)
             every = self._job.checkpoint_every
             if every is not None and epoch % every == 0 and epoch < self._job.protocol.epochs:
                 self._save(checkpoints.key(self._turn.number))
             if epoch in self._turn.milestones:
-                return Report(tuple(epochs), so_far=self._run.so_far)
+                return StepReport(tuple(epochs), so_far=self._run.so_far)
             if time.monotonic() >= until:
-                return Report(tuple(epochs), figures=self._read())
+                return StepReport(tuple(epochs), figures=self._read())
         if self._job.keep is not None and self._run.model is not None and self._run.result.state != "failed":
             self._job.keep.save(self._run.model, self._turn.number)
         figures, error = self._read(is_last=True), _code_error(self._run.error)
-        return Report(tuple(epochs), self._run.result, error=error, figures=figures, usage=self._gauge.usage)
+        return StepReport(tuple(epochs), self._run.result, error=error, figures=figures, usage=self._gauge.usage)
 
-    def _begin(self, turn: Turn) -> None:
+    def _begin(self, turn: Assignment) -> None:
         self._gauge, self._read_at = Gauge(), time.monotonic()
         start = self._checkpoint(turn)
         self._earlier = [] if start is None or turn.copies else list(enumerate(start.history, start=1))
@@ -218,7 +219,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         peak = compiled.device_peak_mb()
         return None if peak is None else peak + compiled.CONTEXT_MB
 
-    def _checkpoint(self, turn: Turn) -> Checkpoint | None:
+    def _checkpoint(self, turn: Assignment) -> Checkpoint | None:
         if turn.start is None:
             return None
         content = ray.get(self._job.keeper.load.remote(turn.start))

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.errors import UserError
 from tune_jobs.exports import data, page, tables
 from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, front_size, front_text, load_best
 from tune_jobs.exports.board import Board
 from tune_jobs.files import write
-from tune_jobs.records.studies import StudyRecord, TrialRecord
+from tune_jobs.leaderboard import fronts, ranking
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import TrialRecord
 
 __all__ = [
     "FORMATS",
@@ -59,7 +60,7 @@ def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  
 
 def _board(study: StudyRecord, top: int | None) -> Board:
     objective = study.terms.objective
-    rows = ranking.judged(ranking.rank(study.trials, objective), study.trials, objective)
+    rows = ranking.with_uncertainty(ranking.rank(study.trials, objective), study.trials, objective)
     rows = fronts.by_front(rows, study.trials, study.terms.objectives)
     return Board(study, rows, rows[:top])
 
@@ -135,8 +136,8 @@ def _clock_texts(study: StudyRecord) -> dict[str, str]:
 
     if not is_of_clocks(study.terms.objective):
         return {}
-    from tune_jobs.reproduction.clock_studies import entries, evaluated
     from tune_jobs.exports import clock_plots, plots
+    from tune_jobs.reproduction.clock_studies import entries, evaluated
 
     texts = {}
     found = entries(study)

@@ -9,17 +9,18 @@ from typing import Any, Literal
 
 import yaml
 
-from tune_jobs.search_spaces.space import Value
-from tune_jobs.search_spaces.spelling import near
-from tune_jobs.search_spaces.task import Objective, Protocol, TaskError
-from tune_jobs.leaderboard import fronts, ranking
-from tune_jobs.records import objectives
 from tune_jobs import plain_yaml
 from tune_jobs.errors import StudyError
 from tune_jobs.exports.board import one_line
+from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.plain_yaml import is_number, is_value, shown
-from tune_jobs.records.studies import Course, Stretch, StudyRecord, TrialRecord
+from tune_jobs.records import objectives
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import Lineage, Segment, TrialRecord
+from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.search_spaces.spelling import near
+from tune_jobs.search_spaces.task import Objective, Protocol, TaskError
 
 _FORMAT = 1
 
@@ -44,7 +45,7 @@ class BestConfig:
     cpus: float
     best_epoch: int | None
     versions: Mapping[str, str]
-    course: Course = ()  # how the params changed in flight, in a population
+    course: Lineage = ()  # how the params changed in flight, in a population
 
     @property
     def objective(self) -> Objective:
@@ -97,7 +98,7 @@ def _config(study: StudyRecord, row: Row) -> dict[str, Any]:
         "metric": terms.objective.metric,
         "direction": terms.objective.direction,
         **({"values": _values(trial, terms.objectives)} if terms.further_objectives else {}),
-        "protocol": terms.protocol.said,
+        "protocol": terms.protocol.to_dict(),
         "dataset": terms.dataset,
         "data_digest": terms.data_digest,
         "task_digest": terms.task_digest,
@@ -210,9 +211,9 @@ def _protocol(path: Path, values: Mapping[str, Any]) -> Protocol:
         raise StudyError(f"{path}: protocol: {error}") from error
 
 
-def _course(path: Path, stretches: list[dict[str, Any]]) -> Course:
+def _course(path: Path, stretches: list[dict[str, Any]]) -> Lineage:
     try:
-        course = tuple(Stretch(**stretch) for stretch in stretches)
+        course = tuple(Segment(**stretch) for stretch in stretches)
         firsts = [stretch.first for stretch in course]
         if firsts != sorted(set(firsts)) or firsts[:1] not in ([], [1]):
             raise ValueError("its stretches need to begin with epoch 1, each after the one before")

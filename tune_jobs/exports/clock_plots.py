@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from tune_jobs.models.clock_encodings import DIAL
-from tune_jobs.reproduction.clock_studies import Entry
 from tune_jobs.exports.board import one_line
 from tune_jobs.exports.curves import spread
 from tune_jobs.exports.plots import COLOURS, FAINT, INK, LETTER, add_axes, new_figure, styled
 from tune_jobs.leaderboard.factors import Curve
+from tune_jobs.models.clock_encodings import DIAL
 from tune_jobs.records.readings import Picture, Readings, time_text, unpack, unpack_pictures
-from tune_jobs.records.studies import TrialRecord
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.reproduction.clock_studies import Entry
 
 _STYLES: tuple[str | tuple[int, tuple[float, float]], ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))
 _MINUTES = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 180, 360)

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.errors import UserError
 from tune_jobs.exports import numbers
 from tune_jobs.exports.board import one_line
 from tune_jobs.exports.plots import COLOURS, FAINT, GREY, INK, LETTER, add_axes, new_figure, styled
-from tune_jobs.leaderboard.factors import Curve, Factor, FactorStudy, Level
+from tune_jobs.leaderboard.factors import Curve, Factor, FactorStudy, ScoredLevel
+from tune_jobs.search_spaces.task import Objective
 
 _Dashes = str | tuple[int, tuple[float, float]]
 _STYLES: tuple[_Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))  # for more levels than colours
@@ -118,7 +118,7 @@ class _Panel:
         return max([*(len(line.label) for line in self.lines), len(self.name) - int(_PANEL / LETTER)], default=0)
 
 
-def _lines(factor: Factor, baseline: Level, scale: _Scale) -> tuple[_Line, ...]:
+def _lines(factor: Factor, baseline: ScoredLevel, scale: _Scale) -> tuple[_Line, ...]:
     """The baseline in grey, under the levels; its own level, where the factor has one, stands for it."""
     own = [level for level in factor.levels if level.is_baseline]
     others = [level for level in factor.levels if not level.is_baseline]
@@ -130,7 +130,7 @@ def _lines(factor: Factor, baseline: Level, scale: _Scale) -> tuple[_Line, ...]:
     return tuple(line for line in (*below, *above) if line is not None)
 
 
-def _line(level: Level, after: str, colour: str, style: _Dashes, scale: _Scale) -> _Line | None:
+def _line(level: ScoredLevel, after: str, colour: str, style: _Dashes, scale: _Scale) -> _Line | None:
     """None for a level that was not run yet."""
     name = one_line(level.name)
     name = f"{name if len(name) <= _LONGEST else name[: _LONGEST - 1] + '…'}{after}"

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tune_jobs.search_spaces.space import Value
 from tune_jobs.exports.board import Board
 from tune_jobs.leaderboard.ranking import Row
+from tune_jobs.search_spaces.scalars import Value
 
 
 def json_text(board: Board) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from tune_jobs.exports import data, numbers
 from tune_jobs.exports.board import ABSENT
 from tune_jobs.exports.tables import escaped
-from tune_jobs.leaderboard.factors import Factor, FactorStudy, Level
+from tune_jobs.leaderboard.factors import Factor, FactorStudy, ScoredLevel
 
 HEADINGS = ("level", "n", "mean", "std", "95 %", "from baseline", "judged")
 _VERDICTS = {"best": "the best", "tied": "tied with the best", "worse": "worse", None: ABSENT}
@@ -61,7 +61,7 @@ def json_form(study: FactorStudy) -> dict[str, Any]:
     }
 
 
-def _level_form(level: Level) -> dict[str, Any]:
+def _level_form(level: ScoredLevel) -> dict[str, Any]:
     return asdict(level) | {"row": None if level.row is None else data.row_fields(level.row)}
 
 
@@ -76,7 +76,7 @@ def _piped(row: Sequence[str]) -> str:
     return f"| {' | '.join(row)} |"
 
 
-def _cells(level: Level) -> tuple[str, ...]:
+def _cells(level: ScoredLevel) -> tuple[str, ...]:
     row = level.row
     if row is None:
         known = [ABSENT] * 4
@@ -85,7 +85,7 @@ def _cells(level: Level) -> tuple[str, ...]:
     return level.name, *known, "baseline" if level.is_baseline else numbers.signed(level.difference), _judged(level)
 
 
-def _judged(level: Level) -> str:
+def _judged(level: ScoredLevel) -> str:
     verdict = "stopped" if level.row is not None and level.row.state == "stopped" else _VERDICTS[level.verdict]
     if not level.failed:
         return verdict

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.exports.board import ABSENT, Board, Column, one_line
 from tune_jobs.leaderboard import fronts
 from tune_jobs.records import objectives
-from tune_jobs.exports.board import ABSENT, Board, Column, one_line
+from tune_jobs.search_spaces.task import Objective
 
 
 def html_text(board: Board) -> str:
@@ -36,7 +36,7 @@ def _facts(board: Board) -> Iterator[str]:
     terms, launch = board.study.terms, board.study.launch
     begun = datetime.fromtimestamp(board.study.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
     protocol = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in terms.protocol.said.items() if value is not None
+        f"{name.replace('_', ' ')} {value}" for name, value in terms.protocol.to_dict().items() if value is not None
     )
     facts = {
         "Task": terms.task if terms.reference == terms.task else f"{terms.task} ({terms.reference})",

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tune_jobs.search_spaces.task import Objective
-from tune_jobs.leaderboard import ranking
 from tune_jobs.errors import UserError
+from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
+from tune_jobs.search_spaces.task import Objective
 
 _ROUNDING = 1e-6  # of the scores, which Keras computes in float32: differences closer than this are the same
 
@@ -88,7 +88,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 def _winner(study: StudyRecord) -> Winner:
     terms = study.terms
-    rows = ranking.judged(ranking.rank(study.trials, terms.objective), study.trials, terms.objective)
+    rows = ranking.with_uncertainty(ranking.rank(study.trials, terms.objective), study.trials, terms.objective)
     row = ranking.best(rows)
     if row is None:
         raise UserError(

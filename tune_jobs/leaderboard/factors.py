@@ -13,13 +13,14 @@ from typing import Literal
 
 import numpy as np
 
+from tune_jobs.errors import UserError
+from tune_jobs.leaderboard import ranking
+from tune_jobs.leaderboard.ranking import Row
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces.one_factor import OneFactor
 from tune_jobs.search_spaces.scalars import Value, params_id
 from tune_jobs.search_spaces.task import Objective
-from tune_jobs.leaderboard import ranking
-from tune_jobs.errors import UserError
-from tune_jobs.leaderboard.ranking import Row
-from tune_jobs.records.studies import StudyRecord, TrialRecord
 
 Verdict = Literal["best", "tied", "worse"]
 
@@ -35,7 +36,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Level:
+class ScoredLevel:
     """A level and what is known of it. Without a `row` it has no score yet, or only failures."""
 
     name: str
@@ -53,7 +54,7 @@ class Factor:
     """A factor with its levels in declared order."""
 
     name: str
-    levels: tuple[Level, ...]
+    levels: tuple[ScoredLevel, ...]
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,11 @@ class FactorStudy:
     task: str
     dataset: str
     objective: Objective
-    baseline: Level
+    baseline: ScoredLevel
     factors: tuple[Factor, ...]
 
     @property
-    def levels(self) -> tuple[Level, ...]:
+    def levels(self) -> tuple[ScoredLevel, ...]:
         """The baseline and all levels; a point that two factors lead to is there twice."""
         return self.baseline, *(level for factor in self.factors for level in factor.levels)
 
@@ -120,22 +121,22 @@ class _Points:
         found = ranking.best(ranking.rank(self._trials.get(root, ()), objective))
         self._reference = None if found is None else found.score
 
-    def judged(self, levels: Sequence[tuple[str, str]]) -> tuple[Level, ...]:
+    def judged(self, levels: Sequence[tuple[str, str]]) -> tuple[ScoredLevel, ...]:
         """The levels, names with points, judged among themselves."""
         points = dict.fromkeys(point for _, point in levels)  # two levels may be one point
         trials = [trial for point in points for trial in self._trials.get(point, ())]
-        rows = ranking.judged(ranking.rank(trials, self._objective), trials, self._objective)
+        rows = ranking.with_uncertainty(ranking.rank(trials, self._objective), trials, self._objective)
         by_id = {row.params_id: row for row in rows}
         complete = sum(row.state == "complete" for row in rows)
         return tuple(self._level(name, point, by_id.get(point), complete) for name, point in levels)
 
-    def _level(self, name: str, point: str, row: Row | None, complete: int) -> Level:
+    def _level(self, name: str, point: str, row: Row | None, complete: int) -> ScoredLevel:
         is_baseline = point == self.root
         is_known = row is not None and row.state == "complete" and not is_baseline
         trials = self._trials.get(point, ())
         reasons = Counter(trial.reason or "unknown" for trial in trials if trial.state == "failed").most_common()
         counted = () if row is None else row.trials
-        return Level(
+        return ScoredLevel(
             name=name,
             params_id=point,
             is_baseline=is_baseline,

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.leaderboard import ranking
-from tune_jobs.records import objectives
 from tune_jobs.leaderboard.ranking import Row
-from tune_jobs.records.studies import TrialRecord
+from tune_jobs.records import objectives
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.task import Objective
 
 
 def by_front(rows: Sequence[Row], trials: Iterable[TrialRecord], aims: Sequence[Objective]) -> tuple[Row, ...]:

@@ -52,7 +52,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Uncertainty:
     """What is known about one configuration.
 
     Between which places (from 1) it may be: `places[0] == 1` is to say that it is tied with the best.
@@ -64,7 +64,7 @@ class Verdict:
     places: tuple[int, int] | None  # 95 %; None without a seed part, and beyond the best hundred
 
 
-def judge(samples: Sequence[Sample], *, maximize: bool) -> tuple[Verdict, ...]:
+def judge(samples: Sequence[Sample], *, maximize: bool) -> tuple[Uncertainty, ...]:
     """The verdict on each configuration, in the order of `samples`, which has no influence on it.
 
     All `per_image` are over the same m images in the same order: configurations are paired on images. Seeds are not
@@ -255,17 +255,17 @@ def _shared_by(summary: _Summary, borrowed: float) -> float:
     return summary.residual / (summary.n * summary.images)
 
 
-def _verdicts(summaries: Sequence[_Summary], maximize: bool) -> list[Verdict]:
+def _verdicts(summaries: Sequence[_Summary], maximize: bool) -> list[Uncertainty]:
     parts, has_seed_part = _parts(summaries)
     intervals = _intervals(summaries, parts, has_seed_part)
     if not has_seed_part:
-        return [Verdict(interval, False, None, None) for interval in intervals]
+        return [Uncertainty(interval, False, None, None) for interval in intervals]
     covariance = _covariance(summaries[:_COMPARED])
     p_best = _p_best(parts, covariance, maximize)
     places = _places(parts, covariance, maximize)
     beyond = len(summaries) - len(places)
     return [
-        Verdict(interval, True, p, place)
+        Uncertainty(interval, True, p, place)
         for interval, p, place in zip(intervals, [*p_best, *[0.0] * beyond], [*places, *[None] * beyond], strict=True)
     ]
 

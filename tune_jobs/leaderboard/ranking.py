@@ -1,7 +1,7 @@
 """The configurations of a study in order, and what is known about the order. Pure functions over trial records.
 
-A score is the mean over the seeds that a configuration was trained with; `rank` orders by it. `judged` adds how far
-that order can be trusted, which `inference.py` computes from seeds and validation images (docs/leaderboard.md).
+A score is the mean over the seeds that a configuration was trained with; `rank` orders by it. `with_uncertainty` adds how
+far that order can be trusted, which `inference.py` computes from seeds and validation images (docs/leaderboard.md).
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from tune_jobs.search_spaces.space import Value
+from tune_jobs.records.objectives import metric_on_test
+from tune_jobs.records.trials import State, TrialRecord
+from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.search_spaces.task import Objective
-from tune_jobs.records.studies import State, TrialRecord
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tune_jobs.leaderboard.inference import Sample, Verdict
+    from tune_jobs.leaderboard.inference import Sample, Uncertainty
 
 _IN_WORDS: tuple[State, ...] = ("complete", "stopped", "failed", "running", "waiting")
 
@@ -54,7 +55,9 @@ class Row:
     best_epochs: tuple[int | None, ...]
     train_seconds: float | None  # the mean of the trials that know it
     weights: int | None
-    interval: tuple[float, float] | None = None  # 95 %, over seeds and images; the rest of it too is what `judged` adds
+    interval: tuple[float, float] | None = (
+        None  # 95 %, over seeds and images; the rest of it too is what `with_uncertainty` adds
+    )
     has_seed_part: bool = False  # whether it is over seeds at all
     p_best: float | None = None  # the probability of being the best
     places: tuple[int, int] | None = None  # between which it may be, at 95 %
@@ -127,7 +130,7 @@ def best(rows: Iterable[Row]) -> Row | None:
     return next(iter(finalists(rows, 1)), None)
 
 
-def judged(rows: Sequence[Row], trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]:
+def with_uncertainty(rows: Sequence[Row], trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]:
     """The rows with what is known about their order, and with the test split where it was read.
 
     Configurations that were only ever stopped are left as they are: what they would have become is not known.
@@ -137,14 +140,14 @@ def judged(rows: Sequence[Row], trials: Iterable[TrialRecord], objective: Object
     by_number = {trial.number: trial for trial in trials}
     complete = [row for row in rows if row.state == "complete"]
     samples = [_sample([by_number[number] for number in row.trials]) for row in complete]
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, Uncertainty] = {}
     for row, verdict in zip(complete, judge(samples, maximize=objective.direction == "maximize"), strict=True):
         verdicts[row.params_id] = verdict
     tests = _tests(complete, by_number, objective)
     return tuple(_with(row, verdicts.get(row.params_id), tests.get(row.params_id)) for row in rows)
 
 
-def _with(row: Row, verdict: Verdict | None, tested: TestScore | None) -> Row:
+def _with(row: Row, verdict: Uncertainty | None, tested: TestScore | None) -> Row:
     if verdict is None:
         return row
     return replace(
@@ -204,11 +207,6 @@ def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective:
         )
         for (params_id, found), verdict in zip(runs.items(), verdicts, strict=True)
     }
-
-
-def metric_on_test(objective: Objective) -> str:
-    """The objective's name on the test split: `test_accuracy` for `val_accuracy`."""
-    return f"test_{objective.metric.removeprefix('val_')}"
 
 
 def summary(trials: Iterable[TrialRecord]) -> Summary:

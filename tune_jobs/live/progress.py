@@ -21,13 +21,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tune_jobs.search_spaces.space import Value
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.live import activity
 from tune_jobs.live.activity import Activity
-from tune_jobs.search.budgets import Bounded
 from tune_jobs.live.signals import Interruption
-from tune_jobs.records.studies import TrialRecord
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search.budgets import BudgetedSampler
+from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.words import duration
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Progress:
         varied: tuple[str, ...],
         interruption: Interruption,
         activity_file: Path,
-        bounded: Bounded | None = None,
+        bounded: BudgetedSampler | None = None,
         time_limit_s: float | None = None,
     ) -> None:
         self._title, self._objective, self._epochs, self._total = title, objective, epochs, total
@@ -222,16 +223,6 @@ def _without_echo_of_keys() -> Iterator[None]:
 def short_params(params: Mapping[str, Value], names: tuple[str, ...]) -> str:
     """The params that vary, on one line."""
     return " ".join(f"{name}={_text(params[name])}" for name in names if name in params)
-
-
-def duration(seconds: float) -> str:
-    """`8 s`, `2 min 5 s`, `3 h 20 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _text(value: Value) -> str:

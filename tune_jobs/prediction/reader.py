@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tune_jobs.errors import DataError
 from tune_jobs.models.clock_encodings import DIAL, ClockEncoding
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.space import SpaceError
-from tune_jobs.search_spaces.task import TaskError
 from tune_jobs.prediction import image_files, saved_models
-from tune_jobs.training import tensorflow_start
-from tune_jobs.errors import DataError
 from tune_jobs.prediction.image_files import Picture, PictureError
 from tune_jobs.prediction.saved_models import Origin
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.scalars import SpaceError
+from tune_jobs.search_spaces.task import TaskError
+from tune_jobs.training import tensorflow_start
 
 if TYPE_CHECKING:
     from tune_jobs.models.label_encodings import LabelEncoding

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.search_spaces.space import Value
 from tune_jobs.errors import DataError
 from tune_jobs.plain_yaml import shown
+from tune_jobs.search_spaces.scalars import Value
 
 MEMBER = "tune_jobs.json"
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tune_jobs.errors import UserError
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Objective, Task
-from tune_jobs.errors import UserError
-from tune_jobs.records.studies import TrialRecord
 
 # Known of a trial without being a metric of its epochs, and all of them better when small: the number of weights, the
 # seconds inside epochs, the milliseconds that one image takes.
@@ -79,3 +79,8 @@ def value(trial: TrialRecord, objective: Objective) -> float | None:
 def words(objectives: Iterable[Objective], between: str = ", ") -> str:
     """`maximize val_accuracy, minimize parameters`."""
     return between.join(f"{objective.direction} {objective.metric}" for objective in objectives)
+
+
+def metric_on_test(objective: Objective) -> str:
+    """The objective's name on the test split: `test_accuracy` for `val_accuracy`."""
+    return f"test_{objective.metric.removeprefix('val_')}"

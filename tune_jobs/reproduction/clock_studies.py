@@ -13,14 +13,15 @@ from typing import Literal
 
 import numpy as np
 
-from tune_jobs.models import clock_encodings
-from tune_jobs.search_spaces.space import Params, Value
 from tune_jobs.leaderboard import comparison, ranking
 from tune_jobs.leaderboard.comparison import Pair
 from tune_jobs.leaderboard.factors import Curve, curve_of
 from tune_jobs.leaderboard.ranking import Row
+from tune_jobs.models import clock_encodings
 from tune_jobs.records.per_image import unpack
-from tune_jobs.records.studies import StudyRecord, TrialRecord
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.scalars import Params, Value
 
 Verdict = Literal["confirmed", "refuted", "not decided"]
 
@@ -127,7 +128,9 @@ def judged(study: StudyRecord) -> tuple[Row, ...]:
     for row in rows:
         groups.setdefault(encoding_name(row.params), []).append(row)
     known = {
-        row.params_id: row for group in groups.values() for row in ranking.judged(group, study.trials, objective)
+        row.params_id: row
+        for group in groups.values()
+        for row in ranking.with_uncertainty(group, study.trials, objective)
     }
     return tuple(known[row.params_id] for row in rows)
 

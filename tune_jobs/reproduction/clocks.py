@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from tune_jobs.search_spaces.catalog import TASKS
-from tune_jobs.search_spaces.task import Reported
-from tune_jobs.reproduction import clock_studies
-from tune_jobs.leaderboard import ranking
-from tune_jobs.reproduction.clock_studies import Entry, Judgement, ReadTwice, encoding_name
 from tune_jobs.datasets.clocks import faces
+from tune_jobs.leaderboard import ranking
 from tune_jobs.records.studies import StudyRecord
+from tune_jobs.reproduction import clock_studies
+from tune_jobs.reproduction.clock_studies import Entry, Judgement, ReadTwice, encoding_name
 from tune_jobs.reproduction.reported import (
     ABSENT,
     Figure,
@@ -29,6 +27,8 @@ from tune_jobs.reproduction.reported import (
     studies_table,
     times,
 )
+from tune_jobs.search_spaces.catalog import TASKS
+from tune_jobs.search_spaces.task import Reported
 
 Plot = tuple[str, str]  # "curves" with the name of a study, "errors" or "worst" with that of its data
 

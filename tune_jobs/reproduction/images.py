@@ -13,13 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tune_jobs.search_spaces.catalog import TASKS
-from tune_jobs.search_spaces.task import Task
-from tune_jobs.leaderboard import ranking
 from tune_jobs.exports import factor_tables
+from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.factors import factor_study, is_one_factor
 from tune_jobs.leaderboard.ranking import Row
-from tune_jobs.records.studies import StudyRecord, TrialRecord
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.reproduction.reported import (
     ABSENT,
     Figure,
@@ -35,6 +34,8 @@ from tune_jobs.reproduction.reported import (
     task_of,
     times,
 )
+from tune_jobs.search_spaces.catalog import TASKS
+from tune_jobs.search_spaces.task import Task
 
 
 def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:

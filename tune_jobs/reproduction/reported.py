@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tune_jobs.search_spaces.tasks import clock
-from tune_jobs.search_spaces.catalog import TASKS
-from tune_jobs.search_spaces.space import Params, params_id
-from tune_jobs.search_spaces.scalars import text
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
-from tune_jobs.live.progress import duration
 from tune_jobs.records.studies import StudyRecord
+from tune_jobs.search_spaces.catalog import TASKS
+from tune_jobs.search_spaces.scalars import Params, params_id, text
+from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces.tasks import clock
+from tune_jobs.words import duration
 
 ABSENT = "-"
 
@@ -54,7 +53,7 @@ def beside_ours(tasks: Sequence[Task], studies: Sequence[tuple[StudyRecord, Sequ
 def judged(study: StudyRecord) -> tuple[Row, ...]:
     """The study's configurations in order, each judged beside all others."""
     objective = study.terms.objective
-    return ranking.judged(ranking.rank(study.trials, objective), study.trials, objective)
+    return ranking.with_uncertainty(ranking.rank(study.trials, objective), study.trials, objective)
 
 
 def task_of(study: StudyRecord) -> Task | None:

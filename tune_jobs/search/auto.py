@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tune_jobs.search_spaces.one_factor import AnySpace
-from tune_jobs.search import unit_cube
 from tune_jobs.records.studies import Search
+from tune_jobs.search import unit_cube
+from tune_jobs.search_spaces.one_factor import AnySpace
 
 FEW = 10  # trials, after which a model has nothing to go on yet
 OF_SEVERAL = 100  # trials, up to which TPE is ahead of NSGA-II (docs/leaderboard.md)
 MANY = 300  # trials, beyond which a Gaussian process takes as long for a proposal as a small network to train
 
 
-def chosen(space: AnySpace, trials: int, *, has_several: bool = False) -> tuple[Search, str]:
+def pick_search(space: AnySpace, trials: int, *, has_several: bool = False) -> tuple[Search, str]:
     """A search for a space, if so many trials are allowed, and the reason as the rest of a sentence; `has_several` is
     whether it is for several objectives."""
     allowed = f"{trials} trial{'s' * (trials != 1)} {'were' if trials != 1 else 'was'} allowed"

@@ -5,12 +5,13 @@ Like a search, a function of the study's record: a study that is killed and cont
 
 from __future__ import annotations
 
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.records.studies import Budget
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, Sampler
-from tune_jobs.records.studies import Budget, TrialRecord
+from tune_jobs.search_spaces.task import Objective
 
 
-class Bounded:
+class BudgetedSampler:
     """A sampler that proposes nothing more once its budget is spent; the trials that run then go on to their end."""
 
     def __init__(self, sampler: Sampler, budget: Budget, objective: Objective, trials: tuple[TrialRecord, ...]) -> None:

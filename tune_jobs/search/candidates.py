@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from tune_jobs.search_spaces.space import Params, params_id
-from tune_jobs.records.studies import TrialRecord
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.scalars import Params, params_id
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Sampler(Protocol):
         """What became of params asked for earlier."""
 
 
-class Listed:
+class ListSampler:
     """Candidates in their order, a grid's or others, but for those that were tried."""
 
     def __init__(self, candidates: Iterable[Candidate], trials: Iterable[TrialRecord]) -> None:

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_jobs.search_spaces.space import Params
-from tune_jobs.search_spaces.one_factor import AnySpace
-from tune_jobs.search_spaces.scalars import Choice, Scalar
 from tune_jobs.search import unit_cube
+from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.scalars import Choice, Params, Scalar
 
 Array = NDArray[np.float64]
 

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tune_jobs.search_spaces.space import Float, Params, Value
+from tune_jobs.records.trials import Lineage, Segment
 from tune_jobs.search_spaces.one_factor import AnySpace
-from tune_jobs.search_spaces.scalars import Scalar
+from tune_jobs.search_spaces.scalars import Float, Params, Scalar, Value
 from tune_jobs.search_spaces.task import Objective
-from tune_jobs.records.studies import Course, Stretch
 
 _SHARE = 0.25  # of the members that copy, and that are copied from
 _ANEW = 0.25  # how often a parameter is drawn anew rather than changed a little
@@ -33,7 +32,7 @@ class Member:
 
     number: int
     seed: int
-    course: Course
+    course: Lineage
     score: float
 
 
@@ -44,18 +43,18 @@ def boundaries(epochs: int, every: int) -> tuple[int, ...]:
 
 def moved_on(
     members: Sequence[Member], epoch: int, space: AnySpace, objective: Objective, seed: int
-) -> dict[int, Course]:
+) -> dict[int, Lineage]:
     """The course of each member after the boundary at `epoch`: its own or that of one it copies, and a new stretch."""
     order = sorted(members, key=functools.cmp_to_key(functools.partial(_compared, objective)))
     count = int(len(members) * _SHARE) or int(len(members) > 1)
-    courses: dict[int, Course] = {}
+    courses: dict[int, Lineage] = {}
     for place, member in enumerate(order):
         parent, params = member, member.course[-1].params
         if place >= len(order) - count:
             rng = np.random.default_rng((seed, epoch, member.number))
             parent = order[int(rng.integers(count))]
             params = changed(parent.course[-1].params, space, rng)
-        courses[member.number] = (*parent.course, Stretch(epoch + 1, params, member.seed, parent.number))
+        courses[member.number] = (*parent.course, Segment(epoch + 1, params, member.seed, parent.number))
     return courses
 
 

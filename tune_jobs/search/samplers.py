@@ -11,22 +11,22 @@ import functools
 import itertools
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
-from tune_jobs.search_spaces.space import Float, Int, Params, Value, params_id
-from tune_jobs.search_spaces.one_factor import AnySpace
-from tune_jobs.search_spaces.scalars import Scalar
-from tune_jobs.search_spaces.task import Objective
-from tune_jobs.search import bayesian, cma_es, sobol
-from tune_jobs.search.candidates import Candidate, Listed, Sampler
 from tune_jobs.errors import UserError
 from tune_jobs.records.objectives import value
-from tune_jobs.records.studies import Search, TrialRecord
+from tune_jobs.records.studies import Search
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search import bayesian, cma_es, sobol
+from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
+from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.scalars import Float, Int, Params, Scalar, Value, params_id
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.study.optuna_form import OptunaForm, distribution, optuna_form, optuna_name
 
 _POPULATION = 10  # parents of NSGA-II, and random trials before its first child: few, for studies of a hundred trials
 _CROSSOVER_ETA, _MUTATION_ETA = 2.0, 5.0  # the smaller, the bolder; those of the paper are for 25,000 trials
@@ -76,43 +76,12 @@ def sampler(
     if search in ("grid", "qmc"):
         points = space.grid() if search == "grid" else sobol.points(space, seed)
         tried = {trial.params_id for trial in trials}
-        return Listed((Candidate(point, seed) for point in points if params_id(point) not in tried), ())
+        return ListSampler((Candidate(point, seed) for point in points if params_id(point) not in tried), ())
     if search == "cmaes":
         return cma_es.Evolution(space, objective, seed, trials)
     if search == "gp":
         return bayesian.Bayesian(space, objective, seed, trials)
     return _OptunaSampler(search, space, (objective, *further), seed, trials)
-
-
-@dataclass(frozen=True)
-class OptunaForm:
-    """Params as Optuna keeps them: a parameter that lives under an option carries that option in its name, since
-    one name may have another domain under another option, which Optuna refuses within a study."""
-
-    params: dict[str, Value]
-    distributions: dict[str, BaseDistribution]
-
-
-def optuna_form(space: AnySpace, params: Params) -> OptunaForm:
-    """The active, variable parameters of `params` with their distributions."""
-    chosen = {_path(choice.name, choice.under): choice for choice in space.decisions(params)}
-    return OptunaForm(
-        {path: choice.value for path, choice in chosen.items()},
-        {path: _distribution(choice.domain) for path, choice in chosen.items()},
-    )
-
-
-def _path(name: str, under: str) -> str:
-    return f"{under}/{name}" if under else name
-
-
-def _distribution(domain: Scalar) -> BaseDistribution:
-    """The one translation of a domain to Optuna; bounds are inclusive on both sides."""
-    if isinstance(domain, Float):
-        return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
-    if isinstance(domain, Int):
-        return IntDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
-    return CategoricalDistribution(domain.options)
 
 
 class _OptunaSampler:
@@ -134,7 +103,7 @@ class _OptunaSampler:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._search, self._space, self._objectives, self._seed = search, space, objectives, seed
         self._study = optuna.create_study(directions=[objective.direction for objective in objectives])
-        self._all = {_path(one.name, one.under): one.domain for one in space.questions()}  # that may be asked
+        self._all = {optuna_name(one.name, one.under): one.domain for one in space.questions()}  # that may be asked
         self._tried: set[str] = set()
         self._inside = 0  # of those tried: what came from another task may lie outside the space
         self._asked: dict[str, optuna.Trial] = {}
@@ -176,7 +145,7 @@ class _OptunaSampler:
                 path: form.params.get(path, domain.at(share))
                 for (path, domain), share in zip(self._all.items(), shares, strict=True)
             },
-            {path: _distribution(domain) for path, domain in self._all.items()},
+            {path: distribution(domain) for path, domain in self._all.items()},
         )
 
     def _drawn(self, number: int, draw: int) -> Params:
@@ -245,7 +214,7 @@ class _SteadyNSGA2(optuna.samplers.NSGAIISampler):
     """
 
     def __init__(self, seed: int, domains: Mapping[str, Scalar]) -> None:
-        self._distributions = {path: _distribution(domain) for path, domain in domains.items() if domain.size != 1}
+        self._distributions = {path: distribution(domain) for path, domain in domains.items() if domain.size != 1}
         super().__init__(
             population_size=_POPULATION,
             crossover=optuna.samplers.nsgaii.SBXCrossover(_CROSSOVER_ETA),
@@ -305,7 +274,7 @@ def _curve(trial: TrialRecord, objectives: Sequence[Objective]) -> dict[int, flo
 
 
 def _suggest(trial: optuna.Trial, name: str, domain: Scalar, under: str) -> Value:
-    path = _path(name, under)
+    path = optuna_name(name, under)
     if isinstance(domain, Float):
         return trial.suggest_float(path, domain.low, domain.high, log=domain.log, step=domain.step)
     if isinstance(domain, Int):

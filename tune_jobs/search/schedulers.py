@@ -12,9 +12,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.errors import UserError
-from tune_jobs.records.studies import Scheduling, TrialRecord
+from tune_jobs.records.studies import Scheduling
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.task import Objective
 
 _MEDIAN_LOOKS = 20  # how often the median rule looks at a trial
 _MEDIAN_TRIALS = 3  # that have to have ended, before it stops any

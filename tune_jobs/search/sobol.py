@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tune_jobs.search_spaces.space import Params, params_id
-from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search import unit_cube
+from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.scalars import Params, params_id
 
 _BLOCK = 64  # points drawn at once; a power of two, of which Sobol's sequence is made
 _LOOKED_AT = 4096  # points of a finite space that bring nothing new, before the rest is taken in the grid's order

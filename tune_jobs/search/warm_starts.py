@@ -8,19 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tune_jobs.search_spaces.space import Params, params_id
-from tune_jobs.search_spaces.moving import moved_to
-from tune_jobs.search_spaces.task import Task
-from tune_jobs.leaderboard import ranking
 from tune_jobs import plain_yaml
-from tune_jobs.search.candidates import Candidate, Listed, Sampler
 from tune_jobs.errors import StudyError
 from tune_jobs.plain_yaml import is_value, shown
-from tune_jobs.records.studies import TrialRecord
-from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study
-
-BEST = 5  # of another study, to begin with
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
+from tune_jobs.search_spaces.moving import transfer_params
+from tune_jobs.search_spaces.scalars import Params, params_id
+from tune_jobs.search_spaces.task import Task
 
 
 def from_file(path: Path, task: Task) -> list[Params]:
@@ -37,7 +32,7 @@ def from_file(path: Path, task: Task) -> list[Params]:
     if not found:
         raise StudyError(f"{path} is an empty list: it is to hold params, such as `batch_size: 64`")
     return [
-        moved_to(task, params, f"{path}" + (f", number {at}," if len(found) > 1 else ""))
+        transfer_params(task, params, f"{path}" + (f", number {at}," if len(found) > 1 else ""))
         for at, params in enumerate(found, start=1)
     ]
 
@@ -56,25 +51,11 @@ def _checked(path: Path, at: int, given: object) -> Params:
     return given
 
 
-def from_study(name: str, task: Task, settings: Settings) -> list[Params]:
-    """The best configurations of another study, the best first, as points of this task.
-
-    Raises:
-        StudyError: there is no such study, or nothing in it is complete.
-        SpaceError: one of them does not belong to the task.
-    """
-    record = Study.open(name, settings).record()
-    rows = ranking.finalists(ranking.rank(record.trials, record.terms.objective), BEST)
-    if not rows:
-        raise StudyError(f"study {name!r} has nothing to begin with: none of its trials is complete")
-    return [moved_to(task, row.params, f"place {row.rank} of study {name!r}") for row in rows]
-
-
-class Warm:
+class WarmStartSampler:
     """Proposes some candidates first, then what a search does; never the same params twice."""
 
     def __init__(self, first: Sequence[Candidate], then: Sampler, trials: Sequence[TrialRecord]) -> None:
-        self._first = Listed(_untried(first, trials), ())
+        self._first = ListSampler(_untried(first, trials), ())
         self._then = then
         self._asked: set[str] = set()
         self._n_trials = len(trials)

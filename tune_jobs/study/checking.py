@@ -14,11 +14,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, Literal
 
-from tune_jobs.search_spaces.space import Value
+from tune_jobs.errors import StudyError
+from tune_jobs.records import objectives, per_image
+from tune_jobs.records.objectives import metric_on_test
+from tune_jobs.records.studies import Launch, Replication, StudyTerms, TestReading, Transfer
+from tune_jobs.records.trials import FINISHED, Segment, TestResult, TrialResult
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
+from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Objective
-from tune_jobs.records import objectives, per_image
 from tune_jobs.study.contents import (
     NOTES,
     StudyContent,
@@ -30,10 +34,6 @@ from tune_jobs.study.contents import (
     tested_number,
     trial_record,
 )
-from tune_jobs.errors import StudyError
-from tune_jobs.leaderboard.ranking import metric_on_test
-from tune_jobs.records.studies import FINISHED, Launch, Reading, Replication, Stretch, StudyTerms, TestResult, Transfer
-from tune_jobs.training.trial import TrialResult
 
 _MOST_IMAGES = 10_000_000  # of a split
 _MOST_UNPACKED = 2**30  # bytes of what is kept of all images, together
@@ -64,9 +64,9 @@ _NOTES: Mapping[str, Any] = {
     "terms": StudyTerms,
     "launch": Launch,
     "replication": Replication,
-    "readings": tuple[Reading, ...],
+    "readings": tuple[TestReading, ...],
     "transfers": tuple[Transfer, ...],
-    "courses": Mapping[str, tuple[Stretch, ...]],
+    "courses": Mapping[str, tuple[Segment, ...]],
 }
 _NEEDED = ("created", "identity", "terms")
 

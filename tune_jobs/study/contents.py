@@ -12,26 +12,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tune_jobs.search_spaces.space import Value
-from tune_jobs.search_spaces.one_factor import space_from_json
-from tune_jobs.search_spaces.task import Objective, Protocol
-from tune_jobs.records import objectives
 from tune_jobs.errors import StudyError
+from tune_jobs.records import objectives
 from tune_jobs.records.studies import (
     Budget,
-    Course,
     Launch,
-    Reading,
     Replication,
     Scheduling,
-    State,
-    Stretch,
     StudyRecord,
     StudyTerms,
-    TestResult,
+    TestReading,
     Transfer,
-    TrialRecord,
 )
+from tune_jobs.records.trials import Lineage, Segment, State, TestResult, TrialRecord
+from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.search_spaces.task import Objective, Protocol
 
 # The names of a study's notes; those of `note_of_test` are further ones.
 NOTES = ("created", "identity", "terms", "launch", "replication", "readings", "transfers", "courses")
@@ -155,7 +151,7 @@ def terms_of(notes: Mapping[str, Any]) -> StudyTerms:
 def note_of_terms(terms: StudyTerms) -> dict[str, Any]:
     """The terms as they are kept: those of a study with one objective say nothing of others, and a protocol nothing of
     what came later and is not used."""
-    note: dict[str, Any] = plain(terms) | {"protocol": plain(terms.protocol.said)}
+    note: dict[str, Any] = plain(terms) | {"protocol": plain(terms.protocol.to_dict())}
     return note if terms.further_objectives else {name: part for name, part in note.items() if name != _FURTHER}
 
 
@@ -168,13 +164,13 @@ def launch_of(notes: Mapping[str, Any]) -> Launch | None:
     return Launch(**{**saved, **nested})
 
 
-def courses_of(notes: Mapping[str, Any]) -> dict[int, Course]:
+def courses_of(notes: Mapping[str, Any]) -> dict[int, Lineage]:
     """How the params of a population's trials changed in flight, by the trials' numbers."""
     saved = notes.get("courses", {})
-    return {int(number): tuple(Stretch(**stretch) for stretch in course) for number, course in saved.items()}
+    return {int(number): tuple(Segment(**stretch) for stretch in course) for number, course in saved.items()}
 
 
-def with_course(trial: TrialRecord, courses: Mapping[int, Course]) -> TrialRecord:
+def with_course(trial: TrialRecord, courses: Mapping[int, Lineage]) -> TrialRecord:
     """The trial with its course, if it has one."""
     return replace(trial, course=courses[trial.number]) if trial.number in courses else trial
 
@@ -215,8 +211,8 @@ def _replication(notes: Mapping[str, Any]) -> Replication | None:
     return None if saved is None else Replication(**{**saved, "params_ids": tuple(saved["params_ids"])})
 
 
-def _reading(saved: Mapping[str, Any]) -> Reading:
-    return Reading(**{**saved, "trials": tuple(saved["trials"])})
+def _reading(saved: Mapping[str, Any]) -> TestReading:
+    return TestReading(**{**saved, "trials": tuple(saved["trials"])})
 
 
 def _changed(old: Any, new: Any) -> list[str]:
@@ -230,5 +226,5 @@ def _words(value: Any) -> str:
     if isinstance(value, tuple):
         return objectives.words(value, " and ")
     if isinstance(value, Protocol):
-        return ", ".join(f"{name} {part}" for name, part in value.said.items())
+        return ", ".join(f"{name} {part}" for name, part in value.to_dict().items())
     return str(value)

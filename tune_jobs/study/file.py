@@ -13,89 +13,21 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.search_spaces.space import Value
+from tune_jobs.errors import StudyError
+from tune_jobs.records.trials import State
 from tune_jobs.search_spaces.one_factor import space_from_json
-from tune_jobs.study import contents
-from tune_jobs.tracking import delivery
-from tune_jobs import exports, tracking
+from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.study.checking import ContentError, check, check_keys, check_name_of, typed
 from tune_jobs.study.contents import StudyContent, TrialContent
-from tune_jobs.errors import SettingsError, StudyError
-from tune_jobs.files import write_bytes
-from tune_jobs.records.studies import State, StudyRecord
-from tune_jobs.actions.session import Say
-from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study, study_names
 
 FORMAT = 1
 MOST_BYTES = 256 * 2**20  # of JSON, some 30,000 trials; a gzip'd file can claim a thousand times its size
 _KEYS = ("format", "name", "notes", "trials")
 _TRIAL_NEEDED = ("state", "params", "seed")
 _TRIAL_KEYS = (*_TRIAL_NEEDED, "outside", "attempt", "result", "intermediate")
-
-
-@dataclass(frozen=True)
-class Imported:
-    """A study that is here now."""
-
-    study: StudyRecord
-    exports_dir: Path
-    is_new: bool  # whether it was not here before
-    is_delivered: bool  # whether MLflow has everything
-
-
-def export_study(name: str, file: Path, settings: Settings, say: Say) -> None:
-    """Writes the study `name` as it is now to `file`, whole or not at all. Trials that run will run again where it is
-    imported.
-
-    Raises:
-        StudyError: there is no such study, it is damaged or too large.
-        UserError: the file cannot be written.
-    """
-    study = Study.open(name, settings)
-    holder = study.holder()
-    content = study.content()
-    data = encoded(content)
-    try:
-        decoded(data)
-    except ContentError as error:
-        raise StudyError(f"study {name!r} holds what no import would take: {error}") from error
-    write_bytes(file, data)
-    n_running = sum(trial.state == "running" and trial.result is None for trial in content.trials)
-    if holder is not None:
-        say(f"study {name} is being run by {holder}: this is what it has now")
-    if n_running:
-        say(f"{n_running} of its {len(content.trials)} trials have not ended, and run again where it is imported")
-
-
-def import_study(file: Path, name: str | None, settings: Settings, say: Say) -> Imported:
-    """Makes the study of `file` here, named `name` or as it was, with its exports and its runs in MLflow. One that was
-    killed on the way is no study: the same call makes it from the start. A study that is here already, with nothing
-    more or less, stays.
-
-    Raises:
-        StudyError: the file is no study's; another study has that name, the same one has another or went on; a process
-            holds it.
-        SettingsError: the home cannot be written.
-    """
-    content = read(file)
-    name = content.name if name is None else name
-    contents.check_name(name)
-    settings.prepare()
-    with Study.hold(name, settings) as study:
-        is_new = not study.has_begun
-        if is_new:
-            _refuse_twin(content, name, settings)
-            study.fill(content)
-        elif _is_other(study.content(), content):
-            raise StudyError(_what_is_there(study.content(), content))
-        record = study.record()
-        exports.write_all(record, settings.exports_dir(name))
-        return Imported(record, settings.exports_dir(name), is_new, _deliver(name, settings, say))
 
 
 def read(file: Path) -> StudyContent:
@@ -223,42 +155,3 @@ def _json(text: bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ContentError(f"it holds no JSON ({' '.join(str(error).split())[:100]})") from error
-
-
-def _is_other(here: StudyContent, content: StudyContent) -> bool:
-    return encoded(here) != encoded(replace(content, name=here.name))
-
-
-def _what_is_there(here: StudyContent, content: StudyContent) -> str:
-    if here.notes["identity"] != content.notes["identity"]:
-        return f"there is another study {here.name!r} already: import this one with --study NAME"
-    return (
-        f"study {here.name!r} is here already and is not as in the file ({len(here.trials)} trials here, "
-        f"{len(content.trials)} there): it stays as it is"
-    )
-
-
-def _refuse_twin(content: StudyContent, name: str, settings: Settings) -> None:
-    """The same study under two names would be counted twice, and MLflow would take the two for one."""
-    for other in study_names(settings):
-        if other != name and _identity(other, settings) == content.notes["identity"]:
-            raise StudyError(f"this study is here already, as {other!r}: it would be counted twice")
-
-
-def _identity(name: str, settings: Settings) -> str | None:
-    """None where the study cannot be read."""
-    try:
-        return Study.open(name, settings).identity
-    except StudyError:
-        return None
-
-
-def _deliver(name: str, settings: Settings, say: Say) -> bool:
-    try:
-        tracking.check(settings)
-    except SettingsError as error:
-        say(str(error))
-        return False
-    say("delivering to MLflow …")
-    with delivery.alongside(name, settings) as delivered:
-        return delivered.is_complete()

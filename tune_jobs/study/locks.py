@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tune_jobs.errors import StudyError
-from tune_jobs.study.retries import SessionLostError
 from tune_jobs.settings import Settings
+from tune_jobs.study.retries import SessionLostError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from tune_jobs.errors import StudyError
-from tune_jobs.masking import in_words, without_password
+from tune_jobs.masking import redact, without_password
 
 LIMIT_S = 60.0  # a restart of PostgreSQL takes seconds, a failover half a minute
 _PAUSE_S = 0.5
@@ -23,7 +23,7 @@ class SessionLostError(Exception):
     """The connection that held a study is gone, and with it what was not committed."""
 
 
-class Patient:
+class RetryingStorage:
     """An Optuna storage in the database at `url`. Of one that writes a study, `reconnect` is called before a call is
     made again, and once the time was up nothing is tried any more; whoever reads may ask again."""
 
@@ -121,7 +121,7 @@ def insist(
 
 def first_line(error: BaseException) -> str:
     """The first line of what a database said, without the statement that it was said to."""
-    text = in_words(str(getattr(error, "orig", None) or error)).strip()
+    text = redact(str(getattr(error, "orig", None) or error)).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
 

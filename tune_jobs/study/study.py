@@ -10,7 +10,6 @@ ended, one without was interrupted and runs again.
 
 from __future__ import annotations
 
-import functools
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,40 +17,26 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tune_jobs.search_spaces.space import Params
+from tune_jobs.errors import StudyError
+from tune_jobs.records.studies import Launch, Replication, StudyRecord, StudyTerms, TestReading, Transfer
+from tune_jobs.records.trials import Lineage, State, TestResult, TrialRecord, TrialResult
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
+from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Objective
+from tune_jobs.settings import Settings
 from tune_jobs.study import checking, contents, journal
 from tune_jobs.study.contents import StudyContent, TrialContent, note_of_test, plain
-from tune_jobs.errors import StudyError
 from tune_jobs.study.locks import Holder, StudyLock, lock_of
-from tune_jobs.masking import in_words, without_password
-from tune_jobs.study.retries import Patient, first_line, insist
-from tune_jobs.records.studies import (
-    Course,
-    Launch,
-    Reading,
-    Replication,
-    State,
-    StudyRecord,
-    StudyTerms,
-    TestResult,
-    Transfer,
-    TrialRecord,
-)
-from tune_jobs.search.samplers import optuna_form
-from tune_jobs.settings import Settings
-from tune_jobs.training.trial import TrialResult
+from tune_jobs.study.optuna_form import optuna_form
+from tune_jobs.study.storage import journal_file, open_storage, study_id, study_names, writing
 
 _STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
@@ -61,26 +46,9 @@ _STATES: dict[TrialState, State] = {
     TrialState.FAIL: "failed",
 }
 _ENDED = {state: optuna_state for optuna_state, state in _STATES.items()}
-_MADE_BY_ANOTHER = (
-    "23505",
-    "42P07",
-    "42710",
-)  # PostgreSQL's words: unique violation, duplicate table, duplicate object
-_TRIES, _TURN_S = 10, 0.3  # to make the tables of a database
-_BUSY_S = 1.0  # that SQLite itself waits for a lock; then we do
 _IMPORTING = "importing"  # noted before all else of a study that comes from a file, whose terms are noted last
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-def study_names(settings: Settings) -> tuple[str, ...]:
-    """The studies there are, in alphabetical order; in a database, those that were begun here, of all it holds. Others
-    may write there too: a name becomes those of files, and has to be one."""
-    if settings.storage is not None:
-        studies = _server(settings.storage).get_all_studies()
-        begun = (study.study_name for study in studies if "terms" in study.user_attrs)
-        return tuple(sorted(name for name in begun if contents.is_name(name)))
-    return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal") if journal.is_written(path)))
 
 
 class Study:
@@ -90,7 +58,7 @@ class Study:
         self.name = name
         self._storage = storage
         self._lock = lock
-        self._id = _study_id(storage, name)
+        self._id = study_id(storage, name)
         self._is_begun = False  # once it is, it stays so: a database that is away is not asked when a hold ends
         self._ids: dict[int, int] = {}  # trial numbers to Optuna's trial ids
         self._clocks: dict[int, float] = {}  # by trials begun here, what the monotonic clock is ahead of their start
@@ -107,7 +75,7 @@ class Study:
         names = study_names(settings)
         if name not in names:
             raise StudyError(f"no study named {name!r}{near(name, names)}. `tune-jobs studies` lists all")
-        study = cls(name, _storage(name, settings), lock_of(name, settings))
+        study = cls(name, open_storage(name, settings), lock_of(name, settings))
         if not study.has_begun:
             what = "was killed before it began: launch it again"
             if _IMPORTING in study._attributes:
@@ -124,10 +92,10 @@ class Study:
             StudyError: if another process holds it, its file is damaged, or the name cannot be a file's.
         """
         contents.check_name(name)
-        path = _journal(name, settings)
-        with _writing(name, settings) as (server, lock), lock.hold():
+        path = journal_file(name, settings)
+        with writing(name, settings) as (server, lock), lock.hold():
             journal.cut_half_written_line(path)
-            study = cls(name, server or _storage(name, settings), lock)
+            study = cls(name, server or open_storage(name, settings), lock)
             study._drop_half_import()
             try:
                 yield study
@@ -152,7 +120,7 @@ class Study:
         if difference:
             raise StudyError(f"study {self.name!r} was begun {difference}: start another with --study NAME")
 
-    def fill(self, content: StudyContent) -> None:
+    def import_content(self, content: StudyContent) -> None:
         """Makes the study of a content that `checking.check` has passed, under this study's own name. Whoever kills
         this leaves no study: the next to hold it drops what is there.
 
@@ -247,13 +215,13 @@ class Study:
         saved = {(old["study"], old["params_id"]): old for old in self._attributes.get("transfers", [])}
         self._note("transfers", list((saved | new).values()))
 
-    def note_courses(self, courses: Mapping[int, Course]) -> None:
+    def note_courses(self, courses: Mapping[int, Lineage]) -> None:
         """How the params of a population's trials go on."""
         saved = self._attributes.get("courses", {})
         new = {str(number): [plain(stretch) for stretch in course] for number, course in courses.items()}
         self._note("courses", saved | new)
 
-    def note_reading(self, reading: Reading) -> None:
+    def note_reading(self, reading: TestReading) -> None:
         """The test split is about to be read; durable when this returns."""
         self._note("readings", [*self._attributes.get("readings", ()), plain(reading)])
 
@@ -387,110 +355,3 @@ def _frozen(space: AnySpace, trial: TrialContent) -> FrozenTrial:
 def _value(result: Mapping[str, Any]) -> float | None:
     """What Optuna takes for a trial's value."""
     return None if result["state"] == "failed" else result["score"]
-
-
-class _Alone(JournalFileOpenLock):
-    """No lock of its own: whoever appends holds the whole study already. Optuna's own is a file that a killed process
-    leaves behind, and the next one then waits 30 s for it."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        pass
-
-
-class _Journal(JournalFileBackend):
-    """A study's file; what cannot be appended leaves it as it was."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), lock_obj=_Alone(str(path)))
-        self._path = path
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with journal.whole_or_nothing(self._path):
-            super().append_logs(logs)
-
-
-def _journal(name: str, settings: Settings) -> Path:
-    return settings.studies_dir / f"{name}.journal"
-
-
-def _storage(name: str, settings: Settings) -> BaseStorage:
-    if settings.storage is not None:
-        return _server(settings.storage)
-    path = _journal(name, settings)
-    try:
-        storage = JournalStorage(_Journal(path))
-    except OSError as error:
-        raise StudyError(f"the study file {path} cannot be read: {error.strerror}") from error
-    except Exception as error:  # whatever Optuna trips over in a line that is not as it wrote it
-        why = f"{type(error).__name__}: {error}"
-        raise StudyError(
-            f"the study file {path} is damaged ({why}): restore it from a backup, or move it away"
-        ) from error
-    for other in storage.get_all_studies():
-        if other.study_name != name:  # a copy or a file renamed: another study must not be begun inside it
-            raise StudyError(f"the study file {path} is that of study {other.study_name!r}: give it that name again")
-    return storage
-
-
-@functools.cache
-def _server(url: str) -> BaseStorage:
-    """Connected to once in a process: each connection takes a tenth of a second, and one that is dropped stays open."""
-    return cast("BaseStorage", Patient(_connected(url), url))
-
-
-def _connected(url: str) -> RDBStorage:
-    """Waits for a SQLite file that is locked; a server that is not there now is more likely misspelt."""
-    try:
-        if url.startswith("sqlite"):
-            file = partial(RDBStorage, url, {"connect_args": {"timeout": _BUSY_S}})
-            return cast("RDBStorage", insist(file, url))
-        return _with_tables(url)
-    except StudyError:
-        raise
-    except ImportError as error:
-        raise StudyError(
-            f"the storage {without_password(url)} needs a driver that is not installed: {error}"
-        ) from error
-    except Exception as error:  # whatever its driver raises: refused, unknown host, wrong password, no such database
-        why = in_words(first_line(error), url)
-        raise StudyError(f"the storage {without_password(url)} does not answer: {why}") from error
-
-
-def _with_tables(url: str) -> RDBStorage:
-    """Of several who come to a new database at once, each makes its tables, and fails over what another has made: then
-    they are there."""
-    from sqlalchemy.exc import IntegrityError, ProgrammingError
-
-    for _ in range(_TRIES):
-        try:
-            return RDBStorage(url)
-        except (IntegrityError, ProgrammingError) as error:
-            if getattr(error.orig, "sqlstate", None) not in _MADE_BY_ANOTHER:
-                raise
-            time.sleep(_TURN_S)
-    return RDBStorage(url)
-
-
-@contextmanager
-def _writing(name: str, settings: Settings) -> Iterator[tuple[BaseStorage | None, StudyLock]]:
-    """What a study is held by; where it is in a database also the storage, connected to before the lock is taken. Its
-    one connection has the lock, so that nothing is written without it."""
-    if settings.storage is None:
-        yield None, lock_of(name, settings)
-        return
-    server = _connected(settings.storage)
-    lock = lock_of(name, settings, server.engine)
-    try:
-        yield cast("BaseStorage", Patient(server, settings.storage, lock.take_again)), lock
-    finally:
-        server.engine.dispose()
-
-
-def _study_id(storage: BaseStorage, name: str) -> int | None:
-    try:
-        return int(storage.get_study_id_from_name(name))
-    except KeyError:
-        return None

@@ -19,13 +19,15 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_jobs.errors import SettingsError, one_line
-from tune_jobs.study.locks import taking_turns
-from tune_jobs.masking import in_words
+from tune_jobs.errors import SettingsError
+from tune_jobs.masking import redact
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
+from tune_jobs.study.locks import taking_turns
 from tune_jobs.study.study import Study
-from tune_jobs.tracking import Tracker, is_refusal, refused
+from tune_jobs.tracking.store import is_refusal, refused
+from tune_jobs.tracking.tracker import Tracker
+from tune_jobs.words import one_line
 
 _POLL_S = 1.0
 REFUSED = 3  # the exit code of a process that MLflow does not let in
@@ -93,7 +95,7 @@ def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]
             news = tracker.deliver(record)
             tracker.close(record)
         except Exception as error:
-            why = in_words(one_line(error), settings.tracking_uri)
+            why = redact(one_line(error), settings.tracking_uri)
             if is_refusal(error):
                 raise refused(settings.shown_tracking_uri, why) from error
             raise SettingsError(
@@ -126,7 +128,7 @@ class _Follower:
         try:
             action(self._study.record())
         except Exception as error:
-            why = in_words(f"{type(error).__name__}: {error}")
+            why = redact(f"{type(error).__name__}: {error}")
             if is_refusal(error):
                 _log(f"MLflow refused us: {why}")
             elif not self._is_away:

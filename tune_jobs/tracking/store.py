@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tune_jobs.errors import SettingsError
-from tune_jobs.masking import in_words
+from tune_jobs.masking import redact
 from tune_jobs.settings import Settings, mlflow_login, prepare_mlflow
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _check_server(uri: str, shown: str) -> None:
     except urllib.error.HTTPError:
         pass  # it answers; what it says to a stranger is its own affair
     except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = in_words(str(getattr(error, "reason", None) or error), uri)
+        reason = redact(str(getattr(error, "reason", None) or error), uri)
         raise SettingsError(
             f"no MLflow server answers at {shown} ({reason}): start it, "
             "or unset MLFLOW_TRACKING_URI to use a local file"
@@ -94,7 +94,7 @@ def client(settings: Settings) -> MlflowClient:
     from mlflow import MlflowClient
 
     _make_file(settings.tracking_uri)
-    return cast("MlflowClient", _Insistent(MlflowClient(tracking_uri=settings.tracking_uri)))
+    return cast("MlflowClient", _RetryingClient(MlflowClient(tracking_uri=settings.tracking_uri)))
 
 
 def _make_file(uri: str) -> None:
@@ -115,7 +115,7 @@ def _make_file(uri: str) -> None:
         part.unlink(missing_ok=True)
 
 
-class _Insistent:
+class _RetryingClient:
     """MLflow's client, whose calls are made again when the server answers with an error of its own; but for those that
     make something, which may be there all the same."""
 

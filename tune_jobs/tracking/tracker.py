@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_jobs import exports
-from tune_jobs.records.studies import State, StudyRecord, TestResult, TrialRecord
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import State, TestResult, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import store, words
 

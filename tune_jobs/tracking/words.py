@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune_jobs.search_spaces.space import Params
-from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.records import objectives
-from tune_jobs.records.studies import StudyRecord, StudyTerms, TrialRecord
+from tune_jobs.records.studies import StudyRecord, StudyTerms
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.scalars import Params
 
 
 def end(study: StudyRecord, trial: TrialRecord) -> int:
@@ -98,7 +99,9 @@ def _versions(study: StudyRecord) -> str:
 def system_tags(study: StudyRecord) -> dict[str, str]:
     tags = {"mlflow.source.name": "tune-jobs", "mlflow.source.type": "JOB"}
     protocol = study.terms.protocol
-    tags |= {name: str(protocol.said[name]) for name in ("precision", "deterministic") if name in protocol.said}
+    tags |= {
+        name: str(protocol.to_dict()[name]) for name in ("precision", "deterministic") if name in protocol.to_dict()
+    }
     if study.launch is not None and study.launch.commit is not None:
         tags["mlflow.source.git.commit"] = study.launch.commit
     return tags

@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import ops as tf_ops
 
+from tune_jobs.datasets.dataset import Split
+from tune_jobs.errors import SettingsError
 from tune_jobs.models.lazy_keras import keras
 from tune_jobs.training import devices, malloc
-from tune_jobs.datasets import Split
-from tune_jobs.errors import SettingsError
 
 EVALUATION_BATCH = 500  # images; only memory bounds it, and the result does not depend on it
 

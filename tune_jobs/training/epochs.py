@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tune_jobs.search_spaces.space import Params
-from tune_jobs.search_spaces.task import Task
-from tune_jobs.training.checkpoints import Checkpoint
-from tune_jobs.datasets import Split, TrainingData
-from tune_jobs.errors import Reason, TrialError, one_line
+from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets.dataset import Split
+from tune_jobs.errors import Reason, TrialError
 from tune_jobs.records.objectives import LATENCY, PARAMETERS
 from tune_jobs.records.per_image import Errors
+from tune_jobs.records.trials import Metrics
+from tune_jobs.search_spaces.scalars import Params
+from tune_jobs.search_spaces.task import Task
+from tune_jobs.training.checkpoints import Checkpoint
+from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
     from tune_jobs.models.label_encodings import LabelEncoding
     from tune_jobs.models.lazy_keras import keras
-
-Metrics = Mapping[str, float]
 
 
 class Training(Protocol):

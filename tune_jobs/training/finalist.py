@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tune_jobs.search_spaces.task import Task
-from tune_jobs.records import readings
-from tune_jobs.datasets import Split, TrainingData
-from tune_jobs.training.epochs import built
+from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import TrialError
-from tune_jobs.records.studies import TestResult, TrialRecord
+from tune_jobs.records import readings
+from tune_jobs.records.trials import TestResult, TrialRecord
+from tune_jobs.search_spaces.task import Task
+from tune_jobs.training.epochs import built
 from tune_jobs.training.trial import again, explaining
 from tune_jobs.training.weights import Weights
 

@@ -9,40 +9,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from tune_jobs.search_spaces.space import Params
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
-from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.datasets import TrainingData
-from tune_jobs.training.epochs import KerasTraining, Metrics, OwnTraining, Training
-from tune_jobs.errors import Reason, TrialError, one_line
+from tune_jobs.errors import Reason, TrialError
 from tune_jobs.records.objectives import LATENCY, TRAIN_SECONDS
 from tune_jobs.records.per_image import Errors, pack
-from tune_jobs.records.studies import Course
+from tune_jobs.records.trials import Lineage, Metrics, TrialResult
+from tune_jobs.search_spaces.scalars import Params
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.training.checkpoints import Checkpoint
+from tune_jobs.training.epochs import KerasTraining, OwnTraining, Training
+from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
 
-Report = Callable[[int, Metrics], bool]  # the epoch, from one, and its metrics; answers whether to stop
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """How a trial ended. `metrics` are those of the best epoch, and what was measured after it; `history` has one
-    mapping an epoch."""
-
-    state: Literal["complete", "stopped", "failed"]
-    score: float | None = None
-    best_epoch: int | None = None
-    metrics: Metrics = field(default_factory=dict)
-    history: tuple[Metrics, ...] = ()
-    train_seconds: float = 0.0  # inside epochs: without building the model, with compiling it
-    weights: int | None = None
-    errors: str | None = None  # of each validation image at the best epoch (`per_image`), where they make up the score
-    reason: str | None = None
-    message: str | None = None
+EpochReporter = Callable[[int, Metrics], bool]  # the epoch, from one, and its metrics; answers whether to stop
 
 
 def run_trial(
@@ -52,7 +36,7 @@ def run_trial(
     *,
     seed: int,
     further: Sequence[Objective] = (),
-    report: Report | None = None,
+    report: EpochReporter | None = None,
 ) -> TrialResult:
     """Trains `params` of `task` on `data` and scores them on the validation split.
 
@@ -66,7 +50,7 @@ def run_trial(
     return run.result
 
 
-def again(task: Task, trial: int, params: Params, seed: int, course: Course, data: TrainingData) -> TrialRun:
+def again(task: Task, trial: int, params: Params, seed: int, course: Lineage, data: TrainingData) -> TrialRun:
     """A trial to be run once more, to the score it had: of a population the last stretch of its course, from the
     checkpoint that the stretches before it are trained to here."""
     if not course:

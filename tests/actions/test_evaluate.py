@@ -1,0 +1,432 @@
+"""The test split is read once, for finalists, and what came of it is in the study, in MLflow and on the leaderboard."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.sweeping import (
+    Logged,
+    Own,
+    command_line,
+    data_of,
+    deliver_nothing,
+    ended,
+    finished_study,
+    kill_family,
+    logged,
+    own_task,
+    until,
+)
+from tune_jobs import datasets, exports
+from tune_jobs.actions import evaluate
+from tune_jobs.actions.evaluate import EvaluateRequest
+from tune_jobs.cli import run
+from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets.dataset import Split
+from tune_jobs.errors import TrialError
+from tune_jobs.records.per_image import unpack
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import TestResult, TrialRecord
+from tune_jobs.search.candidates import Candidate
+from tune_jobs.search_spaces.task import Objective, Task
+from tune_jobs.settings import Settings
+from tune_jobs.study.study import Study
+from tune_jobs.training import finalist, weights
+from tune_jobs.training.trial import TrialRun
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+
+TASK = '''
+"""Dense networks on dim rows: easy to train, not so easy that all are right. Each model that is built is noted."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.models.lazy_keras import keras
+from tune_jobs.search_spaces.domains import Choice, Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
+
+FOLDER = Path({folder!r})
+
+
+def images(n, seed):
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    x = generator.integers(0, 120, (n, 4, 4, 1))
+    x[np.arange(n), labels] += 40
+    return x.astype(np.uint8), labels
+
+
+def load_data():
+    return images(120, 1), images(90, 2)
+
+
+def build(*, input_shape, head, units):
+    with (FOLDER / "built").open("a") as file:
+        file.write(f"{{units}}\\n")
+    room = FOLDER / "room"
+    while room.exists() and len((FOLDER / "built").read_text().split()) > int(room.read_text() or 0):
+        time.sleep(0.02)
+    inputs = keras.Input(input_shape, dtype="uint8")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, head(keras.layers.Dense(units, activation="relu")(x)))
+
+
+OWN = Task(
+    name="own",
+    summary="",
+    dataset=load_data,
+    space=Space(units=Choice(4, 8), learning_rate=Choice(0.01)),
+    objective=Objective("val_accuracy", "maximize"),
+    protocol=Protocol(epochs=3, batch_size=16, validation=30),
+    baseline={{"units": 8, "learning_rate": 0.01}},
+    build=build,
+    encoding=Classes(3),
+)
+'''
+
+
+def dense_task(folder: Path) -> Own:
+    folder.mkdir(parents=True)
+    own = Own(folder / "dense_task.py")
+    own.file.write_text(TASK.format(folder=str(folder)))
+    return own
+
+
+def replicated(own: Own, settings: Settings) -> StudyRecord:
+    """Both configurations with two seeds each."""
+    grid = list(own.task.space.grid())
+    return finished_study(own, settings, candidates=[Candidate(params, seed) for seed in (0, 1) for params in grid])
+
+
+def built(own: Own) -> int:
+    return len((own.file.parent / "built").read_text().split())
+
+
+@dataclass
+class Life:
+    """An evaluation of the best that was killed, its next run, and a further reading."""
+
+    settings: Settings
+    own: Own
+    before: StudyRecord
+    built: list[int] = field(default_factory=list)
+    killed: int = 0
+    after_kill: StudyRecord | None = None
+    last: tuple[int, str, str] = (0, "", "")
+    record: StudyRecord | None = None
+    logged: Logged | None = None
+    board: list[dict[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    folder = tmp_path_factory.mktemp("evaluated")
+    settings = Settings.read(home=folder / "home")
+    own = dense_task(folder / "task")
+    life = Life(settings, own, replicated(own, settings))
+    _keep_weights(life, seed=0)  # the other seed's model is trained again
+    life.built.append(built(own))
+    (own.file.parent / "room").write_text(str(built(own) + 1))
+    words = ("evaluate", "own", "--top", "1", "--by", "a reader", "--max-concurrent", "1")
+    process = command_line(settings, *words)
+    try:
+        until(functools.partial(_waits_for_the_second, life), "one that is scored and one that waits", process)
+    finally:
+        kill_family(process)
+    life.killed = process.returncode
+    life.after_kill = Study.open("own", settings).record()
+    life.built.append(built(own))
+    (own.file.parent / "room").unlink()
+    life.last = ended(command_line(settings, *words))
+    life.built.append(built(own))
+    life.record = Study.open("own", settings).record()
+    life.logged = logged(settings, life.record)
+    life.board = json.loads((settings.exports_dir("own") / "leaderboard.json").read_text())
+    return life
+
+
+def _keep_weights(life: Life, seed: int) -> None:
+    task = life.own.task
+    for trial in life.before.trials:
+        if trial.seed == seed:
+            model = trained(task, trial.params, data_of(task), trial.seed).model
+            assert model is not None
+            weights.keep(weights.packed(model), life.settings.weights_dir(life.before.identity), trial.number)
+
+
+def _waits_for_the_second(life: Life) -> bool:
+    tested = [trial for trial in Study.open("own", life.settings).record().trials if trial.tested is not None]
+    return len(tested) == 1 and built(life.own) == life.built[0] + 2
+
+
+def results_of(record: StudyRecord | None) -> dict[int, TestResult]:
+    assert record is not None
+    return {trial.number: trial.tested for trial in record.trials if trial.tested is not None}
+
+
+def test_killed_in_its_midst_and_run_again_it_is_one_reading_and_nothing_is_scored_twice(life: Life) -> None:
+    assert life.killed == -signal.SIGKILL
+    code, _, stderr = life.last
+    assert (code, "Traceback" in stderr) == (0, False), stderr
+    assert life.record is not None
+    assert [(reading.by, len(reading.trials)) for reading in life.record.readings] == [("a reader", 2)]
+    assert life.after_kill is not None
+    assert life.after_kill.readings == life.record.readings
+    assert results_of(life.after_kill).items() < results_of(life.record).items()
+    before, killed, last = life.built
+    assert (killed - before, last - killed) == (2, 1)  # the one that waited is built again, and no other
+
+
+def test_the_best_is_evaluated_with_all_its_seeds_and_its_trials_stay_as_they_were(life: Life) -> None:
+    assert life.record is not None
+    winner = max(life.board, key=lambda row: row["score"])
+    assert sorted(results_of(life.record)) == sorted(winner["trials"])
+    assert len(winner["trials"]) == 2
+    plain = [replace(trial, tested=None) for trial in life.record.trials]
+    assert plain == list(life.before.trials)
+
+
+def test_the_figures_are_those_that_the_test_split_gives(life: Life) -> None:
+    """The model of each trial trained here again, its right answers counted with NumPy."""
+    assert life.record is not None
+    task = life.own.task
+    data = datasets.of_task(task, life.settings.data_dir)
+    for number, result in results_of(life.record).items():
+        trial = life.record.trials[number]
+        model = trained(task, trial.params, data.training, trial.seed).model
+        assert model is not None
+        wrong = np.argmax(model.predict(data.test.x, verbose=0), axis=1) != data.test.labels
+        assert result.errors is not None
+        np.testing.assert_array_equal(unpack(result.errors), wrong)
+        assert 0 < wrong.mean() < 0.6
+        assert result.metrics["test_accuracy"] == pytest.approx(1 - wrong.mean(), abs=1e-6)
+
+
+def test_the_validation_score_repeats(life: Life) -> None:
+    assert life.record is not None
+    assert {number: result.val_score for number, result in results_of(life.record).items()} == {
+        number: life.record.trials[number].score for number in results_of(life.record)
+    }
+    assert "was 0." not in life.last[2]
+
+
+def test_the_leaderboard_has_the_mean_and_says_that_the_test_split_was_read(life: Life) -> None:
+    scores = [result.metrics["test_accuracy"] for result in results_of(life.record).values()]
+    first, second = life.board
+    assert (first["test_score"], first["test_n"]) == (pytest.approx(np.mean(scores)), 2)
+    assert first["test_interval_low"] < first["test_score"] < first["test_interval_high"]
+    assert (second["test_score"], second["test_n"]) == (None, None)
+    assert re.search(r"the test split was read once, on \d{4}-\d\d-\d\d for a reader, 2 trials", life.last[1])
+
+
+def test_mlflow_has_the_figures_in_the_runs_of_those_trials_alone(life: Life) -> None:
+    assert life.logged is not None
+    results = results_of(life.record)
+    for number in range(4):
+        metrics = life.logged.run(number).data.metrics
+        shown = {name: value for name, value in metrics.items() if name.startswith("test_")}
+        assert shown == (dict(results[number].metrics) if number in results else {})
+    (parent,) = life.logged.parents
+    assert "readings of the test split: 1" in parent.data.tags["mlflow.note.content"]
+
+
+def test_a_second_reading_is_refused_in_one_line_and_leaves_the_study_as_it_was(
+    life: Life, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", "own", "--top", "2", "--home", str(life.settings.home)]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert re.search(r"the test split was read for study 'own' on .* for a reader \(once in all\): .*; --again if", err)
+    assert Study.open("own", life.settings).record() == life.record
+
+
+def test_what_was_read_is_not_read_again_and_a_further_reading_is_counted(
+    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a copy of the study, without Ray: what is scored is told, not done."""
+    settings = replace(life.settings, home=tmp_path)
+    settings.prepare()
+    shutil.copy(life.settings.studies_dir / "own.journal", settings.studies_dir)
+    scored: list[int] = []
+
+    def score(study: Study, work: Any, trials: list[TrialRecord], *_: Any) -> None:
+        for trial in trials:
+            scored.append(trial.number)
+            study.note_test(trial.number, TestResult({"test_accuracy": 0.5, "test_loss": 1.0}, None, 0.5))
+
+    monkeypatch.setattr(evaluate, "_score", score)
+    deliver_nothing(monkeypatch)
+    said: list[str] = []
+    assert evaluate.evaluate(EvaluateRequest("own", top=1), settings, said.append).study == life.record
+    assert "the best 1 of study own were all evaluated before; the test split is not read again" in said
+    record = evaluate.evaluate(EvaluateRequest("own", top=2, by="another", again=True), settings, said.append).study
+    assert life.record is not None
+    first, second = record.readings
+    assert (first, second.by, second.trials) == (life.record.readings[0], "another", tuple(scored))
+    assert set(scored) == {0, 1, 2, 3} - set(first.trials)
+    assert "the test split was read 2 times, last on" in exports.render(record, "table")
+
+
+def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_task(tmp_path)
+    finished_study(own, settings)
+    monkeypatch.setattr(evaluate, "resumed", lambda study, settings: SimpleNamespace(task=SimpleNamespace(train=None)))
+    deliver_nothing(monkeypatch)
+    seen: list[int] = []
+
+    def loaded(*_: Any) -> None:
+        seen.append(len(Study.open("own", settings).record().readings))
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(datasets, "of_task", loaded)
+    with pytest.raises(RuntimeError, match="far enough"):
+        evaluate.evaluate(EvaluateRequest("own", top=1), settings, lambda message: None)
+    assert seen == [1]
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        ("fine", "task 'own' trains itself: it leaves no model that could be evaluated"),
+        ("none", "no study named 'own'"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line(
+    tmp_path: Path, settings: Settings, act: str, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if act != "none":
+        finished_study(own_task(tmp_path, act), settings)
+    assert run(["evaluate", "own", "--home", str(settings.home)]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert says in err
+    assert act == "none" or Study.open("own", settings).record().readings == ()
+
+
+def test_without_a_complete_trial_there_is_nothing_to_evaluate(
+    tmp_path: Path, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    own = dense_task(tmp_path / "task")
+    finished_study(own, settings, candidates=[])
+    assert run(["evaluate", "own", "--home", str(settings.home)]) == 2
+    assert "study 'own' has no finalists: none of its trials is complete" in capfd.readouterr().err
+    assert Study.open("own", settings).record().readings == ()
+
+
+PARAMS = {"units": 8, "learning_rate": 0.01, "batch_size": 16}
+
+
+def trained(task: Task, params: Any, data: TrainingData, seed: int) -> TrialRun:
+    run = TrialRun(task, params, data, seed=seed)
+    for _ in run:
+        pass
+    return run
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trial, with its weights in a folder; the test split is its validation split the other way round."""
+
+    task: Task
+    trial: TrialRecord
+    data: TrainingData
+    test: Split
+    kept: Path
+
+    @property
+    def own_weights(self) -> weights.Weights | None:
+        return weights.load(self.kept, 7)
+
+    def score(self, *, with_weights: bool) -> TestResult:
+        return finalist.score(self.task, self.trial, self.data, self.test, self.own_weights if with_weights else None)
+
+
+@pytest.fixture
+def candidate(tmp_path: Path, tiny_task: Callable[..., Task], tiny_data: TrainingData) -> Finalist:
+    """Judged by the largest loss, which is the first epoch's: its weights are not the last ones."""
+    task = tiny_task(objective=Objective("val_loss", "maximize"))
+    run = trained(task, PARAMS, tiny_data, 3)
+    assert run.model is not None
+    weights.keep(weights.packed(run.model), tmp_path, 7)
+    trial = TrialRecord(7, PARAMS, 3, "complete", score=run.result.score, best_epoch=run.result.best_epoch)
+    held_out = tiny_data.validation
+    return Finalist(task, trial, tiny_data, Split(held_out.x[::-1][:20], held_out.labels[::-1][:20]), tmp_path)
+
+
+def test_kept_weights_and_training_again_give_the_same_to_the_last_digit(
+    candidate: Finalist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert candidate.trial.best_epoch == 1
+    again = candidate.score(with_weights=False)
+    assert again.val_score == candidate.trial.score
+    monkeypatch.setattr(finalist, "_trained", None)  # it would be called in vain
+    assert candidate.score(with_weights=True) == again
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-30])
+
+
+def _other_network(file: Path) -> None:
+    np.savez(file, np.zeros((2, 2)), np.zeros(3))
+
+
+def _other_weights(file: Path) -> None:
+    """Those of the same network, all of them 0: it scores otherwise."""
+    with np.load(file) as kept:
+        arrays = [np.zeros_like(kept[name]) for name in kept.files]
+    np.savez(file, *arrays)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        _cut,
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(b"no weights"),
+        _other_network,
+        _other_weights,
+    ],
+    ids=["gone", "cut", "empty", "garbage", "other-network", "other-weights"],
+)
+def test_weights_that_do_not_repeat_the_score_are_left_aside(
+    candidate: Finalist, damage: Callable[[Path], Any]
+) -> None:
+    known = (candidate.task, candidate.trial, candidate.data)
+    assert finalist._from_weights(*known, candidate.own_weights) is not None
+    damage(candidate.kept / "0007.npz")
+    assert finalist._from_weights(*known, candidate.own_weights) is None
+
+
+def test_where_weights_are_left_aside_the_model_is_trained_again(candidate: Finalist) -> None:
+    _other_weights(candidate.kept / "0007.npz")
+    assert candidate.score(with_weights=True) == candidate.score(with_weights=False)
+
+
+def test_a_finalist_that_cannot_be_trained_again_is_an_error_with_its_reason(candidate: Finalist) -> None:
+    broken = replace(candidate, task=replace(candidate.task, build=_refusing))
+    with pytest.raises(TrialError, match="no such layer"):
+        broken.score(with_weights=False)
+
+
+def _refusing(*, input_shape: Any, head: Any, units: int) -> Any:
+    raise ValueError("no such layer")

@@ -1,0 +1,187 @@
+"""A sweep's best configuration trained again: the same score to the last digit, and a model that others can open."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.support.sweeping import command_line, finished_study, own_task
+from tune_jobs import datasets, exports
+from tune_jobs.actions import train as train_action
+from tune_jobs.errors import DataError, SettingsError, UserError
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs.settings import Settings
+from tune_jobs.study.study import Study
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+
+LAUNCH = ("launch", "digits-mlp", "--search", "random", "--trials", "8", "--epochs", "2", "--seed", "3")
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """A sweep that SIGTERM ended after two trials, and its best configuration trained again."""
+
+    folder: Path
+    settings: Settings
+    sweep: tuple[int, str]  # exit code, standard error
+    record: StudyRecord
+    train: tuple[int, str]
+    answer: dict[str, Any]
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "models" / "model.keras"
+
+
+@pytest.fixture(scope="module")
+def retraining_of_digits(tmp_path_factory: pytest.TempPathFactory) -> Retraining:
+    folder = tmp_path_factory.mktemp("retraining")
+    home = folder / "home"
+    settings = Settings(home, home / "data", storage=None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+    sweep = command_line(settings, *LAUNCH)
+    assert sweep.stderr is not None
+    said = ""
+    for line in sweep.stderr:
+        said += line
+        if line.startswith("[2/8]"):
+            sweep.send_signal(signal.SIGTERM)
+            break
+    _, rest = sweep.communicate(timeout=120)
+    best = settings.exports_dir("digits-mlp") / "best.yaml"
+    train = command_line(settings, "train", str(best), "-o", str(folder / "models" / "model.keras"), "--json")
+    answer, messages = train.communicate(timeout=120)
+    return Retraining(
+        folder,
+        settings,
+        (sweep.returncode, said + rest),
+        Study.open("digits-mlp", settings).record(),
+        (train.returncode, messages),
+        json.loads(answer) if answer else {},
+    )
+
+
+def test_sigterm_ends_a_sweep_cleanly_with_what_is_finished(retraining_of_digits: Retraining) -> None:
+    code, said = retraining_of_digits.sweep
+    assert code == 128 + signal.SIGTERM, said
+    assert "Traceback" not in said
+    record = retraining_of_digits.record
+    assert 2 <= record.count("complete") < 8
+    assert all(trial.weights for trial in record.trials if trial.is_finished)
+
+
+def test_the_best_configuration_trains_to_the_same_score_exactly(retraining_of_digits: Retraining) -> None:
+    code, said = retraining_of_digits.train
+    assert code == 0, said
+    scores = [trial.score for trial in retraining_of_digits.record.trials if trial.score is not None]
+    answer = retraining_of_digits.answer
+    assert (answer["score"], answer["is_same"]) == (max(scores), True)
+    assert answer["recorded_score"] == max(scores)
+
+
+def test_the_model_opens_in_a_fresh_process_and_has_that_score(retraining_of_digits: Retraining) -> None:
+    program = (
+        "import sys, keras, numpy as np\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "np.save(sys.argv[2], model.predict(np.load(sys.argv[3]), batch_size=500, verbose=0))\n"
+    )
+    folder = retraining_of_digits.folder
+    task = find("digits-mlp")
+    held_out = datasets.load("digits", data_dir=folder, validation=task.protocol.validation).training.validation
+    np.save(folder / "images.npy", held_out.x)
+    files = [str(folder / name) for name in ("models/model.keras", "outputs.npy", "images.npy")]
+    subprocess.run([sys.executable, "-c", program, *files], check=True, capture_output=True)
+    outputs = np.load(folder / "outputs.npy")
+    assert task.encoding is not None
+    accuracy = np.mean(task.encoding.decode(outputs) == held_out.labels)
+    assert accuracy == pytest.approx(retraining_of_digits.answer["score"], abs=1e-6)
+
+
+def test_a_model_is_written_whole_and_alone(retraining_of_digits: Retraining) -> None:
+    assert [path.name for path in retraining_of_digits.model.parent.iterdir()] == ["model.keras"]
+
+
+def test_mlflow_has_the_model_with_its_signature(retraining_of_digits: Retraining) -> None:
+    import mlflow
+    from mlflow import MlflowClient
+
+    settings, answer = retraining_of_digits.settings, retraining_of_digits.answer
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    signature = mlflow.models.get_model_info(answer["mlflow_model"]).signature
+    (images,) = signature.inputs.inputs
+    assert (images.shape, images.type) == ((-1, 8, 8, 1), np.dtype("uint8"))
+    assert signature.outputs.inputs[0].shape == (-1, 10)
+    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name("digits-mlp")
+    runs = client.search_runs([experiment.experiment_id], "attributes.run_name = 'digits-mlp-train'")
+    assert [(run.info.status, run.data.metrics["best_val_accuracy"]) for run in runs] == [("FINISHED", answer["score"])]
+
+
+@pytest.fixture
+def best(tmp_path: Path, settings: Settings) -> Path:
+    """The best configuration of a task without a model, in a file."""
+    record = finished_study(own_task(tmp_path / "task"), settings)
+    exports.write_all(record, tmp_path)
+    return tmp_path / "best.yaml"
+
+
+@pytest.fixture
+def train(settings: Settings) -> Callable[..., train_action.Retrained]:
+    def call(path: Path, output: Path | None = None) -> train_action.Retrained:
+        return train_action.train(path, settings, output=output, with_mlflow=False, say=lambda message: None)
+
+    return call
+
+
+def test_a_task_with_a_loop_of_its_own_trains_again_from_any_folder(
+    best: Path, train: Callable[..., train_action.Retrained], tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    again = train(best)
+    assert (again.is_same, again.metric, again.model_uri) == (True, "val_accuracy", None)
+
+
+def changed(path: Path, **values: Any) -> Path:
+    content = yaml.safe_load(path.read_text()) | values
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_another_score_is_said_to_be_another(best: Path, train: Callable[..., train_action.Retrained]) -> None:
+    again = train(changed(best, score=0.125))
+    assert not again.is_same
+    assert again.recorded == 0.125
+
+
+@pytest.mark.parametrize(
+    ("values", "output", "error", "words"),
+    [
+        ({"data_digest": "feedfeedfeedfeed"}, None, DataError, "was found on data feedfeedfeedfeed, and digits is now"),
+        ({}, Path("model.h5"), SettingsError, "FILE.keras; got model.h5"),
+        ({"reference": "gone.py:OWN"}, None, ValueError, "gone.py"),
+        ({"params": {"act": "raise", "width": 1, "depth": 1}}, None, UserError, "RuntimeError: no such thing"),
+    ],
+    ids=["other-data", "no-keras-file", "task-gone", "trial-fails"],
+)
+def test_what_cannot_be_trained_again_is_refused_in_one_line(
+    best: Path,
+    train: Callable[..., train_action.Retrained],
+    values: dict[str, Any],
+    output: Path | None,
+    error: type[Exception],
+    words: str,
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        train(changed(best, **values), output)
+    assert "\n" not in str(caught.value)

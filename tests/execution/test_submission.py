@@ -1,0 +1,89 @@
+"""What is sent to a cluster, and when the same name is the same job."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.support.sweeping import own_task
+from tune_jobs.errors import UserError
+from tune_jobs.execution import submission
+from tune_jobs.execution.submission import Job, JobState, Submission, drained, latest, next_id
+from tune_jobs.settings import Settings
+
+SENT = Submission("mine", "study", "digits-mlp", ("launch-sent", "--", "digits-mlp"), {})
+
+
+def job(state: JobState, job_id: str = "mine", name: str = "mine", digest: str = SENT.digest, since: float = 0) -> Job:
+    return Job(job_id, name, "study", "digits-mlp", digest, state, since)
+
+
+@pytest.mark.parametrize(
+    ("states", "again", "expected"),
+    [
+        ([], False, "mine"),
+        (["waiting"], False, None),
+        (["running"], True, None),
+        (["complete"], False, None),
+        (["complete"], True, "mine~2"),
+        (["stopped"], False, "mine~2"),
+        (["failed", "stopped"], False, "mine~3"),
+        (["failed", "running"], False, None),
+        (["failed"] * 10, False, "mine~11"),
+    ],
+)
+def test_a_job_is_sent_where_its_last_attempt_left_something_to_do(
+    states: list[JobState], again: bool, expected: str | None
+) -> None:
+    ids = ["mine", *(f"mine~{attempt}" for attempt in range(2, 12))]
+    jobs = [job(state, job_id) for job_id, state in zip(ids, states, strict=False)]
+    others = [job("running", "mine-too", "mine-too"), job("running", "min", "min")]
+    assert next_id(SENT, [*others, *reversed(jobs)], again=again) == expected
+
+
+@pytest.mark.parametrize("state", ["waiting", "running", "complete"])
+def test_another_request_of_the_same_name_is_no_second_sending(state: JobState) -> None:
+    with pytest.raises(UserError, match="with other options or another file"):
+        next_id(SENT, [job(state, digest="another")], again=False)
+
+
+def test_what_ended_well_since_it_was_drained_was_stopped() -> None:
+    jobs = [job("complete"), job("complete", "mine~2"), job("failed", "mine~3")]
+    assert [one.state for one in drained(jobs, ["mine~stop", "mine~3~stop"])] == ["stopped", "complete", "failed"]
+
+
+def test_of_each_job_the_last_attempt_counts() -> None:
+    jobs = [job("failed", since=1), job("running", "mine~10", since=9), job("failed", "mine~9", since=8)]
+    assert [one.id for one in latest([*jobs, job("complete", "other", "other", since=5)])] == ["other", "mine~10"]
+
+
+@pytest.mark.parametrize("name", ["own task.py", "it's; rm -rf $HOME.py", "-x.py", "a:b.py", "ünï.py"])
+def test_a_file_of_any_name_travels_alone(tmp_path: Path, name: str) -> None:
+    file = own_task(tmp_path / "task").file
+    file = file.rename(file.with_name(name))
+    sent, task = submission.prepared(f"{file}:OWN", None, None, ["--trials=3"], None)
+    assert (sent.name, sent.study, task.name) == ("own", "own", "own")
+    assert sent.files == {f"task/{name}": file.read_bytes()}
+    words = shlex.split(sent.command.removeprefix("exec tune-jobs "))
+    assert words[-2:] == ["--", f"task/{name}:OWN"]
+    assert str(tmp_path) not in sent.command
+
+    # there it is kept in the home folder, once
+    settings = Settings.read(home=tmp_path / "server")
+    arrived = tmp_path / "arrived" / "task" / name
+    arrived.parent.mkdir(parents=True)
+    arrived.write_bytes(sent.files[f"task/{name}"])
+    kept = [submission.received(f"{arrived}:OWN", settings) for _ in range(2)]
+    assert len(set(kept)) == len(list(settings.tasks_dir.rglob("*.py"))) == 1
+    assert submission.catalog.find(kept[0]).digest() == task.digest()
+    assert submission.received("digits-mlp", settings) == "digits-mlp"
+
+
+def test_a_request_differs_by_its_words_and_its_files() -> None:
+    same = Submission("mine", "study", "digits-mlp", SENT.words, {})
+    words = Submission("mine", "study", "digits-mlp", (*SENT.words, "x"), {})
+    files = Submission("mine", "study", "digits-mlp", SENT.words, {"task/own.py": b"1"})
+    assert SENT.digest == same.digest
+    assert len({SENT.digest, words.digest, files.digest}) == 3

@@ -1,0 +1,512 @@
+"""Every format shows the same study, holds whatever its texts are, and best.yaml comes back as it went."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import stat
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tune_jobs import exports
+from tune_jobs.errors import StudyError, UserError
+from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms, TestReading
+from tune_jobs.records.trials import State, TestResult, TrialRecord
+from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.search_spaces.task import Objective, Protocol
+
+HOSTILE = "=1+1|`x`\n<script>alert('\"&')</script>_\x1b[31m**b**"
+
+
+def trial(number: int, score: float | None, state: State = "complete", **params: Value) -> TrialRecord:
+    return TrialRecord(
+        number, params, seed=4, state=state, score=score, best_epoch=9, train_seconds=1.25, weights=10, cpus=1.0
+    )
+
+
+def study(*trials: TrialRecord, name: str = "first", **terms: Any) -> StudyRecord:
+    known: dict[str, Any] = {
+        "task": "digits-mlp",
+        "task_digest": "0123456789ab",
+        "reference": "digits-mlp",
+        "dataset": "digits",
+        "data_digest": "1234567890123456",  # all digits, which YAML takes for a number unless it is quoted
+        "space": {},
+        "objective": Objective("val_accuracy", "maximize"),
+        "protocol": Protocol(epochs=20, patience=5, validation=0.2),
+        "seed": 4,
+    }
+    launch = Launch("grid", 4, "host", 1.7e9, None, {"keras": "3.15", "tune-jobs": "0.1.0"})
+    return StudyRecord(name, "identity", StudyTerms(**known | terms), launch, 1.7e9, trials)
+
+
+SMALL = study(
+    trial(0, 0.5, optimizer="adam", learning_rate=0.001, units=128),
+    trial(1, 0.9, optimizer="sgd", units=128),
+    trial(2, 0.9, optimizer="adam", learning_rate=0.01, units=128),
+    trial(3, 0.95, "stopped", optimizer="rmsprop", units=128),
+    replace(trial(4, None, "failed", optimizer="lion", units=128), reason="diverged"),
+)
+
+
+def test_the_table_as_a_whole() -> None:
+    assert exports.render(SMALL, "table").splitlines() == [
+        "study first: digits-mlp on digits, maximize val_accuracy, seed 4",
+        "in all rows: units=128",
+        "",
+        "rank  val_accuracy  state     optimizer  learning_rate  epoch  train_s  trial",
+        "  1=        0.9000  complete  sgd        -                  9      1.2      1",
+        "  1=        0.9000  complete  adam       0.01               9      1.2      2",
+        "  3         0.5000  complete  adam       0.001              9      1.2      0",
+        "  4         0.9500  stopped   rmsprop    -                  9      1.2      3",
+        "",
+        "5 trials: 3 complete, 1 stopped, 1 failed (1 diverged)",
+        "= shares its rank with an equal score",
+        "one seed each, small differences may be chance (`tune-jobs replicate` adds seeds)",
+        "stopped configurations come last: how they would have ended is not known",
+        "the test split was never read",
+    ]
+
+
+def test_top_leaves_the_rest_out_and_says_so() -> None:
+    text = exports.render(SMALL, "table", 2)
+    assert "the first 2 of 4 configurations" in text
+    assert "rmsprop" not in text
+    assert len(json.loads(exports.render(SMALL, "json", 2))) == 2
+    assert len(exports.render(SMALL, "csv", 2).splitlines()) == 3
+
+
+def test_top_below_one_is_refused() -> None:
+    with pytest.raises(UserError, match="top needs to be 1 or more; got 0"):
+        exports.render(SMALL, "table", 0)
+
+
+def test_replicates_show_their_spread_and_all_their_trials() -> None:
+    repeated = study(*(replace(trial(n, 0.5 + n / 100, units=1), seed=n) for n in range(5)))
+    heading, row = exports.render(repeated, "table").splitlines()[3:5]
+    columns = ["rank", "val_accuracy", "std", "n", "95 %", "best", "places", "epoch", "train_s", "trials"]
+    assert re.split(r" {2,}", heading.strip()) == columns
+    low, high = stats.t.interval(0.95, 4, 0.52, np.std([0.5, 0.51, 0.52, 0.53, 0.54], ddof=1) / 5**0.5)
+    cells = ["1", "0.5200", "0.0158", "5", f"{low:.4f}-{high:.4f}", "100 %", "1", "9", "1.2", "0,1,2 +2"]
+    assert re.split(r" {2,}", row.strip()) == cells
+    assert "one seed each" not in exports.render(repeated, "table")
+
+
+def test_what_finalists_came_to_on_the_test_split_is_shown_with_how_often_it_was_read() -> None:
+    tested = TestResult({"test_accuracy": 0.7, "test_loss": 1.0}, None, 0.9)
+    finalist = replace(trial(0, 0.9, units=1), tested=tested)
+    day = 1.7e9  # 2023-11-14 in UTC
+    record = replace(study(finalist, trial(1, 0.8, units=2)), readings=(TestReading(day, "me", (0,)),))
+    heading, first, second = exports.render(record, "table").splitlines()[2:5]
+    assert heading.split()[:4] == ["rank", "val_accuracy", "test_accuracy", "units"]
+    assert (first.split()[:3], second.split()[:3]) == (["1", "0.9000", "0.7000"], ["2", "0.8000", "-"])
+    assert "the test split was read once, on 2023-11-14 for me, 1 trial" in exports.render(record, "md")
+    again = replace(record, readings=(*record.readings, TestReading(day + 86400, "you", (1,))))
+    assert "read 2 times, last on 2023-11-15 for you" in exports.render(again, "table")
+    rows = json.loads(exports.render(record, "json"))
+    assert [(row["test_score"], row["test_n"]) for row in rows] == [(0.7, 1), (None, None)]
+
+
+def test_a_wide_study_stays_within_120_columns_and_keeps_all_its_parameters() -> None:
+    wide = study(
+        *(trial(n, n / 10, **{f"parameter_number_{k}": f"value-{n}-{k}" for k in range(30)}) for n in range(3))
+    )
+    text = exports.render(wide, "table")
+    assert max(len(line) for line in text.splitlines()) <= 120
+    assert all(f"value-2-{k}" in text for k in range(30))
+
+
+@pytest.mark.parametrize(
+    ("scores", "shown"),
+    [
+        ([0.5], ["0.5000"]),
+        ([0.98764, 0.98762], ["0.98764", "0.98762"]),
+        ([0.5 + 1e-9, 0.5], ["0.500000", "0.500000"]),
+        ([1e-7], ["1e-07"]),
+    ],
+)
+def test_different_scores_look_different(scores: list[float], shown: list[str]) -> None:
+    many = study(*(trial(number, score, units=number) for number, score in enumerate(scores)))
+    rows = exports.render(many, "table").split("\n\n")[1].splitlines()[1:]
+    assert [row.split()[1] for row in rows] == shown
+
+
+def test_values_that_python_holds_equal_are_still_different_parameters() -> None:
+    assert "flag" in exports.render(study(trial(0, 0.5, flag=True), trial(1, 0.4, flag=1)), "table").split("\n\n")[1]
+
+
+@pytest.mark.parametrize("name", exports.FORMATS)
+def test_a_study_without_a_score_is_shown_all_the_same(name: exports.Format) -> None:
+    for empty in (study(), study(trial(0, None, "running", units=1))):
+        assert exports.render(empty, name).endswith("\n")
+
+
+def test_json_has_the_exact_numbers() -> None:
+    exact = study(trial(0, 0.1 + 0.2, learning_rate=1 / 3, momentum=None))
+    (row,) = json.loads(exports.render(exact, "json"))
+    assert row == {
+        "rank": 1,
+        "score": 0.1 + 0.2,
+        "std": None,
+        "n": 1,
+        "tied": False,
+        "interval_low": None,
+        "interval_high": None,
+        "p_best": None,
+        "first_place": None,
+        "last_place": None,
+        "test_score": None,
+        "test_n": None,
+        "test_interval_low": None,
+        "test_interval_high": None,
+        "state": "complete",
+        "best_epochs": [9],
+        "train_seconds": 1.25,
+        "weights": 10,
+        "trials": [0],
+        "seeds": [4],
+        "params_id": exact.trials[0].params_id,
+        "params": {"learning_rate": 1 / 3, "momentum": None},
+    }
+
+
+def test_csv_has_a_column_for_each_parameter_and_the_exact_numbers() -> None:
+    rows = list(csv.DictReader(io.StringIO(exports.render(SMALL, "csv"))))
+    assert [row["learning_rate"] for row in rows] == ["", "0.01", "0.001", ""]
+    assert [(row["rank"], row["score"], row["tied"], row["units"]) for row in rows][:2] == [
+        ("1", "0.9", "true", "128")
+    ] * 2
+
+
+def test_csv_tells_a_parameter_from_a_column_of_the_same_name() -> None:
+    (row,) = csv.DictReader(io.StringIO(exports.render(study(trial(0, 0.5, rank=8, units=None)), "csv")))
+    assert (row["rank"], row["params.rank"], row["units"]) == ("1", "8", "none")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
+def test_csv_text_is_never_a_formula_and_numbers_stay_numbers(text: str) -> None:
+    (row,) = csv.DictReader(
+        io.StringIO(exports.render(study(trial(0, -0.5, label=text, shift=-1.5)), "csv", 1), newline="")
+    )
+    assert row["label"] == f"'{text}".replace("\r", "\n")
+    assert (row["score"], row["shift"]) == ("-0.5", "-1.5")
+
+
+def hostile() -> StudyRecord:
+    trials = (trial(0, 0.5, **{HOSTILE: HOSTILE, "units": 1}), trial(1, 0.4, **{HOSTILE: "plain", "units": 1}))
+    failed = replace(trial(2, None, "failed", **{HOSTILE: "x", "units": 1}), reason=HOSTILE)
+    return study(*trials, failed, name=HOSTILE, task=HOSTILE, dataset=HOSTILE, reference=f"{HOSTILE}.py")
+
+
+def test_hostile_texts_do_not_break_csv() -> None:
+    rows = list(csv.reader(io.StringIO(exports.render(hostile(), "csv"), newline="")))
+    assert {len(row) for row in rows} == {23}
+    assert rows[1][21:] == [f"'{HOSTILE}", "1"]
+
+
+def test_hostile_texts_do_not_break_the_table() -> None:
+    text = exports.render(hostile(), "table")
+    assert "\x1b" not in text
+    assert max(len(line) for line in text.splitlines()) <= 120
+
+
+def test_hostile_texts_do_not_break_markdown() -> None:
+    text = exports.render(hostile(), "md")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 4
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
+    assert not re.search(r"(?<!\\)[<`*]", text)
+
+
+class Page(HTMLParser):
+    """The tags of a page, in order, and whether each closes what was opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag != "meta":
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+
+@pytest.mark.parametrize("record", [SMALL, hostile(), study()], ids=["small", "hostile", "empty"])
+def test_html_is_whole_and_fetches_nothing(record: StudyRecord) -> None:
+    text = exports.render(record, "html")
+    tags = set(Page(text).tags)
+    assert not tags & {"script", "link", "img", "iframe"}
+    assert "http" not in text
+    assert "url(" not in text
+
+
+def test_html_places_the_best_score_at_the_right_in_either_direction() -> None:
+    for direction, best in (("maximize", "0.9000"), ("minimize", "0.1000")):
+        record = study(
+            trial(0, 0.1, u=0),
+            trial(1, 0.9, u=1),
+            trial(2, 0.5, u=2),
+            objective=Objective("loss", direction),  # type: ignore[arg-type]
+        )
+        places = re.findall(r'<td class="score">([0-9.]+)<span.*?left:([0-9.]+)%', exports.render(record, "html"))
+        assert [place for _, place in places] == ["100.00", "50.00", "0.00"]
+        assert places[0][0] == best
+
+
+def test_write_all_writes_every_format_and_the_best(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    paths = exports.write_all(SMALL, folder)
+    suffixes = ("txt", "csv", "json", "md", "html")
+    assert {path.name for path in paths} == {*(f"leaderboard.{suffix}" for suffix in suffixes), "best.yaml"}
+    assert set(folder.iterdir()) == set(paths)
+    assert (folder / "leaderboard.csv").read_text() == exports.render(SMALL, "csv")
+
+
+def test_without_a_complete_trial_there_is_no_best(tmp_path: Path) -> None:
+    stopped = study(trial(0, 0.5, "stopped", units=1))
+    assert not any(path.name == "best.yaml" for path in exports.write_all(stopped, tmp_path))
+    assert exports.best_row(stopped) is None
+    with pytest.raises(StudyError, match="study 'first' has no best configuration"):
+        exports.best_config(stopped)
+
+
+def test_write_replaces_a_file_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "best.yaml"
+    path.write_text("old and longer")
+    exports.write(path, "new\n")
+    assert path.read_bytes() == b"new\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_written_is_as_readable_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    exports.write(tmp_path / "file", "text")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "best.yaml"
+    path.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"best\.yaml cannot be written: No space left on device"):
+        exports.write(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be made"):
+        exports.write_all(SMALL, tmp_path / "file")
+    with pytest.raises(UserError, match="cannot be written"):
+        exports.write(tmp_path / "missing" / "file", "text")
+
+
+def saved(folder: Path, record: StudyRecord) -> exports.BestConfig:
+    path = folder / "best.yaml"
+    exports.write(path, exports.best_text(record))
+    return exports.load_best(path)
+
+
+def test_the_best_comes_back_as_it_went(tmp_path: Path) -> None:
+    assert saved(tmp_path, SMALL) == exports.BestConfig(
+        task="digits-mlp",
+        reference="digits-mlp",
+        study="first",
+        trial=1,
+        params={"optimizer": "sgd", "units": 128},
+        seed=4,
+        score=0.9,
+        metric="val_accuracy",
+        direction="maximize",
+        protocol=Protocol(epochs=20, patience=5, validation=0.2),
+        dataset="digits",
+        data_digest="1234567890123456",
+        task_digest="0123456789ab",
+        cpus=1.0,
+        best_epoch=9,
+        versions={"keras": "3.15", "tune-jobs": "0.1.0"},
+    )
+
+
+def test_a_file_tasks_reference_is_kept(tmp_path: Path) -> None:
+    assert (
+        saved(tmp_path, replace(SMALL, terms=replace(SMALL.terms, reference="my/task.py:T"))).reference
+        == "my/task.py:T"
+    )
+    assert "reference" not in exports.best_config(SMALL)
+
+
+def test_hostile_texts_come_back_from_best(tmp_path: Path) -> None:
+    found = saved(tmp_path, hostile())
+    assert found.params == {HOSTILE: HOSTILE, "units": 1}
+    assert (found.study, found.reference) == (HOSTILE, f"{HOSTILE}.py")
+
+
+def test_best_begins_with_how_to_train_it_again() -> None:
+    first, second, third = exports.best_text(SMALL).splitlines()[:3]
+    assert first.startswith("# ")
+    assert second == "#   tune-jobs train best.yaml"
+    assert third == "format: 1"
+
+
+def test_of_several_seeds_the_first_is_kept_with_its_own_score() -> None:
+    seeds = study(*(replace(trial(n, score, units=1), seed=n) for n, score in enumerate([0.5, 0.9, 0.7])))
+    best = exports.best_config(seeds)
+    assert (best["trial"], best["seed"], best["score"]) == (0, 0, 0.5)
+
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**62), 2**62)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.dictionaries(st.text(min_size=1), VALUES, max_size=4))
+def test_scores_and_params_come_back_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, score: float, params: dict[str, Value]
+) -> None:
+    found = saved(tmp_path_factory.getbasetemp(), study(trial(0, score, **params)))
+    assert found.score.hex() == score.hex()
+    assert repr(found.params) == repr(params)
+
+
+def _without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in exports.best_config(SMALL).items() if name != key}
+
+
+@pytest.mark.parametrize("key", sorted(exports.best_config(SMALL)))
+def test_a_missing_key_is_named(key: str, tmp_path: Path) -> None:
+    (tmp_path / "best.yaml").write_text(yaml.safe_dump(_without(key)))
+    with pytest.raises(StudyError, match=rf"best\.yaml: .*\b{key}\b") as raised:
+        exports.load_best(tmp_path / "best.yaml")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", 2),
+        ("format", True),
+        ("format", 1.0),
+        ("task", 3),
+        ("task", ""),
+        ("trial", -1),
+        ("trial", True),
+        ("seed", "0"),
+        ("score", "high"),
+        ("score", float("nan")),
+        ("score", True),
+        ("score", 10**400),
+        ("metric", None),
+        ("direction", "up"),
+        ("direction", ["maximize"]),
+        ("params", ["units"]),
+        ("params", {1: 2}),
+        ("params", {"units": [1]}),
+        ("params", {"units": float("inf")}),
+        ("protocol", 5),
+        ("protocol", {"epochs": 5}),
+        ("protocol", asdict(SMALL.terms.protocol) | {"epochs": 0}),
+        ("protocol", asdict(SMALL.terms.protocol) | {"epocs": 1}),
+        ("protocol", asdict(SMALL.terms.protocol) | {"epochs": "many"}),
+        ("data_digest", 1234),
+        ("cpus", 0),
+        ("cpus", None),
+        ("cpus", "two"),
+        ("best_epoch", 0),
+        ("versions", {"keras": 3.15}),
+        ("reference", None),
+        ("scores", 0.5),
+    ],
+)
+def test_a_wrong_value_is_named_in_one_line(key: str, value: Any, tmp_path: Path) -> None:
+    path = tmp_path / "best.yaml"
+    path.write_text(yaml.safe_dump(exports.best_config(SMALL) | {key: value}))
+    with pytest.raises(StudyError, match=rf"best\.yaml: .*\b{key}\b") as raised:
+        exports.load_best(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_misspelt_key_is_told_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "best.yaml").write_text(yaml.safe_dump(_without("params") | {"parms": {}}))
+    with pytest.raises(StudyError, match="no key 'parms'; near it: params"):
+        exports.load_best(tmp_path / "best.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "just words",
+        "- a\n- list",
+        "a: b: c",
+        "format: 1\nformat: 1",
+        "format: 1\nparams: {units: 1, units: 2}",
+        "format: !!python/object/apply:os.system ['true']",
+        'format: !!int ""',
+        "format: !!timestamp soon",
+        "format: !!bool perhaps",
+        "format: !!map [a]",
+        "format: &a [*a]",
+        "? [1]\n: 2",
+        "&a [*a]",
+        "[" * 5000,
+        "format: 2026-13-45",
+        f"format: {'9' * 5000}",
+        f"format: 0x{'f' * 5000}",
+        "\x00",
+    ],
+    ids=repr,
+)
+def test_what_is_no_best_yaml_is_said_in_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "best.yaml"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=r"best\.yaml") as raised:
+        exports.load_best(path)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 300 + len(str(path))
+
+
+def test_a_key_written_twice_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "best.yaml").write_text("format: 1\nseed: 1\nseed: 2\n")
+    with pytest.raises(StudyError, match="the key 'seed' is there twice in line 3"):
+        exports.load_best(tmp_path / "best.yaml")
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "best.yaml").write_bytes(b"format: \xff\xfe")
+    with pytest.raises(StudyError, match="is no YAML"):
+        exports.load_best(tmp_path / "best.yaml")
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="there is no file"):
+        exports.load_best(tmp_path / "best.yaml")
+    with pytest.raises(StudyError, match="cannot be read"):
+        exports.load_best(tmp_path)

@@ -1,0 +1,96 @@
+"""A population at its boundaries: who copies whom, what changes, and that it is the same after a restart."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from tune_jobs.records.trials import Segment, TrialRecord
+from tune_jobs.search.population import Member, boundaries, changed, moved_on
+from tune_jobs.search_spaces.conditions import Fixed, Variants
+from tune_jobs.search_spaces.scalars import Choice, Float, Int
+from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces.task import Objective
+
+SPACE = Space(
+    units=Int(8, 64),
+    rate=Float(1e-4, 1e-1, log=True),
+    dropout=Choice(0.0, 0.1, 0.2, 0.3),
+    step=Float(0.1, 0.5, step=0.1),
+    held=Fixed(0.5, Float(0.0, 1.0)),
+    optimizer=Variants(sgd=Space(momentum=Float(0.5, 0.99)), adam=Space()),
+)
+PARAMS = {"units": 16, "rate": 0.01, "dropout": 0.1, "step": 0.3, "held": 0.5, "optimizer": "sgd", "momentum": 0.9}
+MAXIMIZE, MINIMIZE = Objective("val_accuracy", "maximize"), Objective("val_loss", "minimize")
+
+
+def members(scores: list[float]) -> list[Member]:
+    return [
+        Member(number, 0, (Segment(1, {**PARAMS, "rate": 0.001 * (number + 1)}, 0, number),), score)
+        for number, score in enumerate(scores)
+    ]
+
+
+def test_members_are_compared_every_so_many_epochs_but_not_after_the_last() -> None:
+    assert boundaries(8, 2) == (2, 4, 6)
+    assert boundaries(9, 4) == (4, 8)
+    assert boundaries(3, 3) == ()
+
+
+def test_the_worst_quarter_copies_the_best_and_the_others_go_on() -> None:
+    found = moved_on(members([0.8, 0.1, 0.5, 0.6, 0.9, 0.2, 0.7, 0.4]), 3, SPACE, MAXIMIZE, seed=0)
+    copied = {number: course[-1].parent for number, course in found.items() if course[-1].parent != number}
+    assert copied.keys() == {1, 5}
+    assert set(copied.values()) <= {4, 0}
+    for number, parent in copied.items():
+        *before, last = found[number]
+        assert [stretch.parent for stretch in before] == [parent]
+        assert last.first == 4
+        assert last.params["rate"] != before[0].params["rate"]
+    assert all(course[-1].params == course[0].params for number, course in found.items() if number not in copied)
+
+
+def test_the_smaller_is_the_better_where_the_objective_says_so() -> None:
+    found = moved_on(members([0.8, 0.1, 0.5, 0.6]), 3, SPACE, MINIMIZE, seed=0)
+    assert {number for number, course in found.items() if course[-1].parent != number} == {0}
+    assert found[0][-1].parent == 1
+
+
+def test_one_alone_copies_nobody_and_of_two_one_does() -> None:
+    assert moved_on(members([0.1]), 3, SPACE, MAXIMIZE, 0)[0][-1].parent == 0
+    assert [course[-1].parent for course in moved_on(members([0.1, 0.2]), 3, SPACE, MAXIMIZE, 0).values()] == [1, 1]
+
+
+def test_what_is_drawn_depends_on_seed_epoch_and_member_alone() -> None:
+    herd = members([0.8, 0.1, 0.5, 0.6])
+    assert moved_on(herd, 3, SPACE, MAXIMIZE, 5) == moved_on(herd[::-1], 3, SPACE, MAXIMIZE, 5)
+    drawn = {repr(moved_on(herd, epoch, SPACE, MAXIMIZE, seed)[1][-1].params) for epoch in (3, 4) for seed in (5, 6)}
+    assert len(drawn) == 4
+
+
+def test_rates_change_and_what_shapes_the_network_stays() -> None:
+    found = [changed(PARAMS, SPACE, np.random.default_rng(seed)) for seed in range(300)]
+    assert all(SPACE.why_not(params) is None for params in found)
+    for name in ("units", "held", "optimizer"):
+        assert {params[name] for params in found} == {PARAMS[name]}
+    factors = Counter(round(float(params["rate"]) / 0.01, 6) for params in found)  # type: ignore[arg-type]
+    assert abs(factors[0.8] + factors[1.2] - 225) < 5 * (300 * 0.25 * 0.75) ** 0.5  # the others are drawn anew
+    assert {params["dropout"] for params in found} == {0.1, 0.2, 0.3}  # never 0.0, another network
+    assert {params["step"] for params in found} == {0.1, 0.2, 0.3, 0.4, 0.5}
+
+
+def test_a_rate_of_zero_stays() -> None:
+    assert {
+        changed({**PARAMS, "dropout": 0.0}, SPACE, np.random.default_rng(seed))["dropout"] for seed in range(50)
+    } == {0.0}
+
+
+def test_a_course_is_shown_without_what_only_goes_on() -> None:
+    def changes(*stretches: Segment) -> list[int]:
+        return [stretch.first for stretch in TrialRecord(3, PARAMS, 0, "complete", course=stretches).changes]
+
+    other = {**PARAMS, "rate": 0.5}
+    assert changes(Segment(1, PARAMS, 0, 3), Segment(3, PARAMS, 0, 3), Segment(5, PARAMS, 0, 3)) == []
+    assert changes(Segment(1, PARAMS, 0, 1), Segment(3, PARAMS, 0, 1), Segment(5, other, 0, 1)) == [1, 5]
+    assert changes(Segment(1, PARAMS, 0, 1), Segment(3, PARAMS, 0, 1), Segment(5, other, 0, 2)) == [1, 3, 5]

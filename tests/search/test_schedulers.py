@@ -1,0 +1,131 @@
+"""Schedulers: who is stopped where, the same after a restart, and never by a trial that failed."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tune_jobs.errors import UserError
+from tune_jobs.records.studies import Scheduling
+from tune_jobs.records.trials import State, TrialRecord
+from tune_jobs.search.schedulers import Scheduler, scheduler
+from tune_jobs.search_spaces.task import Objective
+
+MAXIMIZE = Objective("val_accuracy", "maximize")
+MINIMIZE = Objective("val_loss", "minimize")
+STOPPING: tuple[Any, ...] = ("asha", "hyperband", "median")
+
+
+def made(name: Any, *trials: TrialRecord, objective: Objective = MAXIMIZE, epochs: int = 27, eta: int = 3) -> Scheduler:
+    found = scheduler(Scheduling(name, 1, eta), objective, epochs, trials)
+    assert found is not None
+    return found
+
+
+def ended(number: int, scores: list[float], state: State = "complete", objective: Objective = MAXIMIZE) -> TrialRecord:
+    history = tuple({objective.metric: score} for score in scores)
+    return TrialRecord(number, {"x": number}, 0, state, score=objective.best(scores), history=history)
+
+
+def run(judge: Scheduler, number: int, scores: list[float], objective: Objective = MAXIMIZE) -> TrialRecord:
+    """A trial that is asked about at each milestone, and told of when it ends."""
+    for epoch in judge.milestones(number):
+        if judge.stops(number, scores[:epoch]):
+            trial = ended(number, scores[:epoch], "stopped", objective)
+            break
+    else:
+        trial = ended(number, scores, "complete", objective)
+    judge.tell(trial)
+    return trial
+
+
+def curves(count: int, epochs: int = 27, seed: int = 0) -> list[list[float]]:
+    """Learning curves that rise towards a level of their own, with a little noise."""
+    rng = random.Random(seed)
+    levels = [rng.random() for _ in range(count)]
+    return [
+        [level * (1 - 0.5 ** (epoch / 2)) + rng.gauss(0, 0.01) for epoch in range(1, epochs + 1)] for level in levels
+    ]
+
+
+def test_no_scheduler_is_none() -> None:
+    assert scheduler(Scheduling(), MAXIMIZE, 27, ()) is None
+
+
+def test_a_grace_of_all_epochs_is_refused() -> None:
+    with pytest.raises(UserError, match="--scheduler asha has nothing to decide: --grace 5 is all of the 5 epochs"):
+        scheduler(Scheduling("asha", 5), MAXIMIZE, 5, ())
+
+
+def test_asha_lets_a_third_pass_each_rung() -> None:
+    judge = made("asha")
+    assert judge.milestones(0) == (1, 3, 9)
+    for number in range(6):  # each worse than the one before: the first alone goes on, then the best third
+        trial = run(judge, number, [1.0 - number / 10] * 27)
+        assert trial.state == ("complete" if number == 0 else "stopped")
+    assert [run(judge, 6, [0.95] * 27).state, run(judge, 7, [0.85] * 27).state] == ["stopped", "stopped"]
+    assert run(judge, 8, [1.1] * 27).state == "complete"
+
+
+def test_a_rung_counts_the_best_so_far_and_not_the_last_epoch() -> None:
+    judge = made("asha", *(ended(number, [0.5] * 27) for number in range(3)))
+    assert not judge.stops(3, [0.1, 0.9, 0.2])
+    assert judge.stops(4, [0.1, 0.4, 0.4])
+
+
+def test_hyperband_has_brackets_that_look_later_and_one_that_never_does() -> None:
+    judge = made("hyperband")
+    brackets = Counter(judge.milestones(number) for number in range(100))
+    assert set(brackets) == {(1, 3, 9), (3, 9), (9,), ()}
+    counts = [brackets[rungs] for rungs in ((1, 3, 9), (3, 9), (9,), ())]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] == pytest.approx(27 / (27 + 12 + 6 + 4) * 100, abs=2)  # n of each bracket, Li et al., Table 1
+
+
+def test_the_median_rule_stops_what_is_behind_the_middle_of_three_others() -> None:
+    judge = made("median", ended(0, [0.2] * 27), ended(1, [0.4] * 27))
+    assert not judge.stops(5, [0.1])
+    judge.tell(ended(2, [0.6] * 27))
+    assert judge.stops(5, [0.39])
+    assert not judge.stops(5, [0.4])
+    assert not judge.stops(5, [0.5, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("name", STOPPING)
+def test_what_failed_stops_nobody(name: Any) -> None:
+    judge = made(name, *(ended(number, [0.9] * 9, "failed") for number in range(9)))
+    assert not judge.stops(10, [0.1])
+
+
+@pytest.mark.parametrize("name", STOPPING)
+@pytest.mark.parametrize("objective", [MAXIMIZE, MINIMIZE])
+def test_a_scheduler_made_from_the_record_judges_as_the_one_that_lived_through_it(
+    name: Any, objective: Objective
+) -> None:
+    lived, trials = made(name, objective=objective), []
+    for number, scores in enumerate(curves(30)):
+        again = made(name, *trials, objective=objective)
+        assert [again.stops(number, scores[:at]) for at in again.milestones(number)[:1]] == [
+            lived.stops(number, scores[:at]) for at in lived.milestones(number)[:1]
+        ]
+        trials.append(run(lived, number, scores, objective))
+    assert {trial.state for trial in trials} == {"complete", "stopped"}
+
+
+@pytest.mark.parametrize(("name", "share"), [("asha", 0.35), ("hyperband", 0.6), ("median", 0.75)])
+def test_epochs_are_saved_and_the_best_is_seldom_lost(name: Any, share: float) -> None:
+    """Over 20 studies of 60 trials: the epochs trained, and how far the best that completed is behind the best."""
+    spent, missing = [], []
+    for seed in range(20):
+        found = curves(60, seed=seed)
+        judge = made(name)
+        trials = [run(judge, number, scores) for number, scores in enumerate(found)]
+        spent.append(sum(len(trial.history) for trial in trials) / (60 * 27))
+        best = max(trial.score or 0.0 for trial in trials if trial.state == "complete")
+        missing.append(max(max(scores) for scores in found) - best)
+    assert statistics.mean(spent) < share
+    assert statistics.median(missing) < 0.01

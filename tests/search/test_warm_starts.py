@@ -1,0 +1,160 @@
+"""A search begins with what it was given, learns from it, and proposes none of it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sweeping import finished_study, own_task
+from tune_jobs.actions import launch
+from tune_jobs.errors import StudyError
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search import samplers, warm_starts
+from tune_jobs.search.candidates import Candidate
+from tune_jobs.search.warm_starts import WarmStartSampler
+from tune_jobs.search_spaces.catalog import find
+from tune_jobs.search_spaces.scalars import Float, Params, SpaceError, params_id
+from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces.task import Objective
+from tune_jobs.settings import Settings
+
+MLP = find("digits-mlp")
+
+
+def read(text: str, folder: Path) -> list[Params]:
+    file = folder / "params.yaml"
+    file.write_text(text)
+    return warm_starts.from_file(file, MLP)
+
+
+# --- a user's own -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["units: '128'", "- units: '128'", "{params: {units: '128'}, task: digits-mlp}"])
+def test_a_file_says_what_is_not_as_in_the_baseline(text: str, tmp_path: Path) -> None:
+    (point,) = read(text, tmp_path)
+    assert point == {**MLP.baseline, "units": "128"}
+    assert MLP.space.open_all().why_not(point) is None
+
+
+def test_a_list_keeps_its_order(tmp_path: Path) -> None:
+    assert [point["units"] for point in read("- units: '64'\n- units: 64-32\n- units: '32'\n", tmp_path)] == [
+        "64",
+        "64-32",
+        "32",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("units: 128: 3", "is no YAML that can be read: mapping values are not allowed here in line 1"),
+        ("", "number 1 needs to be params, such as `batch_size: 64`; got None"),
+        ("[]", "is an empty list"),
+        ("just words", "number 1 needs to be params, such as `batch_size: 64`; got 'just words'"),
+        ("- units: 128\n- 7", "number 2 needs to be params, such as `batch_size: 64`; got 7"),
+        ("1: 2", "number 1 needs to be params"),
+        ("units: [1, 2]", "units needs a number, a text, true, false or null"),
+        ("units: 128\nunits: 64", "the key 'units' is there twice"),
+        ("units: !!python/object/apply:os.getcwd []", "is no YAML that can be read"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as refused:
+        read(text, tmp_path)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("unitz: 128", "does not belong to task 'digits-mlp': it has no parameter unitz"),
+        ("units: seven", "does not belong to task 'digits-mlp': units is 'seven'"),
+        ("- units: 64-32\n- units: -1", "number 2, does not belong to task 'digits-mlp': units is -1"),
+    ],
+)
+def test_a_configuration_that_does_not_belong_to_the_task_is_named(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=said):
+        read(text, tmp_path)
+
+
+def test_a_file_that_is_not_there_says_what_it_is_to_hold(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"there is no file .*; it is to hold params"):
+        warm_starts.from_file(tmp_path / "none.yaml", MLP)
+
+
+# --- another study ----------------------------------------------------------------------------------------------------
+
+
+def test_the_best_of_another_study_come_first_best(tmp_path: Path, settings: Settings) -> None:
+    own = own_task(tmp_path / "task", "level", width="Choice(1, 2, 3, 4, 5, 6, 7)")
+    finished_study(own, settings)
+    points = launch.from_study("own", own.task, settings)
+    assert [point["width"] for point in points] == [7, 6, 5, 4, 3]
+
+
+def test_a_study_without_a_complete_trial_has_nothing_to_begin_with(tmp_path: Path, settings: Settings) -> None:
+    own = own_task(tmp_path / "task", "raise")
+    finished_study(own, settings)
+    with pytest.raises(StudyError, match="study 'own' has nothing to begin with: none of its trials is complete"):
+        launch.from_study("own", own.task, settings)
+
+
+# --- and then the search ----------------------------------------------------------------------------------------------
+
+
+def asked(search: Any, first: list[Params], n: int, trials: tuple[TrialRecord, ...] = ()) -> list[Params]:
+    """The first n params of a study of a small space, each told before the next is asked for."""
+    space = MLP.space.narrow({"optimizer": "adam", "learning_rate": "0.001,0.01", "dropout": "without"})
+    objective = Objective("val_accuracy", "maximize")
+    then = samplers.sampler(search, space, objective, 0, trials)
+    warm = WarmStartSampler([Candidate(params, 0) for params in first], then, trials)
+    found: list[Params] = []
+    while len(found) + len(trials) < n and (candidate := warm.ask()) is not None:
+        found.append(candidate.params)
+        warm.tell(_ended(len(trials) + len(found) - 1, candidate.params))
+    return found
+
+
+def _ended(number: int, params: Params) -> TrialRecord:
+    return TrialRecord(number, params, 0, "complete", score=int(params_id(params)[:6], 16) / 16**6)
+
+
+@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
+def test_what_was_given_is_first_and_nothing_comes_twice(search: Any, tmp_path: Path) -> None:
+    plain = asked(search, [], 40)
+    given = [plain[7], plain[3], plain[7]]
+    found = asked(search, given, 40)
+    assert found[:2] == given[:2]
+    assert len({params_id(params) for params in found}) == len(found) == 40
+
+
+@pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
+def test_a_warm_search_that_was_killed_goes_on_as_it_would_have(search: Any) -> None:
+    given = asked(search, [], 9)[5:8]
+    whole = asked(search, given, 20)
+    for cut in (1, 2, 3, 11):
+        trials = tuple(_ended(number, params) for number, params in enumerate(whole[:cut]))
+        assert asked(search, given, 20, trials) == whole[cut:]
+
+
+@pytest.mark.parametrize("search", ["random", "qmc", "tpe", "gp", "cmaes"])
+def test_what_a_search_began_with_counts_the_same_while_it_runs_and_after_a_restart(search: Any) -> None:
+    space = Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0))
+    objective = Objective("val_accuracy", "maximize")
+    given = [Candidate({"x": 0.5, "y": 0.5}, 0), Candidate({"x": 0.25, "y": 0.75}, 0)]
+    undisturbed = WarmStartSampler(given, samplers.sampler(search, space, objective, 0, ()), ())
+    begun = [undisturbed.ask() for _ in range(4)]
+    assert begun[:2] == given
+    trials = tuple(TrialRecord(number, one.params, 0, "running") for number, one in enumerate(begun) if one)
+    continued = WarmStartSampler(given, samplers.sampler(search, space, objective, 0, trials), trials)
+    for number in range(4, 18):
+        one = continued.ask()
+        assert undisturbed.ask() == one
+        if one is not None:
+            trials += (TrialRecord(number, one.params, 0, "running"),)
+        for warm in (undisturbed, continued):
+            warm.tell(_ended(number - 4, trials[number - 4].params))

@@ -1,0 +1,119 @@
+"""Real Ray clusters on this machine, as `ray start` makes them: a head with token authentication, and further nodes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.servers import free_port
+from tests.support.sweeping import kill_family, until
+
+TOKEN = "a-token-of-the-tests-0123456789abcdef"
+STARTED = "Ray runtime started"  # in the words of `ray start`
+
+JOIN = """
+import sys
+import time
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+
+address, folder, cpus, gpus = sys.argv[1:]
+ports = {"min_worker_port": 0, "max_worker_port": 0, "node_manager_port": 0, "object_manager_port": 0}
+size = {"num_cpus": float(cpus), "num_gpus": int(gpus)}
+params = RayParams(gcs_address=address, temp_dir=folder, include_log_monitor=False, **ports, **size)
+Node(params, head=False, shutdown_at_exit=True, spawn_reaper=True)
+print("Ray runtime started", flush=True)
+time.sleep(3600)
+"""  # as `ray start --address` does, which joins no cluster that listens on loopback alone
+
+
+@dataclass
+class RayHead:
+    """A cluster on loopback. Its folders are not pytest's, whose names are too long for Ray's sockets."""
+
+    cpus: float = 2
+    gpus: int = 0
+    has_dashboard: bool = False
+    environment: dict[str, str] = field(default_factory=dict)  # of the head, and of jobs there
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="tj-", dir="/tmp")))
+    port: int = field(default_factory=free_port)
+    dashboard_port: int = field(default_factory=free_port)
+    _nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.dashboard_port}"
+
+    @property
+    def client(self) -> dict[str, str]:
+        """What the environment of somebody who may come in has."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+
+    def start(self) -> None:
+        own = self._folder("head")
+        # other clusters of this machine would else have the same ports for their workers, agents and figures
+        self.environment |= {f"{name}_METRIC_PORT": str(free_port()) for name in ("DASHBOARD", "AUTOSCALER")}
+        program = str(Path(sys.executable).with_name("ray"))
+        words = ["--head", "--port", str(self.port), "--num-cpus", str(self.cpus), "--num-gpus", str(self.gpus)]
+        words += ["--include-dashboard", str(self.has_dashboard).lower(), "--dashboard-port", str(self.dashboard_port)]
+        words += ["--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", str(free_port())]
+        words += ["--node-ip-address", "127.0.0.1", "--temp-dir", str(own), "--disable-usage-stats", "--block"]
+        self._start([program, "start", *words], own)
+
+    def join(self, *, cpus: float = 2, gpus: int = 0, before: tuple[str, ...] = ()) -> None:
+        """Adds a node with folders of its own; `before` is what its command line begins with."""
+        own = self._folder(f"node-{len(self._nodes)}")
+        self._start([*before, sys.executable, "-c", JOIN, self.address, str(own), str(cpus), str(gpus)], own)
+
+    def stop(self) -> None:
+        for node in reversed(self._nodes):
+            kill_family(node)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _folder(self, name: str) -> Path:
+        own = self.folder / name
+        (own / "home").mkdir(parents=True)
+        return own
+
+    def _start(self, command: list[str], own: Path) -> None:
+        log, environment = own / "log", self._environment | {"HOME": str(own / "home"), "TMPDIR": str(own)}
+        with log.open("wb") as file:
+            node = subprocess.Popen(
+                command, env=environment, stdout=file, stderr=file, process_group=0, cwd=own / "home"
+            )
+        self._nodes.append(node)
+        until(lambda: node.poll() is not None or STARTED in log.read_text(), f"Ray's {own.name}")
+        assert node.poll() is None, log.read_text()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        ours = ("RAY_", "TUNE_", "MLFLOW_", "DASHBOARD_", "AUTOSCALER_")
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        loopback = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # as for a cluster of our own: 127.0.0.1 is this machine
+        return (
+            plain | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)} | loopback | self.client | self.environment
+        )
+
+
+def blind_to(folder: Path) -> tuple[str, ...]:
+    """What a command line begins with whose process finds this folder empty; nothing where the system forbids it."""
+    hide = (
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        f"mount -t tmpfs none '{folder}' && exec \"$@\"",
+        "-",
+    )
+    can = subprocess.run([*hide, "true"], capture_output=True, check=False).returncode == 0
+    return hide if can else ()

@@ -1,0 +1,399 @@
+"""What MLflow shows of a study, whatever happened on the way there: each trial once, each point once."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sweeping import Logged, logged, until
+from tune_jobs import tracking
+from tune_jobs.errors import SettingsError
+from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.catalog import TASKS
+from tune_jobs.search_spaces.conditions import Fixed, Variants
+from tune_jobs.search_spaces.scalars import Choice, Float, Int
+from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.settings import Settings, prepare_mlflow
+from tune_jobs.tracking.tracker import Tracker
+
+prepare_mlflow()
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+
+SPACE = Space(
+    optimizer=Variants(sgd=Space(momentum=Choice(0.0, 0.9)), adam=Space()),
+    rate=Float(1e-4, 1.0, log=True),
+    units=Fixed(8, Int(4, 16)),
+)
+EPOCH = {"loss": 0.5, "accuracy": 0.7, "val_loss": 0.6, "val_accuracy": 0.65}
+
+
+def history(*scores: float) -> tuple[dict[str, float], ...]:
+    return tuple({**EPOCH, "val_accuracy": score} for score in scores)
+
+
+def ended(number: int, *scores: float, **changes: Any) -> TrialRecord:
+    """A complete trial."""
+    best = max(range(len(scores)), key=lambda epoch: scores[epoch])
+    known: dict[str, Any] = {
+        "number": number,
+        "params": {"optimizer": "adam", "rate": 0.01 * (number + 1), "units": 8},
+        "seed": 7,
+        "state": "complete",
+        "attempts": 1,
+        "score": scores[best],
+        "best_epoch": best + 1,
+        "metrics": history(*scores)[best],
+        "history": history(*scores),
+        "started": 1.7e9 + number,
+        "finished": 1.7e9 + number + 60,
+        "train_seconds": 12.5,
+        "weights": 1234,
+        "cpus": 1.0,
+    }
+    return TrialRecord(**known | changes)
+
+
+FAILED = replace(
+    ended(2, 0.1),
+    state="failed",
+    score=None,
+    best_epoch=None,
+    metrics={},
+    reason="diverged",
+    message="val_loss was nan in epoch 2",
+)
+SGD = {"optimizer": "sgd", "momentum": 0.9, "rate": 0.5, "units": 8}
+TRIALS = (
+    ended(0, 0.5, 0.9, 0.7),
+    ended(1, 0.6, 0.4, params=SGD),
+    FAILED,
+    ended(3, 0.3, state="stopped"),
+    TrialRecord(4, {"optimizer": "adam", "rate": 0.2, "units": 8}, 7, "waiting"),
+)
+
+
+def running(trial: TrialRecord, epochs: int) -> TrialRecord:
+    """As the study knows it while it runs: scores, and nothing else yet."""
+    scores = tuple({"score": metrics["val_accuracy"]} for metrics in trial.history[:epochs])
+    return TrialRecord(
+        trial.number, trial.params, trial.seed, "running", attempts=1, history=scores, started=trial.started
+    )
+
+
+_identities = (f"identity-{n}" for n in itertools.count())
+
+
+def study(*trials: TrialRecord, identity: str | None = None) -> StudyRecord:
+    terms = StudyTerms(
+        task="rows",
+        task_digest="0123456789ab",
+        reference="rows",
+        dataset="digits",
+        data_digest="1234567890abcdef",
+        space=SPACE.to_json(),
+        objective=Objective("val_accuracy", "maximize"),
+        protocol=Protocol(epochs=3),
+        seed=7,
+    )
+    launch = Launch("grid", 5, "host", 1.7e9, "abc123", {"keras": "3.15"})
+    return StudyRecord("first", identity or next(_identities), terms, launch, 1.7e9, trials)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A store of this module's own, with its tables made."""
+    home = tmp_path_factory.mktemp("store")
+    settings = Settings(home, home / "data", storage=None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+    settings.prepare()
+    return settings
+
+
+@pytest.fixture(scope="module")
+def record() -> StudyRecord:
+    return study(*TRIALS)
+
+
+@pytest.fixture(scope="module")
+def shown(store: Settings, record: StudyRecord) -> Logged:
+    """A study of all states, delivered and closed."""
+    tracker = Tracker(store)
+    assert tracker.deliver(record) == 4
+    tracker.close(record)
+    return logged(store, record)
+
+
+def test_a_file_whose_making_was_killed_is_made_anew(tmp_path: Path, settings: Settings) -> None:
+    code = "from tune_jobs.tracking import store; import sys; store._make_file(sys.argv[1])"
+    settings.home.mkdir(parents=True)
+    process = subprocess.Popen([sys.executable, "-c", code, settings.tracking_uri], stderr=subprocess.DEVNULL)
+    until(lambda: any(part.stat().st_size > 0 for part in settings.home.glob(".mlflow.db.*")), "its tables to be begun")
+    process.kill()
+    process.wait()
+    assert not (settings.home / "mlflow.db").exists()
+    assert tracking.store.client(settings).search_experiments(max_results=1)
+    assert (settings.home / "mlflow.db").exists()
+
+
+def test_a_study_is_one_parent_and_a_nested_run_for_each_trial_begun(shown: Logged) -> None:
+    (parent,) = shown.parents
+    assert (parent.info.run_name, parent.info.status) == ("first", "FINISHED")
+    assert sorted(run.info.run_name for run in shown.trials) == [f"first-{n:04d}" for n in range(4)]
+
+
+def test_a_trials_end_is_its_runs_status(shown: Logged) -> None:
+    status = [shown.run(n).info.status for n in range(4)]
+    assert status == ["FINISHED", "FINISHED", "FAILED", "KILLED"]
+    assert [shown.run(n).data.tags["state"] for n in range(4)] == ["complete", "complete", "failed", "stopped"]
+    assert shown.run(0).info.start_time == 1_700_000_000_000
+    assert shown.run(0).info.end_time == 1_700_000_060_000
+
+
+def test_a_failure_says_why(shown: Logged) -> None:
+    tags = shown.run(2).data.tags
+    assert tags["reason"] == "diverged"
+    assert "val_loss was nan in epoch 2" in tags["mlflow.note.content"]
+    assert not any(name.startswith("best_") for name in shown.run(2).data.metrics)
+    assert "reason" not in shown.run(0).data.tags
+
+
+def test_params_are_those_that_vary_and_are_active(shown: Logged) -> None:
+    assert shown.run(0).data.params == {"optimizer": "adam", "rate": "0.01"}
+    assert shown.run(1).data.params == {"optimizer": "sgd", "momentum": "0.9", "rate": "0.5"}
+    assert "| units | 8 |" in shown.run(0).data.tags["mlflow.note.content"]  # held, so no column
+
+
+def test_every_epoch_is_a_point_of_each_metric(shown: Logged) -> None:
+    assert shown.curve(0, "val_accuracy") == [(1, 0.5), (2, 0.9), (3, 0.7)]
+    assert shown.curve(0, "loss") == [(1, 0.5), (2, 0.5), (3, 0.5)]
+    assert shown.curve(2, "val_accuracy") == [(1, 0.1)]
+
+
+def test_the_best_epoch_has_names_of_its_own(shown: Logged) -> None:
+    metrics = shown.run(0).data.metrics
+    assert (metrics["best_val_accuracy"], metrics["best_epoch"]) == (0.9, 2.0)
+    assert shown.parents[0].data.metrics == {"best_val_accuracy": 0.9}
+
+
+def test_seed_data_commit_and_versions_are_there(shown: Logged) -> None:
+    run = shown.run(0)
+    assert run.data.tags["seed"] == "7"
+    assert run.data.tags["mlflow.source.git.commit"] == "abc123"
+    assert "keras 3.15" in run.data.tags["mlflow.note.content"]
+    ((dataset, tags),) = ((d.dataset, d.tags) for d in run.inputs.dataset_inputs)
+    assert (dataset.name, dataset.digest) == ("digits", "1234567890abcdef")
+    assert [(tag.key, tag.value) for tag in tags] == [("mlflow.data.context", "training")]
+
+
+def test_the_leaderboard_is_an_artifact_of_the_parent(shown: Logged, store: Settings) -> None:
+    from mlflow import MlflowClient
+
+    files = MlflowClient(tracking_uri=store.tracking_uri).list_artifacts(shown.parents[0].info.run_id, "leaderboard")
+    assert {"leaderboard/best.yaml", "leaderboard/leaderboard.html"} <= {file.path for file in files}
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_mlflows_table_has_at_most_nine_columns_beside_a_dozen_parameters(task: Task, shown: Logged) -> None:
+    runs = [*shown.trials, *shown.parents]
+    metrics = {name for run in runs for name in run.data.metrics}
+    tags = {name for run in runs for name in run.data.tags if not name.startswith("mlflow.")}
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= metrics
+    assert len(metrics) + len(tags) <= 9
+    assert len(task.space.varied()) <= 12
+
+
+def test_delivering_again_changes_nothing(shown: Logged, store: Settings, record: StudyRecord) -> None:
+    again = Tracker(store)
+    assert again.deliver(record) == 0
+    again.close(record)
+    assert again.deliver(record) == 0
+    now = logged(store, record)
+    assert now.facts == shown.facts
+    assert len(now.parents) == 1
+
+
+def test_a_running_trials_score_is_there_epoch_by_epoch(store: Settings) -> None:
+    tracker, first = Tracker(store), study(running(TRIALS[0], 1))
+    assert tracker.deliver(first) == 1
+    assert logged(store, first).run(0).info.status == "RUNNING"
+    assert tracker.deliver(first) == 0
+    second = replace(first, trials=(running(TRIALS[0], 2),))
+    assert tracker.deliver(second) == 1
+    assert logged(store, second).curve(0, "val_accuracy") == [(1, 0.5), (2, 0.9)]
+    tracker.deliver(replace(first, trials=(TRIALS[0],)))
+    last = logged(store, first)
+    assert last.curve(0, "val_accuracy") == [(1, 0.5), (2, 0.9), (3, 0.7)]
+    assert last.curve(0, "loss") == [(1, 0.5), (2, 0.5), (3, 0.5)]
+
+
+def test_a_trial_that_was_interrupted_continues_its_own_run(store: Settings) -> None:
+    first = study(running(TRIALS[0], 2))
+    Tracker(store).deliver(first)
+    begun = logged(store, first).run(0).info.run_id
+    again = replace(TRIALS[0], attempts=2, started=1.7e9 + 500, finished=1.7e9 + 600)
+    Tracker(store).deliver(replace(first, trials=(again,)))
+    run = logged(store, first)
+    assert run.run(0).info.run_id == begun
+    assert run.curve(0, "val_accuracy") == [(1, 0.5), (2, 0.9), (3, 0.7)]
+    assert [len(run.curve(0, name)) for name in ("loss", "best_val_accuracy")] == [3, 1]
+
+
+def test_a_new_study_of_the_same_name_gets_runs_of_its_own(store: Settings, record: StudyRecord) -> None:
+    new = replace(record, identity=next(_identities))
+    assert Tracker(store).deliver(new) == 4
+    assert len(logged(store, new).parents) == 1
+
+
+def test_what_a_restored_study_does_not_remember_is_gone_from_mlflow(store: Settings) -> None:
+    lost = study(*(ended(number, 0.2, 0.3) for number in range(6)))
+    Tracker(store).deliver(lost)
+    kept = {number: logged(store, lost).run(number).info.run_id for number in range(6)}
+    now = replace(
+        lost,
+        trials=(
+            lost.trials[0],
+            replace(lost.trials[1], params=SGD),  # its number went to others
+            replace(lost.trials[2], finished=1.7e9 + 500),  # it was run again
+            replace(lost.trials[3], seed=8),
+            running(lost.trials[4], 1),  # it runs again now
+        ),
+    )
+    tracker = Tracker(store, lambda: now)
+    assert tracker.deliver(lost) == 0  # whoever read the study before: what it has is not taken from MLflow yet
+    assert tracker.deliver(now) == 0
+    assert Tracker(store, lambda: now).deliver(now) == 4
+    fresh = replace(now, identity=next(_identities))
+    Tracker(store).deliver(fresh)
+    found = logged(store, now)
+    assert [_without_links(fact) for fact in found.facts] == [
+        _without_links(fact) for fact in logged(store, fresh).facts
+    ]
+    assert found.run(0).info.run_id == kept[0]
+    assert {run.info.run_id for run in found.trials} & set(kept.values()) == {kept[0]}
+
+
+def test_a_run_is_judged_by_what_the_study_has_now(store: Settings) -> None:
+    before = study(running(TRIALS[0], 1))
+    now = replace(before, trials=(TRIALS[0], TRIALS[1]))
+    Tracker(store).deliver(now)
+    begun = {run.info.run_id for run in logged(store, now).trials}
+    assert Tracker(store, lambda: now).deliver(before) == 0
+    assert {run.info.run_id for run in logged(store, now).trials} == begun
+
+
+class _Killed(BaseException):
+    """The deliverer's process ends here."""
+
+
+class _AwayError(Exception):
+    """MLflow's server does not answer."""
+
+
+class _Client:
+    """MLflow's client, which fails at its `at`-th change: before it is heard, or after."""
+
+    CHANGES = ("create_run", "log_batch", "log_inputs", "log_metric", "log_artifacts", "set_terminated", "update_run")
+
+    def __init__(self, client: Any, at: int, is_heard: bool, error: type[BaseException]) -> None:
+        self._client, self._left, self._is_heard, self._error = client, at, is_heard, error
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if name not in self.CHANGES:
+            return method
+
+        def change(*args: Any, **kwargs: Any) -> Any:
+            self._left -= 1
+            if self._left == 0:
+                if self._is_heard:
+                    method(*args, **kwargs)
+                raise self._error
+            return method(*args, **kwargs)
+
+        return change
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool, type[BaseException]], None]]:
+    """Makes the next client fail; the one after it works."""
+    opened = tracking.store.client
+    plans: list[tuple[int, bool, type[BaseException]]] = []
+
+    def open_client(settings: Settings) -> Any:
+        client = opened(settings)
+        return _Client(client, *plans.pop()) if plans else client
+
+    monkeypatch.setattr(tracking.store, "client", open_client)
+    return lambda at, is_heard, error: plans.append((at, is_heard, error))
+
+
+def _without_links(fact: dict[str, Any]) -> dict[str, Any]:
+    """Without what says which study's run it is."""
+    return fact | {"tags": {name: value for name, value in fact["tags"].items() if name != "mlflow.parentRunId"}}
+
+
+@pytest.mark.parametrize("is_heard", [True, False], ids=["heard", "unheard"])
+@pytest.mark.parametrize("error", [_Killed, _AwayError])
+def test_a_deliverer_that_fails_at_any_call_leaves_nothing_missing_and_nothing_twice(
+    store: Settings, shown: Logged, failing: Callable[..., None], is_heard: bool, error: type[BaseException]
+) -> None:
+    expected = [_without_links(fact) for fact in shown.facts[1:3]]
+    for at in range(1, 50):
+        record = study(TRIALS[1], FAILED)
+        failing(at, is_heard, error)
+        tracker = Tracker(store)
+        has_failed = False
+        try:
+            tracker.deliver(record)
+            tracker.close(record)
+        except error:
+            has_failed = True
+            tracker = Tracker(store) if error is _Killed else tracker  # one that was away is asked again
+            tracker.deliver(record)
+            tracker.close(record)
+        now = logged(store, record)
+        assert [run.info.status for run in now.parents] == ["FINISHED"], at
+        assert [_without_links(fact) for fact in now.facts] == expected, at
+        if not has_failed:
+            assert at > 10  # a parent, and five changes of each trial
+            return
+    raise AssertionError("every call failed")
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("http://127.0.0.1:1", "no MLflow server answers at http://127.0.0.1:1"),
+        ("https://no-such-host.invalid", "no MLflow server answers"),
+        ("file:///tmp/mlruns", "MLFLOW_TRACKING_URI must be"),
+        ("mlruns", "MLFLOW_TRACKING_URI must be"),
+        ("ftp://somewhere", "MLFLOW_TRACKING_URI must be"),
+        ("sqlite:////no/such/folder/mlflow.db", "/no/such/folder is no folder that can be written"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_refused_in_one_line(settings: Settings, uri: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        tracking.check(replace(settings, tracking_uri=uri))
+    assert words in str(caught.value)
+    assert uri in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["postgresql://db/mlflow", "postgresql+psycopg://db/mlflow", "mysql+pymysql://db/m"])
+def test_databases_are_left_to_mlflow(settings: Settings, uri: str) -> None:
+    tracking.check(replace(settings, tracking_uri=uri))
+
+
+def test_the_default_store_is_accepted(tmp_path: Path) -> None:
+    settings = Settings.read(home=tmp_path / "home")
+    settings.prepare()
+    tracking.check(replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}"))

@@ -1,0 +1,391 @@
+"""A trial is built, trained and scored; whatever goes wrong in it is a result with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets.dataset import Split
+from tune_jobs.models import clock_encodings
+from tune_jobs.models.label_encodings import Classes, Head
+from tune_jobs.records.per_image import unpack
+from tune_jobs.records.trials import TrialResult
+from tune_jobs.search_spaces.conditions import Variants
+from tune_jobs.search_spaces.scalars import Choice
+from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.training import compiled
+from tune_jobs.training.trial import TrialRun, explaining, run_trial
+from tune_jobs.words import one_line
+
+PARAMS = {"units": 8, "learning_rate": 0.05, "batch_size": 16}
+MakeTask = Callable[..., Task]
+
+
+def own(*epochs: Mapping[str, float] | Exception, patience: int | None = None, **changes: Any) -> Task:
+    """A task whose own training loop yields these metrics, and raises what is no metrics."""
+
+    def train(params: Any, data: Any, *, seed: int, epochs: int) -> Iterator[Mapping[str, float]]:
+        for one in script:
+            if isinstance(one, Exception):
+                raise one
+            yield one
+
+    script = epochs
+    task = Task(
+        name="own",
+        summary="A script",
+        dataset="tiny",
+        space=Space(units=Choice(1, 2)),
+        objective=Objective("val_accuracy", "maximize"),
+        protocol=Protocol(epochs=10, patience=patience),
+        baseline={"units": 1},
+        train=train,
+    )
+    return replace(task, **changes)
+
+
+def scores(*values: float) -> list[dict[str, float]]:
+    return [{"val_accuracy": value} for value in values]
+
+
+CLOCK = {"units": 8, "batch_size": 16, "learning_rate": 0.01}
+
+
+@pytest.mark.parametrize("params", [{"encoding": "two-hands", "decoding": "joint"}, {"encoding": "regression"}])
+def test_an_encoding_is_trained_as_the_params_say(
+    tiny_task: MakeTask, tiny_data: TrainingData, params: dict[str, Any]
+) -> None:
+    """The score is the mean of the errors in minutes that are kept of each image, whatever the encoding."""
+    task = tiny_task(
+        encoding=clock_encodings.build,
+        objective=Objective("val_error_minutes", "minimize"),
+        space=Space(
+            units=Choice(4, 8),
+            learning_rate=Choice(0.01),
+            batch_size=Choice(16),
+            encoding=Variants(
+                {"two-hands": Space(decoding=Choice("plain", "joint")), "regression": Space(), "classes": Space()}
+            ),
+        ),
+        baseline=CLOCK | params,
+    )
+    times = [
+        np.stack([split.labels * 4, split.labels * 17], axis=1) for split in (tiny_data.train, tiny_data.validation)
+    ]
+    data = replace(
+        tiny_data,
+        train=Split(tiny_data.train.x, times[0]),
+        validation=Split(tiny_data.validation.x, times[1]),
+        digest=f"clock-{params['encoding']}",
+    )
+    result = run_trial(task, CLOCK | params, data, seed=0)
+    assert result.state == "complete", result.message
+    assert result.errors is not None
+    assert unpack(result.errors).mean() == pytest.approx(result.score, rel=1e-4)
+    assert {"val_within_1_minute", "val_hour_slips"} <= result.metrics.keys()
+
+
+def test_the_model_ends_with_the_weights_of_the_best_epoch(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    """The largest loss is asked for, because the first epoch has it: the last weights would be the wrong ones."""
+    task = tiny_task(objective=Objective("val_loss", "maximize"))
+    run = TrialRun(task, PARAMS, tiny_data, seed=2)
+    curve = [metrics["val_loss"] for _, metrics in run]
+    assert curve[0] > curve[-1] + 0.1
+    assert (run.result.score, run.result.best_epoch) == (curve[0], 1)
+    assert run.result.metrics == run.result.history[0]
+    assert run.model is not None
+    (validation,) = compiled.resident("again", (tiny_data.validation,), Classes(3).targets)
+    evaluated = compiled.CompiledEpochs(run.model, batch_size=1, seed=0).evaluate(validation)
+    assert evaluated["loss"] == run.result.score
+    x, labels = tiny_data.validation.x, tiny_data.validation.labels
+    assert run.model.evaluate(x, labels, verbose=0, return_dict=True) == pytest.approx(evaluated, rel=1e-5)
+
+
+def test_a_trial_keeps_what_each_validation_image_added_to_its_score(
+    tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    run = TrialRun(tiny_task(), PARAMS, tiny_data, seed=2)
+    list(run)
+    assert run.model is not None
+    assert run.result.errors is not None
+    errors = unpack(run.result.errors)
+    predicted = run.model.predict(tiny_data.validation.x, verbose=0).argmax(axis=1)
+    assert errors.tolist() == (predicted != tiny_data.validation.labels).tolist()
+    assert run.result.score == pytest.approx(1 - errors.mean())
+
+
+def test_errors_are_those_of_the_best_epoch(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    """The lowest accuracy is asked for, because the first epoch has it: the last errors would be the wrong ones."""
+    run = TrialRun(tiny_task(objective=Objective("val_accuracy", "minimize")), PARAMS, tiny_data, seed=2)
+    curve = [metrics["val_accuracy"] for _, metrics in run]
+    assert curve[0] < curve[-1] - 0.1
+    assert run.result.errors is not None
+    assert 1 - unpack(run.result.errors).mean() == pytest.approx(curve[0])
+
+
+def test_a_trial_stopped_early_has_its_errors_too(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    result = run_trial(tiny_task(), PARAMS, tiny_data, seed=2, report=lambda epoch, metrics: True)
+    assert result.state == "stopped"
+    assert result.errors is not None
+    assert result.score == pytest.approx(1 - unpack(result.errors).mean())
+
+
+def test_errors_that_do_not_make_up_the_score_are_not_kept(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    result = run_trial(tiny_task(objective=Objective("val_loss", "minimize")), PARAMS, tiny_data, seed=2)
+    assert result.state == "complete"
+    assert abs(result.metrics["val_loss"] - (1 - result.metrics["val_accuracy"])) > 0.1
+    assert result.errors is None
+
+
+def test_a_loop_of_its_own_has_no_errors(tiny_data: TrainingData) -> None:
+    assert run_trial(own(*scores(0.4, 0.5)), {}, tiny_data, seed=0).errors is None
+
+
+def test_a_trial_that_failed_has_no_errors(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    task = tiny_task(objective=Objective("val_f1", "maximize"))
+    assert run_trial(task, PARAMS, tiny_data, seed=0).errors is None
+
+
+@pytest.mark.parametrize(
+    ("score", "errors", "explains"),
+    [
+        (0.75, [0.0, 0.0, 1.0, 0.0] * 25, True),  # the share without an error
+        (0.25, [0.0, 0.0, 1.0, 0.0] * 25, True),  # the mean error
+        (30.5, [30.0, 31.0], True),
+        (0.74, [0.0, 0.0, 1.0, 0.0] * 25, True),  # one image of a hundred fell to the other side
+        (0.72, [0.0, 0.0, 1.0, 0.0] * 25, False),
+        (0.5, [0.0, 0.0, 1.0, 0.0] * 25, False),
+        (0.4, None, False),
+    ],
+)
+def test_errors_explain_a_score_that_is_their_mean_or_the_share_without(
+    score: float, errors: list[float] | None, explains: bool
+) -> None:
+    packed = explaining(score, None if errors is None else np.array(errors))
+    assert (packed is not None) == explains
+    if packed is not None:
+        assert unpack(packed).tolist() == errors
+
+
+def test_history_has_training_and_validation_metrics_of_every_epoch(
+    tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    result = run_trial(tiny_task(), PARAMS, tiny_data, seed=0)
+    assert result.state == "complete"
+    assert [sorted(metrics) for metrics in result.history] == [["accuracy", "loss", "val_accuracy", "val_loss"]] * 3
+    assert result.weights == 16 * 8 + 8 + 8 * 3 + 3
+    assert result.train_seconds > 0
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_a_trial_repeats_bit_for_bit_whatever_was_trained_before_it_in_the_process(
+    tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    first = run_trial(tiny_task(), PARAMS, tiny_data, seed=3)
+    unlearnable = Split(tiny_data.train.x, np.zeros(90, dtype=np.int64))
+    other_data = TrainingData("other", unlearnable, tiny_data.validation, digest="other")
+    assert run_trial(tiny_task(), PARAMS, other_data, seed=3).history != first.history
+    assert run_trial(tiny_task(), PARAMS, tiny_data, seed=3).history == first.history  # bit for bit
+
+
+def test_params_reach_the_batches_and_the_optimizer(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    run = TrialRun(tiny_task(), {**PARAMS, "batch_size": 32}, tiny_data, seed=0)
+    epochs = len(list(run))
+    assert run.model is not None
+    assert int(run.model.optimizer.iterations.numpy()) == epochs * 3  # 90 images in batches of 32
+    assert float(run.model.optimizer.learning_rate) == pytest.approx(0.05)
+
+
+def test_a_model_that_comes_compiled_keeps_its_own_optimizer(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    def build(*, input_shape: tuple[int, ...], head: Head, units: int) -> keras.Model:
+        inputs = keras.Input(input_shape)
+        x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+        model = keras.Model(inputs, head(keras.layers.Dense(units)(x)))
+        encoding = Classes(3)
+        model.compile(keras.optimizers.SGD(0.125), encoding.loss(), metrics=encoding.metrics())
+        return model
+
+    run = TrialRun(tiny_task(build=build), PARAMS, tiny_data, seed=0)
+    list(run)
+    assert run.result.state == "complete", run.result
+    assert run.model is not None
+    assert float(run.model.optimizer.learning_rate) == 0.125
+
+
+def test_a_subclass_that_builds_its_weights_when_called_is_trained(
+    tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    class Late(keras.Model):  # type: ignore[misc]
+        def __init__(self, units: int) -> None:
+            super().__init__()
+            self.network = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(units), keras.layers.Dense(3)])
+
+        def call(self, images: Any) -> Any:
+            return self.network(keras.ops.cast(images, "float32") / 255)
+
+    def build(*, input_shape: tuple[int, ...], head: Head, units: int) -> keras.Model:
+        return Late(units)
+
+    result = run_trial(tiny_task(build=build), PARAMS, tiny_data, seed=0)
+    assert (result.state, result.weights) == ("complete", 16 * 8 + 8 + 8 * 3 + 3), result
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (None, 6)])
+def test_training_ends_after_patience_epochs_without_a_better_score(patience: int | None, epochs: int) -> None:
+    result = run_trial(own(*scores(0.1, 0.5, 0.5, 0.2, 0.9, 0.1), patience=patience), {}, None, seed=0)  # type: ignore[arg-type]
+    assert len(result.history) == epochs
+    assert (result.state, result.score) == ("complete", 0.9 if patience is None else 0.5)
+    assert result.best_epoch == (5 if patience is None else 2)  # the first of two that are equal
+
+
+def test_the_direction_of_the_objective_decides_which_epoch_is_best(tiny_data: TrainingData) -> None:
+    task = own(*scores(0.3, 0.1, 0.2), objective=Objective("val_accuracy", "minimize"))
+    result = run_trial(task, {}, tiny_data, seed=0)
+    assert (result.score, result.best_epoch) == (0.1, 2)
+
+
+def test_a_loop_of_its_own_ends_with_the_protocol_at_the_latest(tiny_data: TrainingData) -> None:
+    result = run_trial(own(*scores(*[0.5] * 50)), {}, tiny_data, seed=0)
+    assert (result.state, len(result.history)) == ("complete", 10)
+
+
+def test_a_loop_of_its_own_gets_params_data_seed_and_epochs(tiny_data: TrainingData) -> None:
+    came: list[Any] = []
+
+    def train(params: Any, data: Any, *, seed: int, epochs: int) -> Iterator[Mapping[str, float]]:
+        came.extend([params, data, seed, epochs])
+        yield {"val_accuracy": np.float32(0.5)}
+
+    result = run_trial(own(train=train), {"units": 2}, tiny_data, seed=7)
+    assert came == [{"units": 2}, tiny_data, 7, 10]
+    assert type(result.score) is float
+
+
+def test_a_loop_of_its_own_without_an_epoch_is_invalid(tiny_data: TrainingData) -> None:
+    assert_failed(run_trial(own(), {}, tiny_data, seed=0), "invalid", "without an epoch")
+
+
+def test_a_report_that_answers_true_stops_the_trial(tiny_data: TrainingData) -> None:
+    seen = []
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        seen.append((epoch, metrics["val_accuracy"]))
+        return epoch == 2
+
+    result = run_trial(own(*scores(0.4, 0.3, 0.9)), {}, tiny_data, seed=0, report=report)
+    assert seen == [(1, 0.4), (2, 0.3)]
+    assert (result.state, result.score, result.best_epoch) == ("stopped", 0.4, 1)
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_a_trial_told_to_stop_at_its_end_was_not_cut_off(patience: int | None, tiny_data: TrainingData) -> None:
+    task = own(*scores(*[0.5] * 20), patience=patience)
+    last = 10 if patience is None else 3
+    result = run_trial(task, {}, tiny_data, seed=0, report=lambda epoch, metrics: epoch == last)
+    assert (result.state, len(result.history)) == ("complete", last)
+
+
+def assert_failed(result: TrialResult, reason: str, *words: str) -> None:
+    assert (result.state, result.reason, result.score, result.best_epoch) == ("failed", reason, None, None)
+    assert result.message is not None
+    assert "\n" not in result.message
+    assert len(result.message) <= 300
+    for word in words:
+        assert word in result.message
+
+
+def test_a_learning_rate_out_of_all_bounds_diverges_at_its_epoch(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    params = {**PARAMS, "learning_rate": 1e30, "optimizer": "sgd"}
+    space = Space(units=Choice(8), learning_rate=Choice(1e30), batch_size=Choice(16), optimizer=Choice("sgd"))
+    result = run_trial(tiny_task(space=space, baseline=params), params, tiny_data, seed=0)
+    assert_failed(result, "diverged", "in epoch 1", "loss was")
+    assert result.history == ()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_diverges_and_keeps_the_epochs_before(
+    value: float, tiny_data: TrainingData
+) -> None:
+    bad = {"val_accuracy": 0.6, "val_loss": value}
+    result = run_trial(own(*scores(0.4, 0.5), bad, *scores(0.9)), {}, tiny_data, seed=0)
+    assert_failed(result, "diverged", f"val_loss was {value} in epoch 3")
+    assert result.history == tuple(scores(0.4, 0.5))
+
+
+def test_a_missing_objective_is_invalid_and_the_message_has_what_there_is(
+    tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    task = tiny_task(objective=Objective("val_f1", "maximize"))
+    assert_failed(run_trial(task, PARAMS, tiny_data, seed=0), "invalid", "'val_f1'", "val_accuracy")
+
+
+@pytest.mark.parametrize("error", [ValueError("no such\nwidth"), TypeError("no such width")])
+def test_a_builder_that_refuses_its_params_makes_the_trial_invalid(
+    error: Exception, tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    def build(*, input_shape: tuple[int, ...], head: Head, units: int) -> keras.Model:
+        raise error
+
+    result = run_trial(tiny_task(build=build), PARAMS, tiny_data, seed=0)
+    assert_failed(result, "invalid", f"{type(error).__name__}: no such width")
+
+
+def test_an_optimizer_that_refuses_its_params_makes_the_trial_invalid(
+    tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    params = {**PARAMS, "optimizer": "adamm"}
+    space = Space(units=Choice(8), learning_rate=Choice(0.05), batch_size=Choice(16), optimizer=Choice("adamm"))
+    result = run_trial(tiny_task(space=space, baseline=params), params, tiny_data, seed=0)
+    assert_failed(result, "invalid", "adamm")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "message"),
+    [
+        (MemoryError(), "out-of-memory", "MemoryError"),
+        (RuntimeError("two\nlines"), "crashed", "RuntimeError: two lines"),
+        (KeyError("x" * 1000), "crashed", "KeyError: 'xxx"),
+        (ValueError("not the builder's"), "crashed", "ValueError: not the builder's"),
+    ],
+)
+def test_an_exception_is_a_result_in_one_line(
+    error: Exception, reason: str, message: str, tiny_data: TrainingData
+) -> None:
+    result = run_trial(own(*scores(0.4), error), {}, tiny_data, seed=0)
+    assert_failed(result, reason, message)
+    assert result.history == tuple(scores(0.4))
+
+
+def test_a_device_without_memory_left_is_out_of_memory(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    import tensorflow as tf
+
+    def build(*, input_shape: tuple[int, ...], head: Head, units: int) -> keras.Model:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    result = run_trial(tiny_task(build=build), PARAMS, tiny_data, seed=0)
+    assert_failed(result, "out-of-memory", "OOM when allocating")
+
+
+def test_images_of_another_type_than_the_models_are_invalid(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    def halved(split: Split) -> Split:
+        return Split((split.x / 255).astype(np.float32), split.labels)
+
+    data = TrainingData("floats", halved(tiny_data.train), halved(tiny_data.validation), digest="floats")
+    assert_failed(run_trial(tiny_task(), PARAMS, data, seed=0), "invalid", "uint8", "float32")
+
+
+def test_a_trial_left_before_its_end_has_failed(tiny_data: TrainingData) -> None:
+    run = TrialRun(own(*scores(0.4, 0.5)), {}, tiny_data, seed=0)
+    next(iter(run))
+    assert (run.result.state, run.result.reason) == ("failed", "crashed")
+
+
+def test_an_exception_without_words_is_its_name() -> None:
+    assert one_line(MemoryError()) == "MemoryError"

@@ -1,0 +1,85 @@
+"""Scores finalists on the test split, on as many workers as fit; each is handed one trial after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import ray
+
+from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets.dataset import Split
+from tune_jobs.errors import TrialError, UserError
+from tune_jobs.execution.packing import Slots
+from tune_jobs.execution.worker import TaskSource, warm_up
+from tune_jobs.live.signals import Interruption
+from tune_jobs.records.trials import TestResult, TrialRecord
+from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs.training import weights
+from tune_jobs.training.weights import Weights
+
+_LOOK_S = 0.5  # between two looks at whether a signal came
+
+
+@dataclass(frozen=True)
+class TestJob:
+    """What all evaluations of a study share. No search is handed one: this is where the test split is."""
+
+    __test__ = False  # no test class, whatever pytest makes of its name
+
+    source: TaskSource
+    protocol: Protocol
+    objective: Objective
+    data: TrainingData
+    test_split: Split
+    cpus: float
+    kept: Path  # the folder of kept weights, on the driver's machine
+
+
+Done = Callable[[TrialRecord, TestResult | TrialError], None]
+
+
+def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interruption: Interruption, done: Done) -> None:
+    """Tells `done` of each trial as it is scored; ends early when interrupted or drained.
+
+    Raises:
+        UserError: a worker died.
+    """
+    shared = ray.put(job)
+    worker = ray.remote(_Evaluator).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
+    idle = [worker.remote(shared, slots.gpus or None) for _ in range(min(slots.count, len(trials)))]
+    waiting = list(trials)
+    at_work: dict[ray.ObjectRef, tuple[TrialRecord, object]] = {}
+    while (at_work or (waiting and not interruption.is_draining)) and not interruption.is_set:
+        while waiting and idle and not interruption.is_draining:
+            trial, free = waiting.pop(0), idle.pop()
+            at_work[free.score.remote(trial, weights.load(job.kept, trial.number))] = (trial, free)
+        ready, _ = ray.wait(list(at_work), timeout=_LOOK_S)
+        for answer in ready:
+            trial, free = at_work.pop(answer)
+            try:
+                done(trial, ray.get(answer))
+            except ray.exceptions.RayActorError:
+                raise UserError(
+                    f"the worker that evaluated trial {trial.number} died, perhaps out of memory: what was scored is "
+                    "kept, the same command goes on"
+                ) from None
+            idle.append(free)
+
+
+class _Evaluator:
+    """A process that keeps TensorFlow and the data from one finalist to the next."""
+
+    def __init__(self, job: TestJob, gpu_share: float | None) -> None:
+        self._job = job
+        self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)
+        warm_up(job.cpus, gpu_share)
+
+    def score(self, trial: TrialRecord, kept: Weights | None) -> TestResult | TrialError:
+        from tune_jobs.training import finalist
+
+        try:
+            return finalist.score(self._task, trial, self._job.data, self._job.test_split, kept)
+        except TrialError as error:
+            return error

@@ -1,0 +1,79 @@
+"""What is to be run, in plain values: on which resources, of which study, proposed by whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tune_jobs.datasets import TrainingData
+from tune_jobs.records.studies import StudyTerms
+from tune_jobs.search.budgets import BudgetedSampler
+from tune_jobs.search.candidates import Sampler
+from tune_jobs.search.schedulers import Scheduler
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.task import Objective, Task
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where trials run, how many at once and for how long."""
+
+    time_limit_s: float | None = None
+    max_concurrent: int | None = None
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | Literal["auto"] | None = None  # one where there are GPUs; auto measures what fits
+    trial_limit_s: float | None = None  # of one trial on its worker
+    max_retries: int = 3  # of a trial whose worker is lost
+    checkpoint_every: int | None = None  # epochs
+    address: str | None = None  # of a running Ray cluster; None starts one of our own
+    keep_weights: bool = False  # of every trial, in the home folder
+
+
+@dataclass(frozen=True)
+class StudyInputs:
+    """What the trials of a study are about."""
+
+    task: Task  # with the study's protocol and objective
+    task_digest: str  # of the task as declared
+    reference: str
+    space: AnySpace  # as narrowed
+    seed: int
+    data: TrainingData
+    further: tuple[Objective, ...] = ()  # objectives after the first
+
+    @property
+    def terms(self) -> StudyTerms:
+        """What a study of this work is begun on."""
+        return StudyTerms(
+            task=self.task.name,
+            task_digest=self.task_digest,
+            reference=_lasting(self.reference),
+            dataset=self.data.name,
+            data_digest=self.data.digest,
+            space=self.space.to_json(),
+            objective=self.task.objective,
+            protocol=self.task.protocol,
+            seed=self.seed,
+            further_objectives=self.further,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who proposes and how far it goes: `trials` searched ones in all, and `total` trials of any kind, where known."""
+
+    sampler: Sampler
+    trials: int | None
+    total: int | None
+    scheduler: Scheduler | None = None
+    bounded: BudgetedSampler | None = None  # the sampler again, where a budget ends it
+    compare_every: int | None = None  # epochs, where the trials are a population
+
+
+def _lasting(reference: str) -> str:
+    """The reference as it is found from any folder."""
+    file, attribute = catalog.split(reference)
+    if file is None:
+        return reference
+    return str(file.resolve()) if attribute is None else f"{file.resolve()}:{attribute}"
