@@ -58,7 +58,7 @@ import numpy as np
 
 from tune_jobs.models.label_encodings import Classes
 from tune_jobs.models.lazy_keras import keras
-from tune_jobs.search_spaces.domains import Choice, Space
+from tune_jobs.search_spaces.space import Choice, Space
 from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 FOLDER = Path({folder!r})

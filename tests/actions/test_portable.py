@@ -24,7 +24,7 @@ from tune_jobs.cli import run
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.records import readings
 from tune_jobs.records.per_image import pack
-from tune_jobs.records.studies import Launch, Replication, StudyRecord, TestReading, Transfer
+from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, Transfer
 from tune_jobs.records.trials import TestResult, TrialResult
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces.scalars import params_id
@@ -77,7 +77,7 @@ def full(own: Own, settings: Settings) -> StudyRecord:
         study.finish(study.start(study.add(task.space, params(2, 2), seed=0)), COMPLETE, cpus=1.0)  # transferred
         study.note_replication(Replication(1, 2, False, None, (params_id(params(1)),), begun_at=4))
         study.finish(study.start(study.add(task.space, params(1), seed=1)), COMPLETE, cpus=2.0)
-        study.note_reading(TestReading(time.time(), "ada", (0, 4)))
+        study.note_reading(Evaluation(time.time(), "ada", (0, 4)))
         metrics = {"test_accuracy": 0.75, "test_loss": float("inf")}
         study.note_test(0, TestResult(metrics, MINUTES, 1 / 3, readings=TIMES, worst=PICTURE))
         study.note_test(4, TestResult(failure="crashed (no)"))

@@ -22,7 +22,7 @@ from scipy import stats
 
 from tune_jobs import exports
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms, TestReading
+from tune_jobs.records.studies import Evaluation, Launch, StudyRecord, StudyTerms
 from tune_jobs.records.trials import State, TestResult, TrialRecord
 from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.search_spaces.task import Objective, Protocol
@@ -108,12 +108,12 @@ def test_what_finalists_came_to_on_the_test_split_is_shown_with_how_often_it_was
     tested = TestResult({"test_accuracy": 0.7, "test_loss": 1.0}, None, 0.9)
     finalist = replace(trial(0, 0.9, units=1), tested=tested)
     day = 1.7e9  # 2023-11-14 in UTC
-    record = replace(study(finalist, trial(1, 0.8, units=2)), readings=(TestReading(day, "me", (0,)),))
+    record = replace(study(finalist, trial(1, 0.8, units=2)), readings=(Evaluation(day, "me", (0,)),))
     heading, first, second = exports.render(record, "table").splitlines()[2:5]
     assert heading.split()[:4] == ["rank", "val_accuracy", "test_accuracy", "units"]
     assert (first.split()[:3], second.split()[:3]) == (["1", "0.9000", "0.7000"], ["2", "0.8000", "-"])
     assert "the test split was read once, on 2023-11-14 for me, 1 trial" in exports.render(record, "md")
-    again = replace(record, readings=(*record.readings, TestReading(day + 86400, "you", (1,))))
+    again = replace(record, readings=(*record.readings, Evaluation(day + 86400, "you", (1,))))
     assert "read 2 times, last on 2023-11-15 for you" in exports.render(again, "table")
     rows = json.loads(exports.render(record, "json"))
     assert [(row["test_score"], row["test_n"]) for row in rows] == [(0.7, 1), (None, None)]

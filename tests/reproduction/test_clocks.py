@@ -14,7 +14,7 @@ from tune_jobs import cli
 from tune_jobs.records import readings
 from tune_jobs.records.per_image import pack
 from tune_jobs.records.readings import Picture, Readings
-from tune_jobs.records.studies import StudyRecord, StudyTerms, TestReading
+from tune_jobs.records.studies import Evaluation, StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
 from tune_jobs.reproduction import clock_studies, clocks
 from tune_jobs.search_spaces.catalog import find
@@ -136,7 +136,7 @@ def test_a_figure_stands_beside_upright_clocks_where_the_others_were_not_run() -
 
 def test_a_figure_in_hours_stands_beside_ours_in_hours_and_another_measure_is_named() -> None:
     record = study(
-        "one", [trial(0, params("regression"), 42.0, tested=evaluated(45.0))], readings=(TestReading(0, "ada", (0,)),)
+        "one", [trial(0, params("regression"), 42.0, tested=evaluated(45.0))], readings=(Evaluation(0, "ada", (0,)),)
     )
     page = clocks.page([record], MACHINE, 0.0)
     (row,) = [row for row in rows_of(page, "report A, Table 9") if row[1] == "regression"]
@@ -337,7 +337,7 @@ def test_joint_reading_stands_beside_plain_for_every_configuration_that_has_both
 
 
 def test_the_best_of_each_data_set_is_chosen_on_validation_among_those_that_were_read() -> None:
-    once = (TestReading(0.0, "ada", (0,)),)
+    once = (Evaluation(0.0, "ada", (0,)),)
     lucky = study("lucky", [trial(0, params("multi-head"), 30.0, tested=evaluated(10.0))], readings=once)
     chosen = study("chosen", [trial(0, params("regression"), 20.0, tested=evaluated(25.0))], readings=once * 2)
     unread = study("unread", [trial(0, params("two-hands joint"), 1.0)])
@@ -369,7 +369,7 @@ def saved(settings: Settings, record: StudyRecord) -> None:
             )
             ended = held.finish(begun, result, cpus=1.0)
             if one.tested is not None:
-                held.note_reading(TestReading(0.0, "ada", (ended.number,)))
+                held.note_reading(Evaluation(0.0, "ada", (ended.number,)))
                 held.note_test(ended.number, one.tested)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tune_jobs import cli
-from tune_jobs.records.studies import StudyRecord, StudyTerms, TestReading, Transfer
+from tune_jobs.records.studies import Evaluation, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
 from tune_jobs.reproduction import images
 from tune_jobs.search_spaces.catalog import TASKS, find
@@ -128,7 +128,7 @@ def test_what_was_transferred_is_found_by_its_place_there() -> None:
 
 def test_the_best_of_a_kind_is_chosen_on_validation_among_those_that_were_read() -> None:
     """The study with the best test score has the worse validation score, and the best of all was never read."""
-    reading = (TestReading(0.0, "ada", (0,)), TestReading(1.0, "ada", (0,)))
+    reading = (Evaluation(0.0, "ada", (0,)), Evaluation(1.0, "ada", (0,)))
     lucky = study("lucky", DROPOUT.name, trial(0, TOP[0], 0.90, 0.95), readings=reading[:1])
     chosen = study("chosen", DROPOUT.name, trial(0, TOP[1], 0.91, 0.89), readings=reading)
     unread = study("unread", DROPOUT.name, trial(0, TOP[2], 0.99))

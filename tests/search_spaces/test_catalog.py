@@ -23,7 +23,7 @@ every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 OWN = """
 from tune_jobs.models import mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.domains import Choice, Space
+from tune_jobs.search_spaces.space import Choice, Space
 from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 SMALL = Task(
@@ -217,7 +217,7 @@ def test_two_names_of_one_task_are_one(own):
 
 
 def test_a_task_taken_from_the_catalogue_is_not_the_files_own(own):
-    text = "from dataclasses import replace\nfrom tune_jobs.search_spaces.digits import DIGITS_MLP\n"
+    text = "from dataclasses import replace\nfrom tune_jobs.search_spaces.tasks.digits import DIGITS_MLP\n"
     path = own(text + "MINE = replace(DIGITS_MLP, name='mine')\n")
     assert find(path).name == "mine"
     assert find(f"{path}:DIGITS_MLP") is DIGITS_MLP

@@ -19,7 +19,7 @@ import pytest
 
 from tune_jobs.errors import Reason, StudyError
 from tune_jobs.masking import without_password
-from tune_jobs.records.studies import Launch, Replication, StudyRecord, StudyTerms, TestReading, Transfer
+from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
 from tune_jobs.search_spaces.conditions import Fixed, Variants
 from tune_jobs.search_spaces.scalars import Choice, Float, Int
@@ -169,7 +169,7 @@ def test_a_launch_is_noted_and_replaced_by_the_next(stored: Settings) -> None:
 def test_what_is_noted_of_the_protocol_comes_back(stored: Settings) -> None:
     """Replications, readings of the test split with what came of them, and transfers with the places they have last."""
     replication = Replication(2, 3, True, None, ("a", "b"), begun_at=5)
-    readings = (TestReading(1.5, "ada", (0,)), TestReading(2.5, "bob", (0, 1)))
+    readings = (Evaluation(1.5, "ada", (0,)), Evaluation(2.5, "bob", (0, 1)))
     results = {0: TestResult({"test_accuracy": 0.75}, "b4:eJw=", 0.5), 1: TestResult(failure="crashed (no)")}
     filled(stored)
     with held(stored) as study:
@@ -268,7 +268,7 @@ WRITE = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, str(Path(sys.argv[1])))
-from tune_jobs.search_spaces.domains import Int, Space
+from tune_jobs.search_spaces.space import Int, Space
 from tune_jobs.search_spaces.task import Objective, Protocol
 from tune_jobs.records import StudyTerms
 from tune_jobs.settings import Settings

@@ -46,7 +46,7 @@ import sys
 import time
 from pathlib import Path
 
-from tune_jobs.search_spaces.domains import Choice, Fixed, Float, Int, Space
+from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space
 from tune_jobs.search_spaces.task import Objective, Protocol, Task
 
 FOLDER = Path({folder!r})

@@ -18,7 +18,7 @@ from tune_jobs.execution.evaluating import score_finalists
 from tune_jobs.execution.plan import Resources
 from tune_jobs.leaderboard import ranking
 from tune_jobs.live.signals import interruptible
-from tune_jobs.records.studies import StudyRecord, TestReading
+from tune_jobs.records.studies import Evaluation, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
@@ -103,5 +103,5 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _reading(trials: list[TrialRecord], request: EvaluateRequest) -> TestReading:
-    return TestReading(time.time(), request.by or getpass.getuser(), tuple(trial.number for trial in trials))
+def _reading(trials: list[TrialRecord], request: EvaluateRequest) -> Evaluation:
+    return Evaluation(time.time(), request.by or getpass.getuser(), tuple(trial.number for trial in trials))

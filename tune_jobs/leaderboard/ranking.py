@@ -1,7 +1,7 @@
 """The configurations of a study in order, and what is known about the order. Pure functions over trial records.
 
-A score is the mean over the seeds that a configuration was trained with; `rank` orders by it. `with_uncertainty` adds how
-far that order can be trusted, which `inference.py` computes from seeds and validation images (docs/leaderboard.md).
+A score is the mean over the seeds that a configuration was trained with; `rank` orders by it. `with_uncertainty` adds
+how far that order can be trusted, which `inference.py` computes from seeds and validation images (docs/leaderboard.md).
 """
 
 from __future__ import annotations

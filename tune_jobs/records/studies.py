@@ -98,7 +98,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class TestReading:
+class Evaluation:
     """One reading of the test split: when (unix seconds), for whom, and which trials were to be evaluated."""
 
     at: float
@@ -117,7 +117,7 @@ class StudyRecord:
     created: float
     trials: tuple[TrialRecord, ...]
     replication: Replication | None = None
-    readings: tuple[TestReading, ...] = ()
+    readings: tuple[Evaluation, ...] = ()
     transfers: tuple[Transfer, ...] = ()
 
     @property

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from tune_jobs.errors import StudyError
 from tune_jobs.records import objectives, per_image
 from tune_jobs.records.objectives import metric_on_test
-from tune_jobs.records.studies import Launch, Replication, StudyTerms, TestReading, Transfer
+from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyTerms, Transfer
 from tune_jobs.records.trials import FINISHED, Segment, TestResult, TrialResult
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.scalars import Value
@@ -64,7 +64,7 @@ _NOTES: Mapping[str, Any] = {
     "terms": StudyTerms,
     "launch": Launch,
     "replication": Replication,
-    "readings": tuple[TestReading, ...],
+    "readings": tuple[Evaluation, ...],
     "transfers": tuple[Transfer, ...],
     "courses": Mapping[str, tuple[Segment, ...]],
 }

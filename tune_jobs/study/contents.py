@@ -16,12 +16,12 @@ from tune_jobs.errors import StudyError
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import (
     Budget,
+    Evaluation,
     Launch,
     Replication,
     Scheduling,
     StudyRecord,
     StudyTerms,
-    TestReading,
     Transfer,
 )
 from tune_jobs.records.trials import Lineage, Segment, State, TestResult, TrialRecord
@@ -211,8 +211,8 @@ def _replication(notes: Mapping[str, Any]) -> Replication | None:
     return None if saved is None else Replication(**{**saved, "params_ids": tuple(saved["params_ids"])})
 
 
-def _reading(saved: Mapping[str, Any]) -> TestReading:
-    return TestReading(**{**saved, "trials": tuple(saved["trials"])})
+def _reading(saved: Mapping[str, Any]) -> Evaluation:
+    return Evaluation(**{**saved, "trials": tuple(saved["trials"])})
 
 
 def _changed(old: Any, new: Any) -> list[str]:

@@ -25,7 +25,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_jobs.errors import StudyError
-from tune_jobs.records.studies import Launch, Replication, StudyRecord, StudyTerms, TestReading, Transfer
+from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import Lineage, State, TestResult, TrialRecord, TrialResult
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.scalars import Params
@@ -221,7 +221,7 @@ class Study:
         new = {str(number): [plain(stretch) for stretch in course] for number, course in courses.items()}
         self._note("courses", saved | new)
 
-    def note_reading(self, reading: TestReading) -> None:
+    def note_reading(self, reading: Evaluation) -> None:
         """The test split is about to be read; durable when this returns."""
         self._note("readings", [*self._attributes.get("readings", ()), plain(reading)])
 
