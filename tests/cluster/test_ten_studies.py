@@ -37,7 +37,9 @@ import pandas
 import psycopg
 import pyarrow.fs
 import sqlalchemy.dialects.postgresql
-from tune_jobs import cli, delivery, launching
+from tune_jobs import cli
+from tune_jobs.actions import launch
+from tune_jobs.tracking import delivery
 
 done = SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: True)
 delivery.alongside = lambda *_: nullcontext(done)

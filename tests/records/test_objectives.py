@@ -208,7 +208,7 @@ def file(tmp_path: Path, settings: Settings) -> Path:
 def test_a_study_of_several_objectives_is_the_same_elsewhere(
     file: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "_deliver", lambda *_: False)
+    monkeypatch.setattr(portable, "_deliver", lambda *_: False)
     there = replace(settings, home=tmp_path / "there")
     found = portable.import_study(file, None, there, lambda _: None)
     assert found.study == Study.open("own", settings).record()
@@ -262,6 +262,6 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_a_file_with_objectives_that_cannot_be_is_refused_in_a_line(case: str, file: Path) -> None:
     change, said = WRONG[case]
-    with pytest.raises(file.ContentError, match=f"^{said}") as refused:
+    with pytest.raises(study_file.ContentError, match=f"^{said}") as refused:
         study_file.decoded(changed(file, change))
     assert "\n" not in str(refused.value)

@@ -23,7 +23,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from sqlalchemy import create_engine
-from tune_jobs.locks import StudyLock
+from tune_jobs.study.locks import StudyLock
 name, path, url = sys.argv[1:]
 with StudyLock(name, Path(path), create_engine(url) if url else None).hold():
     print("held", flush=True)

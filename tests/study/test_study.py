@@ -270,10 +270,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(sys.argv[1])))
 from tune_jobs.search_spaces.space import Int, Space
 from tune_jobs.search_spaces.task import Objective, Protocol
-from tune_jobs.records import StudyTerms
+from tune_jobs.records.studies import StudyTerms
 from tune_jobs.settings import Settings
-from tune_jobs.study import Study
-from tune_jobs.trial import TrialResult
+from tune_jobs.study.study import Study
+from tune_jobs.records.trials import TrialResult
 home = Path(sys.argv[2])
 space = Space(units=Int(0, 99_999))
 terms = StudyTerms("t", "d", "t", "s", "d", space.to_json(), Objective("a", "maximize"), Protocol(1), 0)
