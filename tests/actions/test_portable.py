@@ -115,7 +115,7 @@ def anywhere(
 @pytest.fixture
 def undelivered(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow is left alone, for the tests that are about something else."""
-    monkeypatch.setattr(file, "_deliver", lambda *_: False)
+    monkeypatch.setattr(portable, "_deliver", lambda *_: False)
 
 
 def exported(settings: Settings, file: Path, name: str = "own") -> Path:
@@ -355,9 +355,9 @@ def test_damage_is_one_line_and_nothing_is_written(file: Path, refused: Callable
 def test_more_than_an_import_takes_is_not_unzipped(
     file: Path, refused: Callable[[bytes], str], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(study_file, "MOST_BYTES", 2**20)
     assert "it is more than 1 MiB" in refused(gzip.compress(bytes(2**20 + 1)))
-    monkeypatch.setattr(file, "MOST_BYTES", 2**10)
+    monkeypatch.setattr(study_file, "MOST_BYTES", 2**10)
     with pytest.raises(StudyError, match="at most 0 MiB go"):
         exported(settings, file.with_name("large.study"))
     assert not file.with_name("large.study").exists()
@@ -503,7 +503,7 @@ def test_a_part_of_another_type_is_refused_in_one_line_or_does_no_harm(form: dic
 def why_refused(form: dict[str, Any]) -> str | None:
     try:
         study_file.decoded(zipped(form))
-    except file.ContentError as error:
+    except study_file.ContentError as error:
         return str(error)
     return None
 
