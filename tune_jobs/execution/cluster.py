@@ -14,7 +14,7 @@ import ray
 from ray._private import ray_constants
 
 from tune_jobs.errors import SettingsError
-from tune_jobs.execution import reachability, tokens
+from tune_jobs.execution import reachability, services, tokens
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.watch import watched
 
@@ -54,7 +54,7 @@ def cluster(address: str | None) -> Iterator[None]:
 def _connect(address: str | None) -> None:
     if address is None:
         # without "local" Ray joins whatever cluster `ray start` left a note of on this machine
-        with tokens.own() as folder:
+        with tokens.own() as folder, services.without_unused_services():
             ray.init(
                 "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=folder
             )

@@ -1,0 +1,30 @@
+"""A sweep's own Ray has the processes that it uses, and no others."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from tune_jobs.execution import cluster
+from tune_jobs.execution.services import without_unused_services
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_own_cluster_starts_without_monitors_and_api_server() -> None:
+    with cluster.cluster(None):
+        commands = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+        assert any("raylet" in command for command in commands)
+        for service in ("monitor.py", "log_monitor.py", "dashboard.py"):
+            assert not any(service in command for command in commands), commands
+
+
+def test_ray_is_as_before_after_the_block() -> None:
+    from ray._private import node, parameter
+
+    before = parameter.RayParams, node.Node.start_api_server
+    with without_unused_services():
+        assert parameter.RayParams().no_monitor
+        assert (parameter.RayParams, node.Node.start_api_server) != before
+    assert (parameter.RayParams, node.Node.start_api_server) == before
+    assert not parameter.RayParams().no_monitor
