@@ -88,7 +88,7 @@ def sweep(
         slots = slots or cluster.slots(1, 0, None)
         extent = SweepLimits(task.space, trials, time_limit_s, limits or Limits())
         placement = Placement(Packing.fixed(slots))
-        job = worker.Job(source, task.protocol, (task.objective,), data, 1.0)
+        job = worker.SweepJob(source, task.protocol, (task.objective,), data, 1.0)
         judge = schedulers.scheduler(
             schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
         )

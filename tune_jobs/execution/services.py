@@ -1,8 +1,8 @@
 """Ray without the services that a sweep's own cluster does not use.
 
 `ray.init` has no option to leave out the autoscaler's monitor, the log monitor and the API server; it starts the last
-one even without a dashboard. Each is a Python process that imports Ray. Without the three a start took 3.7 s in place of
-7.0, and 5.2 s of CPU in place of 8.9 (2 cores, Ray 2.60).
+one even without a dashboard. Each is a Python process that imports Ray. Without the three a start took 3.7 s in place
+of 7.0, and 5.2 s of CPU in place of 8.9 (2 cores, Ray 2.60).
 """
 
 from __future__ import annotations
