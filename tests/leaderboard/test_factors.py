@@ -92,7 +92,7 @@ def test_levels_stand_in_declared_order_with_their_distance_from_the_baseline() 
 
 def test_levels_are_judged_beside_those_of_their_factor_alone() -> None:
     found = factor_study(study(FULL))
-    verdicts = {factor.name: [each.verdict for each in factor.levels] for factor in found.factors}
+    verdicts = {factor.name: [each.standing for each in factor.levels] for factor in found.factors}
     assert verdicts == {"activation": ["tied", "best", "worse"], "optimizer": ["best", "worse"]}
     alone = factor_study(study(FULL[:3]))  # without the other factor's trials
     assert alone.factors[0] == found.factors[0]
@@ -102,14 +102,14 @@ def test_levels_are_judged_beside_those_of_their_factor_alone() -> None:
 def test_with_one_seed_or_one_level_nothing_is_judged(runs: Runs) -> None:
     levels = factor_study(study(runs)).factors[0].levels
     assert levels[0].row is not None
-    assert [each.verdict for each in levels] == [None, None, None]
+    assert [each.standing for each in levels] == [None, None, None]
 
 
 def test_what_failed_says_why_and_what_was_not_run_is_empty() -> None:
     record = study(FULL[:3], failed(TANH, "diverged"), *[failed(ADAM, reason) for reason in ("crashed", "diverged")])
     record = replace(record, trials=(*record.trials, replace(failed(ADAM, "diverged"), number=99)))
     adam, rmsprop = factor_study(record).factors[1].levels
-    assert (adam.row, adam.failed, adam.difference, adam.verdict) == (None, ("2 diverged", "crashed"), None, None)
+    assert (adam.row, adam.failed, adam.difference, adam.standing) == (None, ("2 diverged", "crashed"), None, None)
     assert (rmsprop.row, rmsprop.failed, rmsprop.curve) == (None, (), None)
     tanh = level(record, "activation", "tanh")
     assert tanh.row is not None
@@ -120,7 +120,7 @@ def test_a_stopped_level_is_neither_judged_nor_compared() -> None:
     stopped = TrialRecord(0, TANH, 0, "stopped", score=0.99)
     found = level(study([FULL[0], FULL[2]], stopped), "activation", "tanh")
     assert found.row is not None
-    assert (found.row.state, found.difference, found.verdict) == ("stopped", None, None)
+    assert (found.row.state, found.difference, found.standing) == ("stopped", None, None)
     assert factor_tables.cells(Factor("activation", (found,)))[0][-1] == "stopped"
 
 
@@ -253,6 +253,8 @@ def test_the_command_has_every_figure_for_programs(capsys: pytest.CaptureFixture
     assert (one["name"], one["is_baseline"], one["row"]["n"]) == ("1", True, 1)
     assert four["difference"] == four["row"]["score"] - one["row"]["score"]
     assert len(four["curve"]["mean"]) == 3
+    keys = {"name", "params_id", "is_baseline", "row", "difference", "verdict", "failed", "curve"}
+    assert set(four) == set(found["baseline"]) == keys
 
 
 @pytest.mark.usefixtures("home")

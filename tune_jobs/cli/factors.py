@@ -23,7 +23,7 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
     Example:  tune-jobs factors mnist-mlp-factors -o curves.svg
     """
     from tune_jobs.exports import factor_tables
-    from tune_jobs.exports.board import one_line
+    from tune_jobs.exports.board import printable
     from tune_jobs.leaderboard.factors import factor_study
     from tune_jobs.study.study import Study
 
@@ -35,10 +35,10 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
     if as_json:
         print_json(factor_tables.json_form(found))
     else:
-        click.echo(one_line(factor_tables.about(found)))
+        click.echo(printable(factor_tables.about(found)))
         for factor in found.factors:
-            click.echo(f"\n{one_line(factor.name)}")
-            rows = [[one_line(cell) for cell in row] for row in factor_tables.cells(factor)]
+            click.echo(f"\n{printable(factor.name)}")
+            rows = [[printable(cell) for cell in row] for row in factor_tables.cells(factor)]
             print_table(factor_tables.HEADINGS, rows)
         click.echo("\n" + "\n".join(factor_tables.notes(found)))
     if output is not None:

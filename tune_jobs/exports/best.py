@@ -11,7 +11,7 @@ import yaml
 
 from tune_jobs import plain_yaml
 from tune_jobs.errors import StudyError
-from tune_jobs.exports.board import one_line
+from tune_jobs.exports.board import printable
 from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.plain_yaml import is_number, is_value, shown
@@ -116,7 +116,7 @@ def best_text(study: StudyRecord) -> str:
         StudyError: if no trial is complete.
     """
     content = yaml.safe_dump(best_config(study), sort_keys=False)
-    name = one_line(study.name)
+    name = printable(study.name)
     return f"# The best configuration of study {name}. To train it again:\n#   tune-jobs train best.yaml\n{content}"
 
 
@@ -125,9 +125,9 @@ def front_text(study: StudyRecord) -> str:
     first."""
     configs = [_config(study, row) for row in fronts.first(_rows(study))]
     head = (
-        f"# The Pareto front of study {one_line(study.name)}: {one_line(objectives.words(study.terms.objectives))}.\n"
+        f"# The Pareto front of study {printable(study.name)}: {printable(objectives.words(study.terms.objectives))}.\n"
         "# To train one again, by its trial:  tune-jobs train front.yaml --trial N\n"
-        f"# To begin a search with all:  tune-jobs launch {one_line(study.terms.reference)} --try front.yaml\n"
+        f"# To begin a search with all:  tune-jobs launch {printable(study.terms.reference)} --try front.yaml\n"
     )
     return head + yaml.safe_dump(configs, sort_keys=False)
 
@@ -193,7 +193,7 @@ def _check(path: Path, values: Mapping[str, Any]) -> None:
     for name, value in values["params"].items():
         if not is_value(value):
             raise StudyError(
-                f"{path}: params.{one_line(name)} needs a number, a text, true, false or null; got {shown(value)}"
+                f"{path}: params.{printable(name)} needs a number, a text, true, false or null; got {shown(value)}"
             )
 
 
@@ -201,7 +201,7 @@ def _protocol(path: Path, values: Mapping[str, Any]) -> Protocol:
     known = [field.name for field in fields(Protocol)]
     for name in values:
         if name not in known:
-            raise StudyError(f"{path}: there is no key protocol.{one_line(name)}{near(name, known)}")
+            raise StudyError(f"{path}: there is no key protocol.{printable(name)}{near(name, known)}")
     for name in _PROTOCOL:
         if name not in values:
             raise StudyError(f"{path}: the key protocol.{name} is missing")

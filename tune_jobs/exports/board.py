@@ -163,7 +163,7 @@ class Board:
         return lambda row: ABSENT if (value := row.values[at]) is None else format(value, form)
 
     def _column(self, heading: str, kind: Kind, cell: Callable[[Row], str]) -> Column:
-        return Column(one_line(heading), tuple(cell(row) for row in self.shown), kind)
+        return Column(printable(heading), tuple(cell(row) for row in self.shown), kind)
 
 
 def _form(values: Collection[float]) -> str:
@@ -180,10 +180,10 @@ def value_text(value: Value) -> str:
     """A parameter's value in one line; a long float to four digits."""
     if isinstance(value, float) and len(repr(value)) > 8:
         return f"{value:.4g}"
-    return one_line(value if isinstance(value, str) else scalars.text(value))
+    return printable(value if isinstance(value, str) else scalars.text(value))
 
 
-def one_line(text: str) -> str:
+def printable(text: str) -> str:
     """Text without anything that moves a cursor or hides."""
     return "".join(character if character.isprintable() else " " for character in text)
 

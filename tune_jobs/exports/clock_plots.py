@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from tune_jobs.exports.board import one_line
+from tune_jobs.exports.board import printable
 from tune_jobs.exports.curves import spread
 from tune_jobs.exports.plots import COLOURS, FAINT, INK, LETTER, add_axes, new_figure, styled
 from tune_jobs.leaderboard.factors import Curve
@@ -107,7 +107,7 @@ def encodings_plot(study: str, entries: Sequence[Entry]) -> Figure:
     drawn = [(entry, entry.curve) for entry in entries if entry.curve is not None]
     low, high = _limits([curve for _, curve in drawn])
     epochs = max(len(curve.mean) for _, curve in drawn)
-    labels = [f"{one_line(entry.name)}  {entry.row.score:.2f}" for entry, _ in drawn]
+    labels = [f"{printable(entry.name)}  {entry.row.score:.2f}" for entry, _ in drawn]
     height, across = max(3.2, _LABEL * len(drawn)), 5.0
     below = (
         "each encoding's best configuration; line: mean over seeds, as far as all were trained; band: lowest to highest"

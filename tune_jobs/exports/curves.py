@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tune_jobs.errors import UserError
 from tune_jobs.exports import numbers
-from tune_jobs.exports.board import one_line
+from tune_jobs.exports.board import printable
 from tune_jobs.exports.plots import COLOURS, FAINT, GREY, INK, LETTER, add_axes, new_figure, styled
 from tune_jobs.leaderboard.factors import Curve, Factor, FactorStudy, ScoredLevel
 from tune_jobs.search_spaces.task import Objective
@@ -46,7 +46,7 @@ def curves_plot(study: FactorStudy) -> Figure:
         epochs=max(len(curve.mean) for curve in curves.values()),
         worst=0.0 if study.objective.direction == "maximize" else 1.0,
     )
-    panels = [_Panel(one_line(factor.name), _lines(factor, study.baseline, scale)) for factor in study.factors]
+    panels = [_Panel(printable(factor.name), _lines(factor, study.baseline, scale)) for factor in study.factors]
     with styled():
         return _figure(f"{study.study}: {study.objective.metric} by epoch", panels, scale)
 
@@ -132,7 +132,7 @@ def _lines(factor: Factor, baseline: ScoredLevel, scale: _Scale) -> tuple[_Line,
 
 def _line(level: ScoredLevel, after: str, colour: str, style: _Dashes, scale: _Scale) -> _Line | None:
     """None for a level that was not run yet."""
-    name = one_line(level.name)
+    name = printable(level.name)
     name = f"{name if len(name) <= _LONGEST else name[: _LONGEST - 1] + '…'}{after}"
     if level.curve is None:
         failed = f"{name}: {', '.join(level.failed)}"

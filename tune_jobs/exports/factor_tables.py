@@ -12,7 +12,7 @@ from tune_jobs.exports.tables import escaped
 from tune_jobs.leaderboard.factors import Factor, FactorStudy, ScoredLevel
 
 HEADINGS = ("level", "n", "mean", "std", "95 %", "from baseline", "judged")
-_VERDICTS = {"best": "the best", "tied": "tied with the best", "worse": "worse", None: ABSENT}
+_STANDINGS = {"best": "the best", "tied": "tied with the best", "worse": "worse", None: ABSENT}
 
 
 def cells(factor: Factor) -> list[tuple[str, ...]]:
@@ -62,7 +62,8 @@ def json_form(study: FactorStudy) -> dict[str, Any]:
 
 
 def _level_form(level: ScoredLevel) -> dict[str, Any]:
-    return asdict(level) | {"row": None if level.row is None else data.row_fields(level.row)}
+    form = asdict(level) | {"row": None if level.row is None else data.row_fields(level.row)}
+    return {"verdict" if name == "standing" else name: value for name, value in form.items()}
 
 
 def _table(factor: Factor) -> Iterator[str]:
@@ -82,12 +83,12 @@ def _cells(level: ScoredLevel) -> tuple[str, ...]:
         known = [ABSENT] * 4
     else:
         known = [str(row.n), numbers.score(row.score), numbers.std(row.std), numbers.between(row.interval)]
-    return level.name, *known, "baseline" if level.is_baseline else numbers.signed(level.difference), _judged(level)
+    return level.name, *known, "baseline" if level.is_baseline else numbers.signed(level.difference), _standing(level)
 
 
-def _judged(level: ScoredLevel) -> str:
-    verdict = "stopped" if level.row is not None and level.row.state == "stopped" else _VERDICTS[level.verdict]
+def _standing(level: ScoredLevel) -> str:
+    standing = "stopped" if level.row is not None and level.row.state == "stopped" else _STANDINGS[level.standing]
     if not level.failed:
-        return verdict
+        return standing
     failed = f"failed ({', '.join(level.failed)})"
-    return failed if level.row is None else f"{verdict}, others {failed}"
+    return failed if level.row is None else f"{standing}, others {failed}"

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
-from tune_jobs.exports.board import one_line
+from tune_jobs.exports.board import printable
 from tune_jobs.exports.plots import COLOURS, FAINT, GREY, INK, add_axes, new_figure, styled
 from tune_jobs.leaderboard import fronts
 from tune_jobs.leaderboard.ranking import Row
@@ -53,7 +53,7 @@ class _Scale:
 
     @property
     def name(self) -> str:
-        return one_line(self.aim.metric) + (", ms" if self.aim.metric == LATENCY else "")
+        return printable(self.aim.metric) + (", ms" if self.aim.metric == LATENCY else "")
 
     def leaves_out(self, value: float | None) -> bool:
         return value is not None and not self.low <= value <= self.high

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from tune_jobs.exports.board import ABSENT, Board, Column, one_line
+from tune_jobs.exports.board import ABSENT, Board, Column, printable
 from tune_jobs.leaderboard import fronts
 from tune_jobs.records import objectives
 from tune_jobs.search_spaces.task import Objective
@@ -67,7 +67,7 @@ def _table(board: Board) -> Iterator[str]:
     yield '<div class="wide"><table><thead><tr>'
     yield from (f'<th scope="col" class="{column.kind}">{_safe(column.heading)}</th>' for column in board.columns)
     yield "</tr></thead><tbody>"
-    scales = {one_line(scale.objective.metric): scale for scale in _scales(board)}
+    scales = {printable(scale.objective.metric): scale for scale in _scales(board)}
     for index, row in enumerate(board.shown):
         marks = {heading: scale.mark(index) for heading, scale in scales.items()}
         cells = (_cell(column, index, marks.get(column.heading, "")) for column in board.columns)
@@ -130,7 +130,7 @@ class _Scale:
 
 
 def _safe(text: str) -> str:
-    return escape(one_line(text))
+    return escape(printable(text))
 
 
 _PAGE = """<!doctype html>

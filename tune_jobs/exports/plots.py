@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tune_jobs.errors import UserError
 from tune_jobs.exports import numbers
-from tune_jobs.exports.board import one_line
+from tune_jobs.exports.board import printable
 from tune_jobs.files import write
 from tune_jobs.leaderboard.comparison import Comparison, Winner
 from tune_jobs.search_spaces.task import Objective
@@ -101,7 +101,7 @@ def new_figure(width: float, height: float, title: str, below: str, *, left: flo
     figure = Figure(figsize=(max(width, _NARROWEST), height), facecolor="white")
     FigureCanvasAgg(figure)
     across, up = figure.get_size_inches()
-    figure.text(left / across, 1 - 0.18 / up, one_line(title), va="top", fontsize=11, fontweight="bold", color=INK)
+    figure.text(left / across, 1 - 0.18 / up, printable(title), va="top", fontsize=11, fontweight="bold", color=INK)
     figure.text(left / across, 1 - 0.4 / up, below, va="top", fontsize=8.5, color="#555555")
     return figure
 

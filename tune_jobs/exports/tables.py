@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from tune_jobs.exports.board import ABSENT, Board, Column, one_line
+from tune_jobs.exports.board import ABSENT, Board, Column, printable
 
 _WIDTH = 120
 _GAP = "  "
@@ -18,10 +18,10 @@ def text(board: Board) -> str:
     Where there is no room, details go, then the last parameters move to a line of their own under each row.
     """
     same = "  ".join(f"{name}={value}" for name, value in board.same)
-    head = [one_line(board.about), *([f"in all rows: {same}"] if same else [])]
+    head = [printable(board.about), *([f"in all rows: {same}"] if same else [])]
     lines = [part for line in head for part in _wrapped(line, "    ")]
     rows = list(_rows(board.columns)) if board.shown else ["no trial has a score yet"]
-    foot = [part for note in board.notes for part in _wrapped(one_line(note), "  ")]
+    foot = [part for note in board.notes for part in _wrapped(printable(note), "  ")]
     return "\n".join([*lines, "", *rows, "", *foot]) + "\n"
 
 
@@ -95,5 +95,5 @@ def _piped(cells: Iterator[str] | Sequence[str]) -> str:
 
 def escaped(cell: str) -> str:
     """Text that Markdown shows as it is. An underscore inside a word is left alone: it means nothing there."""
-    escaped = re.sub(r"([\\`*\[\]<>|~$#])", r"\\\1", one_line(cell).replace("&", "&amp;"))
+    escaped = re.sub(r"([\\`*\[\]<>|~$#])", r"\\\1", printable(cell).replace("&", "&amp;"))
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", escaped)

@@ -22,7 +22,7 @@ from tune_jobs.search_spaces.one_factor import OneFactor
 from tune_jobs.search_spaces.scalars import Value, params_id
 from tune_jobs.search_spaces.task import Objective
 
-Verdict = Literal["best", "tied", "worse"]
+Standing = Literal["best", "tied", "worse"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ScoredLevel:
     is_baseline: bool
     row: Row | None
     difference: float | None  # its mean less the baseline's; None for the baseline itself, and where one has no score
-    verdict: Verdict | None  # beside the factor's best; None where there are no seeds, or no others, to judge by
+    standing: Standing | None  # beside the factor's best; None without several seeds, or without other levels
     failed: tuple[str, ...]  # why its failed trials failed, the most frequent reason first: `diverged`, `2 crashed`
     curve: Curve | None
 
@@ -98,10 +98,10 @@ def factor_study(study: StudyRecord) -> FactorStudy:
     space = OneFactor.from_json(terms.space)
     points = _Points(study.trials, params_id(_present(space.baseline)), terms.objective)
     factors = tuple(
-        Factor(name, points.judged([(level.name, params_id(level.params)) for level in levels]))
+        Factor(name, points.levels([(level.name, params_id(level.params)) for level in levels]))
         for name, levels in space.levels()
     )
-    (baseline,) = points.judged([("baseline", points.root)])
+    (baseline,) = points.levels([("baseline", points.root)])
     return FactorStudy(study.name, terms.task, terms.dataset, terms.objective, baseline, factors)
 
 
@@ -121,7 +121,7 @@ class _Points:
         found = ranking.best(ranking.rank(self._trials.get(root, ()), objective))
         self._reference = None if found is None else found.score
 
-    def judged(self, levels: Sequence[tuple[str, str]]) -> tuple[ScoredLevel, ...]:
+    def levels(self, levels: Sequence[tuple[str, str]]) -> tuple[ScoredLevel, ...]:
         """The levels, names with points, judged among themselves."""
         points = dict.fromkeys(point for _, point in levels)  # two levels may be one point
         trials = [trial for point in points for trial in self._trials.get(point, ())]
@@ -142,13 +142,13 @@ class _Points:
             is_baseline=is_baseline,
             row=row,
             difference=row.score - self._reference if is_known and row and self._reference is not None else None,
-            verdict=_verdict(row, complete),
+            standing=_standing(row, complete),
             failed=tuple(reason if count == 1 else f"{count} {reason}" for reason, count in reasons),
             curve=curve_of([trial for trial in trials if trial.number in counted], self._objective.metric),
         )
 
 
-def _verdict(row: Row | None, complete: int) -> Verdict | None:
+def _standing(row: Row | None, complete: int) -> Standing | None:
     if row is None or row.places is None or complete < 2:
         return None
     if row.rank == 1:
