@@ -377,7 +377,7 @@ def test_without_mlflow_a_launch_ends_well_and_says_what_to_do(hard_life: HardLi
     code, stdout, stderr = hard_life.finished
     assert code == 0, stderr
     assert "4 complete" in stdout
-    assert "MLflow has not everything: nothing is lost, `tune-jobs sync own` delivers the rest" in stderr
+    assert "Some trials are not in MLflow yet; nothing is lost. Run `tune-jobs sync own`." in stderr
     assert "Traceback" not in stderr
 
 

@@ -580,10 +580,10 @@ def test_an_mlflow_that_is_away_does_not_lose_the_import(
     out, err = capfd.readouterr()
     assert out == "study own, 7 trials, imported\n"
     assert "no MLflow server answers at http://127.0.0.1:1" in err
-    assert "`tune-jobs sync own` delivers when it answers" in err
+    assert "Some trials are not in MLflow yet; nothing is lost. Run `tune-jobs sync own`." in err
     assert Study.open("own", there).record() == full
     assert run(["import-study", str(file), "--home", str(there.home)]) == 0
-    assert capfd.readouterr().out == "study own, 7 trials, is here already, as in the file\n"
+    assert capfd.readouterr().out == "study own, 7 trials, is already here as in the file\n"
 
 
 @pytest.mark.parametrize("storage", ["", "sqlite"])

@@ -138,7 +138,7 @@ def test_a_study_is_not_given_fewer_trials_than_it_has(tmp_path: Path, settings:
 @pytest.mark.parametrize("trials", ["", "-3", "0", "+0", "3.5", "many"])
 def test_a_number_of_trials_that_is_none_is_refused(trials: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["extend", "own", "--trials", trials]) == 2
-    assert "needs +50 for so many more, or 70 for so many in all" in capsys.readouterr().err
+    assert "needs +50 for 50 more trials, or 70 for 70 trials in total" in capsys.readouterr().err
 
 
 @pytest.fixture(autouse=True)
@@ -190,8 +190,8 @@ def test_deleting_asks_first(
         monkeypatch.setattr("sys.stdin", stdin)
         assert run(["delete", "own", "--home", str(settings.home)]) == 0
     said = capsys.readouterr().err
-    assert "delete study own of task own with its 4 trials? [y/N]" in said
-    assert "nothing was deleted" in said
+    assert "Delete study own of task own with its 4 trials? [y/N]" in said
+    assert "Nothing was deleted" in said
     assert study_names(settings) == ("own",)
 
 

@@ -1,46 +1,27 @@
-"""The command line: one line and exit code 2 for what was asked wrongly, JSON for programs, help that is quick."""
+"""The command line: one line and exit code 2 for a usage error, JSON for programs, help that is quick."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from tests.support.sweeping import finished_study, own_task
-from tune_jobs.cli import run
+from tune_jobs.actions import launch, replicate, retry
+from tune_jobs.cli import cli, run
+from tune_jobs.records.studies import Scheduling
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 
-COMMANDS = (
-    "tasks",
-    "show",
-    "launch",
-    "replicate",
-    "transfer",
-    "evaluate",
-    "extend",
-    "stop",
-    "studies",
-    "status",
-    "leaderboard",
-    "compare",
-    "factors",
-    "export",
-    "export-study",
-    "import-study",
-    "delete",
-    "results",
-    "train",
-    "predict",
-    "sync",
-    "ui",
-    "doctor",
-)
+GROUPS = cli.groups(click.Context(cli))
+COMMANDS = {name: command for commands in GROUPS.values() for name, command in commands}
 VARIABLES = ("TUNE_JOBS_HOME", "TUNE_JOBS_DATA", "TUNE_JOBS_STORAGE", "MLFLOW_TRACKING_URI")
 
 
@@ -131,7 +112,7 @@ def answer(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_is_asked_wrongly_is_one_line(words: list[str], says: str, refused: Callable[..., str]) -> None:
+def test_a_usage_error_is_one_line(words: list[str], says: str, refused: Callable[..., str]) -> None:
     assert says in refused(*words)
 
 
@@ -157,7 +138,7 @@ def test_an_unknown_study_has_its_near_names_said(study: None, refused: Callable
 
 
 @pytest.mark.parametrize("words", [["--top", "0"], ["--top", "-1"], ["--format", "pdf"], ["-o", "/no/such/folder/x"]])
-def test_a_leaderboard_asked_wrongly_is_one_line(study: None, words: list[str], refused: Callable[..., str]) -> None:
+def test_a_usage_error_of_leaderboard_is_one_line(study: None, words: list[str], refused: Callable[..., str]) -> None:
     refused("leaderboard", "own", *words)
 
 
@@ -302,17 +283,55 @@ def test_the_help_of_every_command_has_an_example(command: str, capsys: pytest.C
     assert f"Example:  tune-jobs {command}" in capsys.readouterr().out
 
 
-def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_lists_each_command_once_under_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"\n  {command} " in shown for command in COMMANDS)
+    headings = re.findall(r"^(\S.*):$", shown, re.MULTILINE)
+    assert headings == ["Options", "Begin and steer", "Look", "Claim", "Take away", "Cluster"]
+    assert list(GROUPS) == headings[1:]
+    lines = [
+        line.split()[0] for line in shown.partition("\nBegin and steer:\n")[2].splitlines() if line.startswith("  ")
+    ]
+    assert lines == list(COMMANDS)
     assert run([]) == 0
+
+
+def test_a_hidden_command_is_in_no_help() -> None:
+    context = click.Context(cli)
+    hidden = {name for name in cli.list_commands(context) if (found := cli.get_command(context, name)) and found.hidden}
+    assert hidden == {"launch-sent"}
+    assert not hidden & COMMANDS.keys()
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_help_is_whole_sentences(command: click.Command) -> None:
+    texts = [command.help, command.short_help]
+    texts += [param.help for param in command.params if isinstance(param, click.Option)]
+    for text in texts:
+        assert text, command.name
+        assert text[0].isupper() or text.startswith("0."), text
+        assert "\b" in text or text.rstrip().endswith((".", ")")), text
+
+
+def test_the_defaults_that_help_states_are_the_ones_that_act() -> None:
+    def stated(command: str, option: str) -> str:
+        (help_text,) = [param.help for param in COMMANDS[command].params if f"--{option}" in param.opts]
+        return re.search(r"\(default: ([^;)]*)", help_text)[1]
+
+    scheduling = Scheduling()
+    assert stated("launch", "search") == launch.DEFAULT_SEARCH
+    assert stated("launch", "trials") == str(launch.DEFAULT_TRIALS)
+    assert stated("launch", "scheduler") == scheduling.name
+    assert stated("launch", "eta") == str(scheduling.eta)
+    assert stated("launch", "grace") == f"1/{scheduling.eta**3} of the epochs"
+    assert stated("replicate", "budget") == str(replicate.DEFAULT_BUDGET)
+    assert stated("retry", "reason").replace(" and ", ", ").split(", ") == [str(reason) for reason in retry.BY_ITSELF]
 
 
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys\nfrom tune_jobs.cli import run\n"
-        f"for command in {COMMANDS!r}:\n    run([command, '--help'])\n"
+        f"for command in {tuple(COMMANDS)!r}:\n    run([command, '--help'])\n"
         "run(['--help'])\n"
         "heavy = ('tensorflow', 'keras', 'ray', 'mlflow', 'optuna', 'pandas', 'sklearn', 'numpy')\n"
         "print('heavy:', [name for name in heavy if name in sys.modules], file=sys.stderr)"

@@ -88,8 +88,8 @@ def test_a_sweep_is_sent_followed_stopped_and_goes_on(
     answers = [ended(process) for process in both]
     assert [code for code, *_ in answers] == [0, 0], answers
     news = [said.splitlines()[0] for _, _, said in answers]
-    assert sum("was sent: study long of task own" in line for line in news) == 1, news
-    assert sum("it was sent before, and is not sent twice" in line for line in news) == 1, news
+    assert sum("Sent job mine: study long of task own" in line for line in news) == 1, news
+    assert sum(": not sent again" in line for line in news) == 1, news
     follower = client.start("logs", "mine", "-f")
 
     # with other options it is not the same job, and it says so
@@ -126,7 +126,7 @@ def test_a_sweep_is_sent_followed_stopped_and_goes_on(
     assert record(server, "long").count("complete") == 8
     assert len({width for width, _ in own.trained}) == 8
     code, _, said = client.call(*words)
-    assert (code, "job mine is complete: it was sent before, and is not sent twice" in said) == (0, True)
+    assert (code, "job mine is complete: not sent again (--again sends it again)" in said) == (0, True)
 
     # the task's file is kept where the study finds it, and nothing of the client's is there
     reference = record(server, "long").terms.reference
@@ -179,7 +179,10 @@ def test_what_is_wrong_is_said_before_it_is_sent(
         ((str(own.file.with_name("not_alone.py")),), "No module named 'beside'"),
         (("no-such-task",), "no task named 'no-such-task'"),
         ((own.reference, "--home", "x"), "No such option"),
-        ((own.reference, "--set", "width=1"), "name its dashboard with --address"),  # nothing else is wrong
+        (
+            (own.reference, "--set", "width=1"),
+            "needs the address of the cluster's dashboard: give --address",
+        ),  # nothing else is wrong
     ]
     for words, what in wrong:
         assert cli.run(["submit", *words]) == 2

@@ -86,7 +86,9 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
 
         code, _, stderr = ended(command_line(settings, "drain", "own", "--node", nodes[0], "--gpus", "7"))
         assert (code, stderr) == (2, f"tune-jobs: there is no GPU 7: {nodes[0]} has 0, 1\n")
-        assert "leaves GPU 1 alone; trials " in said(settings, "drain", "own", "--gpus", "1")  # of both nodes
+        assert "Study own does not use GPU 1 once trials " in said(
+            settings, "drain", "own", "--gpus", "1"
+        )  # of both nodes
         more(own, 4, process)  # those that were running, the two on drained devices among them
         drained = time.time()
         more(own, 6, process)
@@ -103,8 +105,8 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
         assert sum(device["is_drained"] for device in seen["devices"]) == 3
         assert seen["drained"] == [{"node": nodes[0], "gpu": None}, {"node": None, "gpu": "1"}]
 
-        assert said(settings, "undrain", "own", "--node", nodes[0]) == "study own still leaves GPU 1 alone\n"
-        assert said(settings, "undrain", "own") == "study own may use all of its devices\n"
+        assert said(settings, "undrain", "own", "--node", nodes[0]) == "Study own still does not use GPU 1\n"
+        assert said(settings, "undrain", "own") == "Study own uses all its devices\n"
         given_back = time.time()
         own.make_room(len(own.noted("end")) + 2)
         until(lambda: len(begun(own, given_back)) == 4, "a trial on each device again", process)

@@ -119,7 +119,7 @@ def test_a_sweep_with_passwords_tells_nobody(
     finally:
         kill_family(process)
     assert code == 0, stderr
-    assert "every trial in MLflow" in stderr
+    assert "All trials are in MLflow" in stderr
     said.append(stdout + stderr)
     assert not list(short_folder.glob("tj-*"))
 

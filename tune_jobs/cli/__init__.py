@@ -1,7 +1,7 @@
-"""The command line: `tune-jobs COMMAND`. Commands parse, call one function and print.
+"""The command line: `tune-jobs COMMAND`. A command parses its options, calls one action and prints the result.
 
-Results go to stdout, progress and messages to stderr; exit codes are 0 done, 1 failed, 2 asked wrongly. Nothing heavy
-is imported before a command needs it: `--help` answers at once.
+Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed, 2 usage error. A command's module
+is imported when the command is called or its help is shown, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -14,61 +14,88 @@ from typing import NoReturn
 
 import click
 
-_COMMANDS = {  # in the order of their help: a command and the module it lives in
-    "tasks": "tasks",
-    "show": "tasks",
-    "launch": "launch",
-    "replicate": "replicate",
-    "transfer": "transfer",
-    "evaluate": "evaluate",
-    "extend": "steer",
-    "retry": "retry",
-    "stop": "steer",
-    "drain": "steer",
-    "undrain": "steer",
-    "studies": "studies",
-    "status": "studies",
-    "leaderboard": "leaderboard",
-    "compare": "compare",
-    "factors": "factors",
-    "export": "leaderboard",
-    "export-study": "portable",
-    "import-study": "portable",
-    "delete": "steer",
-    "results": "results_pages",
-    "train": "train",
-    "predict": "predict",
-    "sync": "stores",
-    "ui": "stores",
-    "doctor": "doctor",
-    "submit": "jobs",
-    "jobs": "jobs",
-    "logs": "jobs",
-    "launch-sent": "jobs",
+# The headings of `tune-jobs --help`; under each, its commands with the module that each one lives in.
+_GROUPS = {
+    "Begin and steer": {
+        "launch": "launch",
+        "extend": "steer",
+        "retry": "retry",
+        "stop": "steer",
+        "drain": "steer",
+        "undrain": "steer",
+        "delete": "steer",
+    },
+    "Look": {
+        "tasks": "tasks",
+        "show": "tasks",
+        "studies": "studies",
+        "status": "studies",
+        "leaderboard": "leaderboard",
+        "factors": "factors",
+        "ui": "stores",
+        "sync": "stores",
+        "doctor": "doctor",
+    },
+    "Claim": {
+        "replicate": "replicate",
+        "evaluate": "evaluate",
+        "compare": "compare",
+        "transfer": "transfer",
+        "results": "results_pages",
+    },
+    "Take away": {
+        "export": "leaderboard",
+        "train": "train",
+        "predict": "predict",
+        "export-study": "portable",
+        "import-study": "portable",
+    },
+    "Cluster": {
+        "submit": "jobs",
+        "jobs": "jobs",
+        "logs": "jobs",
+        "launch-sent": "jobs",
+    },
 }
+_MODULES = {command: module for commands in _GROUPS.values() for command, module in commands.items()}
 
 
 class _Commands(click.Group):
-    """Imports a command's module when the command is called or its help is shown."""
+    """Import a command's module when the command is called or its help is shown; list commands under headings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(_MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in _MODULES:
             return None
-        module = importlib.import_module(f"tune_jobs.cli.{_COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"tune_jobs.cli.{_MODULES[cmd_name]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    def groups(self, ctx: click.Context) -> dict[str, list[tuple[str, click.Command]]]:
+        """Return the headings of the help, each with the names and commands under it; hidden commands are left out."""
+        commands = {name: self.get_command(ctx, name) for name in _MODULES}
+        return {
+            heading: [(name, command) for name in names if (command := commands[name]) and not command.hidden]
+            for heading, names in _GROUPS.items()
+        }
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups = self.groups(ctx)
+        width = max(len(name) for commands in groups.values() for name, _ in commands)
+        for heading, commands in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), command.get_short_help_str()) for name, command in commands])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="tune-jobs", message="%(package)s %(version)s")
 def cli() -> None:
-    """Hyperparameter sweeps of Keras models that people trust.
+    """Run hyperparameter sweeps of Keras models that people can trust.
 
-    Name a task, get a leaderboard and the best configuration as a file that trains again to the same score. Kill it
-    anywhere, run the same command again: nothing that finished is lost or run twice.
+    Name a task and get a leaderboard, and the best configuration as a file that trains again to the same score. If a
+    sweep is killed, run the same command again: no finished trial is lost or run twice.
 
     \b
     Example:  tune-jobs launch digits-mlp --trials 12
@@ -76,18 +103,18 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs a command line and ends the process with its exit code; a mistake of the user's is one line."""
+    """Run a command line and exit with its exit code."""
     sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line; its exit code."""
+    """Run a command line and return its exit code. A user's mistake is reported in one line, without a traceback."""
     try:
-        answer = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.exceptions.NoArgsIsHelpError as asked:
-        click.echo(asked.format_message())
+        code = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except click.exceptions.Exit as finished:
+        return finished.exit_code
+    except click.exceptions.NoArgsIsHelpError as help_page:
+        click.echo(help_page.format_message())
         return 0
     except click.ClickException as error:
         return _refuse(error.format_message())
@@ -102,10 +129,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             raise
         return _refuse(f"{error.strerror} for {error.filename or 'a file'}: make room, then run the same command again")
     except Exception as error:
-        if not _is_users(error):
+        if not _is_user_error(error):
             raise
         return _refuse(str(error))
-    return answer if isinstance(answer, int) else 0
+    return code if isinstance(code, int) else 0
 
 
 def _refuse(message: str) -> int:
@@ -113,8 +140,8 @@ def _refuse(message: str) -> int:
     return 2
 
 
-def _is_users(error: Exception) -> bool:
-    """Whether the user has to mend something, rather than we."""
+def _is_user_error(error: Exception) -> bool:
+    """Return True if the user can correct the error; False for a fault of the program."""
     from tune_jobs.errors import UserError
     from tune_jobs.search_spaces.scalars import SpaceError
     from tune_jobs.search_spaces.task import TaskError

@@ -1,4 +1,4 @@
-"""`compare`: the winners of several studies beside each other."""
+"""`compare`: compare the best configurations of several studies."""
 
 from __future__ import annotations
 
@@ -13,18 +13,26 @@ if TYPE_CHECKING:
     from tune_jobs.leaderboard.comparison import Comparison, Pair, Winner
 
 _MEANING = (
-    "p: how often seeds alone would part two equal winners this far on these validation images, on which both were "
-    "chosen (paired t-test over the shared seeds, two-sided); Holm: the same for all tests here together"
+    "p: the probability that seeds alone make two equally good winners differ by at least this much on these "
+    "validation images, on which both were chosen (two-sided paired t-test over the shared seeds); Holm: p corrected "
+    "for all tests here"
 )
 
 
-@click.command(short_help="Compare the winners of studies.")
+@click.command(short_help="Compare the best configurations of several studies.")
 @click.argument("studies", metavar="STUDY...", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A plot: a .svg or .png.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a plot to FILE, .svg or .png.",
+)
 @json_option
 @home_option
 def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: Path | None) -> None:
-    """Compare the winners of several studies, and test each two that were trained with the same seeds on the same data.
+    """Compare the winners of several studies. Two that were trained with the same seeds on the same data are tested
+    against each other.
 
     \b
     Example:  tune-jobs compare fashion-mnist-mlp fashion-mnist-mlp-open -o winners.svg
@@ -36,29 +44,29 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
     from tune_jobs.study.study import Study
 
     where = settings(home)
-    found = comparison.compare([Study.open(name, where).record() for name in studies])
+    compared = comparison.compare([Study.open(name, where).record() for name in studies])
     if output is not None:
         from tune_jobs.exports import plots
 
-        plots.save(plots.winners_plot(found), output)
+        plots.save(plots.winners_plot(compared), output)
     if as_json:
-        winners = [asdict(winner) | {"row": data.row_fields(winner.row)} for winner in found.winners]
-        print_json({"winners": winners, "pairs": [asdict(pair) for pair in found.pairs]})
+        winners = [asdict(winner) | {"row": data.row_fields(winner.row)} for winner in compared.winners]
+        print_json({"winners": winners, "pairs": [asdict(pair) for pair in compared.pairs]})
     else:
-        _print(found)
+        _print(compared)
     if output is not None:
         say(f"wrote {output}")
 
 
-def _print(found: Comparison) -> None:
+def _print(compared: Comparison) -> None:
     columns = ("study", "task", "metric", "n", "mean", "std", "95 %", "test", "test 95 %")
-    print_table(columns, [_winner(winner) for winner in found.winners])
-    tested = [pair for pair in found.pairs if pair.why_not is None]
+    print_table(columns, [_winner(winner) for winner in compared.winners])
+    tested = [pair for pair in compared.pairs if pair.why_not is None]
     if tested:
         click.echo()
         print_table(("pair", "seeds", "difference", "95 %", "p", "Holm"), [_pair(pair) for pair in tested])
         click.echo(f"\n{_MEANING}")
-    refused = [pair for pair in found.pairs if pair.why_not is not None]
+    refused = [pair for pair in compared.pairs if pair.why_not is not None]
     if refused:
         click.echo("\nnot tested:")
     for pair in refused:

@@ -1,4 +1,4 @@
-"""`doctor`: whether everything a sweep needs is there."""
+"""`doctor`: check that everything a sweep needs is in place."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import click
 from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, settings
 
 
-@click.command(short_help="Look whether everything is there.")
+@click.command(short_help="Check that everything a sweep needs is in place.")
 @json_option
 @home_option
 @data_dir_option
 def doctor(as_json: bool, home: Path | None, data_dir: Path | None) -> int:
-    """Look at what is installed, GPUs, data, stores and disk; exit code 1 if a sweep would not run.
+    """Check the packages, GPUs, data sets, stores and disk space. The exit code is 1 if a sweep would not run.
 
     \b
     Example:  tune-jobs doctor

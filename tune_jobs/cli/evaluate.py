@@ -1,4 +1,4 @@
-"""`evaluate`: finalists on the test split."""
+"""`evaluate`: score the best configurations on the test split."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
-from tune_jobs.cli.resources import place_options, taken, tell
+from tune_jobs.cli.resources import place_options, print_outcome, take_resources
 
 
-@click.command(short_help="Read the test split, for the finalists.")
+@click.command(short_help="Score the best configurations on the test split.")
 @click.argument("study")
-@click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many configurations.")
-@click.option("--by", help="For whom the test split is read; whoever is logged in where not given.")
-@click.option("--again", is_flag=True, help="Read it although it was read before; the leaderboard counts it.")
+@click.option(
+    "--top", type=click.IntRange(min=1), metavar="N", default=1, show_default=True, help="Number of configurations."
+)
+@click.option("--by", metavar="NAME", help="Who reads the test split, for the record (default: the logged-in user).")
+@click.option(
+    "--again", is_flag=True, help="Read the test split once more; the leaderboard shows how often it was read."
+)
 @place_options
 @home_option
 @data_dir_option
 def evaluate(home: Path | None, data_dir: Path | None, **options: object) -> int:
-    """Score a study's best configurations on the test split, with all their seeds. No other command reads it.
+    """Score a study's best configurations on the test split, with all their seeds. No other command reads that split.
 
-    Models are made of their kept weights where there are any, else trained again from their seeds.
+    A model whose weights were kept is loaded; any other is trained again from its seed.
 
     \b
     Example:  tune-jobs evaluate digits-mlp --top 1
@@ -29,5 +33,5 @@ def evaluate(home: Path | None, data_dir: Path | None, **options: object) -> int
     from tune_jobs.actions import evaluate
 
     where = settings(home, data_dir)
-    request = evaluate.EvaluateRequest(resources=taken(options), **options)  # type: ignore[arg-type]
-    return tell(evaluate.evaluate(request, where, say))
+    request = evaluate.EvaluateRequest(resources=take_resources(options), **options)  # type: ignore[arg-type]
+    return print_outcome(evaluate.evaluate(request, where, say))

@@ -1,4 +1,4 @@
-"""`factors`: a one-factor study as its tables and learning curves."""
+"""`factors`: show a one-factor study as tables and learning curves."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import click
 from tune_jobs.cli.options import home_option, json_option, print_json, print_table, say, settings
 
 
-@click.command(short_help="Show a one-factor study, factor by factor.")
+@click.command(short_help="Show the effect of each factor of a one-factor study.")
 @click.argument("study")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Its learning curves: a .svg or .png."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the learning curves to FILE, .svg or .png.",
 )
 @json_option
 @home_option
 def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -> None:
-    """Show what each factor of a one-factor study does: its levels beside the baseline and beside each other.
+    """Show the effect of each factor of a one-factor study, level by level, against the baseline.
 
     \b
     Example:  tune-jobs factors mnist-mlp-factors -o curves.svg
@@ -27,19 +31,19 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
     from tune_jobs.leaderboard.factors import factor_study
     from tune_jobs.study.study import Study
 
-    found = factor_study(Study.open(study, settings(home)).record())
+    study_factors = factor_study(Study.open(study, settings(home)).record())
     if output is not None:
         from tune_jobs.exports import curves, plots
 
-        plots.save(curves.curves_plot(found), output)
+        plots.save(curves.curves_plot(study_factors), output)
     if as_json:
-        print_json(factor_tables.json_form(found))
+        print_json(factor_tables.json_form(study_factors))
     else:
-        click.echo(printable(factor_tables.about(found)))
-        for factor in found.factors:
+        click.echo(printable(factor_tables.about(study_factors)))
+        for factor in study_factors.factors:
             click.echo(f"\n{printable(factor.name)}")
             rows = [[printable(cell) for cell in row] for row in factor_tables.cells(factor)]
             print_table(factor_tables.HEADINGS, rows)
-        click.echo("\n" + "\n".join(factor_tables.notes(found)))
+        click.echo("\n" + "\n".join(factor_tables.notes(study_factors)))
     if output is not None:
         say(f"wrote {output}")

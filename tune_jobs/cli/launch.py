@@ -1,4 +1,4 @@
-"""`launch`: the main job."""
+"""`launch`: begin or continue a study."""
 
 from __future__ import annotations
 
@@ -7,100 +7,131 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
-from tune_jobs.cli.resources import resource_options, taken, tell
+from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 from tune_jobs.records.studies import SCHEDULERS, SEARCHES
 from tune_jobs.search_spaces.task import PRECISIONS
 
 
-def _assignments(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in given:
+def _assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise click.BadParameter(f"needs NAME=VALUE, NAME=A,B or NAME=LOW..HIGH; got {text!r}")
-        if name in found:
-            raise click.BadParameter(f"{name} is set twice; say all its values at once: {name}={found[name]},{value}")
-        found[name] = value
-    return found
+        if name in values:
+            raise click.BadParameter(f"{name} is set twice; give all its values at once: {name}={values[name]},{value}")
+        values[name] = value
+    return values
 
 
-@click.command(short_help="Begin a study, or continue it.")
+@click.command(short_help="Begin or continue a study.")
 @click.argument("task")
-@click.option("--study", help="Name of the study; the task's name where not given.")
-@click.option("--trials", type=click.IntRange(min=1), help="Trials in the study in all; a grid runs to its end.")
+@click.option("--study", metavar="NAME", help="Name of the study (default: the task's name).")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Total number of trials in the study (default: 20; a grid runs to its end).",
+)
 @click.option(
     "--search",
     type=click.Choice((*SEARCHES, "auto")),
-    help="How params are found (tpe where not given; auto picks by the space and says why); the task's baseline alone, "
-    "or all that was reported for it.",
+    help="Search algorithm (default: tpe). 'auto' chooses one; 'baseline' runs the task's baseline, 'reported' the "
+    "published configurations.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs at most, in place of the task's.")
-@click.option("--images", type=click.IntRange(min=1), help="Train on so many images only, each class in its share.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), metavar="N", help="Maximum epochs of a trial (default: the task's)."
+)
+@click.option(
+    "--images",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train on N images, stratified by class (default: all).",
+)
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="What layers compute in, in place of the task's; weights and scores are float32 in each.",
+    help="Number format in which layers compute (default: the task's). Weights and scores are float32 in each.",
 )
 @click.option(
     "--deterministic/--no-deterministic",
     default=None,
-    help="Scores that repeat to the last digit on a GPU too, which is slower.",
+    help="Use deterministic GPU kernels, which are slower: scores repeat to the last digit (default: the task's).",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Of the search and of every trial (0 where not given).")
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the search and of every trial (default: 0)."
+)
 @click.option(
     "--set",
     "narrowed",
     multiple=True,
     callback=_assignments,
     metavar="NAME=VALUE",
-    help="Narrow the space: optimizer=adam, units=128,512, learning_rate=1e-4..1e-2.",
+    help="Narrow the space: optimizer=adam, units=128,512, learning_rate=1e-4..1e-2. Repeatable.",
 )
 @click.option(
-    "--open", "opened", multiple=True, metavar="NAME", help="Search a parameter that the task holds at a value."
+    "--open",
+    "opened",
+    multiple=True,
+    metavar="NAME",
+    help="Search a parameter that the task holds at one value. Repeatable.",
 )
-@click.option("--no-baseline", is_flag=True, help="Do not begin the study with the task's baseline.")
+@click.option("--no-baseline", is_flag=True, help="Do not run the task's baseline as the study's first trial.")
 @click.option(
     "--objective",
     "objectives",
     multiple=True,
     metavar="NAME",
-    help="In place of the task's; several are weighed against each other: val_accuracy, parameters, latency, "
-    "train_seconds, max:NAME or min:NAME of any metric.",
+    help="Objective (default: the task's): val_accuracy, parameters, latency, train_seconds, or max:NAME or min:NAME "
+    "of any metric. Repeat it to search for the Pareto front of several.",
 )
 @click.option(
     "--try",
     "tried",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Begin with the configurations in a YAML file: params, a list of them, or a best.yaml.",
+    metavar="FILE",
+    help="Begin with the configurations of a YAML file: params, a list of them, or a best.yaml.",
 )
 @click.option("--seed-from", metavar="STUDY", help="Begin with the five best configurations of another study.")
 @click.option(
-    "--scheduler", type=click.Choice(SCHEDULERS), help="Who stops trials early, or trains all as a population (pbt)."
+    "--scheduler",
+    type=click.Choice(SCHEDULERS),
+    help="Scheduler that stops trials early (default: none). 'pbt' trains all trials as one population.",
 )
 @click.option(
     "--grace",
     type=click.IntRange(min=1),
     metavar="EPOCHS",
-    help="What a scheduler grants every trial; of a population, from one comparison to the next.",
+    help="Epochs before a trial may be stopped; with pbt, epochs between comparisons (default: 1/27 of the epochs; "
+    "with pbt, 1/8).",
 )
-@click.option("--eta", type=click.IntRange(min=2), help="About one trial in so many goes on at each look (3).")
 @click.option(
-    "--total-epochs", type=click.IntRange(min=1), help="Begin no further trial after so many epochs in all trials."
+    "--eta",
+    type=click.IntRange(min=2),
+    metavar="ETA",
+    help="Keep about one in ETA trials at each rung (default: 3).",
+)
+@click.option(
+    "--total-epochs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Start no further trial after N epochs in all trials together (default: no limit).",
 )
 @click.option(
     "--stop-when-flat",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Begin no further trial after N without a better score.",
+    help="Start no further trial after N trials without a better score (default: no limit).",
 )
 @resource_options
 @home_option
 @data_dir_option
 def launch(home: Path | None, data_dir: Path | None, **options: object) -> int:
-    """Begin a study, or continue it: the same command again runs only what is missing.
+    """Begin a study, or continue one: the same command again runs only the trials that are missing.
 
-    TASK is a name of the catalogue (`tune-jobs tasks`), or FILE.py:NAME for one of your own. Ctrl-C ends it cleanly,
-    twice at once; what is finished is kept.
+    TASK is the name of a task (`tune-jobs tasks` lists them), or FILE.py:NAME for one of your own. Press Ctrl-C once
+    to stop: finished trials are kept, the rest run next time. Press it twice to quit at once. A study remembers its
+    options, so that they need not be repeated to continue it.
 
     \b
     Example:  tune-jobs launch fashion-mnist-mlp --search grid
@@ -110,5 +141,5 @@ def launch(home: Path | None, data_dir: Path | None, **options: object) -> int:
     from tune_jobs.actions import launch
 
     where = settings(home, data_dir)
-    request = launch.LaunchRequest(resources=taken(options), **options)  # type: ignore[arg-type]
-    return tell(launch.launch(request, where, say))
+    request = launch.LaunchRequest(resources=take_resources(options), **options)  # type: ignore[arg-type]
+    return print_outcome(launch.launch(request, where, say))

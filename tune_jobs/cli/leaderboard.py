@@ -1,4 +1,4 @@
-"""`leaderboard` and `export`: what came out."""
+"""`leaderboard` and `export`: show or write a study's configurations, best first."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from tune_jobs.cli.options import home_option, json_option, say, settings
 from tune_jobs.exports import FORMATS
 
 
-@click.command(short_help="Show a study's configurations in order.")
+@click.command(short_help="Show a study's configurations, best first.")
 @click.argument("study")
-@click.option("--top", type=click.IntRange(min=1), help="Only the best N configurations.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the terminal.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the best N configurations (default: all).")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Format of the output."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write to FILE instead of the terminal.",
+)
 @json_option
 @home_option
 def leaderboard(study: str, top: int | None, form: str, output: Path | None, as_json: bool, home: Path | None) -> None:
-    """Show a study's configurations in order, with what is known about the order.
+    """Show a study's configurations, best first, with how certain their order is.
 
     \b
     Example:  tune-jobs leaderboard digits-mlp --top 5
@@ -35,12 +43,19 @@ def leaderboard(study: str, top: int | None, form: str, output: Path | None, as_
         say(f"wrote {output}")
 
 
-@click.command(short_help="Write the leaderboard's files and best.yaml.")
+@click.command(short_help="Write the leaderboard in every format, and best.yaml.")
 @click.argument("study")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    required=True,
+    help="Folder for the files.",
+)
 @home_option
 def export(study: str, output: Path, home: Path | None) -> None:
-    """Write a study's leaderboard in every format, and best.yaml, which `tune-jobs train` trains again.
+    """Write a study's leaderboard in every format, and best.yaml, from which `tune-jobs train` trains the winner.
 
     \b
     Example:  tune-jobs export digits-mlp -o results

@@ -1,4 +1,4 @@
-"""What several commands have in common: their options, and how they print."""
+"""The options that several commands share, and how commands print their results."""
 
 from __future__ import annotations
 
@@ -14,15 +14,23 @@ from tune_jobs.settings import Settings
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 home_option = click.option(
-    "--home", type=click.Path(path_type=Path), help="Folder of all state; else TUNE_JOBS_HOME, else ~/.tune-jobs."
+    "--home",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for all state (default: TUNE_JOBS_HOME, else ~/.tune-jobs).",
 )
 data_dir_option = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Folder of data sets; else TUNE_JOBS_DATA, else HOME/data."
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of data sets (default: TUNE_JOBS_DATA, else HOME/data).",
 )
 address_option = click.option(
-    "--address", help="A cluster's dashboard, such as http://127.0.0.1:8265; else TUNE_JOBS_ADDRESS."
+    "--address",
+    metavar="URL",
+    help="Address of a cluster's dashboard, such as http://127.0.0.1:8265 (default: TUNE_JOBS_ADDRESS).",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of a table.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 def settings(home: Path | None, data_dir: Path | None = None) -> Settings:
@@ -30,7 +38,7 @@ def settings(home: Path | None, data_dir: Path | None = None) -> Settings:
 
 
 def say(message: str) -> None:
-    """A message beside the result: to stderr."""
+    """Print a message to stderr, beside the result on stdout."""
     click.echo(message, err=True)
 
 
@@ -39,14 +47,14 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A plain aligned table; numbers to the right."""
+    """Print a plain, aligned table; columns of numbers are aligned to the right."""
     texts = [[_text(cell) for cell in row] for row in rows]
     widths = [max([len(column), *(len(row[i]) for row in texts)]) for i, column in enumerate(columns)]
     numeric = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
     for line in [list(columns), *texts]:
         cells = [
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, numeric, strict=True)
+            text.rjust(width) if is_number else text.ljust(width)
+            for text, width, is_number in zip(line, widths, numeric, strict=True)
         ]
         click.echo("  ".join(cells).rstrip())
 

@@ -1,4 +1,4 @@
-"""`export-study` and `import-study`: a study as one file."""
+"""`export-study` and `import-study`: write a study to one file, and read it from there."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import home_option, say, settings
+from tune_jobs.cli.resources import say_delivery, say_exports
 
 
-@click.command("export-study", short_help="Write a study as one file.")
+@click.command("export-study", short_help="Write a study to one file.")
 @click.argument("study")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file; STUDY.study where not given."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="File to write (default: STUDY.study).",
 )
 @home_option
 def export_study(study: str, output: Path | None, home: Path | None) -> None:
-    """Write a study as one file, which `import-study` makes the same study of, in another home or storage.
+    """Write a study to one file, from which `import-study` makes the same study in another home or storage.
 
-    All that the study knows is in it; kept weights are not, and `evaluate` trains again where there are none. While
-    the study is being run, what it has at this moment is written.
+    The file has the whole record of the study. It does not have the kept weights: without them `evaluate` trains
+    again. If the study is running, its present state is written.
 
     \b
     Example:  tune-jobs export-study digits-mlp -o digits-mlp.study
@@ -31,15 +36,15 @@ def export_study(study: str, output: Path | None, home: Path | None) -> None:
     click.echo(file)
 
 
-@click.command("import-study", short_help="Make a study of such a file.")
+@click.command("import-study", short_help="Read a study from a file.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--study", help="Another name for it here.")
+@click.option("--study", metavar="NAME", help="Name of the study here (default: its own name).")
 @home_option
 def import_study(file: Path, study: str | None, home: Path | None) -> None:
-    """Make a study of a file that `export-study` wrote, with its exports and its runs in MLflow.
+    """Read a study from a file that `export-study` wrote, and make its exports and its runs in MLflow.
 
-    It is the same study: the launch command of its task continues it, and nothing that finished runs again. A study
-    that is here already as it is in the file stays. Kept weights are not in the file.
+    It is the same study: the same launch command continues it, and no finished trial runs again. If the study is
+    already here as it is in the file, nothing changes.
 
     \b
     Example:  tune-jobs import-study digits-mlp.study
@@ -50,10 +55,7 @@ def import_study(file: Path, study: str | None, home: Path | None) -> None:
     record = imported.study
     click.echo(
         f"study {record.name}, {len(record.trials)} trials, "
-        f"{'imported' if imported.is_new else 'is here already, as in the file'}"
+        f"{'imported' if imported.is_new else 'is already here as in the file'}"
     )
-    say(f"leaderboard and best.yaml in {imported.exports_dir}")
-    if imported.is_delivered:
-        say("every trial in MLflow: tune-jobs ui")
-    else:
-        say(f"MLflow does not have all of it yet: `tune-jobs sync {record.name}` delivers when it answers")
+    say_exports(imported.exports_dir)
+    say_delivery(record.name, is_delivered=imported.is_delivered)

@@ -1,4 +1,4 @@
-"""`replicate`: the best configurations again, with further seeds."""
+"""`replicate`: train the best configurations again with more seeds."""
 
 from __future__ import annotations
 
@@ -7,27 +7,41 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
-from tune_jobs.cli.resources import resource_options, taken, tell
+from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 
 
-@click.command(short_help="Train the best again with further seeds.")
+@click.command(short_help="Train the best configurations again with more seeds.")
 @click.argument("study")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many configurations.")
 @click.option(
-    "--seeds", type=click.IntRange(min=2), default=3, show_default=True, help="Seeds of each, the first included."
+    "--top", type=click.IntRange(min=1), metavar="N", default=5, show_default=True, help="Number of configurations."
 )
-@click.option("--until-separated", is_flag=True, help="Go on where the order is still in doubt, up to the budget.")
 @click.option(
-    "--budget", type=click.IntRange(min=1), help="Further trials of --until-separated at most (50 if not given)."
+    "--seeds",
+    type=click.IntRange(min=2),
+    metavar="N",
+    default=3,
+    show_default=True,
+    help="Seeds of each configuration, including the one it already has.",
+)
+@click.option(
+    "--until-separated",
+    is_flag=True,
+    help="Add seeds where the order is still in doubt, until it is settled or the budget is spent.",
+)
+@click.option(
+    "--budget",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Maximum number of trials that --until-separated adds (default: 50).",
 )
 @resource_options
 @home_option
 @data_dir_option
 def replicate(home: Path | None, data_dir: Path | None, **options: object) -> int:
-    """Train a study's best configurations again with further seeds, the same seeds for each.
+    """Train a study's best configurations again with more seeds, the same seeds for each configuration.
 
-    Killed and run again it goes on with the configurations it had chosen. Run again when it is done, it takes the best
-    as they are then.
+    If it is killed, run it again: it continues with the configurations that it chose first. Once it is done, the next
+    run chooses the best again.
 
     \b
     Example:  tune-jobs replicate digits-mlp --top 5 --seeds 3
@@ -36,5 +50,5 @@ def replicate(home: Path | None, data_dir: Path | None, **options: object) -> in
     from tune_jobs.actions import replicate
 
     where = settings(home, data_dir)
-    request = replicate.ReplicateRequest(resources=taken(options), **options)  # type: ignore[arg-type]
-    return tell(replicate.replicate(request, where, say))
+    request = replicate.ReplicateRequest(resources=take_resources(options), **options)  # type: ignore[arg-type]
+    return print_outcome(replicate.replicate(request, where, say))

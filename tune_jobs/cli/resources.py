@@ -1,10 +1,11 @@
-"""What the commands that train have in common: where and how long trials run, and how a run's end is told."""
+"""The options of the commands that run trials, and how these commands print their outcome."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from tune_jobs.actions.session import Outcome
     from tune_jobs.execution.plan import Resources
 
-_TOP = 10  # of the leaderboard that is shown at the end
+_TOP = 10  # rows of the leaderboard that is printed at the end
 
 
 class Duration(click.ParamType[float]):
-    """`90`, `90s`, `30m`, `2h`, `1h30m`: seconds."""
+    """Convert `90`, `90s`, `30m`, `2h` or `1h30m` to seconds."""
 
     name = "duration"
 
@@ -36,7 +37,7 @@ class Duration(click.ParamType[float]):
 
 
 class _Gpus(click.ParamType[Any]):
-    """`0.25`, `1`, `2`, `auto`."""
+    """Convert `0.25`, `1` or `2` to a number; keep `auto`."""
 
     name = "gpus"
 
@@ -56,43 +57,56 @@ class _Gpus(click.ParamType[Any]):
 
 _PLACE = (
     click.option(
-        "--max-concurrent", type=click.IntRange(min=1), help="Trials at once; as many as fit where not given."
+        "--max-concurrent",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Maximum number of trials at once (default: as many as fit).",
     ),
     click.option(
         "--gpus-per-trial",
         type=_Gpus(),
         metavar="G|auto",
-        help="0.25 shares a GPU among four; auto measures the first trials and packs as many as fit; one where there "
-        "are any if not given.",
+        help="GPUs of a trial (default: 1 if there are any). 0.25 runs four trials on a GPU; 'auto' measures the first "
+        "trials and runs as many on a GPU as fit.",
     ),
-    click.option("--address", help="A running Ray cluster; one of our own on this machine where not given."),
+    click.option(
+        "--address", metavar="HOST:PORT", help="Address of a running Ray cluster (default: start Ray on this machine)."
+    ),
 )
 _TRAINING = (
     click.option(
         "--time-limit",
         "time_limit_s",
         type=Duration(),
-        help="Stop after so long: 90s, 30m, 2h. The rest runs next time.",
+        help="Stop after this time: 90s, 30m, 2h. The remaining trials run next time.",
     ),
-    click.option("--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True),
+    click.option(
+        "--cpus-per-trial",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="C",
+        default=1.0,
+        show_default=True,
+        help="CPUs of a trial.",
+    ),
     click.option(
         "--trial-time-limit",
         "trial_limit_s",
         type=Duration(),
-        help="A trial that runs for longer has failed: 90s, 30m, 2h.",
+        help="Mark a trial as failed if it runs longer: 90s, 30m, 2h.",
     ),
     click.option(
         "--max-retries",
         type=click.IntRange(min=0),
+        metavar="N",
         default=3,
         show_default=True,
-        help="How often a trial runs again whose worker or node is lost.",
+        help="How often to run a trial again after its worker or node was lost.",
     ),
     click.option(
         "--checkpoint-every",
         type=click.IntRange(min=1),
         metavar="EPOCHS",
-        help="Let an interrupted trial go on from its last checkpoint instead of its beginning.",
+        help="Save a checkpoint every EPOCHS epochs, from which an interrupted trial continues.",
     ),
     click.option(
         "--keep-weights", is_flag=True, help="Keep each trial's weights, so that `evaluate` need not train again."
@@ -101,12 +115,12 @@ _TRAINING = (
 
 
 def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of a command that trains, which `taken` reads."""
+    """Add the options of a command that trains; `take_resources` reads them."""
     return _with(command, (*_TRAINING, *_PLACE))
 
 
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds those of a command that scores what was trained, on as many CPUs as it was trained on."""
+    """Add the options of a command that scores trained models, on as many CPUs as they were trained on."""
     return _with(command, _PLACE)
 
 
@@ -116,33 +130,41 @@ def _with(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) ->
     return command
 
 
-def taken(options: dict[str, Any]) -> Resources:
-    """Takes the resources out of a command's options."""
+def take_resources(options: dict[str, Any]) -> Resources:
+    """Remove the resources from a command's options and return them."""
     from tune_jobs.execution.plan import Resources
 
-    names = {one.name for one in fields(Resources)}
+    names = {field.name for field in fields(Resources)}
     return Resources(**{name: options.pop(name) for name in names if name in options})
 
 
-def tell(outcome: Outcome) -> int:
-    """Prints the leaderboard and where everything is; the exit code."""
+def print_outcome(outcome: Outcome) -> int:
+    """Print the leaderboard and where its files are; return the exit code."""
     from tune_jobs import exports
 
     click.echo(exports.render(outcome.study, "table", _TOP))
-    say(f"all of it, and best.yaml once a trial is complete, in {outcome.exports_dir}")
-    if outcome.is_delivered:
-        say("every trial in MLflow: tune-jobs ui")
-    else:
-        say(f"MLflow has not everything: nothing is lost, `tune-jobs sync {outcome.study.name}` delivers the rest")
+    say_exports(outcome.exports_dir)
+    say_delivery(outcome.study.name, is_delivered=outcome.is_delivered)
     return exit_code(outcome)
 
 
+def say_exports(folder: Path) -> None:
+    say(f"Leaderboard files are in {folder} (best.yaml appears once a trial is complete)")
+
+
+def say_delivery(study: str, *, is_delivered: bool) -> None:
+    if is_delivered:
+        say("All trials are in MLflow: open it with `tune-jobs ui`")
+    else:
+        say(f"Some trials are not in MLflow yet; nothing is lost. Run `tune-jobs sync {study}`.")
+
+
 def exit_code(outcome: Outcome) -> int:
-    """0; 2 with what has to be mended where the task ended the sweep; or what a shell expects of a process that a
-    signal ended."""
+    """Return 0; 2 if failures of the task ended the sweep, after saying what to mend; 128 plus the signal's number if a
+    signal ended it."""
     if outcome.trouble is not None:
         say(outcome.trouble.traceback.rstrip())
-        again = f"tune-jobs retry {outcome.study.name} --reason crashed"
-        say(f"{outcome.trouble.message}. Once it is mended, `{again}`")
+        retry = f"tune-jobs retry {outcome.study.name} --reason crashed"
+        say(f"{outcome.trouble.message}. Once it is mended, run `{retry}`.")
         return 2
     return 0 if outcome.signal is None else 128 + outcome.signal

@@ -1,4 +1,4 @@
-"""`retry`: failed trials once more."""
+"""`retry`: run failed trials again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
-from tune_jobs.cli.resources import resource_options, taken, tell
+from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 from tune_jobs.errors import Reason
 
 
@@ -18,7 +18,7 @@ from tune_jobs.errors import Reason
     "reasons",
     multiple=True,
     type=click.Choice([str(reason) for reason in Reason]),
-    help="Those that failed so; more than once for several (crashed, out-of-memory and timed-out where not given).",
+    help="Run trials that failed for this reason (default: crashed, out-of-memory and timed-out). Repeatable.",
 )
 @resource_options
 @home_option
@@ -26,7 +26,8 @@ from tune_jobs.errors import Reason
 def retry(study: str, reasons: tuple[str, ...], home: Path | None, data_dir: Path | None, **options: object) -> int:
     """Run the failed trials of a study again, each as a new trial with the same params and seed.
 
-    A trial that diverged or whose params were refused would end so again: name its reason to try it all the same.
+    A trial that diverged, or whose params are invalid, would fail again. Give its reason with --reason to run it
+    anyway.
 
     \b
     Example:  tune-jobs retry digits-mlp
@@ -35,5 +36,5 @@ def retry(study: str, reasons: tuple[str, ...], home: Path | None, data_dir: Pat
     from tune_jobs.actions import retry
 
     chosen = tuple(Reason(reason) for reason in reasons) or retry.BY_ITSELF
-    request = retry.RetryRequest(study, chosen, taken(options))
-    return tell(retry.retry(request, settings(home, data_dir), say))
+    request = retry.RetryRequest(study, chosen, take_resources(options))
+    return print_outcome(retry.retry(request, settings(home, data_dir), say))

@@ -12,12 +12,12 @@ from tune_jobs.cli.options import home_option, say, settings
 from tune_jobs.settings import prepare_mlflow_ui
 
 
-@click.command(short_help="Deliver what MLflow does not have yet.")
+@click.command(short_help="Send MLflow the trials that it does not have yet.")
 @click.argument("study")
 @click.option("--follow", is_flag=True, help="Deliver until standard input closes: what a launch starts beside itself.")
 @home_option
 def sync(study: str, follow: bool, home: Path | None) -> int:
-    """Deliver to MLflow what it does not have yet of a study.
+    """Send to MLflow the trials of a study that it does not have yet.
 
     \b
     Example:  tune-jobs sync digits-mlp
@@ -37,19 +37,21 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
     return 0
 
 
-@click.command(short_help="Open the MLflow UI on the right store.")
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.command(short_help="Open the MLflow UI on the studies.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port on 127.0.0.1.")
 @home_option
 def ui(port: int, home: Path | None) -> None:
-    """Open the MLflow UI on the right store, on loopback; Ctrl-C ends it.
+    """Start the MLflow UI on 127.0.0.1, showing the trials of all studies. Press Ctrl-C to end it.
+
+    If MLFLOW_TRACKING_URI names an MLflow server, print its address instead.
 
     \b
     Example:  tune-jobs ui --port 5000
     """
     where = settings(home)
     if where.tracking_uri.startswith("http"):
-        say(f"the MLflow server is at {where.shown_tracking_uri}")
+        say(f"The MLflow server is at {where.shown_tracking_uri}")
         return
-    say(f"MLflow at http://127.0.0.1:{port}")
+    say(f"The MLflow UI is at http://127.0.0.1:{port}")
     prepare_mlflow_ui(where)
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)])

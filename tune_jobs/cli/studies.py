@@ -1,8 +1,9 @@
-"""`studies` and `status`: what there is, and how it goes."""
+"""`studies` and `status`: list the studies; show the state of one."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tune_jobs.study.locks import Holder
 
 
-@click.command(short_help="List the studies there are.")
+@click.command(short_help="List the studies.")
 @home_option
 @json_option
 def studies(home: Path | None, as_json: bool) -> None:
@@ -37,11 +38,11 @@ def studies(home: Path | None, as_json: bool) -> None:
     elif rows:
         print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
     else:
-        say("no study yet: tune-jobs launch digits-mlp begins one")
+        say("There is no study yet. Begin one with `tune-jobs launch digits-mlp`.")
 
 
 def _row(name: str, where: Settings) -> dict[str, object]:
-    """A study in a line; one that cannot be read is a line too, and the others are still listed."""
+    """Return a study's line; one that cannot be read gets a line that says why, so that the others are still listed."""
     from tune_jobs.errors import StudyError
     from tune_jobs.exports.best import best_row
     from tune_jobs.study.study import Study
@@ -53,7 +54,7 @@ def _row(name: str, where: Settings) -> dict[str, object]:
         return dict.fromkeys(columns) | {"study": name, "state": str(error)}
     record = study.record()
     best = best_row(record)
-    found = (
+    values = (
         name,
         record.terms.task,
         len(record.trials),
@@ -63,74 +64,89 @@ def _row(name: str, where: Settings) -> dict[str, object]:
         record.terms.objective.metric,
         "idle" if study.holder() is None else "running",
     )
-    return dict(zip(columns, found, strict=True))
+    return dict(zip(columns, values, strict=True))
 
 
-@click.command(short_help="Show how a study goes.")
+@click.command(short_help="Show the state of a study.")
 @click.argument("study")
 @home_option
 @json_option
 def status(study: str, home: Path | None, as_json: bool) -> None:
-    """Show how a study goes: who runs it and on which devices, what each trial does or waits for, what failed and why.
+    """Show the state of a study: its driver, its devices, each running or waiting trial, and each failed one with its
+    reason.
 
     \b
     Example:  tune-jobs status digits-mlp
     """
-    from tune_jobs.live import activity, drains
+    from tune_jobs.live import activity as live_activity
+    from tune_jobs.live import drains
     from tune_jobs.study.study import Study
 
     where = settings(home)
     opened = Study.open(study, where)
     record, holder = opened.record(), opened.holder()
-    seen = activity.Activity() if holder is None else activity.read(where.activity_file(study), holder.pid)
+    idle = live_activity.Activity()
+    activity = idle if holder is None else live_activity.read(where.activity_file(study), holder.pid)
     drained = drains.read(where.drained_file(study))
     if as_json:
-        print_json(_as_json(record, holder, seen, drained))
+        print_json(_as_json(record, holder, activity, drained))
         return
-    asked = record.launch.trials if record.launch is not None else None
-    click.echo(f"study {record.name}, task {record.terms.task}, data {record.terms.dataset} {record.terms.data_digest}")
-    click.echo(f"  driver    {holder or 'none: the same launch command continues it'}")
-    if record.terms.protocol.special:
-        click.echo(f"  protocol  {', '.join(record.terms.protocol.special)}")
-    if record.launch is not None:
-        click.echo(f"  search    {_search(record.launch)}")
-    of = f" of {asked}" if asked else ""
-    click.echo(f"  trials    {len(record.trials)}{of}: {_counted(record)}")
-    if seen.packing:
-        click.echo(f"  packing   {seen.packing}")
+    for line in _lines(record, holder, activity, drained):
+        click.echo(line)
+
+
+def _lines(record: StudyRecord, holder: Holder | None, activity: Activity, drained: Drained) -> Iterator[str]:
+    """Yield the lines that `status` prints."""
+    terms, launch = record.terms, record.launch
+    yield f"study {record.name}, task {terms.task}, data {terms.dataset} {terms.data_digest}"
+    yield f"  driver    {holder or 'none; continue with the same launch command'}"
+    if terms.protocol.special:
+        yield f"  protocol  {', '.join(terms.protocol.special)}"
+    if launch is not None:
+        yield f"  search    {_search(launch)}"
+    of = f" of {launch.trials}" if launch is not None and launch.trials else ""
+    yield f"  trials    {len(record.trials)}{of}: {_counted(record)}"
+    if activity.packing:
+        yield f"  packing   {activity.packing}"
     if drained.spots:
-        click.echo(f"  drained   {drained}: `tune-jobs undrain {study}` gives back")
-    for device in seen.devices:
-        click.echo(f"  device    {_device(device)}")
-    for trial in record.trials:
-        if not trial.is_finished:
-            click.echo(f"  trial {trial.number} {_doing(record, trial, holder is not None, seen)}")
-    again = {(trial.params_id, trial.seed): trial.number for trial in record.trials}
+        yield f"  drained   {drained}; undo with `tune-jobs undrain {record.name}`"
+    yield from (f"  device    {_device(device)}" for device in activity.devices)
+    yield from (
+        f"  trial {trial.number} {_doing(record, trial, holder is not None, activity)}"
+        for trial in record.trials
+        if not trial.is_finished
+    )
+    yield from _failures(record)
+
+
+def _failures(record: StudyRecord) -> Iterator[str]:
+    """Yield a line for each failed trial: its reason, and the trial that ran it again."""
+    latest = {(trial.params_id, trial.seed): trial.number for trial in record.trials}
     for trial in record.trials:
         if trial.state == "failed":
-            last = again[trial.params_id, trial.seed]
-            then = "" if last == trial.number else f"; run again as trial {last}"
-            click.echo(f"  trial {trial.number} failed: {trial.reason} ({trial.message}){then}")
+            number = latest[trial.params_id, trial.seed]
+            retried = "" if number == trial.number else f"; run again as trial {number}"
+            yield f"  trial {trial.number} failed: {trial.reason} ({trial.message}){retried}"
 
 
 def _device(device: Device) -> str:
-    """`trainer-2, GPU 1: trials 3, 7; 61 % busy, 31.2 of 80.0 GB`."""
+    """Return a device's line: `trainer-2, GPU 1: trials 3, 7; 61% busy, 31.2 of 80.0 GB`."""
     where = device.node if device.gpu is None else f"{device.node}, GPU {device.gpu}"
-    doing = f"trial{'s' * (len(device.trials) > 1)} {', '.join(map(str, device.trials))}" if device.trials else "idle"
+    work = f"trial{'s' * (len(device.trials) > 1)} {', '.join(map(str, device.trials))}" if device.trials else "idle"
     if device.is_drained:
-        doing = f"drained, {doing} to its end" if device.trials else "drained, free"
+        work = f"drained once {work} finished" if device.trials else "drained, free"
     if device.utilisation is None or device.memory_used_mb is None or device.memory_total_mb is None:
-        return f"{where}: {doing}"
+        return f"{where}: {work}"
     used, total = device.memory_used_mb / 1024, device.memory_total_mb / 1024
-    return f"{where}: {doing}; {device.utilisation:.0%} busy, {used:.1f} of {total:.1f} GB"
+    return f"{where}: {work}; {device.utilisation:.0%} busy, {used:.1f} of {total:.1f} GB"
 
 
-def _as_json(record: StudyRecord, holder: Holder | None, seen: Activity, drained: Drained) -> dict[str, object]:
+def _as_json(record: StudyRecord, holder: Holder | None, activity: Activity, drained: Drained) -> dict[str, object]:
     from dataclasses import asdict
 
     from tune_jobs.leaderboard.ranking import summary
 
-    counts, waiting = summary(record.trials), seen.waiting
+    counts, waiting = summary(record.trials), activity.waiting
     return {
         "study": record.name,
         "task": record.terms.task,
@@ -145,24 +161,24 @@ def _as_json(record: StudyRecord, holder: Holder | None, seen: Activity, drained
                 "trial": trial.number,
                 "epoch": len(trial.history),
                 "params": dict(trial.params),
-                "place": seen.place(trial.number),
+                "place": activity.place(trial.number),
             }
             for trial in record.trials
             if trial.state == "running" and trial.number not in waiting
         ],
         "waiting": [
-            {"trial": trial.number, "why": _doing(record, trial, holder is not None, seen)}
+            {"trial": trial.number, "why": _doing(record, trial, holder is not None, activity)}
             for trial in record.trials
             if trial.state == "waiting" or (trial.state == "running" and trial.number in waiting)
         ],
-        "packing": seen.packing or None,
-        "devices": [asdict(device) for device in seen.devices],
+        "packing": activity.packing or None,
+        "devices": [asdict(device) for device in activity.devices],
         "drained": [{"node": node, "gpu": gpu} for node, gpu in sorted(drained.spots, key=str)],
     }
 
 
 def _search(launch: Launch) -> str:
-    """How the study looks for params and when it gives a trial, or the search, up."""
+    """Return the search, its scheduler and its budget in words."""
     scheduling, budget = launch.scheduling, launch.budget
     parts: list[str] = [launch.search]
     if scheduling.name == "pbt":
@@ -172,20 +188,20 @@ def _search(launch: Launch) -> str:
     if budget.epochs is not None:
         parts.append(f"at most {budget.epochs:,} epochs in all")
     if budget.flat is not None:
-        parts.append(f"until {budget.flat} trials brought no better score")
+        parts.append(f"until {budget.flat} trials in a row have no better score")
     return ", ".join(parts)
 
 
-def _doing(record: StudyRecord, trial: TrialRecord, is_driven: bool, seen: Activity) -> str:
-    """What an unfinished trial does, or waits for."""
+def _doing(record: StudyRecord, trial: TrialRecord, is_driven: bool, activity: Activity) -> str:
+    """Return what an unfinished trial does, or what it waits for."""
     if not is_driven:
-        was = "was interrupted" if trial.state == "running" else "waits for a driver"
-        return f"{was}: the same launch command runs it"
-    if trial.number in seen.waiting or trial.state == "waiting":
-        otherwise = "it was asked for a moment ago" if seen.nodes else "the driver is starting"
-        return f"waits: {seen.waiting.get(trial.number, otherwise)}"
+        state = "was interrupted" if trial.state == "running" else "waits for a driver"
+        return f"{state}; run it with the same launch command"
+    if trial.number in activity.waiting or trial.state == "waiting":
+        default = "it was proposed a moment ago" if activity.nodes else "the driver is starting"
+        return f"waits: {activity.waiting.get(trial.number, default)}"
     since = "" if trial.started is None else f", for {max(0.0, time.time() - trial.started):.0f} s"
-    place = seen.place(trial.number)
+    place = activity.place(trial.number)
     where = "" if place is None else f", on {place}"
     return f"in epoch {len(trial.history) + 1} of at most {record.terms.protocol.epochs}{since}{where}"
 

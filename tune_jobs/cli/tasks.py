@@ -1,18 +1,23 @@
-"""`tasks` and `show`: what can be swept."""
+"""`tasks` and `show`: list the tasks; show one."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from tune_jobs.cli.options import json_option, print_json, print_table
 
+if TYPE_CHECKING:
+    from tune_jobs.search_spaces.task import Protocol, Task
 
-@click.command(short_help="List the tasks there are.")
+
+@click.command(short_help="List the tasks.")
 @json_option
 def tasks(as_json: bool) -> None:
-    """List the tasks of the catalogue, by what they are about.
+    """List the tasks of the catalogue, grouped by subject.
 
     \b
     Example:  tune-jobs tasks
@@ -51,51 +56,62 @@ def tasks(as_json: bool) -> None:
 def show(task: str, as_json: bool) -> None:
     """Show a task: its data, objective, protocol, baseline and search space.
 
-    TASK is a name of the catalogue, or FILE.py:NAME for one of your own.
+    TASK is the name of a task (`tune-jobs tasks` lists them), or FILE.py:NAME for one of your own.
 
     \b
     Example:  tune-jobs show fashion-mnist-mlp
     """
-    from dataclasses import asdict
-
     from tune_jobs.search_spaces import catalog
 
-    found = catalog.find(task)
-    size = found.space.size
+    chosen = catalog.find(task)
     if as_json:
-        print_json(
-            {
-                "name": found.name,
-                "summary": found.summary,
-                "source": found.source,
-                "chosen": found.assumptions,
-                "dataset": found.dataset_name,
-                "objective": asdict(found.objective),
-                "protocol": asdict(found.protocol),
-                "baseline": dict(found.baseline),
-                "reported": [asdict(figure) for figure in found.reported],
-                "grid_size": size,
-                "space": found.space.to_json(),
-                "digest": found.digest(),
-            }
-        )
-        return
-    protocol = found.protocol
-    patience = "to the end" if protocol.patience is None else f"until {protocol.patience} epochs bring nothing better"
-    click.echo(f"{found.name}: {found.summary}")
-    click.echo(f"  source      {found.source or '-'}")
-    if found.assumptions:
-        click.echo(f"  chosen      {found.assumptions}")
-    click.echo(f"  data        {found.dataset_name}, {_share(protocol.validation)} held out for validation")
-    click.echo(f"  objective   {found.objective.direction} {found.objective.metric}")
-    special = "".join(f"; {one}" for one in protocol.special)
-    click.echo(f"  protocol    at most {protocol.epochs} epochs, {patience}; batch size {protocol.batch_size}{special}")
-    click.echo(f"  baseline    {' '.join(f'{name}={value}' for name, value in found.baseline.items())}")
-    click.echo(f"  space       {'not finite' if size is None else f'{size} configurations'}")
-    for line in found.space.describe():
-        click.echo(f"    {line}")
-    for figure in found.reported:
-        click.echo(f"  {figure.table}: {figure.metric} {figure.value:.4f} for {figure.setting}")
+        print_json(_as_json(chosen))
+    else:
+        for line in _lines(chosen):
+            click.echo(line)
+
+
+def _as_json(task: Task) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {
+        "name": task.name,
+        "summary": task.summary,
+        "source": task.source,
+        "chosen": task.assumptions,
+        "dataset": task.dataset_name,
+        "objective": asdict(task.objective),
+        "protocol": asdict(task.protocol),
+        "baseline": dict(task.baseline),
+        "reported": [asdict(figure) for figure in task.reported],
+        "grid_size": task.space.size,
+        "space": task.space.to_json(),
+        "digest": task.digest(),
+    }
+
+
+def _lines(task: Task) -> Iterator[str]:
+    """Yield the lines that `show` prints."""
+    yield f"{task.name}: {task.summary}"
+    yield f"  source      {task.source or '-'}"
+    if task.assumptions:
+        yield f"  chosen      {task.assumptions}"
+    yield f"  data        {task.dataset_name}, {_share(task.protocol.validation)} held out for validation"
+    yield f"  objective   {task.objective.direction} {task.objective.metric}"
+    yield f"  protocol    {_protocol(task.protocol)}"
+    yield f"  baseline    {' '.join(f'{name}={value}' for name, value in task.baseline.items())}"
+    yield f"  space       {'not finite' if task.space.size is None else f'{task.space.size} configurations'}"
+    yield from (f"    {line}" for line in task.space.describe())
+    yield from (
+        f"  {figure.table}: {figure.metric} {figure.value:.4f} for {figure.setting}" for figure in task.reported
+    )
+
+
+def _protocol(protocol: Protocol) -> str:
+    patience = protocol.patience
+    end = "no early stopping" if patience is None else f"early stopping after {patience} epochs without improvement"
+    special = "".join(f"; {setting}" for setting in protocol.special)
+    return f"at most {protocol.epochs} epochs, {end}; batch size {protocol.batch_size}{special}"
 
 
 def _share(validation: float) -> str:

@@ -1,4 +1,4 @@
-"""`train`: a configuration trained again."""
+"""`train`: train a configuration again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import click
 from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, say, settings
 
 
-@click.command(short_help="Train a best.yaml again.")
+@click.command(short_help="Train the model of a best.yaml or front.yaml again.")
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--trial", type=click.IntRange(min=0), help="Which one of a front.yaml.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Save the model: model.keras.")
+@click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Number of the trial in a front.yaml.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Save the model to FILE, such as model.keras.",
+)
 @click.option("--no-mlflow", is_flag=True, help="Do not log the model to MLflow.")
 @json_option
 @home_option
@@ -26,7 +32,9 @@ def train(
     home: Path | None,
     data_dir: Path | None,
 ) -> int:
-    """Train a best.yaml again, or one of a front.yaml, to the same validation score, and save the model.
+    """Train the configuration of a best.yaml again, or one of a front.yaml, to the same validation score.
+
+    CONFIG is the YAML file. With -o the model is saved as a .keras file, which `tune-jobs predict` reads.
 
     \b
     Example:  tune-jobs train results/best.yaml -o model.keras
@@ -46,6 +54,6 @@ def train(
             }
         )
     else:
-        same = "the same as recorded" if outcome.is_same else f"recorded was {outcome.recorded!r}"
+        same = "the same as recorded" if outcome.is_same else f"the recorded score is {outcome.recorded!r}"
         click.echo(f"{outcome.metric} {outcome.score!r} at epoch {outcome.best_epoch}: {same}")
     return 0

@@ -1,4 +1,4 @@
-"""`transfer`: one task's best configurations on another."""
+"""`transfer`: train one study's best configurations on another task."""
 
 from __future__ import annotations
 
@@ -7,24 +7,38 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import data_dir_option, home_option, print_table, say, settings
-from tune_jobs.cli.resources import exit_code, resource_options, taken
+from tune_jobs.cli.resources import exit_code, resource_options, take_resources
 
 
-@click.command(short_help="Train one task's best on another.")
+@click.command(short_help="Train a study's best configurations on another task.")
 @click.argument("study")
 @click.option("--to", required=True, metavar="TASK", help="The other task.")
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many configurations.")
-@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Seeds of each.")
-@click.option("--study", "into", help="Name of the study there; the task's name where not given.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs at most, in place of the task's.")
-@click.option("--images", type=click.IntRange(min=1), help="Train on so many images only, each class in its share.")
+@click.option(
+    "--top", type=click.IntRange(min=1), metavar="N", default=3, show_default=True, help="Number of configurations."
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Seeds of each configuration.",
+)
+@click.option("--study", "into", metavar="NAME", help="Name of the new study (default: the other task's name).")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), metavar="N", help="Maximum epochs of a trial (default: the task's)."
+)
+@click.option(
+    "--images", type=click.IntRange(min=1), metavar="N", help="Train on N images, stratified by class (default: all)."
+)
 @resource_options
 @home_option
 @data_dir_option
 def transfer(home: Path | None, data_dir: Path | None, **options: object) -> int:
-    """Train a study's best configurations on another task, beside its baseline, and compare them with its own best.
+    """Train a study's best configurations on another task, and compare them with that task's baseline and own best.
 
-    What a configuration lacks there is the baseline's; what does not belong there is an error.
+    A parameter that a configuration lacks takes the baseline's value; one that the other task does not have is an
+    error.
 
     \b
     Example:  tune-jobs transfer fashion-mnist-mlp-dropout --to cifar10-mlp --top 3
@@ -33,7 +47,7 @@ def transfer(home: Path | None, data_dir: Path | None, **options: object) -> int
     from tune_jobs.search_spaces import catalog
 
     where = settings(home, data_dir)
-    request = transfer.TransferRequest(resources=taken(options), **options)  # type: ignore[arg-type]
+    request = transfer.TransferRequest(resources=take_resources(options), **options)  # type: ignore[arg-type]
     outcome = transfer.transfer(request, where, say)
     record = outcome.study
     click.echo(f"study {record.name}: {record.terms.task} on {record.terms.dataset}")
