@@ -30,7 +30,7 @@ def main() -> None:
     compiled.prepare_devices(1)
     task = find("digits-mlp")
     task = replace(task, protocol=replace(task.protocol, epochs=1, images=200))
-    data = datasets.of_task(task, Path()).training
+    data = datasets.load_for_task(task, Path()).training
     worker = Wear()
     print(f"| trial | units | at its end, MB | freed, MB |\n| --: | --- | --: | --: |\n| | | | {_held()} |")
     for number, units in enumerate(_UNITS):

@@ -221,7 +221,7 @@ def test_evaluate_alone_takes_it_and_hands_it_to_workers_of_its_own(
     own.file.write_text(POISONED.format(calls=str(tmp_path / "calls")) + MODEL)
     task = own.task
     settings.prepare()
-    data = datasets.of_task(task, settings.data_dir)
+    data = datasets.load_for_task(task, settings.data_dir)
     with Study.hold("own", settings) as study:
         study.begin(terms_of(task, own.reference, data.training))
         study.finish(study.start(study.add(task.space, {"units": 4}, 0)), TrialResult("complete", 0.5, 1), cpus=1.0)

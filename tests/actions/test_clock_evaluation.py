@@ -55,7 +55,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     """Two encodings trained for two epochs on 300 images, the better one evaluated by the command."""
     settings = Settings.read(home=tmp_path_factory.mktemp("clocks") / "home")
     settings.prepare()
-    data = datasets.of_task(CUT, settings.data_dir)
+    data = datasets.load_for_task(CUT, settings.data_dir)
     with Study.hold("clocks", settings) as study:
         study.begin(replace(terms_of(CUT, CUT.name, data.training), task_digest=find(CUT.name).digest()))
         study.note_launch(Launch("reported", None, "host", time.time(), None, {"keras": "3.15"}))

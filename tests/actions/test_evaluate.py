@@ -206,7 +206,7 @@ def test_the_figures_are_those_that_the_test_split_gives(life: Life) -> None:
     """The model of each trial trained here again, its right answers counted with NumPy."""
     assert life.record is not None
     task = life.own.task
-    data = datasets.of_task(task, life.settings.data_dir)
+    data = datasets.load_for_task(task, life.settings.data_dir)
     for number, result in results_of(life.record).items():
         trial = life.record.trials[number]
         model = trained(task, trial.params, data.training, trial.seed).model
@@ -296,7 +296,7 @@ def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
         seen.append(len(Study.open("own", settings).record().readings))
         raise RuntimeError("far enough")
 
-    monkeypatch.setattr(datasets, "of_task", loaded)
+    monkeypatch.setattr(datasets, "load_for_task", loaded)
     with pytest.raises(RuntimeError, match="far enough"):
         evaluate.evaluate(EvaluateRequest("own", top=1), settings, lambda message: None)
     assert seen == [1]

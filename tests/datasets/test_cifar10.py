@@ -49,14 +49,14 @@ def images_of(batch: Rows) -> Array:
     return np.stack([data[:, plane * 1024 : (plane + 1) * 1024].reshape(-1, 32, 32) for plane in range(3)], axis=-1)
 
 
-def publish(batches: Mapping[str, Rows], url: str = "file:///nowhere", md5: str = "0" * 32) -> cifar10.Collection:
+def publish(batches: Mapping[str, Rows], url: str = "file:///nowhere", md5: str = "0" * 32) -> cifar10.Batches:
     """Call these batches the published ones."""
     contents = {
         name: images_of(batch).tobytes() + bytes(batch[b"labels"])  # type: ignore[call-overload]
         for name, batch in batches.items()
     }
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    return cifar10.Collection("cifar10", url, md5, sha256)
+    return cifar10.Batches("cifar10", url, md5, sha256)
 
 
 def write_folder(parent: Path, batches: Mapping[str, Rows], protocol: int = 4) -> Path:
@@ -407,16 +407,16 @@ def test_without_batches_and_network_both_forms_are_asked_for(tmp_path: Path) ->
 def test_cifar10_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batches = six(20)
     folder = write_folder(tmp_path / "cifar10", batches)
-    monkeypatch.setattr(cifar10, "CIFAR10", publish(batches))
+    monkeypatch.setattr(datasets, "SOURCES", (cifar10.source(publish(batches)),))
     loaded = datasets.load("cifar10", data_dir=tmp_path, validation=0.1)
     assert (loaded.train.x.shape, loaded.validation.x.shape) == ((90, 32, 32, 3), (10, 32, 32, 3))
     assert loaded.train.x.flags.c_contiguous
     assert np.bincount(loaded.validation.labels).tolist() == [1] * 10
-    assert datasets.whereabouts("cifar10", tmp_path) == str(folder)
+    assert datasets.locate("cifar10", tmp_path) == str(folder)
 
 
 def test_where_cifar10_is_not_it_says_what_it_needs(tmp_path: Path) -> None:
-    message = refusal(lambda: datasets.whereabouts("cifar10", tmp_path))
+    message = refusal(lambda: datasets.locate("cifar10", tmp_path))
     assert f"or {ARCHIVE} not in {tmp_path / 'cifar10'}; downloaded when first needed" in message
     assert list(tmp_path.iterdir()) == []
 

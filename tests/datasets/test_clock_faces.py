@@ -272,11 +272,11 @@ def test_the_known_sets_are_as_large_as_the_reports_data() -> None:
 
 
 def test_a_set_is_loaded_by_its_name_and_found_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(faces.SETS, "clock-faces-small", SMALL)
-    message = refusal(lambda: datasets.whereabouts("clock-faces-small", tmp_path))
+    monkeypatch.setattr(datasets, "SOURCES", (faces.source("tiny-clocks", SMALL),))
+    message = refusal(lambda: datasets.locate("tiny-clocks", tmp_path))
     assert f"{tmp_path / 'clock-faces'}; drawn when first needed" in message
     faces.load(SMALL, tmp_path)
-    place = Path(datasets.whereabouts("clock-faces-small", tmp_path))
+    place = Path(datasets.locate("tiny-clocks", tmp_path))
     assert place.is_file()
     assert SMALL.digest in place.name
 
@@ -380,4 +380,4 @@ def test_a_folder_that_cannot_be_written_costs_a_drawing_each_time(
     (tmp_path / "taken").write_text("")
     with caplog.at_level(logging.WARNING):
         assert len(faces.load(SMALL, tmp_path / "taken").train) == 576
-    assert "could not be written" in caplog.text
+    assert "cannot be kept" in caplog.text

@@ -76,7 +76,7 @@ def test_they_are_loaded_and_found_by_their_name(tmp_path: Path) -> None:
     folder = put(tmp_path / "clock-files", images(), labels())
     loaded = datasets.load("clock-files", data_dir=tmp_path, validation=4)
     assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (12, 4, 4)
-    assert datasets.whereabouts("clock-files", tmp_path) == str(folder)
+    assert datasets.locate("clock-files", tmp_path) == str(folder)
 
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy"])

@@ -51,12 +51,12 @@ def tiny_files(n_train: int = 40, n_test: int = 20) -> dict[str, bytes]:
     }
 
 
-def publish(folder: Path, files: dict[str, bytes], url: str = "file:///nowhere") -> mnist.Collection:
+def publish(folder: Path, files: dict[str, bytes], url: str = "file:///nowhere") -> mnist.IdxFiles:
     """Write the files and call them published: their checksums are taken from themselves."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return mnist.Collection("tiny", url, {name: hashlib.md5(content).hexdigest() for name, content in files.items()})
+    return mnist.IdxFiles("tiny", url, {name: hashlib.md5(content).hexdigest() for name, content in files.items()})
 
 
 def refusal(call: Callable[[], object]) -> str:
@@ -103,17 +103,21 @@ def test_digits_test_part_does_not_depend_on_the_validation_asked_for(tmp_path: 
 def test_every_name_is_known_and_an_unknown_one_is_refused_with_those_near_it(tmp_path: Path) -> None:
     clocks = ("clock-faces", "clock-faces-150", "clock-faces-upright", "clock-faces-small", "clock-files")
     assert datasets.names() == ("digits", "mnist", "fashion-mnist", "cifar10", *clocks)
-    message = refusal(lambda: datasets.load("fashion_mnist", data_dir=tmp_path, validation=10))
-    assert "'fashion_mnist'" in message
-    assert "fashion-mnist" in message
-    assert "digits" in refusal(lambda: datasets.load("xyz", data_dir=tmp_path, validation=10))
+    expected = "no data set named 'fashion_mnist'; near it: fashion-mnist; there are digits, mnist, "
+    assert refusal(lambda: datasets.load("fashion_mnist", data_dir=tmp_path, validation=10)).startswith(expected)
+    assert refusal(lambda: datasets.locate("fashion_mnist", tmp_path)).startswith(expected)
+    assert "near it" not in refusal(lambda: datasets.load("xyz", data_dir=tmp_path, validation=10))
 
 
-def test_a_collection_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    collection = publish(tmp_path / "mnist", tiny_files())
-    monkeypatch.setattr(mnist, "MNIST", replace(collection, name="mnist"))
-    loaded = datasets.load("mnist", data_dir=tmp_path, validation=0.25)
-    assert (loaded.name, len(loaded.train), len(loaded.validation), len(loaded.test)) == ("mnist", 30, 10, 20)
+def test_a_source_that_is_added_is_listed_located_and_loaded_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = mnist.source(publish(tmp_path / "tiny", tiny_files()))
+    monkeypatch.setattr(datasets, "SOURCES", (*datasets.SOURCES, source))
+    assert datasets.names()[-1] == "tiny"
+    assert datasets.locate("tiny", tmp_path) == str(tmp_path / "tiny")
+    loaded = datasets.load("tiny", data_dir=tmp_path, validation=0.25)
+    assert (loaded.name, len(loaded.train), len(loaded.validation), len(loaded.test)) == ("tiny", 30, 10, 20)
     assert np.bincount(loaded.validation.labels).tolist() == [1] * CLASSES
 
 
@@ -145,7 +149,7 @@ def test_more_images_than_there_are_is_all_of_them(images: int, tmp_path: Path) 
 def test_a_task_gets_its_data_as_its_protocol_says(tmp_path: Path) -> None:
     task = replace(DIGITS_MLP, protocol=Protocol(epochs=1, validation=0.25, images=300))
     asked = datasets.load("digits", data_dir=tmp_path, validation=0.25, images=300)
-    assert datasets.of_task(task, tmp_path).digest == asked.digest
+    assert datasets.load_for_task(task, tmp_path).digest == asked.digest
 
 
 def test_a_data_set_survives_pickling_with_contiguous_arrays(tmp_path: Path) -> None:
@@ -274,11 +278,11 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     collection = publish(tmp_path / "source", tiny_files(), url=f"file://{tmp_path}/source")
     (tmp_path / "taken").write_text("")
     message = refusal(lambda: mnist.load(collection, tmp_path / "taken"))
-    assert "could not be written" in message
+    assert "cannot be written" in message
 
 
 @pytest.mark.parametrize("collection", [mnist.MNIST, mnist.FASHION_MNIST])
-def test_a_published_collection_has_four_different_checksums(collection: mnist.Collection) -> None:
+def test_a_published_collection_has_four_different_checksums(collection: mnist.IdxFiles) -> None:
     assert tuple(collection.md5) == NAMES
     assert {len(md5) for md5 in collection.md5.values()} == {32}
     assert len(set(collection.md5.values())) == 4
@@ -313,7 +317,7 @@ def test_a_download_of_something_else_leaves_nothing_behind(tmp_path: Path) -> N
 def test_a_download_that_cannot_be_placed_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"content")
     (tmp_path / "data" / "x.gz").mkdir(parents=True)
-    with pytest.raises(download.DownloadError, match=r"x\.gz could not be written"):
+    with pytest.raises(download.DownloadError, match=r"x\.gz cannot be written"):
         download.fetch(f"file://{tmp_path}/source", tmp_path / "data" / "x.gz", md5=hashlib.md5(b"content").hexdigest())
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["x.gz"]
 

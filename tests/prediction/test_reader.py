@@ -88,7 +88,7 @@ def best(name: str, protocol: Protocol, settings: Settings) -> BestConfig:
         direction=task.objective.direction,
         protocol=protocol,
         dataset=str(task.dataset),
-        data_digest=datasets.of_task(task, settings.data_dir).digest,
+        data_digest=datasets.load_for_task(task, settings.data_dir).digest,
         task_digest=task.digest(),
         cpus=1.0,
         best_epoch=1,

@@ -27,7 +27,7 @@ def task_of(name: str, epochs: int = 4) -> Task:
 
 
 def data_of(task: Task) -> TrainingData:
-    return datasets.of_task(task, Path("nowhere")).training
+    return datasets.load_for_task(task, Path("nowhere")).training
 
 
 def at_epoch(run: TrialRun, wanted: int) -> Checkpoint:

@@ -35,7 +35,7 @@ def task_of(precision: Precision) -> Task:
 
 
 def data_of(task: Task) -> TrainingData:
-    return datasets.of_task(task, Path("nowhere")).training
+    return datasets.load_for_task(task, Path("nowhere")).training
 
 
 def params_of(task: Task) -> dict[str, object]:

@@ -73,7 +73,7 @@ def _home(settings: Settings) -> tuple[Finding, ...]:
 
 def _dataset(name: str, settings: Settings) -> Finding:
     try:
-        return Finding(name, "ok", datasets.whereabouts(name, settings.data_dir))
+        return Finding(name, "ok", datasets.locate(name, settings.data_dir))
     except UserError as error:
         return Finding(name, "note", str(error))
 

@@ -136,7 +136,7 @@ def resolve(task: Task, request: LaunchRequest, begun: StudyRecord | None, setti
     first, *further = _objectives(task, request, begun)
     seed = request.seed if request.seed is not None else (begun.terms.seed if begun else 0)
     trained = replace(task, protocol=protocol, objective=first)
-    data = datasets.of_task(trained, settings.data_dir).training
+    data = datasets.load_for_task(trained, settings.data_dir).training
     return StudyInputs(trained, task.digest(), request.task, space, seed, data, tuple(further))
 
 

@@ -65,7 +65,7 @@ def train(
     """
     config = load_best(path, trial)
     task = replace(catalog.find_said(config.reference, str(path)), protocol=config.protocol, objective=config.objective)
-    data = datasets.of_task(task, settings.data_dir).training
+    data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
     if output is not None and output.suffix != ".keras":

@@ -1,13 +1,11 @@
-"""Loads a data set by its name, or from a task's own function, and holds a validation part out.
+"""Load a data set by its name, or by a task's own function, and hold out a validation part.
 
-One source a file. Nothing here trains, and nothing else reads the test part but what is asked to evaluate.
+Each named data set is a `Source` in a file of its own. To add one, write such a file and add its source to `SOURCES`.
+Nothing here trains. Only an evaluation reads the test part.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,54 +14,54 @@ from tune_jobs.datasets import cifar10, digits, mnist, own
 from tune_jobs.datasets.clocks import faces, files
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
 from tune_jobs.datasets.own import LoadData
+from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError
+from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
 
-__all__ = ["Dataset", "LoadData", "Split", "TrainingData", "load", "names", "of_task", "whereabouts"]
+__all__ = [
+    "SOURCES",
+    "Dataset",
+    "LoadData",
+    "Original",
+    "Source",
+    "Split",
+    "TrainingData",
+    "load",
+    "load_for_task",
+    "locate",
+    "names",
+]
 
-_SOURCES: Mapping[str, Callable[[Path], Original]] = {
-    "digits": lambda _data_dir: digits.load(),
-    "mnist": lambda data_dir: mnist.load(mnist.MNIST, data_dir),
-    "fashion-mnist": lambda data_dir: mnist.load(mnist.FASHION_MNIST, data_dir),
-    "cifar10": lambda data_dir: cifar10.load(cifar10.CIFAR10, data_dir),
-    **{name: partial(faces.load, drawn) for name, drawn in faces.SETS.items()},
-    files.NAME: files.load,
-}
+SOURCES: tuple[Source, ...] = (digits.SOURCE, *mnist.SOURCES, cifar10.SOURCE, *faces.SOURCES, files.SOURCE)
 
 
 def names() -> tuple[str, ...]:
-    """The data sets that are known by a name."""
-    return tuple(_SOURCES)
+    """Return the names of all data sets that a task can name."""
+    return tuple(source.name for source in SOURCES)
 
 
-def whereabouts(name: str, data_dir: Path) -> str:
-    """Where a data set of a name is, without reading it.
-
-    Raises:
-        DataError: if it would have to be downloaded or drawn first, or cannot be had.
-    """
-    if name in faces.SETS:
-        return str(faces.locate(faces.SETS[name], data_dir))
-    if name == files.NAME:
-        return str(files.locate(data_dir))
-    if name == cifar10.CIFAR10.name:
-        return str(cifar10.locate(cifar10.CIFAR10, data_dir))
-    collection = next((known for known in (mnist.MNIST, mnist.FASHION_MNIST) if known.name == name), None)
-    return "comes with scikit-learn" if collection is None else str(mnist.locate(collection, data_dir))
-
-
-def load(source: str | LoadData, *, data_dir: Path, validation: int | float, images: int | None = None) -> Dataset:
-    """The data set of this name, or that this function loads, with its training part divided in two.
-
-    `validation` images (or that fraction of them) are taken from the training part, each class in its share, and
-    always the same ones. `images` of the rest are kept to train on, each class in its share, where not all are.
+def locate(name: str, data_dir: Path) -> str:
+    """Return where a named data set is, without reading it.
 
     Raises:
-        DataError: in one line, if there is no such data set, it cannot be had, is damaged, or is too small.
+        DataError: no data set has this name, or its files are missing (they may have to be downloaded or drawn first).
     """
-    name = source if isinstance(source, str) else own.name_of(source)
-    original = _from_name(source, data_dir) if isinstance(source, str) else own.load(source)
+    return str(_source(name).locate(data_dir))
+
+
+def load(data: str | LoadData, *, data_dir: Path, validation: int | float, images: int | None = None) -> Dataset:
+    """Load a data set, by its name or by a function, and divide its training part in two.
+
+    `validation` is the number of images to hold out from the training part, or a fraction of them. `images` limits how
+    many of the others are kept to train on. Both draw each class in its share, and the same images every time.
+
+    Raises:
+        DataError: in one line, if there is no such data set, or it is missing, damaged or too small.
+    """
+    name = data if isinstance(data, str) else own.name_of(data)
+    original = _source(data).load(data_dir) if isinstance(data, str) else own.load(data)
     try:
         train, held_out = hold_out(original.train, validation)
         if images is not None and images < len(train):
@@ -74,8 +72,8 @@ def load(source: str | LoadData, *, data_dir: Path, validation: int | float, ima
     return Dataset(name, train, held_out, test, digest(train, held_out, test))
 
 
-def of_task(task: Task, data_dir: Path) -> Dataset:
-    """The data of a task, divided as its protocol says.
+def load_for_task(task: Task, data_dir: Path) -> Dataset:
+    """Load the data of a task, divided as its protocol says.
 
     Raises:
         DataError: as `load`.
@@ -84,12 +82,11 @@ def of_task(task: Task, data_dir: Path) -> Dataset:
     return load(task.dataset, data_dir=data_dir, validation=protocol.validation, images=protocol.images)
 
 
-def _from_name(name: str, data_dir: Path) -> Original:
-    if name not in _SOURCES:
-        near = difflib.get_close_matches(name, names(), n=3)
-        hint = f"near it: {', '.join(near)}" if near else f"there are {', '.join(names())}"
-        raise DataError(f"no data set named {name!r}; {hint}")
-    return _SOURCES[name](data_dir)
+def _source(name: str) -> Source:
+    source = next((source for source in SOURCES if source.name == name), None)
+    if source is None:
+        raise DataError(f"no data set named {name!r}{near(name, names())}; there are {', '.join(names())}")
+    return source
 
 
 def _contiguous(split: Split) -> Split:

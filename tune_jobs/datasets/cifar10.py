@@ -1,6 +1,6 @@
-"""CIFAR-10: six batches in a folder or in the archive they are published as, downloaded where both are missing.
+"""CIFAR-10: six pickled batches in a folder, or the archive that they are published as, downloaded if both are missing.
 
-A batch counts only if its pixels and labels are the published ones, whoever has pickled them.
+A batch counts only if its pixels and labels are the published ones; its pickle may be another.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from tune_jobs.datasets import download, pickled_batch
 from tune_jobs.datasets.dataset import Original, Split
+from tune_jobs.datasets.source import Source
 from tune_jobs.errors import DataError
 
 FOLDER = "cifar-10-batches-py"  # also inside the archive
@@ -24,13 +25,13 @@ ARCHIVE = "cifar-10-python.tar.gz"
 TRAIN = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5")
 TEST = "test_batch"
 
-_WANTED = f"{FOLDER} ({', '.join(TRAIN)} and {TEST}) or {ARCHIVE}"
+_NEEDED = f"{FOLDER} ({', '.join(TRAIN)} and {TEST}) or {ARCHIVE}"
 _REMEDY = "replace it, or remove it to have it downloaded"
 
 
 @dataclass(frozen=True)
-class Collection:
-    """The published data set: its archive's address and MD5, and the SHA-256 of each batch's content by its name."""
+class Batches:
+    """A published data set of six batches: its archive's address and MD5, and the `content_sha256` of each batch."""
 
     name: str
     url: str
@@ -38,13 +39,13 @@ class Collection:
     sha256: Mapping[str, str]
 
 
-CIFAR10 = Collection(  # A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009: 50,000 + 10,000
+CIFAR10 = Batches(  # A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009: 50,000 + 10,000
     "cifar10",
     f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}",
     "c58f30108f718f92721af3b95e74349a",
     {
-        # The MD5 of a pickle, which is published, changes with who wrote it. These are `content_sha256` of images read
-        # by Keras' `load_batch` from a copy compared pixel by pixel with the original; the first of them is that of
+        # The MD5 of each pickle is published, but changes with the program that wrote it. These are `content_sha256` of
+        # images read by Keras' `load_batch` from a copy compared pixel by pixel with the original. The first is that of
         # `x[:10000].tobytes() + y[:10000].tobytes()` after `(x, y), _ = keras.datasets.cifar10.load_data()`.
         "data_batch_1": "8350d89ba6404c270d263d84bf037e74b0158eecac79f27405efcf23445a6997",
         "data_batch_2": "28d2d506ff2e052a3c902ac74931514d4c22d54b3f23622088bee441ab096cf0",
@@ -56,20 +57,32 @@ CIFAR10 = Collection(  # A. Krizhevsky, Learning Multiple Layers of Features fro
 )
 
 
-def load(collection: Collection, data_dir: Path) -> Original:
-    """Images `(N, 32, 32, 3)`, uint8, RGB, and labels `(N,)`, int64, 0 to 9; training batches in their order.
+def source(published: Batches) -> Source:
+    """Return the source of a data set in this form."""
+    return Source(
+        published.name,
+        load=lambda data_dir: load(published, data_dir),
+        locate=lambda data_dir: locate(published, data_dir),
+    )
 
-    The folder of the collection's name comes before `data_dir` itself, and unpacked batches before the archive.
+
+SOURCE = source(CIFAR10)
+
+
+def load(published: Batches, data_dir: Path) -> Original:
+    """Return images `(N, 32, 32, 3)`, uint8, RGB, and labels `(N,)`, int64, 0 to 9; training batches in their order.
+
+    Look in the folder named after the data set before `data_dir` itself, and for unpacked batches before the archive.
 
     Raises:
-        DataError: if the batches cannot be had or read, or one is not the published one.
+        DataError: the batches cannot be had or read, or one is not the published one.
     """
     try:
-        place = _found(collection, data_dir) or _downloaded(collection, data_dir)
+        place = _existing(published, data_dir) or _download(published, data_dir)
         pickles = _from_folder(place) if place.is_dir() else _from_archive(place)
-        batches = {name: _verified(name, pickled, place, collection) for name, pickled in pickles}
+        batches = {name: _verified(name, pickled, place, published) for name, pickled in pickles}
     except OSError as error:
-        raise DataError(f"cannot read {collection.name} in {data_dir}: {error}") from error
+        raise DataError(f"cannot read {published.name} in {data_dir}: {error}") from error
     missing = [name for name in (*TRAIN, TEST) if name not in batches]
     if missing:
         raise DataError(f"{place} has no {', '.join(missing)} in it; {_REMEDY}")
@@ -78,27 +91,27 @@ def load(collection: Collection, data_dir: Path) -> Original:
     return Original(Split(x, labels), batches[TEST])
 
 
-def locate(collection: Collection, data_dir: Path) -> Path:
-    """The folder with the six batches, or the archive; they are neither opened nor downloaded.
+def locate(published: Batches, data_dir: Path) -> Path:
+    """Return the folder with the six batches, or the archive, without opening or downloading it.
 
     Raises:
-        DataError: if there is neither.
+        DataError: there is neither.
     """
-    place = _found(collection, data_dir)
+    place = _existing(published, data_dir)
     if place is None:
-        raise DataError(f"{_WANTED} not in {data_dir / collection.name}; downloaded when first needed")
+        raise DataError(f"{_NEEDED} not in {data_dir / published.name}; downloaded when first needed")
     return place
 
 
 def content_sha256(batch: Split) -> str:
-    """The SHA-256 of a batch's images, `(N, 32, 32, 3)` in C order, and then its labels, one byte each."""
+    """Return the SHA-256 of a batch's images, `(N, 32, 32, 3)` in C order, followed by its labels, one byte each."""
     sha = hashlib.sha256(np.ascontiguousarray(batch.x).data)
     sha.update(batch.labels.astype(np.uint8).data)
     return sha.hexdigest()
 
 
-def _found(collection: Collection, data_dir: Path) -> Path | None:
-    for parent in (data_dir / collection.name, data_dir):
+def _existing(published: Batches, data_dir: Path) -> Path | None:
+    for parent in (data_dir / published.name, data_dir):
         if all((parent / FOLDER / name).is_file() for name in (*TRAIN, TEST)):
             return parent / FOLDER
         if (parent / ARCHIVE).is_file():
@@ -106,13 +119,13 @@ def _found(collection: Collection, data_dir: Path) -> Path | None:
     return None
 
 
-def _downloaded(collection: Collection, data_dir: Path) -> Path:
-    archive = data_dir / collection.name / ARCHIVE
+def _download(published: Batches, data_dir: Path) -> Path:
+    archive = data_dir / published.name / ARCHIVE
     try:
-        download.fetch(collection.url, archive, md5=collection.md5)
+        download.fetch(published.url, archive, md5=published.md5)
     except download.DownloadError as error:
         raise DataError(
-            f"{collection.name} needs {_WANTED} in {archive.parent}, and {error}: "
+            f"{published.name} needs {_NEEDED} in {archive.parent}, and {error}: "
             "put one of them there, or name another data folder"
         ) from error
     return archive
@@ -124,27 +137,27 @@ def _from_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _from_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Batches in the archive's own order: to ask for them by name would unpack it from its start for each."""
-    wanted = {f"{FOLDER}/{name}": name for name in (*TRAIN, TEST)}
+    """Yield the batches in the archive's own order. Reading them by name would unpack it from its start for each."""
+    names = {f"{FOLDER}/{name}": name for name in (*TRAIN, TEST)}
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
-                content = tar.extractfile(member) if member.name in wanted and member.isfile() else None
+                content = tar.extractfile(member) if member.name in names and member.isfile() else None
                 if content is not None:
-                    yield wanted[member.name], content.read()
+                    yield names[member.name], content.read()
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{archive} is damaged ({error}); {_REMEDY}") from error
 
 
-def _verified(name: str, pickled: bytes, place: Path, collection: Collection) -> Split:
+def _verified(name: str, pickled: bytes, place: Path, published: Batches) -> Split:
     try:
         batch = pickled_batch.parse(pickled)
     except ValueError as error:
         raise DataError(f"{name} in {place} cannot be read: {error}; {_REMEDY}") from error
-    came, needed = content_sha256(batch), collection.sha256[name]
-    if came != needed:
+    actual, expected = content_sha256(batch), published.sha256[name]
+    if actual != expected:
         raise DataError(
-            f"{name} in {place} is not the published batch of {collection.name}: "
-            f"the SHA-256 of its pixels and labels is {came}, not {needed}; {_REMEDY}"
+            f"{name} in {place} is not the published batch of {published.name}: "
+            f"the SHA-256 of its pixels and labels is {actual}, not {expected}; {_REMEDY}"
         )
     return batch

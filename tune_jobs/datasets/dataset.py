@@ -1,4 +1,8 @@
-"""What a data set is once it is loaded: images with their labels in three parts, and a digest that names them."""
+"""The values that a loaded data set consists of.
+
+A source returns an `Original`. `datasets.load` makes a `Dataset` of it, and trials see its `TrainingData` alone. Each
+of the three consists of `Split`s.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,13 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set.
+    """One part of a data set: images with their labels.
 
-    `x`: images `(N, H, W, C)`, uint8, or whatever a task's own data set gives, the first axis being N.
-    `labels`: `(N,)` integers, or `(N, k)` where a label has k numbers.
+    `x`: images `(N, H, W, C)`, uint8. A task's own data set may have any other shape and type of number, if its first
+    axis is N. `labels`: integers `(N,)`, or `(N, k)` where a label has k numbers.
 
     Raises:
-        DataError: if there is nothing in it, the two differ in length, or their values are not numbers.
+        DataError: one of them is empty or has values that are not numbers, or their lengths differ.
     """
 
     x: Array
@@ -31,8 +35,8 @@ class Split:
     def __post_init__(self) -> None:
         for name, array in (("x", self.x), ("labels", self.labels)):
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
-                came = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-                raise DataError(f"{name} must be a NumPy array of numbers, not {came}")
+                kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+                raise DataError(f"{name} must be a NumPy array of numbers, not {kind}")
             if array.ndim == 0 or len(array) == 0:
                 raise DataError(f"{name} must hold one entry an image; its shape is {array.shape}")
         if len(self.x) != len(self.labels):
@@ -42,7 +46,7 @@ class Split:
         return len(self.x)
 
     def take(self, indices: NDArray[np.intp]) -> Split:
-        """The images at these places, copied."""
+        """Return a copy of the images at these places, with their labels."""
         return Split(self.x[indices], self.labels[indices])
 
 
@@ -56,17 +60,17 @@ class Original:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """All that a search may see of a data set: there is no test part in it to be read by mistake."""
+    """All that a search may see of a data set. It has no test part, so that no trial can read it by mistake."""
 
     name: str
     train: Split
     validation: Split
-    digest: str  # of the whole data set
+    digest: str  # of the whole data set, test part included
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set ready for a study: plain contiguous arrays, so that Ray maps it into workers without a copy.
+    """A data set ready for a study. Its arrays are contiguous, so that Ray maps them into workers without a copy.
 
     `digest`: 16 hex digits that change with any value, shape, type or place of an image in the three parts.
     """
@@ -79,12 +83,12 @@ class Dataset:
 
     @property
     def training(self) -> TrainingData:
-        """What is handed to trials."""
+        """The data without its test part, for trials."""
         return TrainingData(self.name, self.train, self.validation, self.digest)
 
 
 def digest(*splits: Split) -> str:
-    """16 hex digits of the SHA-256 of the splits' types, shapes and bytes, in this order."""
+    """Return 16 hex digits of the SHA-256 of the splits' types, shapes and bytes, in this order."""
     sha = hashlib.sha256()
     for split in splits:
         for array in (split.x, split.labels):

@@ -1,7 +1,7 @@
-"""The handwritten digits that come with scikit-learn: 1,797 images, 8x8, grey, ten classes; nothing to download.
+"""The handwritten digits that come with scikit-learn: 1,797 grey images, 8x8, ten classes; nothing to download.
 
 Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998
-(the test part of it, which is what scikit-learn ships).
+(scikit-learn ships its test part).
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ from __future__ import annotations
 import numpy as np
 
 from tune_jobs.datasets.dataset import Original, Split
+from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
 
-_N_TEST = 360  # a fifth; the source has no split of its own within these images
+_N_TEST = 360  # a fifth; the source does not divide these images
 
 
 def load() -> Original:
-    """Images `(N, 8, 8, 1)`, uint8, 1,437 to train on and 360 to test on; labels `(N,)`, int64, 0 to 9."""
+    """Return images `(N, 8, 8, 1)`, uint8, 1,437 to train on and 360 to test on; labels `(N,)`, int64, 0 to 9."""
     from sklearn.datasets import load_digits
 
     data, labels = load_digits(return_X_y=True)  # (1797, 64), whole numbers from 0 to 16
     x = np.rint(data * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     train, test = hold_out(Split(x, labels.astype(np.int64)), _N_TEST)
     return Original(train, test)
+
+
+SOURCE = Source("digits", load=lambda data_dir: load(), locate=lambda data_dir: "comes with scikit-learn")

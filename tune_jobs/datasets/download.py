@@ -1,7 +1,7 @@
-"""Brings one published file into the data folder, whole or not at all.
+"""Download one published file into the data folder.
 
-Not through Keras' own `get_file`: that imports TensorFlow, and writes under /tmp, silently, where it cannot write
-in the folder it was given.
+Keras' own `get_file` does not serve: it imports TensorFlow, and where it cannot write in the folder it was given, it
+silently writes under /tmp.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import http.client
 import logging
-import os
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from tune_jobs import files
+from tune_jobs.errors import UserError
 
 _TIMEOUT_S = 30  # of silence, not of the whole download
 
@@ -21,40 +22,31 @@ log = logging.getLogger(__name__)
 
 
 class DownloadError(Exception):
-    """A file could not be brought; the message is the rest of a sentence, in one line."""
+    """A download failed. The message is one line, and reads as the rest of a sentence."""
 
 
 def fetch(url: str, path: Path, *, md5: str) -> None:
-    """Download `url` to `path`, making its folder; two who do so at once do not disturb each other.
+    """Download `url` to `path`, whole or not at all, and make its folder. Two processes may do so at once.
 
     Raises:
-        DownloadError: if the address cannot be reached, sends something else, or the folder cannot be written.
+        DownloadError: the address cannot be reached, sends another file, or the folder cannot be written.
     """
     log.info("downloading %s", url)
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
             content: bytes = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise DownloadError(f"{url} could not be downloaded ({_why(error)})") from error
+        raise DownloadError(f"{url} could not be downloaded ({_cause(error)})") from error
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
         raise DownloadError(f"what {url} sent is not the published file ({len(content)} bytes)")
     try:
-        _place(content, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(path, content)
     except OSError as error:
-        raise DownloadError(f"{path} could not be written ({error.strerror})") from error
+        raise DownloadError(f"{path} cannot be written: {error.strerror}") from error
+    except UserError as error:
+        raise DownloadError(str(error)) from error
 
 
-def _why(error: Exception) -> object:
+def _cause(error: Exception) -> object:
     return error.reason if type(error) is urllib.error.URLError else error
-
-
-def _place(content: bytes, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(part).chmod(0o644)  # mkstemp's 0600 would shut out the others who share the folder
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""The idx format of MNIST's files: a magic number, the sizes of the axes, then the values; gzip around it.
+"""Read the idx format of MNIST's files: a magic number, the sizes of the axes, then the values; gzip around it.
 
-Described at the end of MNIST's own page, http://yann.lecun.com/exdb/mnist/. Only unsigned bytes are read.
+Described at the end of MNIST's own page, http://yann.lecun.com/exdb/mnist/. Only unsigned bytes are supported.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 
 def parse(packed: bytes, *, n_axes: int) -> NDArray[np.uint8]:
-    """The array in a gzipped idx file, which must have this many axes (3 for grey images, 1 for labels).
+    """Return the array in a gzipped idx file, which must have `n_axes` axes (3 for grey images, 1 for labels).
 
     Raises:
-        ValueError: in one line, if the file is damaged or something else.
+        ValueError: in one line, if the file is damaged or has another format.
     """
     try:
         data = gzip.decompress(packed)

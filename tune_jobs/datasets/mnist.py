@@ -1,6 +1,6 @@
 """MNIST and its drop-in replacements: four gzipped idx files in the data folder, downloaded where they are missing.
 
-A file counts only if its MD5 is the published one, so that a study's data is what its name says.
+A file counts only if its MD5 is the published one, so that a study's data are what their name says.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from tune_jobs.datasets import download, idx
 from tune_jobs.datasets.dataset import Array, Original, Split
+from tune_jobs.datasets.source import Source
 from tune_jobs.errors import DataError
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
@@ -23,15 +24,15 @@ TEST_LABELS = "t10k-labels-idx1-ubyte.gz"
 
 
 @dataclass(frozen=True)
-class Collection:
-    """A published data set of four files: where to download them from, and the MD5 of each by its name."""
+class IdxFiles:
+    """A published data set of four idx files: the address of their folder, and the MD5 of each by its name."""
 
     name: str
     url: str
     md5: Mapping[str, str]
 
 
-MNIST = Collection(  # Y. LeCun, C. Cortes, C. Burges: 60,000 + 10,000 images, 28x28
+MNIST = IdxFiles(  # Y. LeCun, C. Cortes, C. Burges: 60,000 + 10,000 images, 28x28
     "mnist",
     "https://storage.googleapis.com/cvdf-datasets/mnist",
     {
@@ -41,7 +42,7 @@ MNIST = Collection(  # Y. LeCun, C. Cortes, C. Burges: 60,000 + 10,000 images, 2
         TEST_LABELS: "ec29112dd5afa0611ce80d1b7f02629c",
     },
 )
-FASHION_MNIST = Collection(  # H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747: 60,000 + 10,000 images, 28x28
+FASHION_MNIST = IdxFiles(  # H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747: 60,000 + 10,000 images, 28x28
     "fashion-mnist",
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
     {
@@ -53,75 +54,69 @@ FASHION_MNIST = Collection(  # H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747:
 )
 
 
-def load(collection: Collection, data_dir: Path) -> Original:
-    """Images `(N, 28, 28, 1)`, uint8, and labels `(N,)`, int64, 0 to 9, from the folder of the collection's name.
+def source(published: IdxFiles) -> Source:
+    """Return the source of a data set in this form."""
+    return Source(
+        published.name,
+        load=lambda data_dir: load(published, data_dir),
+        locate=lambda data_dir: locate(published, data_dir),
+    )
 
-    Where that has none of the files and `data_dir` itself has them all, they are read from there. Missing files
-    are downloaded.
+
+SOURCES = (source(MNIST), source(FASHION_MNIST))
+
+
+def load(published: IdxFiles, data_dir: Path) -> Original:
+    """Return images `(N, 28, 28, 1)`, uint8, and labels `(N,)`, int64, 0 to 9, from the data set's own folder.
+
+    If that has none of the files and `data_dir` itself has them all, read them from there. Download missing files.
 
     Raises:
-        DataError: if a file cannot be had or read, is not the published one, or does not fit its partner.
+        DataError: a file cannot be had or read, is not the published one, or its images and labels differ in number.
     """
     try:
-        folder = _folder(collection, data_dir)
-        _complete(collection, folder)
-        files = {name: verified(folder / name, collection) for name in collection.md5}
+        folder = _folder(published, data_dir)
+        _download_missing(published, folder)
+        files = {name: _read_verified(folder / name, published) for name in published.md5}
     except OSError as error:
-        raise DataError(f"cannot read {collection.name} in {data_dir}: {error}") from error
+        raise DataError(f"cannot read {published.name} in {data_dir}: {error}") from error
     return Original(
         _split(folder, TRAIN_IMAGES, TRAIN_LABELS, files),
         _split(folder, TEST_IMAGES, TEST_LABELS, files),
     )
 
 
-def locate(collection: Collection, data_dir: Path) -> Path:
-    """The folder that has the four files; they are neither opened nor downloaded.
+def locate(published: IdxFiles, data_dir: Path) -> Path:
+    """Return the folder that has the four files, without opening or downloading them.
 
     Raises:
-        DataError: if some are missing.
+        DataError: some files are missing.
     """
-    folder = _folder(collection, data_dir)
-    missing = _missing(collection, folder)
+    folder = _folder(published, data_dir)
+    missing = _missing(published, folder)
     if missing:
         raise DataError(f"{_listed(missing)} not in {folder}; downloaded when first needed")
     return folder
 
 
-def verified(path: Path, collection: Collection) -> bytes:
-    """The bytes of this file, once they are known to be the published ones.
-
-    Raises:
-        DataError: if they are not.
-    """
-    packed = path.read_bytes()
-    came, needed = hashlib.md5(packed, usedforsecurity=False).hexdigest(), collection.md5[path.name]
-    if came != needed:
-        raise DataError(
-            f"{path} is not the published file of {collection.name}: its MD5 is {came}, not {needed}; "
-            "replace it, or remove it to have it downloaded"
-        )
-    return packed
-
-
-def _folder(collection: Collection, data_dir: Path) -> Path:
-    own = data_dir / collection.name
-    if not _missing(collection, data_dir) and len(_missing(collection, own)) == len(collection.md5):
+def _folder(published: IdxFiles, data_dir: Path) -> Path:
+    own = data_dir / published.name
+    if not _missing(published, data_dir) and len(_missing(published, own)) == len(published.md5):
         return data_dir
     return own
 
 
-def _missing(collection: Collection, folder: Path) -> list[str]:
-    return [name for name in collection.md5 if not (folder / name).is_file()]
+def _missing(published: IdxFiles, folder: Path) -> list[str]:
+    return [name for name in published.md5 if not (folder / name).is_file()]
 
 
-def _complete(collection: Collection, folder: Path) -> None:
-    missing = _missing(collection, folder)
+def _download_missing(published: IdxFiles, folder: Path) -> None:
     try:
-        for name in missing:
-            download.fetch(f"{collection.url}/{name}", folder / name, md5=collection.md5[name])
+        for name in _missing(published, folder):
+            download.fetch(f"{published.url}/{name}", folder / name, md5=published.md5[name])
     except download.DownloadError as error:
         raise DataError(
-            f"{collection.name} needs {_listed(_missing(collection, folder))} in {folder}, and {error}: "
+            f"{published.name} needs {_listed(_missing(published, folder))} in {folder}, and {error}: "
             "put what is missing there, or name another data folder"
         ) from error
 
@@ -129,6 +124,22 @@ def _complete(collection: Collection, folder: Path) -> None:
 def _listed(names: Iterable[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def _read_verified(path: Path, published: IdxFiles) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        DataError: they are not the published ones.
+    """
+    content = path.read_bytes()
+    actual, expected = hashlib.md5(content, usedforsecurity=False).hexdigest(), published.md5[path.name]
+    if actual != expected:
+        raise DataError(
+            f"{path} is not the published file of {published.name}: its MD5 is {actual}, not {expected}; "
+            "replace it, or remove it to have it downloaded"
+        )
+    return content
 
 
 def _split(folder: Path, images_name: str, labels_name: str, files: Mapping[str, bytes]) -> Split:

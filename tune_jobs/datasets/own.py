@@ -1,4 +1,4 @@
-"""A task's own data set: a function without arguments that answers as `keras.datasets.*.load_data` do."""
+"""A task's own data set: a function without arguments that returns what `keras.datasets.*.load_data` return."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ import numpy as np
 
 from tune_jobs.datasets.dataset import Array, Original, Split
 from tune_jobs.errors import DataError
+from tune_jobs.words import one_line
 
-Pair = tuple[Array, Array]
+Pair = tuple[Array, Array]  # images, labels
 LoadData = Callable[[], tuple[Pair, Pair]]
 
 
 def load(load_data: LoadData) -> Original:
-    """`((x_train, labels), (x_test, labels))` of the function.
+    """Call the function and return its `((x_train, y_train), (x_test, y_test))` as two splits.
 
-    Grey uint8 images `(N, H, W)` get a channel axis, and labels `(N, 1)`, which some of Keras' data sets have, lose
-    theirs. Other arrays are kept as they are.
+    Grey uint8 images `(N, H, W)` get a channel axis. Labels `(N, 1)`, which some of Keras' data sets have, lose their
+    second axis. Other arrays are kept as they are.
 
     Raises:
-        DataError: if the function raises, or answers something else.
+        DataError: the function raises, or returns something else.
     """
+    name = name_of(load_data)
     try:
-        answer: Any = load_data()
+        returned: Any = load_data()
     except Exception as error:
-        raise DataError(f"the data set {name_of(load_data)} raised {type(error).__name__}: {_line(error)}") from error
+        raise DataError(f"the data set {name} raised {one_line(error)}") from error
     try:
-        (x_train, labels_train), (x_test, labels_test) = answer
+        (x_train, y_train), (x_test, y_test) = returned
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"the data set {name_of(load_data)} must return ((x_train, y_train), (x_test, y_test)): {_line(error)}"
+            f"the data set {name} must return ((x_train, y_train), (x_test, y_test)): {one_line(error)}"
         ) from error
     try:
-        return _checked(_split(x_train, labels_train), _split(x_test, labels_test))
+        return _checked(_split(x_train, y_train), _split(x_test, y_test))
     except DataError as error:
-        raise DataError(f"the data set {name_of(load_data)} cannot be used: {error}") from error
+        raise DataError(f"the data set {name} cannot be used: {error}") from error
 
 
 def name_of(load_data: LoadData) -> str:
-    """`module.function`, the module without its packages: `cifar10.load_data`."""
+    """Return `module.function`, the module without its packages: `cifar10.load_data`."""
     name = getattr(load_data, "__name__", type(load_data).__name__)
     module = getattr(load_data, "__module__", None) or ""
     return f"{module.rpartition('.')[2]}.{name}" if module else name
@@ -62,7 +64,3 @@ def _checked(train: Split, test: Split) -> Original:
                 f"{name} of train and test must be alike, and are {a.shape} {a.dtype} and {b.shape} {b.dtype}"
             )
     return Original(train, test)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or "no message"

@@ -1,7 +1,8 @@
-"""A batch of CIFAR images, read from its pickle without running what a pickle may ask for.
+"""Read a batch of CIFAR images from its pickle, without running anything that the pickle asks for.
 
-The layout is that of https://www.cs.toronto.edu/~kriz/cifar.html, written by Python 2, or again by any later one.
-NumPy's own names are answered by stand-ins too: its `__setstate__` methods trust what a pickle tells them of memory.
+The layout is that of https://www.cs.toronto.edu/~kriz/cifar.html. Python 2 wrote the original; a later one may have
+written it again. Stand-ins take the place of NumPy's classes too, because NumPy's `__setstate__` methods trust what a
+pickle says about memory.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from typing import Any
 import numpy as np
 
 from tune_jobs.datasets.dataset import Array, Split
+from tune_jobs.words import one_line
 
 _PIXELS = 3072  # of an image: 32x32 red, then green, then blue
 _N_CLASSES = 10
 
 
 def parse(pickled: bytes) -> Split:
-    """Images `(N, 32, 32, 3)`, uint8, RGB, and labels `(N,)`, int64, 0 to 9.
+    """Return images `(N, 32, 32, 3)`, uint8, RGB, and labels `(N,)`, int64, 0 to 9.
 
     Raises:
-        ValueError: in one line, if the pickle is damaged, asks for anything but an array, or holds something else.
+        ValueError: in one line, if the pickle is damaged, asks for anything but an array, or holds other values.
     """
     try:
         content = _Unpickler(io.BytesIO(pickled), encoding="bytes").load()
     except Exception as error:  # a damaged pickle may raise anything, MemoryError among them
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"its pickle does not open ({why})") from error
+        raise ValueError(f"its pickle does not open ({one_line(error)})") from error
     if not isinstance(content, dict) or not {b"data", b"labels"} <= content.keys():
         raise ValueError("it must be a mapping with the keys b'data' and b'labels'")
     images, labels = _images(content[b"data"]), _labels(content[b"labels"])
@@ -41,8 +42,8 @@ def parse(pickled: bytes) -> Split:
 def _images(data: object) -> Array:
     rows = data.values if isinstance(data, _Array) else None
     if rows is None or rows.ndim != 2 or rows.shape[1] != _PIXELS or len(rows) == 0:
-        came = type(data).__name__ if rows is None else str(rows.shape)
-        raise ValueError(f"its b'data' must be an array of {_PIXELS} bytes an image, not {came}")
+        actual = type(data).__name__ if rows is None else str(rows.shape)
+        raise ValueError(f"its b'data' must be an array of {_PIXELS} bytes an image, not {actual}")
     planes = rows.reshape(-1, 3, 32, 32)  # (N, C, H, W)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
 
@@ -50,21 +51,23 @@ def _images(data: object) -> Array:
 def _labels(labels: object) -> Array:
     if not isinstance(labels, list):
         raise ValueError(f"its b'labels' must be a list, not {type(labels).__name__}")  # noqa: TRY004 - parse's promise
-    odd = [label for label in labels if type(label) is not int or not 0 <= label < _N_CLASSES]
-    if odd:
-        raise ValueError(f"its labels must be whole numbers from 0 to {_N_CLASSES - 1}, not {str(odd[0])[:20]!r}")
+    invalid = [label for label in labels if type(label) is not int or not 0 <= label < _N_CLASSES]
+    if invalid:
+        raise ValueError(f"its labels must be whole numbers from 0 to {_N_CLASSES - 1}, not {str(invalid[0])[:20]!r}")
     return np.array(labels, dtype=np.int64)
 
 
 class _Unpickler(pickle.Unpickler):
+    """An unpickler that knows the names in `_STAND_INS` alone."""
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ANSWERS:
+        if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it asks for {f'{module}.{name}'[:60]}, and only arrays of bytes are let in")
-        return _ANSWERS[module, name]
+        return _STAND_INS[module, name]
 
 
 class _Type:
-    """Stands for `numpy.dtype`; of a type of one byte, the state has nothing to add."""
+    """Stand-in for `numpy.dtype`. The state that a pickle gives it says nothing more about a type of one byte."""
 
     def __init__(self, code: str | bytes, *_: object) -> None:
         self.is_byte = code in {"u1", b"u1"}
@@ -74,7 +77,7 @@ class _Type:
 
 
 class _Array:
-    """Stands for `numpy.ndarray`, which is made empty and then told its shape, type and bytes."""
+    """Stand-in for `numpy.ndarray`, which a pickle makes empty and then gives its shape, type and bytes."""
 
     values: Array | None = None
 
@@ -87,7 +90,7 @@ class _Array:
 
 
 class _BufferedArray(_Array):
-    """Stands for the array that pickles of protocol 5 make in one call."""
+    """Stand-in for the array that a pickle of protocol 5 makes in one call."""
 
     def __init__(self, raw: Any, dtype: Any, shape: Any, order: Any) -> None:
         self.values = _array(raw, dtype, shape, order)
@@ -99,9 +102,9 @@ def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> Array:
     return np.frombuffer(raw, np.uint8).reshape(shape, order=order)
 
 
-_ANSWERS: Mapping[tuple[str, str], object] = {
+_STAND_INS: Mapping[tuple[str, str], object] = {
     ("numpy", "dtype"): _Type,
-    ("numpy", "ndarray"): None,  # only ever named, as what `_reconstruct` shall make
+    ("numpy", "ndarray"): None,  # named only, as the type that `_reconstruct` is to make
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,  # NumPy 2's name for it
     ("numpy.core.numeric", "_frombuffer"): _BufferedArray,

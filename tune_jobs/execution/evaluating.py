@@ -21,7 +21,7 @@ def score_finalists(
     interruption: Interruption,
     say: Say,
 ) -> None:
-    data = datasets.of_task(work.task, settings.data_dir)
+    data = datasets.load_for_task(work.task, settings.data_dir)
     cpus = trials[0].cpus or resources.cpus_per_trial  # as many threads as the trials had, or a score does not repeat
     prepare_ray(is_own_cluster=resources.address is None)
     from tune_jobs.execution import cluster

@@ -1,7 +1,7 @@
-"""Draws one picture of a clock: a wall clock lying on a table, seen by a camera that may stand to its side.
+"""Draw one picture of a clock: a wall clock lying on a table, seen by a camera that may stand to its side.
 
-A ray through each of 2x2 points of a pixel meets the dial's plane, the hands' and the rim's; what is there is looked
-up or worked out from distances. The clock's face has the radius 1, the picture the side 1.
+Rays go through 2x2 points of each pixel. Where a ray meets the planes of the dial, the hands and the rim, its grey
+level is looked up in a texture or computed from distances. The clock's face has the radius 1, the picture the side 1.
 """
 
 from __future__ import annotations
@@ -16,43 +16,37 @@ from numpy.typing import NDArray
 from tune_jobs.datasets.clocks.textures import BACKGROUNDS, TILE, TURN, Point, background, dial, direction
 from tune_jobs.errors import DataError
 
-VERSION = 1  # another one for any change of a pixel
+VERSION = 1  # change it whenever any pixel changes
 
-Field = NDArray[Any]  # float32, a value a point of the picture: (2 * size, 2 * size)
+Field = NDArray[Any]  # float32, one value for each point of the picture: (2 * size, 2 * size)
 
-_POINTS = 2  # a side of a pixel
+_POINTS = 2  # along a side of a pixel
 _RIM_INNER, _RIM_OUTER = 1.015, 1.16
 _RIM_HEIGHT, _HANDS_HEIGHT = 0.12, 0.04
 _PAPER, _RIM_TOP, _RIM_WALL, _HANDS = 212.0, 72.0, 30.0, 50.0  # grey levels
-_INK = 0.7  # how much of the paper's light the print takes
+_INK = 0.7  # the share of the paper's light that the print takes
 _HAND_TAIL = 0.09
-_BLUR = 0.7  # of a lens: how steep an edge is, against one between two points
+_BLUR = 0.7  # of the lens: the steepness of an edge, relative to one between two points
 _BYTES_SD = 104.5  # of the sum of two random bytes
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How pictures differ from an upright clock seen from the front.
-
-    `turn_degrees`: the most that the clock, with its numerals, is turned to either side; `tilt_degrees`: how far the
-    camera stands to the side, from and to; `roll_degrees`: the most that it is turned itself. `radius`: that of the
-    face in sides of the picture, from and to (from 0.43 the rim may be cut); `shift`: the most by which the clock is
-    out of the centre. `light`: how uneven the light is, 0 to 1; `glare`: in which fraction of the pictures a lamp is
-    mirrored; `noise`: standard deviation in grey levels of 255.
+    """How far pictures may differ from an upright clock seen from the front.
 
     Raises:
-        DataError: if a value is outside what can be drawn; tilted further, a small clock would show the horizon.
+        DataError: a value cannot be drawn; tilted further, a small clock would show the horizon.
     """
 
-    turn_degrees: float
-    tilt_degrees: tuple[float, float]
-    roll_degrees: float
-    radius: tuple[float, float]
-    shift: float
+    turn_degrees: float  # the most that the clock, with its numerals, is turned to either side
+    tilt_degrees: tuple[float, float]  # how far the camera stands to the side, from and to
+    roll_degrees: float  # the most that the camera itself is turned
+    radius: tuple[float, float]  # of the face, in sides of the picture, from and to; from 0.43 the rim may be cut
+    shift: float  # the most that the clock is off the centre, in sides of the picture
     backgrounds: tuple[str, ...]
-    light: float
-    glare: float
-    noise: float
+    light: float  # how uneven the light is, 0 to 1
+    glare: float  # the share of pictures in which a lamp is mirrored
+    noise: float  # standard deviation, in grey levels of 255
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -79,18 +73,21 @@ FULL = Difficulty(180, (8, 38), 18, (0.34, 0.48), 0.06, BACKGROUNDS, 1, 0.2, 2)
 
 
 def draw(hour: int, minute: int, *, size: int, difficulty: Difficulty, words: np.random.PCG64) -> NDArray[np.uint8]:
-    """The picture `(size, size)` of a time, all that is left to chance coming from `words`.
+    """Return the picture `(size, size)` of a time; `words` is the source of all chance in it.
 
-    Raw words, unlike NumPy's distributions, are promised to stay what they are (NEP 19).
+    NumPy promises that a generator's raw words stay the same in all versions, unlike its distributions (NEP 19).
     """
-    scene = _scene(difficulty, words)
-    image = _lit(_seen(scene, hour, minute, size), scene, size)
-    return _developed(image, difficulty.noise, words)
+    scene = _draw_scene(difficulty, words)
+    image = _add_light(_render(scene, hour, minute, size), scene, size)
+    return _to_pixels(image, difficulty.noise, words)
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """What chance has decided; angles are in steps, `table_at` in radii of the face, other lengths in the picture's."""
+    """What chance decides in a picture.
+
+    Angles are in steps of `TURN`, `table_at` in radii of the face, other lengths in sides of the picture.
+    """
 
     turn: int
     tilt: int
@@ -103,17 +100,18 @@ class _Scene:
     table_at: Point
     brightness: float
     light: float
-    lamp: int  # where light comes from
+    lamp: int  # the direction of the light
     glare: bool
     glare_at: Point
     glare_radius: float
 
     @property
     def lit_from(self) -> Point:
+        """The unit vector towards the light."""
         return direction(self.lamp)
 
 
-def _scene(difficulty: Difficulty, words: np.random.PCG64) -> _Scene:
+def _draw_scene(difficulty: Difficulty, words: np.random.PCG64) -> _Scene:
     chances = iter(((words.random_raw(20) >> np.uint64(11)) * 2.0**-53).tolist())
 
     def between(low: float, high: float) -> float:
@@ -144,8 +142,8 @@ def _scene(difficulty: Difficulty, words: np.random.PCG64) -> _Scene:
     )
 
 
-def _seen(scene: _Scene, hour: int, minute: int, size: int) -> Field:
-    """The grey levels of table, rim, face and hands, in even light."""
+def _render(scene: _Scene, hour: int, minute: int, size: int) -> Field:
+    """Return the grey levels of table, rim, face and hands, in even light."""
     x, y, camera_y, camera_z = _dial_plane(scene, size)
     steepness = _BLUR * _POINTS * size * scene.radius
     rim, hands = ((1 - part, camera_y * part) for part in (_RIM_HEIGHT / camera_z, _HANDS_HEIGHT / camera_z))
@@ -174,16 +172,16 @@ def _seen(scene: _Scene, hour: int, minute: int, size: int) -> Field:
 
 @cache
 def _grid(size: int) -> tuple[Field, Field]:
-    """The places of points in the picture: x to the right `(1, n)`, y up `(n, 1)`."""
-    at = (np.arange(_POINTS * size) + 0.5) / (_POINTS * size) - 0.5
-    return at.astype(np.float32)[np.newaxis, :], -at.astype(np.float32)[:, np.newaxis]
+    """Return the coordinates of the points in the picture: x to the right `(1, n)`, y up `(n, 1)`."""
+    coordinates = (np.arange(_POINTS * size) + 0.5) / (_POINTS * size) - 0.5
+    return coordinates.astype(np.float32)[np.newaxis, :], -coordinates.astype(np.float32)[:, np.newaxis]
 
 
 def _dial_plane(scene: _Scene, size: int) -> tuple[Field, Field, float, float]:
-    """Where the rays meet the plane of the dial, x and y, and where the camera stands, y and height."""
+    """Return where the rays meet the plane of the dial (x and y), and where the camera stands (y and height)."""
     roll_sin, roll_cos = direction(scene.roll)
     tilt_sin, tilt_cos = direction(scene.tilt)
-    nearer = scene.radius * tilt_sin / scene.distance / 2  # the near half looks larger: half of that is made up for
+    nearer = scene.radius * tilt_sin / scene.distance / 2  # the near half looks larger: move up by half of that
     right, up = _grid(size)
     right, up = right - scene.shift[0], up - (scene.shift[1] + nearer)
     in_x, in_y = right * roll_cos + up * roll_sin, up * roll_cos - right * roll_sin
@@ -194,17 +192,18 @@ def _dial_plane(scene: _Scene, size: int) -> tuple[Field, Field, float, float]:
 
 
 def _edge(inwards: Field, steepness: float) -> Field:
-    """From 0 outside to 1 inside, given the distance inwards."""
+    """Return the coverage of each point, from 0 outside to 1 inside, given its distance inwards."""
     covered: Field = np.clip(inwards * steepness + 0.5, 0, 1)
     return covered
 
 
 def _table(scene: _Scene, x: Field, y: Field, radius: Field, size: int) -> Field:
+    """Return the grey levels of the table, with the clock's shadow."""
     side = _texels(size)
     density = side / TILE
     sin, cos = (part * density for part in direction(scene.table_turn))
     ahead = 16 * TILE  # whole tiles, so that no place is negative and truncation rounds down
-    left, top = ((at + ahead) * density for at in scene.table_at)
+    left, top = ((offset + ahead) * density for offset in scene.table_at)
     column = (x * cos + y * sin + left).astype(np.int32) & (side - 1)
     row = (y * cos - x * sin + top).astype(np.int32) & (side - 1)
     image: Field = background(scene.table, side).ravel()[row * side + column]
@@ -215,12 +214,12 @@ def _table(scene: _Scene, x: Field, y: Field, radius: Field, size: int) -> Field
 
 @cache
 def _texels(size: int) -> int:
-    """The side of a background's tile, a power of two: about one texel a point."""
+    """Return the side of a background's tile in texels: a power of two, with about one texel for each point."""
     return 1 << (int(_POINTS * size * 0.36 * TILE) - 1).bit_length()
 
 
 def _rim(scene: _Scene, x: Field, y: Field, radius: Field) -> Field:
-    """A round moulding: lighter towards the light, with two glints."""
+    """Return the grey levels of the rim: a round moulding, lighter towards the light, with two glints."""
     slope = (x * scene.lit_from[0] + y * scene.lit_from[1]) * scene.light
     tone: Field = _RIM_TOP + 14 * slope - 120 * np.abs(radius - (_RIM_INNER + _RIM_OUTER) / 2)
     for turn in (0, TURN // 5):
@@ -231,7 +230,7 @@ def _rim(scene: _Scene, x: Field, y: Field, radius: Field) -> Field:
 
 
 def _paper(scene: _Scene, x: Field, y: Field, size: int) -> Field:
-    """The face with its print, and with the shadow that the rim throws on it."""
+    """Return the grey levels of the face with its print, and with the shadow that the rim throws on it."""
     sin, cos = direction(scene.turn)
     density = int(_POINTS * size * 0.45)
     side = 2 * density
@@ -240,9 +239,9 @@ def _paper(scene: _Scene, x: Field, y: Field, size: int) -> Field:
     low_column, low_row = column.astype(np.int32), row.astype(np.int32)
     column -= low_column
     row -= low_row
-    ink, at = dial(density).ravel(), low_row * side + low_column
-    upper = ink[at] + column * (ink[at + 1] - ink[at])
-    lower = ink[at + side] + column * (ink[at + side + 1] - ink[at + side])
+    ink, texel = dial(density).ravel(), low_row * side + low_column
+    upper = ink[texel] + column * (ink[texel + 1] - ink[texel])
+    lower = ink[texel + side] + column * (ink[texel + side + 1] - ink[texel + side])
     ink = upper + row * (lower - upper)
     shift = 0.05 * scene.light
     dx, dy = x + shift * scene.lit_from[0], y + shift * scene.lit_from[1]
@@ -252,7 +251,7 @@ def _paper(scene: _Scene, x: Field, y: Field, size: int) -> Field:
 
 
 def _hand(x: Field, y: Field, towards: Point, length: float, half_width: float) -> Field:
-    """How far inside a bar, from its tail behind the centre to its tip."""
+    """Return how far each point is inside a hand: a bar from its tail behind the centre to its tip."""
     along = x * towards[0] + y * towards[1]
     across = np.abs(x * towards[1] - y * towards[0])
     lengthwise = (length + _HAND_TAIL) / 2 - np.abs(along - (length - _HAND_TAIL) / 2)
@@ -260,8 +259,8 @@ def _hand(x: Field, y: Field, towards: Point, length: float, half_width: float) 
     return inwards
 
 
-def _lit(image: Field, scene: _Scene, size: int) -> Field:
-    """Light that falls off across the picture, and a lamp mirrored in the glass."""
+def _add_light(image: Field, scene: _Scene, size: int) -> Field:
+    """Add light that falls off across the picture and, in some, a lamp mirrored in the glass."""
     right, up = _grid(size)
     slope = 0.18 * scene.light
     image *= scene.brightness + (right * (slope * scene.lit_from[0]) + up * (slope * scene.lit_from[1]))
@@ -273,11 +272,11 @@ def _lit(image: Field, scene: _Scene, size: int) -> Field:
     return image
 
 
-def _developed(image: Field, noise: float, words: np.random.PCG64) -> NDArray[np.uint8]:
-    """The mean of each pixel's points, with noise, in whole grey levels."""
+def _to_pixels(image: Field, noise: float, words: np.random.PCG64) -> NDArray[np.uint8]:
+    """Return the mean of each pixel's points, with noise, in whole grey levels."""
     pixels = (image[0::2, 0::2] + image[1::2, 0::2] + (image[0::2, 1::2] + image[1::2, 1::2])) * np.float32(0.25)
     n = pixels.size
-    grains = words.random_raw(-(-n // 4)).astype("<u8").view(np.uint8)  # eight a word, in the same order everywhere
+    grains = words.random_raw(-(-n // 4)).astype("<u8").view(np.uint8)  # eight bytes a word, in one order everywhere
     sums = grains[:n].astype(np.int16) + grains[n : 2 * n]
     pixels += (sums.reshape(pixels.shape) - np.float32(255)) * np.float32(noise / _BYTES_SD)
     levels: NDArray[np.uint8] = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""Pictures of wall clocks with the time they show, drawn from a seed: as many of every minute of twelve hours.
+"""Pictures of wall clocks with the time they show, drawn from a seed: equally many of every minute of twelve hours.
 
 They stand in for the reports' images of clocks, which cannot be downloaded. Drawing 18,000 takes a core half a minute,
-so a drawn set is kept in the data folder, and counts only if its SHA-256 is the one noted beside it.
+so a drawn set is kept in the data folder. It counts only if its SHA-256 is the one in the file beside it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ import json
 import logging
 import multiprocessing
 import os
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from pathlib import Path
@@ -23,32 +21,34 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_jobs import files
 from tune_jobs.datasets.clocks import drawing
 from tune_jobs.datasets.clocks.drawing import FULL, UPRIGHT, Difficulty
 from tune_jobs.datasets.dataset import Original, Split
+from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
-from tune_jobs.errors import DataError
+from tune_jobs.errors import DataError, UserError
 
 Images = NDArray[np.uint8]
 
 FOLDER = "clock-faces"
 TIMES = 720
 
-_TEST = 0.2  # the reports' share, of each time
-_CHUNK = 240  # images sent back at once by a process
-_IMAGES_A_PROCESS = 2000  # fewer are drawn sooner than a further process has started
+_TEST_SHARE = 0.2  # of the pictures of each time, as in the reports
+_CHUNK = 240  # images that a process sends back at once
+_IMAGES_PER_PROCESS = 2000  # fewer are drawn before a further process has started
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ClockFaces:
-    """Which pictures: `size` pixels a side, `per_time` of each of the 720 times.
+    """The settings of a set of pictures: `size` pixels a side, `per_time` pictures of each of the 720 times.
 
     The defaults are those of the reports' data: 18,000 pictures, 75x75.
 
     Raises:
-        DataError: if a value cannot be drawn.
+        DataError: a value cannot be drawn.
     """
 
     size: int = 75
@@ -68,7 +68,7 @@ class ClockFaces:
 
     @property
     def digest(self) -> str:
-        """16 hex digits that change with any setting, and with the way pictures are drawn."""
+        """16 hex digits that change with any setting, and with the version of the drawing."""
         settings = json.dumps({"version": drawing.VERSION, **asdict(self)}, sort_keys=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
@@ -81,31 +81,39 @@ SETS = {
 }
 
 
-def load(faces: ClockFaces, data_dir: Path, *, processes: int | None = None) -> Original:
-    """The pictures, kept in `data_dir` or drawn, divided into 80 % to train on and 20 % to test on, of each time.
+def source(name: str, faces: ClockFaces) -> Source:
+    """Return the source of a set of drawn pictures."""
+    return Source(name, load=lambda data_dir: load(faces, data_dir), locate=lambda data_dir: locate(faces, data_dir))
 
-    A data folder that cannot be written costs another drawing the next time, and no more.
+
+SOURCES = tuple(source(name, faces) for name, faces in SETS.items())
+
+
+def load(faces: ClockFaces, data_dir: Path) -> Original:
+    """Read the pictures from `data_dir`, or draw them and save them there; 20 % of each time are the test part.
+
+    If the folder cannot be written, they are drawn again the next time.
 
     Raises:
         DataError: as `draw`.
     """
     path = _path(faces, data_dir)
-    images = _kept(faces, path)
+    images = _read(path)
     if images is None:
-        images = draw(faces, processes=processes).x
+        images = draw(faces).x
         try:
-            _keep(images, path)
-        except OSError as error:
-            log.warning("%s could not be written (%s): the pictures will be drawn again", path, error.strerror)
-    train, test = hold_out(Split(images, _labels(faces)), _TEST)
+            _save(images, path)
+        except (OSError, UserError) as error:
+            log.warning("the drawn pictures cannot be kept and will be drawn again: %s", error)
+    train, test = hold_out(Split(images, _labels(faces)), _TEST_SHARE)
     return Original(train, test)
 
 
 def locate(faces: ClockFaces, data_dir: Path) -> Path:
-    """The file of the drawn pictures, which is not opened.
+    """Return the file of the drawn pictures, without opening it.
 
     Raises:
-        DataError: if they have not been drawn yet.
+        DataError: they have not been drawn yet.
     """
     path = _path(faces, data_dir)
     if not path.is_file():
@@ -114,16 +122,16 @@ def locate(faces: ClockFaces, data_dir: Path) -> Path:
 
 
 def draw(faces: ClockFaces, *, processes: int | None = None) -> Split:
-    """Images `(N, size, size, 1)`, uint8, and labels `(N, 2)`, int64, hour 0 to 11 and minute 0 to 59, ascending.
+    """Return images `(N, size, size, 1)`, uint8, and labels `(N, 2)`, int64: hour 0 to 11, minute 0 to 59, ascending.
 
-    Each picture has a generator of its own, so that neither the number of processes nor the machine changes one.
-    Without `processes` there are as many as this process may use CPUs, but none for a small set.
+    Each picture has a random generator of its own, so that neither the number of processes nor the machine changes it.
+    The default is one process for each CPU that this process may use, and one alone for a small set.
 
     Raises:
-        DataError: if `processes` is not a positive number, or one of them is killed.
+        DataError: `processes` is not a positive number, or one of them is killed.
     """
     if processes is None:
-        processes = max(1, min(len(os.sched_getaffinity(0)), faces.n_images // _IMAGES_A_PROCESS))
+        processes = max(1, min(len(os.sched_getaffinity(0)), faces.n_images // _IMAGES_PER_PROCESS))
     if processes < 1:
         raise DataError(f"clock faces are drawn by 1 process or more, not {processes}")
     log.info("drawing %d clock faces, %dx%d", faces.n_images, faces.size, faces.size)
@@ -133,15 +141,15 @@ def draw(faces: ClockFaces, *, processes: int | None = None) -> Split:
 
 
 def _in_parallel(faces: ClockFaces, starts: range, processes: int) -> list[Images]:
-    # Not forked: TensorFlow or Ray may be running threads here, whose locks a copy would wait for.
+    # Spawned, not forked: a fork would wait for the locks of threads that TensorFlow or Ray may be running here.
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(processes, mp_context=context) as pool:
             return list(pool.map(_chunk, repeat(faces), starts))
     except BrokenProcessPool as error:
         raise DataError(
-            f"one of {processes} processes that drew clock faces ended early: see whether memory was short, "
-            "and in a script of your own load data under `if __name__ == '__main__':`"
+            f"one of {processes} processes that drew clock faces was killed: check whether memory was short; "
+            "a script of your own must load data under `if __name__ == '__main__':`"
         ) from error
 
 
@@ -165,44 +173,32 @@ def _path(faces: ClockFaces, data_dir: Path) -> Path:
     return data_dir / FOLDER / f"{faces.size}px-{faces.n_images}-{faces.digest}.npy"
 
 
-def _note(path: Path) -> Path:
+def _checksum_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def _kept(faces: ClockFaces, path: Path) -> Images | None:
-    """The pictures in this file; None if there is none, or another one than was written."""
+def _read(path: Path) -> Images | None:
+    """Return the pictures in this file; None if it is missing, or its checksum is another."""
     try:
-        content, note = path.read_bytes(), _note(path).read_text(encoding="ascii")
+        content, checksum = path.read_bytes(), _checksum_file(path).read_text(encoding="ascii")
     except (OSError, ValueError):
         return None
-    if note != _noted(content, path):
+    if checksum != _checksum_line(content, path):
         log.warning("%s is damaged: drawing its pictures again", path)
         return None
     images: Images = np.load(io.BytesIO(content), allow_pickle=False)
     return images
 
 
-def _noted(content: bytes, path: Path) -> str:
-    """The line that sha256sum writes, and checks."""
+def _checksum_line(content: bytes, path: Path) -> str:
+    """Return the line that the program sha256sum writes, and checks."""
     return f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
 
 
-def _keep(images: Images, path: Path) -> None:
-    file = io.BytesIO()
-    np.save(file, images, allow_pickle=False)
+def _save(images: Images, path: Path) -> None:
+    """Write the pictures and their checksum. Two processes that do so at once write the same files."""
+    content = io.BytesIO()
+    np.save(content, images, allow_pickle=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _place(file.getvalue(), path)
-    _place(_noted(file.getvalue(), path).encode(), _note(path))
-
-
-def _place(content: bytes, path: Path) -> None:
-    """Writes a file whole or not at all; two who do so at once write the same."""
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(part).chmod(0o644)  # mkstemp's 0600 would shut out the others who share the folder
-        Path(part).replace(path)
-    finally:
-        with suppress(OSError):
-            Path(part).unlink()
+    files.write_bytes(path, content.getvalue())
+    files.write(_checksum_file(path), _checksum_line(content.getvalue(), path))

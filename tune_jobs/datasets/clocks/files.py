@@ -1,6 +1,6 @@
-"""Images of clocks that somebody has as two files: `images.npy`, and `labels.npy` with the times.
+"""A user's images of clocks in two files: `images.npy`, and `labels.npy` with the times.
 
-There is nowhere to download them from. Of the reports' own files the log says that they are those.
+They cannot be downloaded from anywhere. If they are the reports' own files, the log says so.
 """
 
 from __future__ import annotations
@@ -12,47 +12,49 @@ from pathlib import Path
 import numpy as np
 
 from tune_jobs.datasets.dataset import Array, Original, Split
+from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError
+from tune_jobs.words import one_line
 
 NAME = "clock-files"
 IMAGES, LABELS = "images.npy", "labels.npy"
 SIZES = (75, 150)
-PUBLISHED = {  # by the SHA-256 that is published of the reports' own files
+PUBLISHED = {  # the reports' own files, by their published SHA-256
     "15b55db56f1170614d7ce8de4c1a81b5b6ac1a7c2181fd10f420f8c01b0c46df": "images of 75x75",
     "8a1dc371ea4809b51ac53490448a34320dcbffb6841570498e62e16538c25e4c": "images of 150x150",
     "a54beb9e9f4f69ae524ced55506768703914ae4f3a2272b05262c16d41923b2c": "labels",
 }
 
-_TEST = 0.2  # the reports' share, of each time
+_TEST_SHARE = 0.2  # of the images of each time, as in the reports
 
 log = logging.getLogger(__name__)
 
 
 def load(data_dir: Path) -> Original:
-    """Images `(N, 75, 75, 1)` or `(N, 150, 150, 1)`, uint8, with labels `(N, 2)`, int64, hour and minute.
+    """Return images `(N, 75, 75, 1)` or `(N, 150, 150, 1)`, uint8, and labels `(N, 2)`, int64, hour and minute.
 
-    From the folder `clock-files`, or from `data_dir` itself; 20 % of each time are to test on.
+    Read them from the folder `clock-files`, or from `data_dir` itself; 20 % of each time are the test part.
 
     Raises:
-        DataError: if a file is missing or cannot be read, or is not of that form.
+        DataError: a file is missing, cannot be read, or holds arrays of another form.
     """
     folder = locate(data_dir)
-    images, labels = _checked_images(folder / IMAGES), _checked_labels(folder / LABELS)
+    images, labels = _read_images(folder / IMAGES), _read_labels(folder / LABELS)
     if len(images) != len(labels):
         raise DataError(f"{folder / IMAGES} has {len(images)} images, and {LABELS} beside it {len(labels)} labels")
     try:
-        train, test = hold_out(Split(images[..., np.newaxis], labels), _TEST)
+        train, test = hold_out(Split(images[..., np.newaxis], labels), _TEST_SHARE)
     except DataError as error:
         raise DataError(f"cannot take a test part from the images in {folder}: {error}") from error
     return Original(train, test)
 
 
 def locate(data_dir: Path) -> Path:
-    """The folder that has the two files, which are not opened.
+    """Return the folder that has the two files, without opening them.
 
     Raises:
-        DataError: if one is missing.
+        DataError: one is missing.
     """
     own = data_dir / NAME
     for folder in (own, data_dir):
@@ -64,23 +66,26 @@ def locate(data_dir: Path) -> Path:
     )
 
 
-def _checked_images(path: Path) -> Array:
-    images = _read(path)
+SOURCE = Source(NAME, load=load, locate=locate)
+
+
+def _read_images(path: Path) -> Array:
+    images = _read_array(path)
     if images.ndim != 3 or images.shape[1:] not in {(size, size) for size in SIZES} or images.dtype != np.uint8:
         sizes = " or ".join(f"(n, {size}, {size})" for size in SIZES)
         raise DataError(f"{path} must hold uint8 images {sizes}; it holds {images.dtype} {images.shape}")
     return images
 
 
-def _checked_labels(path: Path) -> Array:
-    labels = _read(path)
+def _read_labels(path: Path) -> Array:
+    labels = _read_array(path)
     if labels.ndim != 2 or labels.shape[1] != 2 or labels.dtype.kind not in "ui":
         raise DataError(
             f"{path} must hold whole numbers (n, 2), hour and minute; it holds {labels.dtype} {labels.shape}"
         )
-    wrong = ((labels < 0) | (labels >= (12, 60))).any(axis=1)
-    if wrong.any():
-        row = int(wrong.argmax())
+    is_invalid = ((labels < 0) | (labels >= (12, 60))).any(axis=1)
+    if is_invalid.any():
+        row = int(is_invalid.argmax())
         hour, minute = labels[row].tolist()
         raise DataError(
             f"{path} must hold hours 0 to 11 and minutes 0 to 59; row {row} is hour {hour}, minute {minute}"
@@ -88,13 +93,13 @@ def _checked_labels(path: Path) -> Array:
     return labels.astype(np.int64)
 
 
-def _read(path: Path) -> Array:
+def _read_array(path: Path) -> Array:
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        array = np.load(path, allow_pickle=False)  # a pickle would be a program
-    except Exception as error:  # NumPy reads the head of a file as Python, which may go wrong in every way
-        raise DataError(f"{path} cannot be read as an array: {' '.join(str(error).split())}") from error
+        array = np.load(path, allow_pickle=False)  # loading a pickle would run it
+    except Exception as error:  # NumPy parses a file's header as Python, which may raise anything
+        raise DataError(f"{path} cannot be read as an array: {one_line(error)}") from error
     if not isinstance(array, np.ndarray):
         array.close()
         raise DataError(f"{path} must be one array; it is an archive of several")

@@ -1,7 +1,7 @@
-"""What a picture of a clock looks up rather than works out: sines, the printed dial, and what the clock lies on.
+"""The tables that a picture of a clock looks values up in: sines, the printed dial, and the table's surface.
 
-All arithmetic is +, -, *, / and comparisons, one element at a time: IEEE 754 fixes their last bit, so that every
-machine and every version of NumPy draws the same pixels. Numerals are strokes of our own, since fonts come and go.
+All arithmetic is +, -, *, / and comparisons, element by element. IEEE 754 fixes their last bit, so that every machine
+and every version of NumPy draws the same pixels. The numerals are strokes defined here, because installed fonts differ.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ TURN = 7200  # steps of a whole turn; the hour hand moves ten of them a minute
 TILE = 4.5  # the side of a background's tile, in radii of the face
 BACKGROUNDS = ("plain", "woven", "wooden")
 
-_SINES = tuple(round(math.sin(2 * math.pi * k / TURN) * 2**24) / 2**24 for k in range(TURN))  # libraries differ below
-_SUBTEXELS = 4  # a side of a texel of the dial, averaged
+# rounded to 24 bits: below them, libraries of mathematics differ
+_SINES = tuple(round(math.sin(2 * math.pi * k / TURN) * 2**24) / 2**24 for k in range(TURN))
+_SUBTEXELS = 4  # along a side of a texel of the dial, which is their mean
 _HOURS = 12
 _NUMERAL_RADIUS = 0.745
 _NUMERAL_HEIGHT = 0.155
 _NUMERAL_STROKE = 0.021
 _DIGIT_SPACING = 0.11
-_PLANKS = 4  # a tile
-_GAP = 0.03  # of a plank
-_ROWS = 12  # of stitches, or of grain, a plank
-_STITCHES = 64  # a tile
+_PLANKS = 4  # in a tile
+_GAP = 0.03  # of a plank's width, on either side
+_ROWS = 12  # of stitches or of grain, in a plank
+_STITCHES = 64  # in a tile
 
 
 def direction(steps: int) -> Point:
-    """The unit vector `(x, y)` of an angle in steps, clockwise from the y axis, which points up."""
+    """Return the unit vector `(x, y)` of an angle in steps, clockwise from the y axis, which points up."""
     return _SINES[steps % TURN], _SINES[(steps + TURN // 4) % TURN]
 
 
 @cache
 def dial(density: int) -> Texture:
-    """The ink of a dial, from 0 to 1, `(2 * density, 2 * density)` over the square round the face, 12 being up."""
+    """Return the ink of a dial, from 0 to 1, `(2 * density, 2 * density)`: the square round the face, 12 on top."""
     side = 2 * density * _SUBTEXELS
     canvas = np.zeros((side, side), dtype=bool)
-    for line, width in _printed():
+    for line, width in _printed_lines():
         for start, end in pairwise(line):
-            _stroke(canvas, start, end, width)
+            _draw_segment(canvas, start, end, width)
     total = np.zeros((2 * density, 2 * density), dtype=np.float32)
     for row in range(_SUBTEXELS):
         for column in range(_SUBTEXELS):
@@ -55,7 +56,7 @@ def dial(density: int) -> Texture:
 
 @cache
 def background(kind: str, side: int) -> Texture:
-    """A tile `(side, side)` of grey levels around 100 that continues into itself on all four sides."""
+    """Return a tile `(side, side)` of grey levels around 100 that continues into itself on all four sides."""
     along = ((np.arange(side) + 0.5) / side)[np.newaxis, :]
     across = ((np.arange(side) + 0.5) / side)[:, np.newaxis]
     words = np.random.PCG64(BACKGROUNDS.index(kind))
@@ -77,8 +78,8 @@ def background(kind: str, side: int) -> Texture:
     return np.where(gap, 30 + 12 * grain, grey).astype(np.float32)
 
 
-def _printed() -> list[tuple[list[Point], float]]:
-    """Every line on the dial, in radii of the face, with its width."""
+def _printed_lines() -> list[tuple[list[Point], float]]:
+    """Return every line on the dial with its width, both in radii of the face."""
     lines: list[tuple[list[Point], float]] = []
     for minute in range(60):
         x, y = direction(minute * TURN // 60)
@@ -89,14 +90,14 @@ def _printed() -> list[tuple[list[Point], float]]:
         digits = str(hour)
         for place, digit in enumerate(digits):
             left = _NUMERAL_RADIUS * x + (place - (len(digits) - 1) / 2) * _DIGIT_SPACING
-            for line in _digit(digit):
-                at = [(left + _NUMERAL_HEIGHT * dx, _NUMERAL_RADIUS * y + _NUMERAL_HEIGHT * dy) for dx, dy in line]
-                lines.append((at, _NUMERAL_STROKE))
+            for stroke in _digit_strokes(digit):
+                line = [(left + _NUMERAL_HEIGHT * dx, _NUMERAL_RADIUS * y + _NUMERAL_HEIGHT * dy) for dx, dy in stroke]
+                lines.append((line, _NUMERAL_STROKE))
     return lines
 
 
-def _digit(digit: str) -> list[list[Point]]:
-    """The strokes of a digit in a box of height 1 and width 0.6 round the origin."""
+def _digit_strokes(digit: str) -> list[list[Point]]:
+    """Return the strokes of a digit in a box of height 1 and width 0.6 round the origin."""
     six = [_arc(0, -0.2, 0.28, 0.3, 0, 360), [(-0.28, -0.2), (-0.23, 0.1), (-0.1, 0.33), (0.14, 0.5)]]
     return {
         "0": [_arc(0, 0, 0.28, 0.5, 0, 360)],
@@ -113,14 +114,14 @@ def _digit(digit: str) -> list[list[Point]]:
 
 
 def _arc(x: float, y: float, x_radius: float, y_radius: float, start: int, end: int) -> list[Point]:
-    """Points of an ellipse, ten degrees apart or less, from one angle in degrees to another."""
+    """Return points of an ellipse, at most ten degrees apart, from one angle in degrees to another."""
     n = -(-abs(end - start) // 10)
     turns = [direction((start * (n - k) + end * k) * TURN // (360 * n)) for k in range(n + 1)]
     return [(x + x_radius * dx, y + y_radius * dy) for dx, dy in turns]
 
 
-def _stroke(canvas: NDArray[np.bool_], start: Point, end: Point, width: float) -> None:
-    """Blackens what lies within half the width of a segment; only the rows and columns near it are looked at."""
+def _draw_segment(canvas: NDArray[np.bool_], start: Point, end: Point, width: float) -> None:
+    """Blacken what lies within half the width of a segment. Only the rows and columns near it are computed."""
     side = len(canvas)
     (x0, y0), (x1, y1) = start, end
     low_column, high_column = (int((x + 1) / 2 * side) for x in (min(x0, x1) - width, max(x0, x1) + width))
@@ -134,17 +135,17 @@ def _stroke(canvas: NDArray[np.bool_], start: Point, end: Point, width: float) -
 
 
 def _value_noise(words: np.random.PCG64, rows: int, columns: int, side: int) -> NDArray[np.float64]:
-    """Random levels from -0.5 to 0.5 on a grid, with straight lines between them: `(side, side)`."""
+    """Return random levels from -0.5 to 0.5 on a grid, interpolated linearly to `(side, side)`."""
     grid = (words.random_raw(rows * columns) >> np.uint64(40)).astype(np.float64) / 2**24 - 0.5
     grid = grid.reshape(rows, columns)
     for axis, cells in ((0, rows), (1, columns)):
-        at = (np.arange(side) + 0.5) / side * cells
-        before = np.floor(at).astype(np.intp)
-        part = (at - before).reshape((-1, 1) if axis == 0 else (1, -1))
+        position = (np.arange(side) + 0.5) / side * cells
+        before = np.floor(position).astype(np.intp)
+        part = (position - before).reshape((-1, 1) if axis == 0 else (1, -1))
         grid = np.take(grid, before, axis) * (1 - part) + np.take(grid, (before + 1) % cells, axis) * part
     return grid
 
 
 def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A wave of period 1, from 0 up to 1 and back."""
+    """Return a wave of period 1 that goes from 0 up to 1 and back."""
     return 1 - abs(2 * (x - np.floor(x)) - 1)
