@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from docs import make_cli_reference
 from tune_jobs import datasets
 from tune_jobs.cli import cli, run
 from tune_jobs.search_spaces import catalog
@@ -35,7 +36,7 @@ def test_every_command_option_and_task_that_is_shown_exists() -> None:
     names = {task.name for task in TASKS} | {"my_task.py:MY_TASK", "spirals.py", "spirals.py:SPIRALS", "TASK"}
     shown = [line for file in DOCUMENTS for line in re.findall(r"tune-jobs ([^`\n]*)", file.read_text())]
     commands = {command: cli.get_command(context, command) for command in cli.list_commands(context)}
-    used = [line.split("#")[0].split() for line in shown]
+    used = [line.split("#")[0].replace("[OPTIONS]", "").split() for line in shown]
     used = [words for words in used if words and words[0] in commands]
     assert len(used) > 10
     for words in used:
@@ -45,6 +46,10 @@ def test_every_command_option_and_task_that_is_shown_exists() -> None:
         assert {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)} <= known, words
         if words[0] in ("launch", "show") and len(words) > 1:
             assert words[1] in names, words
+
+
+def test_the_reference_of_the_command_line_is_what_the_commands_say() -> None:
+    assert make_cli_reference.PAGE.read_text() == make_cli_reference.page(), "run python docs/make_cli_reference.py"
 
 
 def test_the_first_screen_has_the_two_commands_that_do_all_the_set_up() -> None:

@@ -1,0 +1,461 @@
+"""Each private interface of another package that the product uses is still there, in the shape that it relies on.
+
+`docs/private_interfaces.md` lists them: a row a test, under the test's name. Nothing here starts a cluster or a server.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import mmap
+import re
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.support import house
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "private_interfaces.md"
+PACKAGES = ("ray", "optuna", "tensorflow", "keras", "mlflow", "click", "setuptools")
+BOUNDED = {"ray", "optuna", "tensorflow", "keras", "mlflow", "click"}
+
+ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
+VARIABLE = re.compile(r"(?:RAY|TUNE|TF|MLFLOW|DASHBOARD|AUTOSCALER)_[A-Za-z_]+")
+
+
+def parameters(function: object) -> list[str]:
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+
+
+def package_folder(name: str) -> Path:
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def source(name: str, path: str) -> str:
+    return (package_folder(name) / path).read_text(encoding="utf-8")
+
+
+def holds(path: Path, text: bytes) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(text) >= 0
+
+
+def interface_names() -> set[str]:
+    names = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    return {name for name in names if name.startswith(PACKAGES)}
+
+
+# The page
+
+
+def test_the_page_and_the_tests_name_the_same_interfaces() -> None:
+    names = [row[0] for row in ROW.findall(PAGE.read_text())]
+    assert sorted(names) == sorted(interface_names())
+    assert len(names) > 15
+
+
+def test_the_page_names_every_private_name_in_the_source() -> None:
+    page = PAGE.read_text()
+    used = {name: path for path, text in house.texts().items() for name in private_names(ast.parse(text))}
+    assert len(used) > 10
+    assert {name: path for name, path in used.items() if not re.search(rf"\b{re.escape(name)}\b", page)} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("from ray._private import node, parameter", {"ray._private"}),
+        ("import ray._raylet", {"ray._raylet"}),
+        ("from tensorflow.python.framework import ops", {"tensorflow.python"}),
+        ("from ray.core.generated import gcs_pb2", {"ray.core.generated"}),
+        ("x = trial._trial_id", {"_trial_id"}),
+        ("class A(Base):\n    def f(self):\n        return self._select()", {"_select"}),
+        ("class A(Base):\n    def _do(self):\n        super()._do()", {"_do"}),
+        ("os.environ.setdefault('RAY_enable_metrics_collection', '0')", {"RAY_enable_metrics_collection"}),
+        ("import os\nos._exit(1)", set()),
+        ("class A(Base):\n    def _own(self):\n        return self._own()", set()),
+        ("class A:\n    x: int\n    def _own(self): ...\ndef f(a):\n    return a._own()", set()),
+        ("text._replace(netloc='x')", set()),
+        ("from tune_jobs import _own", set()),
+    ],
+)
+def test_a_private_name_in_a_source_is_noticed(text: str, names: set[str]) -> None:
+    assert set(private_names(ast.parse(text))) == names
+
+
+def private_names(tree: ast.Module) -> Iterator[str]:
+    """Yield the private modules, attributes and undocumented variables of other packages that a file uses."""
+    own = set(own_names(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from private_module(node.module)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from private_module(alias.name)
+        elif isinstance(node, ast.Attribute) and is_private(node.attr):
+            if ast.unparse(node.value) == "super()" or node.attr not in own | OF_PYTHON:
+                yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value):
+            yield from () if node.value in DOCUMENTED or node.value.startswith("TUNE_JOBS_") else (node.value,)
+
+
+def own_names(tree: ast.Module) -> Iterator[str]:
+    """Yield the names that a file itself defines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
+def private_module(name: str) -> Iterator[str]:
+    package, *rest = name.split(".")
+    if package not in sys.stdlib_module_names and package != house.PACKAGE:
+        for depth, part in enumerate(rest):
+            if is_private(part) or f"{package}.{part}" in {"tensorflow.python", "ray.core"}:
+                yield ".".join([package, *rest[: depth + 1 + (part == "core")]])
+                return
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+OF_PYTHON = {"_exit", "_replace"}  # which Python's own library documents
+
+# Variables that their packages document.
+DOCUMENTED = {
+    "MLFLOW_BACKEND_STORE_URI",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
+    "MLFLOW_TRACKING_AUTH",
+    "MLFLOW_TRACKING_AWS_SIGV4",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_USERNAME",
+    "RAY_ADDRESS",
+    "RAY_API_SERVER_ADDRESS",
+    "RAY_AUTH_MODE",
+    "RAY_AUTH_TOKEN",
+    "RAY_AUTH_TOKEN_PATH",
+    "RAY_TMPDIR",
+    "RAY_USAGE_STATS_ENABLED",
+    "TF_CPP_MIN_LOG_LEVEL",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS",
+    "TUNE_DISABLE_SIGINT_HANDLER",
+    "TUNE_GLOBAL_CHECKPOINT_S",
+    "TUNE_MAX_PENDING_TRIALS_PG",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S",
+    "TUNE_WARN_THRESHOLD_S",
+}
+
+
+def test_packages_with_private_parts_in_use_have_an_upper_bound_of_one_minor_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    bounded = [requirement for requirement in map(Requirement, lines) if requirement.name in BOUNDED]
+    assert {requirement.name for requirement in bounded} == BOUNDED
+    for requirement in bounded:
+        major, minor = metadata.version(requirement.name).split(".")[:2]
+        assert f"<{major}.{int(minor) + 1}" in str(requirement.specifier).split(","), requirement
+
+
+# Ray
+
+
+def test_ray_loopback_switch() -> None:
+    from ray._private import ray_constants
+
+    assert isinstance(ray_constants.ENABLE_RAY_CLUSTER, bool)
+    assert ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR == "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    assert "ray_constants.ENABLE_RAY_CLUSTER" in source("ray", "_private/services.py")
+
+
+def test_ray_optional_services() -> None:
+    from ray._private import node, parameter
+
+    assert {"no_monitor", "include_log_monitor"} <= set(parameters(parameter.RayParams.__init__))
+    assert parameters(node.Node.start_api_server)[0] == "self"
+    assert "ray._private.parameter.RayParams(" in source("ray", "_private/worker.py")
+
+
+def test_ray_address_lookup() -> None:
+    from ray._private import services
+
+    assert parameters(services.get_ray_address_from_environment) == ["addr", "temp_dir"]
+    assert parameters(services.find_node_ids) == []
+
+
+def test_ray_grpc_channel() -> None:
+    from ray._private.grpc_utils import init_grpc_channel
+
+    assert parameters(init_grpc_channel)[:2] == ["address", "options"]
+
+
+def test_ray_gcs_messages() -> None:
+    from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
+    from ray.core.generated.gcs_pb2 import GcsNodeInfo
+
+    assert gcs_service_pb2.InternalKVGetRequest(namespace=b"cluster", key=b"CLUSTER_METADATA").key
+    assert {"value"} <= set(gcs_service_pb2.InternalKVGetReply.DESCRIPTOR.fields_by_name)
+    assert "node_info_list" in gcs_service_pb2.GetAllNodeInfoReply.DESCRIPTOR.fields_by_name
+    assert {"node_id", "state"} <= set(GcsNodeInfo.DESCRIPTOR.fields_by_name)
+    assert GcsNodeInfo.GcsNodeState.ALIVE == 0
+    assert {"InternalKVGcsServiceStub", "NodeInfoGcsServiceStub"} <= set(dir(gcs_service_pb2_grpc))
+
+
+def test_ray_token_loader() -> None:
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    assert {"instance", "has_token", "reset_cache"} <= set(dir(AuthenticationTokenLoader))
+    assert callable(Config.initialize)
+
+
+def test_ray_folder() -> None:
+    import ray
+
+    assert 'kwargs.pop("_temp_dir", None)' in inspect.getsource(ray.init)
+
+
+def test_ray_raylet_socket() -> None:
+    from ray._private.state import GlobalState
+
+    assert parameters(GlobalState.node_table) == ["self"]
+    for key in (b"NodeID", b"RayletSocketName"):
+        assert holds(package_folder("ray") / "_raylet.so", key)
+
+
+def test_ray_job_requests() -> None:
+    from ray.job_submission import JobSubmissionClient
+
+    names = parameters(JobSubmissionClient._do_request)
+    assert names[:3] == ["self", "method", "endpoint"]
+    assert names[-1] == "kwargs"  # timeout goes through to requests
+
+
+def test_ray_job_loggers() -> None:
+    for module in ("dashboard/modules/dashboard_sdk", "dashboard/modules/job/sdk", "_private/runtime_env/packaging"):
+        assert "logging.getLogger(__name__)" in source("ray", f"{module}.py"), module
+
+
+def test_ray_job_stop_wait() -> None:
+    assert "RAY_JOB_STOP_WAIT_TIME_S" in source("ray", "dashboard/modules/job/job_supervisor.py")
+
+
+def test_ray_metrics_ports() -> None:
+    assert holds(package_folder("ray") / "core/src/ray/gcs/gcs_server", b"enable_metrics_collection")
+    assert 'env_integer("AUTOSCALER_METRIC_PORT"' in source("ray", "autoscaler/_private/constants.py")
+    assert '"DASHBOARD_METRIC_PORT"' in source("ray", "dashboard/consts.py")
+
+
+def test_ray_log_filter() -> None:
+    from ray._private import ray_constants
+
+    assert hasattr(ray_constants, "RAY_DEDUP_LOGS_SKIP_REGEX")
+
+
+def test_ray_tune_output() -> None:
+    assert 'os.environ.get("RAY_AIR_NEW_OUTPUT", "1") == "0"' in source("ray", "tune/experimental/output.py")
+
+
+def test_ray_tune_controller() -> None:
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment.trial import _TemporaryTrialState
+
+    made = inspect.getsource(TuneController.__init__)
+    assert "self._actor_manager" in made
+    assert "self._trial_to_actor" in made
+    assert isinstance(RayActorManager.live_actors, property)
+    assert parameters(TuneController.get_live_trials) == ["self"]
+    assert _TemporaryTrialState().ray_actor is None
+
+
+def test_ray_tune_searcher() -> None:
+    from ray.tune.search import Searcher
+
+    assert Searcher.FINISHED == "FINISHED"
+
+
+# Optuna
+
+
+def test_optuna_ids() -> None:
+    from optuna.study import StudyDirection, create_study
+    from optuna.study._frozen import FrozenStudy
+    from optuna.trial import create_trial
+
+    assert create_trial(value=1.0)._trial_id == -1
+    assert FrozenStudy("own", StudyDirection.MINIMIZE, {}, {}, 7)._study_id == 7
+    assert create_study(direction="minimize").ask()._trial_id == 0
+
+
+def test_optuna_trial_constructor() -> None:
+    from optuna import Trial
+
+    assert parameters(Trial.__init__) == ["self", "study", "trial_id"]
+
+
+def test_optuna_storage_calls() -> None:
+    from optuna.storages import BaseStorage
+
+    assert {name: parameters(getattr(BaseStorage, name))[1:] for name in STORAGE_CALLS} == STORAGE_CALLS
+
+
+STORAGE_CALLS = {
+    "create_new_study": ["directions", "study_name"],
+    "create_new_trial": ["study_id", "template_trial"],
+    "delete_study": ["study_id"],
+    "get_all_studies": [],
+    "get_all_trials": ["study_id", "deepcopy", "states"],
+    "get_n_trials": ["study_id", "state"],
+    "get_study_id_from_name": ["study_name"],
+    "get_study_user_attrs": ["study_id"],
+    "get_trial": ["trial_id"],
+    "get_trial_id_from_study_id_trial_number": ["study_id", "trial_number"],
+    "get_trial_number_from_id": ["trial_id"],
+    "set_study_user_attr": ["study_id", "key", "value"],
+    "set_trial_intermediate_value": ["trial_id", "step", "intermediate_value"],
+    "set_trial_state_values": ["trial_id", "state", "values"],
+    "set_trial_user_attr": ["trial_id", "key", "value"],
+}
+
+
+def test_optuna_storage_engine(tmp_path: Path) -> None:
+    from optuna.storages import RDBStorage
+
+    storage = RDBStorage(f"sqlite:///{tmp_path / 'studies.db'}", {"connect_args": {"timeout": 1.0}})
+    assert storage.engine.dialect.name == "sqlite"
+    storage.engine.dispose()
+
+
+def test_optuna_journal_file() -> None:
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    assert parameters(JournalFileBackend.__init__) == ["self", "file_path", "lock_obj"]
+    assert parameters(JournalFileBackend.append_logs) == ["self", "logs"]
+    assert {"acquire", "release"} <= set(dir(JournalFileOpenLock))
+
+
+def test_optuna_nsga2_selection() -> None:
+    from optuna.samplers import NSGAIISampler
+
+    strategy = NSGAIISampler(population_size=4)._elite_population_selection_strategy
+    assert parameters(strategy.__call__) == ["study", "population"]
+    for name in ("get_population", "get_parent_population", "select_parent"):
+        assert parameters(getattr(NSGAIISampler, name)) == ["self", "study", "generation"]
+    assert parameters(NSGAIISampler.get_trial_generation) == ["self", "study", "trial"]
+
+
+# TensorFlow and Keras
+
+
+def test_tensorflow_gradient_registry() -> None:
+    from tensorflow.python.framework import ops
+
+    assert isinstance(ops.gradient_registry._registry, dict)
+    assert '"CustomGradient-%s"' in source("tensorflow", "python/ops/custom_gradient.py")
+
+
+def test_tensorflow_onednn_allocator() -> None:
+    (library,) = package_folder("tensorflow").glob("libtensorflow_framework.so.?")
+    assert holds(library, b"TF_ONEDNN_USE_SYSTEM_ALLOCATOR")
+
+
+def test_keras_train_step() -> None:
+    import keras
+
+    assert parameters(keras.Model.train_step) == ["self", "data"]
+    assert parameters(keras.Model.test_step) == ["self", "data"]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_keras_archive_members(tmp_path: Path) -> None:
+    import keras
+
+    file = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(file)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("tune_jobs.json", "{}")
+    assert keras.saving.load_model(file, safe_mode=True).count_params() == 3
+
+
+# MLflow
+
+
+def test_mlflow_error_texts() -> None:
+    import requests
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.rest_utils import verify_rest_response
+    from urllib3.exceptions import ResponseError
+
+    from tune_jobs.tracking import store
+
+    response = requests.Response()
+    response.url, response.reason, response._content = "http://mlflow", "Oh", b"not JSON"
+    for status, is_expected in ((500, store.is_servers_error), (403, store.is_refusal)):
+        response.status_code = status
+        with pytest.raises(MlflowException) as by_mlflow:
+            verify_rest_response(response, "/api/2.0/mlflow/runs/get")
+        with pytest.raises(requests.HTTPError) as by_requests:
+            response.raise_for_status()
+        assert is_expected(by_mlflow.value)
+        assert is_expected(by_requests.value)
+    assert store.is_servers_error(Exception(ResponseError.SPECIFIC_ERROR.format(status_code=503)))
+
+
+def test_mlflow_reserved_tags() -> None:
+    from mlflow.utils import mlflow_tags
+
+    assert mlflow_tags.MLFLOW_PARENT_RUN_ID == "mlflow.parentRunId"
+    assert mlflow_tags.MLFLOW_RUN_NOTE == "mlflow.note.content"
+    assert mlflow_tags.MLFLOW_DATASET_CONTEXT == "mlflow.data.context"
+    page = package_folder("mlflow") / "server/js/build/static/js"
+    assert any(holds(file, b"mlflow.experimentKind") for file in page.glob("*.js"))
+
+
+# click and setuptools
+
+
+def test_click_parser() -> None:
+    import click
+
+    command = click.Command("f", params=[click.Option(["--set", "given"], multiple=True), click.Argument(["name"])])
+    values, _, _ = command.make_parser(click.Context(command)).parse_args(["--set", "a=1", "--set", "b=2", "x"])
+    assert values == {"given": ["a=1", "b=2"], "name": "x"}
+
+
+def test_click_help_exception() -> None:
+    import click
+
+    group = click.Group("f", no_args_is_help=True)
+    with pytest.raises(click.exceptions.NoArgsIsHelpError) as shown:
+        group.main([], standalone_mode=False)
+    assert shown.value.format_message().startswith("Usage:")
+
+
+def test_setuptools_linked_folders(tmp_path: Path) -> None:
+    from setuptools import find_packages
+
+    for folder in ("models", "house"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").touch()
+    (tmp_path / "house" / "models").symlink_to("../models")
+    assert set(find_packages(str(tmp_path), include=["house*"])) == {"house", "house.models"}
