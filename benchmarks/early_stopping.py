@@ -18,8 +18,8 @@ from pathlib import Path
 from tune_jobs.records.studies import Budget, SchedulerName, Scheduling, Search, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import budgets, samplers, schedulers
+from tune_jobs.search_spaces import params_id
 from tune_jobs.search_spaces.one_factor import space_from_json
-from tune_jobs.search_spaces.scalars import params_id
 from tune_jobs.study import file
 
 SEARCHES: tuple[Search, ...] = ("random", "tpe")

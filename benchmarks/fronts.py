@@ -22,9 +22,7 @@ from search import PROBLEMS
 from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import samplers
-from tune_jobs.search_spaces.scalars import Float, Params
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Float, Objective, Params, Space
 
 SEARCHES: tuple[Search, ...] = ("random", "qmc", "tpe", "nsga2")
 AFTER = (20, 40, 80, 160, 320)

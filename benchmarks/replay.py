@@ -18,8 +18,8 @@ from pathlib import Path
 from tune_jobs.records.studies import Search, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import samplers
+from tune_jobs.search_spaces import params_id
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
-from tune_jobs.search_spaces.scalars import params_id
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 

@@ -30,8 +30,7 @@ from tune_jobs.execution.plan import Plan, Resources, StudyInputs
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.studies import Search
 from tune_jobs.search import samplers
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.scalars import Params
+from tune_jobs.search_spaces import Params, catalog
 from tune_jobs.settings import Settings
 from tune_jobs.study import provenance
 from tune_jobs.study.contents import StudyContent, TrialContent, plain

@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.search_spaces.conditions import Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces import Choice, Float, Int, Objective, Params, Protocol, Space, Task, Variants
 
 LEARNING_RATE = Float(1e-5, 1.0, log=True)
 

@@ -32,11 +32,8 @@ from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.reproduction.images import this_machine
 from tune_jobs.search import samplers
-from tune_jobs.search_spaces.conditions import Variants
+from tune_jobs.search_spaces import Choice, Float, Int, Objective, Params, Space, SpaceError, Variants, params_id
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, SpaceError, params_id
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.study import file
 
 SEARCHES: tuple[Search, ...] = ("grid", "random", "qmc", "tpe", "cmaes", "gp")

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.search_spaces.scalars import Float, Params
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces import Float, Objective, Params, Protocol, Space, Task
 
 
 def load_data() -> tuple[tuple[Any, Any], tuple[Any, Any]]:

@@ -1,1 +1,34 @@
-"""What is tried: the language of spaces, Task, and the catalogue of tasks."""
+"""What is tried: search spaces, tasks and the catalogue. A task file imports all it needs from this package.
+
+Importing it takes neither Keras nor any other framework along.
+"""
+
+from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
+from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, SpaceError, Value, params_id
+from tune_jobs.search_spaces.space import Fixed, Space, Variants
+from tune_jobs.search_spaces.task import Reported, Task, TrainingData
+
+__all__ = [
+    "Choice",
+    "Fixed",
+    "Float",
+    "Int",
+    "Objective",
+    "OneFactor",
+    "Params",
+    "Protocol",
+    "Reported",
+    "Space",
+    "SpaceError",
+    "Task",
+    "TaskError",
+    "TrainingData",
+    "Value",
+    "Variants",
+    "narrow",
+    "open_all",
+    "open_parameters",
+    "params_id",
+]

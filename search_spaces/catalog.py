@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.spelling import near
-from tune_jobs.search_spaces.task import Task, TaskError
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.search_spaces.tasks.cifar10 import CIFAR10_CNN, CIFAR10_MLP
 from tune_jobs.search_spaces.tasks.clock import CLOCK_ENCODINGS, CLOCK_ENCODINGS_UPRIGHT, CLOCK_FINAL, CLOCK_QUICK
 from tune_jobs.search_spaces.tasks.digits import DIGITS_CNN, DIGITS_MLP

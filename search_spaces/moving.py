@@ -1,25 +1,28 @@
-"""Params of one task as a point of another's space."""
+"""Params of one task as a point of another task's space."""
 
 from __future__ import annotations
 
+from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import OneFactor
 from tune_jobs.search_spaces.scalars import Params, Scalar, SpaceError, Value
 from tune_jobs.search_spaces.task import Task
 
 
 def transfer_params(task: Task, params: Params, whose: str) -> dict[str, Value]:
-    """Params as a point of another task's space, its held parameters opened; what they lack is its baseline's.
+    """Return params as a point of a task's space with every Fixed parameter opened. The baseline fills what they lack.
+
+    `whose` names the params in messages.
 
     Raises:
-        SpaceError: what does not belong there.
+        SpaceError: the params do not belong to the space.
     """
-    space = task.space.open_all()
+    space = open_all(task.space)
     if isinstance(space, OneFactor):
         space.check(params)
         return dict(params)
-    strange = [name for name in params if name not in space.names()]
-    if strange:
-        raise SpaceError(f"{whose} does not belong to task {task.name!r}: it has no parameter {', '.join(strange)}")
+    unknown = [name for name in params if name not in space.names()]
+    if unknown:
+        raise SpaceError(f"{whose} does not belong to task {task.name!r}: it has no parameter {', '.join(unknown)}")
 
     def choose(name: str, domain: Scalar, under: str) -> Value:
         if name not in params and name not in task.baseline:

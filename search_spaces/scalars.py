@@ -1,6 +1,6 @@
 """Domains of one value: a range of floats, a range of ints, a choice of options.
 
-They check themselves when made and say in words what they hold. How they make up a space is in `domains.py`.
+They check themselves when they are made and describe themselves in words. `space.py` combines them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ Params = Mapping[str, Value]
 
 
 class SpaceError(ValueError):
-    """A space, an expression over one, or params that do not belong to one."""
+    """A space or an expression over one is invalid, or params do not belong to their space."""
 
 
 @dataclass(frozen=True)
 class Float:
-    """Floats from `low` to `high`, both included; every one of them, or those `step` apart, counted from `low`.
+    """Floats from `low` to `high`, both included: all of them, or those that are `step` apart, counted from `low`.
 
     Raises:
-        SpaceError: bounds not finite or crossed, a log scale from zero or below, a step that does not end on `high`.
+        SpaceError: a bound is not finite, `low` is above `high`, a log scale starts at zero or below, or the steps do
+            not end on `high`.
     """
 
     low: float
@@ -49,7 +50,7 @@ class Float:
 
     @property
     def size(self) -> int | None:
-        """How many values there are; None when they cannot be counted."""
+        """The number of values; None if they cannot be counted."""
         if self.low == self.high:
             return 1
         if self.step is None:
@@ -57,14 +58,14 @@ class Float:
         return int((_exact(self.high) - _exact(self.low)) / _exact(self.step)) + 1
 
     def values(self) -> Iterator[float]:
-        """Each value from low to high, as it would be written: 0.3 and not 0.30000000000000004."""
+        """Return the values from low to high as a person writes them: 0.3 and not 0.30000000000000004."""
         if self.size is None:
             raise SpaceError(f"{self.words()} cannot be counted")
         step = _exact(self.step or 0.0)
         return (float(_exact(self.low) + step * i) for i in range(self.size))
 
     def why_not(self, value: object) -> str | None:
-        """What is wrong with a value, as the rest of a sentence that begins with its name; None when nothing is."""
+        """Return what is wrong with a value, as the rest of a sentence that begins with its name; None if it fits."""
         if isinstance(value, bool) or not isinstance(value, float):
             return f"is {value!r}; needed: a float, {self.words()}"
         on_step = self.step is None or (
@@ -73,7 +74,7 @@ class Float:
         return None if self.low <= value <= self.high and on_step else f"is {value!r}; allowed: {self.words()}"
 
     def snap(self, value: Value) -> Value:
-        """The value as it is counted here, for samplers that compute `low + i * step` in binary."""
+        """Return the value of the range that a sampler means, which computes `low + i * step` in binary."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return value
         if self.step is None:
@@ -83,8 +84,8 @@ class Float:
         return counted if math.isclose(counted, value, rel_tol=1e-9, abs_tol=self.step * 1e-6) else value
 
     def at(self, share: float) -> float:
-        """The value that a share of the range, from 0 up to 1, lies below: 0.5 is the middle, of its logarithm where
-        the scale is one. Values a step apart have equal shares."""
+        """Return the value at a share of the range, from 0 up to 1: 0.5 is the middle, on a log scale that of the
+        logarithms. Values a step apart have equal shares."""
         if self.size is not None:
             return float(_exact(self.low) + _exact(self.step or 0.0) * _part(share, self.size))
         if self.log:
@@ -94,7 +95,7 @@ class Float:
         return min(max(value, self.low), self.high)
 
     def share(self, value: float) -> float:
-        """The share in whose middle a value lies: what `at` makes the value of."""
+        """Return the middle of the share that belongs to a value; the inverse of `at`."""
         if self.size is not None:
             return (round((value - self.low) / (self.step or 1.0)) + 0.5) / self.size
         if self.log:
@@ -117,7 +118,8 @@ class Int:
     """Whole numbers from `low` to `high`, both included, `step` apart, counted from `low`.
 
     Raises:
-        SpaceError: bounds not whole or crossed, a log scale from zero or below, a step that does not end on `high`.
+        SpaceError: a bound is not a whole number, `low` is above `high`, a log scale starts at zero or below, or the
+            steps do not end on `high`.
     """
 
     low: int
@@ -155,7 +157,7 @@ class Int:
         return value
 
     def at(self, share: float) -> int:
-        """As `Float.at`; on a log scale a number has the share of what rounds to it."""
+        """As `Float.at`; on a log scale a number has the share of all floats that round to it."""
         if not self.log:
             return self.low + self.step * _part(share, self.size)
         low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
@@ -181,13 +183,13 @@ class Int:
 
 @dataclass(frozen=True, init=False, eq=False)
 class Choice:
-    """One of some options, in this order: None, bools, ints, floats or strings.
+    """One of several options, in this order: None, bools, ints, floats or strings.
 
-    Options that Python calls equal (1, 1.0 and True) may not stand together, because what stores and samples them
-    looks them up by equality; nor may those that are written alike (7 and "7"), or `--set` could not tell them apart.
+    Two options may not be equal in Python (1, 1.0 and True), because stores and samplers look options up by equality.
+    Nor may two be written alike (7 and "7"), because `--set` could not tell them apart.
 
     Raises:
-        SpaceError: no options, an option twice, an option of another type.
+        SpaceError: there are no options, one occurs twice or has another type.
     """
 
     options: tuple[Value, ...]
@@ -217,7 +219,7 @@ class Choice:
         return hash(self._typed())
 
     def _typed(self) -> tuple[tuple[str, Value], ...]:
-        return tuple((_kind(option), option) for option in self.options)
+        return tuple(typed(option) for option in self.options)
 
     @property
     def size(self) -> int:
@@ -227,7 +229,7 @@ class Choice:
         return iter(self.options)
 
     def why_not(self, value: object) -> str | None:
-        """As `Float.why_not`; an int is no float here, for their hashes as params differ."""
+        """As `Float.why_not`; an int is not a float here, because `params_id` differs between them."""
         fits = any(_kind(value) == _kind(option) and value == option for option in self.options)
         return None if fits else f"is {value!r}; allowed: {self.words()}"
 
@@ -235,7 +237,7 @@ class Choice:
         return value
 
     def at(self, share: float) -> Value:
-        """As `Float.at`: options have equal shares, in their order."""
+        """As `Float.at`; options have equal shares, in their order."""
         return self.options[_part(share, self.size)]
 
     def share(self, value: Value) -> float:
@@ -253,18 +255,23 @@ Scalar = Float | Int | Choice
 
 
 def params_id(params: Params) -> str:
-    """The identity of params: 12 hex digits of the SHA-256 of their JSON with sorted keys."""
+    """Return the identity of params: 12 hex digits of the SHA-256 of their JSON with sorted keys."""
     canonical = json.dumps(dict(params), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 def text(value: Value) -> str:
-    """A value as a person writes it; strings bare, unless bare they would be read as something else."""
+    """Return a value as a person writes it: a string without quotes, unless it would then read as another value."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and value and not _looks_like_number(value):
         return value
     return repr(value)
+
+
+def typed(value: Value) -> tuple[str, Value]:
+    """Return a value with its JSON type, so that 1, 1.0 and True differ."""
+    return _kind(value), value
 
 
 def _written(value: Value) -> str:
@@ -280,7 +287,7 @@ def _looks_like_number(word: str) -> bool:
 
 
 def _part(share: float, parts: int) -> int:
-    """In which of so many equal parts of 0 to 1 a share lies, counted from 0."""
+    """Return the index of the part that contains a share, if 0 to 1 is divided into equal parts."""
     return min(int(share * parts), parts - 1)
 
 
@@ -300,18 +307,18 @@ def _finite(number: object, what: str) -> float:
 
 
 def _check_size(number: int, what: str) -> None:
-    """Those who store and sample numbers count in 64 bits."""
+    """Refuse a number that stores and samplers, which count in 64 bits, cannot hold."""
     if abs(number) >= 2**63:
         raise SpaceError(f"{what} needs a number of less than 64 bits; got one of {number.bit_length()}")
 
 
 def _exact(number: float) -> Fraction:
-    """The number as written, so that 0.1 divides 0.1 to 0.5."""
+    """Return the number as it is written, so that 0.1 divides 0.1 to 0.5."""
     return Fraction(repr(float(number)))
 
 
 def _kind(value: object) -> str:
-    """The JSON type of a value: a bool is no int, a numpy float is a float."""
+    """Return the JSON type of a value: a bool is not an int, a NumPy float is a float."""
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind.__name__

@@ -1,58 +1,134 @@
-"""The language of search spaces: named domains, some of which exist only under an option of another.
+"""The search space: named parameters with their domains, some of which exist only under an option of another.
 
-A space answers for itself: how large it is, what its grid is, whether params belong to it and why not. Sampling it and
-training what comes out is left to others; the domains of one value are in `scalars.py`, the text of `--set` in
-`expressions.py`.
+`Space`, `Variants` and `Fixed` are one recursive type: each option of `Variants` brings a space, and `Fixed` holds a
+domain at one value. A space knows its size and its grid, and says why params do not belong to it. `narrowing.py` takes
+parts of it; sampling is left to the searches.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tune_jobs.search_spaces import conditions
-from tune_jobs.search_spaces.conditions import Domain, Fixed, Variants, check_name, live_options, options, scalar
-from tune_jobs.search_spaces.expressions import Expression, Setting
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, Scalar, SpaceError, Value, params_id, text
+from tune_jobs.search_spaces.decisions import Chooser, Decision, Question
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, Scalar, SpaceError, Value, text
 from tune_jobs.search_spaces.spelling import near
 
-__all__ = ["Choice", "Fixed", "Float", "Int", "Params", "Space", "SpaceError", "Value", "Variants", "params_id"]
 
-Chooser = Callable[[str, Scalar, str], Value]
+@dataclass(frozen=True, init=False)
+class Variants:
+    """Named options, of which exactly one is active and brings its own space.
+
+    Written `Variants(sgd=Space(...), adam=Space())`, or with a mapping if a name is not an identifier.
+
+    Raises:
+        SpaceError: there are no options, or an option has no name or occurs twice.
+    """
+
+    options: tuple[tuple[str, Space], ...]
+
+    def __init__(self, options: Mapping[str, Space] | None = None, /, **more: Space) -> None:
+        pairs = (*(options or {}).items(), *more.items())
+        object.__setattr__(self, "options", pairs)
+        if not pairs:
+            raise SpaceError("Variants needs at least one option; got none")
+        for name, _ in pairs:
+            check_name(name, "an option of Variants")
+        # built once, because searches use it all the time; it refuses a name given in the mapping and as a keyword
+        object.__setattr__(self, "_choice", Choice(*(name for name, _ in pairs)))
+
+    @property
+    def size(self) -> int | None:
+        """The number of points under all options; None if they cannot be counted."""
+        return _sum([space.size for _, space in self.options])
+
+    def choice(self) -> Choice:
+        """Return the names of the options as a `Choice`."""
+        choice: Choice = vars(self)["_choice"]
+        return choice
+
+    def only(self, names: Collection[Value]) -> Variants:
+        """Return these options alone."""
+        return Variants({name: space for name, space in self.options if name in names})
+
+    def words(self) -> str:
+        """Return the names of the options in plain words, without their spaces."""
+        return self.choice().words()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"type": "variants", "options": [{"name": name, "space": s.to_json()} for name, s in self.options]}
 
 
 @dataclass(frozen=True)
-class Question:
-    """What `Space.walk` may ask: a value for a parameter, which may exist only under an option ("optimizer=adam"). It
-    does ask where each of the earlier questions in `given`, by name and option that they are under, got this answer."""
+class Fixed:
+    """A parameter held at one value until a user opens it to its domain.
 
-    name: str
-    domain: Scalar
-    under: str
-    given: Mapping[tuple[str, str], Value] = field(default_factory=dict)
+    `Fixed` over `Variants` holds one option, whose own space is still searched.
 
+    Raises:
+        SpaceError: the value is not in the domain, or the domain is not a domain.
+    """
 
-@dataclass(frozen=True)
-class Decision:
-    """A choice that led to some params: what was chosen for which parameter, and the option that it came under."""
-
-    name: str
-    domain: Scalar
-    under: str
     value: Value
+    domain: Float | Int | Choice | Variants
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.domain, Float | Int | Choice | Variants):
+            raise SpaceError(f"Fixed holds a Float, Int, Choice or Variants; got {self.domain!r}")
+        wrong = scalar(self.domain).why_not(self.value)
+        if wrong:
+            raise SpaceError(f"Fixed needs a value of its domain; it {wrong}")
+
+    @property
+    def size(self) -> int | None:
+        """The number of points under the held value: 1, or the size of the held option's space."""
+        return _sum([space.size for _, space in live_options(self)] or [1])
+
+    def words(self) -> str:
+        return f"held at {text(self.value)} (openable: {self.domain.words()})"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"type": "fixed", "value": self.value, "domain": self.domain.to_json()}
+
+
+Domain = Float | Int | Choice | Variants | Fixed
+
+
+def released(domain: Domain) -> Float | Int | Choice | Variants:
+    """Return the whole domain that a `Fixed` holds at a value; any other domain as it is."""
+    return domain.domain if isinstance(domain, Fixed) else domain
+
+
+def scalar(domain: Domain) -> Scalar:
+    """Return the values that the parameter itself can have once it is opened; for Variants the names of the options."""
+    whole = released(domain)
+    return whole.choice() if isinstance(whole, Variants) else whole
+
+
+def options(domain: Domain) -> tuple[tuple[str, Space], ...]:
+    """Return every option with its space, including those that a `Fixed` excludes."""
+    whole = released(domain)
+    return whole.options if isinstance(whole, Variants) else ()
+
+
+def live_options(domain: Domain) -> tuple[tuple[str, Space], ...]:
+    """Return the options that can be active."""
+    if isinstance(domain, Fixed):
+        return tuple((name, space) for name, space in options(domain) if name == domain.value)
+    return options(domain)
 
 
 @dataclass(frozen=True, init=False)
 class Space:
-    """Domains by name, in the order they are declared: `Space(units=Choice(64, 128), optimizer=Variants(...))`.
+    """Domains by name, in declared order: `Space(units=Choice(64, 128), optimizer=Variants(...))`.
 
-    Params, its points, are flat: those of an active option stand beside the name of the option.
+    Its points are params. Params are flat: the parameters of an active option stand beside the option's own parameter.
 
     Raises:
-        SpaceError: something that is no domain, or a name that could be there twice at once.
+        SpaceError: a value is not a domain, or two parameters of one name could be active at once.
     """
 
     domains: tuple[tuple[str, Domain], ...]
@@ -69,40 +145,47 @@ class Space:
                     raise SpaceError(f"option {option!r} of {name!r} needs a Space; got {space!r}")
             inside = {place.name for _, space in options(domain) for place in space._places(opened=True)}
             for twice in sorted(({name} & inside) | (({name} | inside) & seen)):
-                raise SpaceError(f"parameter {twice!r} could be there twice at once: seen again at {name!r}")
+                raise SpaceError(f"parameter {twice!r} could be active twice at once: it occurs again at {name!r}")
             seen |= {name} | inside
 
     @classmethod
     def of(cls, domains: Mapping[str, Domain]) -> Space:
-        """For names that are no identifiers."""
+        """Return the space of a mapping, whose names need not be identifiers."""
         for name in domains:
             check_name(name, "a parameter")
         return cls(**domains)
 
     @property
     def size(self) -> int | None:
-        """How many points the grid has; None when they cannot be counted."""
-        sizes = [conditions.size(domain) for _, domain in self.domains]
+        """The number of points of the grid; None if they cannot be counted."""
+        sizes = [domain.size for _, domain in self.domains]
         counted = [size for size in sizes if size is not None]
         return math.prod(counted) if len(counted) == len(sizes) else None
 
-    def names(self) -> tuple[str, ...]:
-        """Every parameter that may be active, in declared order."""
-        return tuple(dict.fromkeys(place.name for place in self._places()))
+    def names(self, *, opened: bool = False) -> tuple[str, ...]:
+        """Return every parameter that can be active, in declared order; with `opened`, once all are opened."""
+        return tuple(dict.fromkeys(place.name for place in self._places(opened=opened)))
 
     def always(self) -> frozenset[str]:
-        """The parameters that every point has."""
+        """Return the parameters that every point has."""
         names = set()
         for name, domain in self.domains:
             inside = [space.always() for _, space in live_options(domain)]
             names |= {name} | frozenset.intersection(*inside or [frozenset()])
         return frozenset(names)
 
+    def varied(self) -> tuple[str, ...]:
+        """Return the parameters that can differ between two points: those that are neither Fixed nor excluded."""
+        places = [place for place in self._places() if not isinstance(place.domain, Fixed)]
+        return tuple(dict.fromkeys(place.name for place in places))
+
     def grid(self) -> Iterator[dict[str, Value]]:
-        """Every point, in declared order; the last declared varies fastest, an inactive parameter multiplies nothing.
+        """Yield every point in declared order; the last declared parameter varies fastest.
+
+        An inactive parameter multiplies nothing.
 
         Raises:
-            SpaceError: a domain cannot be counted.
+            SpaceError: the values of a domain cannot be counted.
         """
         for place in self._places():
             domain = place.domain
@@ -119,11 +202,11 @@ class Space:
             yield {name: value for part in parts for name, value in part.items()}
 
     def walk(self, choose: Chooser, *, under: str = "") -> dict[str, Value]:
-        """A point whose values are chosen one by one, as they become active, in declared order.
+        """Return the point whose values are chosen one by one, in declared order, as they become active.
 
-        `choose(name, domain, under)` is asked for each; `under` says which option the parameter came with
-        ("optimizer=adam"; nothing at the top), for one name may have another domain under another option. Variants
-        are offered as the Choice of their names, and what is Fixed is filled in unasked.
+        `choose(name, domain, under)` returns a value of the domain. `under` names the option that brings the parameter
+        ("optimizer=adam", empty at the top), because one name can have different domains under different options.
+        Variants are offered as the `Choice` of their names. Fixed parameters are filled in without a question.
 
         Raises:
             SpaceError: a chosen value is not in the domain.
@@ -136,7 +219,7 @@ class Space:
         return params
 
     def questions(self) -> Iterator[Question]:
-        """All that `walk` may ever ask, in declared order."""
+        """Yield every question that `walk` can ask, in declared order."""
         return self._questions("", {})
 
     def _questions(self, under: str, given: Mapping[tuple[str, str], Value]) -> Iterator[Question]:
@@ -149,46 +232,50 @@ class Space:
                 yield from space._questions(_path(under, name, option), answered)
 
     def decisions(self, params: Params, *, under: str = "") -> Iterator[Decision]:
-        """The choices, as `walk` asks for them, that lead to these params; what lies outside its domain is left out."""
+        """Yield the decisions that lead to these params, in the order of `walk`; skip values outside their domain."""
         for name, domain in self.domains:
             value = params.get(name)
             if not isinstance(domain, Fixed) and name in params and scalar(domain).why_not(value) is None:
                 yield Decision(name, scalar(domain), under, value)
             yield from _under(domain, value).decisions(params, under=_path(under, name, value))
 
-    def varied(self) -> tuple[str, ...]:
-        """The names that can differ between two points: those that are not Fixed, and live."""
-        places = [place for place in self._places() if not isinstance(place.domain, Fixed)]
-        return tuple(dict.fromkeys(place.name for place in places))
-
     def why_not(self, params: Params) -> str | None:
-        """Why params do not belong here, in one line; None when they do."""
-        known = self._known()
+        """Return why params do not belong to the space, in one line; None if they do."""
+        known = self.names(opened=True)
         for name in params:
             if name not in known:
-                return self._no_such(name)
+                return self.why_inactive(name)
         active: set[str] = set()
         wrong = self._why_not_active(params, active)
         if wrong:
             return wrong
         for name in params:
             if name not in active:
-                return f"{name} is there only when {self._conditions(name)}"
+                return self.why_inactive(name)
         return None
 
     def _why_not_active(self, params: Params, active: set[str]) -> str | None:
         for name, domain in self.domains:
             active.add(name)
             if name not in params:
-                return f"{name} is missing; needed: {_needed(domain)}"
+                needed = text(domain.value) if isinstance(domain, Fixed) else domain.words()
+                return f"{name} is missing; needed: {needed}"
             wrong = _why_not_here(name, params[name], domain)
             wrong = wrong or _under(domain, params[name])._why_not_active(params, active)
             if wrong:
                 return wrong
         return None
 
+    def why_inactive(self, name: str) -> str:
+        """Return why a parameter is not active: the options that it needs, or that the space does not have it."""
+        places = [place for place in self._places(opened=True) if place.name == name]
+        if places:
+            return f"{name} is active only when {' or '.join(dict.fromkeys(' and '.join(p.when) for p in places))}"
+        known = self.names(opened=True)
+        return f"no parameter {name!r} in this space{near(name, known)}; it has: {', '.join(known)}"
+
     def check(self, params: Params) -> None:
-        """Refuse params that do not belong here.
+        """Refuse params that do not belong to the space.
 
         Raises:
             SpaceError: with the reason of `why_not`.
@@ -197,81 +284,6 @@ class Space:
         if wrong:
             raise SpaceError(wrong)
 
-    def narrow(self, settings: Mapping[str, str]) -> Space:
-        """The part of the space that some settings keep, each a name and the text of an expression.
-
-        `"adam"` keeps one option or value, `"128,512"` several, `"1e-4..1e-2"` a range of a Float or Int on the scale
-        it has. A name under several options is narrowed wherever the values fit and left alone where none does. A
-        Fixed parameter is opened, to these values.
-
-        Raises:
-            SpaceError: a name that is not in the space or not active in what is left, a value that fits nowhere.
-        """
-        asked = {name: Setting(Expression(name, source)) for name, source in settings.items()}
-        narrowed = self._narrowed(asked)
-        for name, setting in asked.items():
-            if not setting.allowed:
-                raise SpaceError(self._why_not_set(name))
-            misfits = [word for word in setting.expression.words if word not in setting.kept]
-            if misfits:
-                allowed = "; or ".join(setting.allowed)
-                raise SpaceError(f"{name}={','.join(misfits)} is not in this space; allowed: {allowed}")
-        return narrowed
-
-    def _narrowed(self, asked: Mapping[str, Setting]) -> Space:
-        domains: dict[str, Domain] = {}
-        for name, domain in self.domains:
-            part = asked[name].narrow(domain) if name in asked else domain
-            domains[name] = _inside(part, lambda space: space._narrowed(asked))
-        return Space.of(domains)
-
-    def open(self, names: Iterable[str]) -> Space:
-        """With some Fixed parameters opened to their whole domains.
-
-        Raises:
-            SpaceError: a name that is not Fixed, not active or not in the space.
-        """
-        wanted = tuple(names)
-        opened: set[str] = set()
-        space = self._open(wanted, opened)
-        for name in wanted:
-            if name in opened:
-                continue
-            if name in space.names():
-                raise SpaceError(f"{name} is not held at a value, so there is nothing to open")
-            raise SpaceError(self._why_not_set(name))
-        return space
-
-    def open_all(self) -> Space:
-        """With every Fixed parameter opened: all that a user may ask of it."""
-        return self._open(None, set())
-
-    def _open(self, names: Collection[str] | None, opened: set[str]) -> Space:
-        domains: dict[str, Domain] = {}
-        for name, domain in self.domains:
-            part = domain
-            if isinstance(domain, Fixed) and (names is None or name in names):
-                opened.add(name)
-                part = domain.domain
-            domains[name] = _inside(part, lambda space: space._open(names, opened))
-        return Space.of(domains)
-
-    def _why_not_set(self, name: str) -> str:
-        if name in self._known():
-            return f"{name} is there only when {self._conditions(name)}; set that too"
-        return self._no_such(name)
-
-    def _no_such(self, name: str) -> str:
-        known = self._known()
-        return f"no parameter {name!r} in this space{near(name, known)}; it has: {', '.join(known)}"
-
-    def _conditions(self, name: str) -> str:
-        places = self._places(opened=True)
-        return " or ".join(dict.fromkeys(" and ".join(place.when) for place in places if place.name == name))
-
-    def _known(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(place.name for place in self._places(opened=True)))
-
     def _places(self, when: tuple[str, ...] = (), *, opened: bool = False) -> Iterator[_Place]:
         for name, domain in self.domains:
             yield _Place(name, domain, when)
@@ -279,10 +291,10 @@ class Space:
                 yield from space._places((*when, f"{name} is {option}"), opened=opened)
 
     def describe(self) -> list[str]:
-        """The space in plain words, a line a parameter, indented under the option it comes with."""
+        """Return the space in plain words: one line a parameter, indented under the option that brings it."""
         lines = []
         for name, domain in self.domains:
-            lines.append(f"{name}: {conditions.words(domain)}")
+            lines.append(f"{name}: {domain.words()}")
             for option, space in options(domain):
                 inside = space.describe()
                 lines += [f"  when {name} is {option}:"] if inside else []
@@ -290,15 +302,15 @@ class Space:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        """The space as JSON values; lists keep the order where stores sort their keys."""
-        return {"parameters": [{"name": name, **conditions.to_json(domain)} for name, domain in self.domains]}
+        """Return the space as JSON values; its lists keep the order in stores that sort the keys of mappings."""
+        return {"parameters": [{"name": name, **domain.to_json()} for name, domain in self.domains]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Space:
-        """The space that `to_json` wrote.
+        """Return the space that `to_json` wrote.
 
         Raises:
-            SpaceError: the data are not of that form.
+            SpaceError: the data do not have that form.
         """
         try:
             return cls.of({entry["name"]: _from_json(entry) for entry in data["parameters"]})
@@ -308,11 +320,25 @@ class Space:
 
 @dataclass(frozen=True)
 class _Place:
-    """A parameter where it stands, and what has to be so for it to be active."""
+    """A parameter in the tree of options, and the conditions under which it is active."""
 
     name: str
     domain: Domain
     when: tuple[str, ...]
+
+
+def check_name(name: object, what: str) -> None:
+    """Refuse a name that `--set NAME=VALUE` could not name.
+
+    Raises:
+        SpaceError: the name is not a string, is empty or contains '='.
+    """
+    if not isinstance(name, str) or not name or "=" in name:
+        raise SpaceError(f"{what} needs a name without '='; got {name!r}")
+
+
+def _sum(sizes: list[int | None]) -> int | None:
+    return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
 def _path(under: str, name: str, value: Value) -> str:
@@ -320,21 +346,12 @@ def _path(under: str, name: str, value: Value) -> str:
 
 
 def _under(domain: Domain, value: Value) -> Space:
-    """The space that comes with a value: that of an option, else an empty one."""
+    """Return the space that a value brings: that of an option, else an empty one."""
     return next((space for name, space in options(domain) if name == value), _NOTHING)
 
 
-def _inside(domain: Domain, change: Callable[[Space], Space]) -> Domain:
-    """The domain with the spaces of its live options changed."""
-    live = {name: change(space) for name, space in live_options(domain)}
-    if not live:
-        return domain
-    variants = Variants({name: live.get(name, space) for name, space in options(domain)})
-    return Fixed(domain.value, variants) if isinstance(domain, Fixed) else variants
-
-
 def _parts(name: str, domain: Domain) -> Iterator[dict[str, Value]]:
-    """What a parameter adds to the points of a grid: its values, each with the points of the space under it."""
+    """Yield what a parameter adds to the points of a grid: each of its values with each point of the space under it."""
     values = (domain.value,) if isinstance(domain, Fixed) else scalar(domain).values()
     for value in values:
         for inside in _under(domain, value)._points():
@@ -350,10 +367,6 @@ def _chosen(name: str, domain: Scalar, under: str, choose: Chooser) -> Value:
     if wrong:
         raise SpaceError(f"{name} was chosen outside its domain: it {wrong}")
     return value
-
-
-def _needed(domain: Domain) -> str:
-    return text(domain.value) if isinstance(domain, Fixed) else conditions.words(domain)
 
 
 def _why_not_here(name: str, value: Value, domain: Domain) -> str | None:

@@ -1,4 +1,4 @@
-"""What a misspelt name was perhaps meant to be: the tail of an error message."""
+"""Suggestions for a misspelt name, at the end of an error message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """`; near it: a, b`, or nothing when no known name resembles this one."""
-    # 0.7 keeps `fashion-mnist-mlp` for `fashion-mlp`, and leaves `fashion-mnist-cnn` out
+    """Return `; near it: a, b`, or nothing if no known name resembles this one."""
+    # with 0.7, `fashion-mlp` suggests `fashion-mnist-mlp` and not `fashion-mnist-cnn`
     names = difflib.get_close_matches(name, list(known), n=3, cutoff=0.7)
     return f"; near it: {', '.join(names)}" if names else ""

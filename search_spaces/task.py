@@ -1,7 +1,7 @@
-"""What a sweep is about, as a value that is checked when it is made.
+"""What a sweep is about: a task, which is a value that is checked when it is made.
 
 A task names its data, its model family with the label encoding, its space, its objective and its training protocol.
-How it is run is left to others.
+Running it is left to `tune_jobs`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import functools
 import hashlib
 import inspect
 import json
-import math
 import re
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tune_jobs.models import optimizers
+from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
+from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError, is_count
 from tune_jobs.search_spaces.scalars import Params, SpaceError, Value
 from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
@@ -33,108 +34,15 @@ if TYPE_CHECKING:
     Arrays = tuple[np.ndarray, np.ndarray]  # images, labels
 
 
-class TaskError(ValueError):
-    """A task, or a reference to one, that cannot be what was meant."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The metric that decides, with its direction.
-
-    Raises:
-        TaskError: no metric, or a direction that is neither.
-    """
-
-    metric: str
-    direction: Literal["maximize", "minimize"]
-
-    def __post_init__(self) -> None:
-        if not self.metric or not isinstance(self.metric, str):
-            raise TaskError(f"Objective needs the name of a metric; got {self.metric!r}")
-        if self.direction not in ("maximize", "minimize"):
-            raise TaskError(f"Objective needs direction 'maximize' or 'minimize'; got {self.direction!r}")
-
-    @property
-    def worst(self) -> float:
-        """The score below every other one."""
-        return -math.inf if self.direction == "maximize" else math.inf
-
-    def is_better(self, score: float, than: float) -> bool:
-        """Whether a score beats another; equal scores do not, NaN beats nothing and loses to every number."""
-        if math.isnan(score) or math.isnan(than):
-            return not math.isnan(score)
-        return score > than if self.direction == "maximize" else score < than
-
-    def best(self, scores: Iterable[float]) -> float:
-        """The best of some scores; `worst` when none of them is a number."""
-        numbers = [score for score in scores if not math.isnan(score)]
-        return (max if self.direction == "maximize" else min)(numbers, default=self.worst)
-
-
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
-PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How every trial of a task is trained.
-
-    `patience` is the number of epochs without a better score after which training ends; `validation` how much of the
-    training part is held out: images (a whole number) or a share (between 0 and 1). `images` is how many of the rest
-    are trained on, where not all are. `precision` is what layers compute in; weights, losses and scores are float32
-    in each. `deterministic` makes a score repeat to the last digit on a GPU, which is slower; on a CPU it always does.
-
-    Raises:
-        TaskError: a number that cannot be.
-    """
-
-    epochs: int
-    patience: int | None = None
-    batch_size: int = 128
-    validation: int | float = 5000
-    images: int | None = None
-    precision: Precision = "float32"
-    deterministic: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch_size", "images"):
-            number = getattr(self, name)
-            if not _is_count(number) and not (name in ("patience", "images") and number is None):
-                raise TaskError(f"Protocol needs {name} of 1 or more; got {number!r}")
-        share = self.validation
-        if not _is_count(share) and not (isinstance(share, float) and 0 < share < 1):
-            raise TaskError(
-                f"Protocol needs validation as a number of images or a share between 0 and 1; got {share!r}"
-            )
-        if self.precision not in PRECISIONS:
-            raise TaskError(f"Protocol needs precision {' or '.join(PRECISIONS)}; got {self.precision!r}")
-        if not isinstance(self.deterministic, bool):
-            raise TaskError(f"Protocol needs deterministic True or False; got {self.deterministic!r}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings by their names, without those of `_ADDED_LATER` that are at their defaults: digests, files and
-        studies are as they were before these came."""
-        younger = {name: Protocol.__dataclass_fields__[name].default for name in _ADDED_LATER}
-        return {name: value for name, value in asdict(self).items() if name not in younger or value != younger[name]}
-
-    @property
-    def special(self) -> tuple[str, ...]:
-        """The settings of `_ADDED_LATER` that are not at their defaults, in words."""
-        return (self.precision,) * (self.precision != "float32") + ("deterministic",) * self.deterministic
-
-
-_ADDED_LATER = ("precision", "deterministic")
-
-
 @dataclass(frozen=True)
 class Reported:
-    """A figure that a report prints for one configuration, to be put beside ours.
+    """A figure that a report prints for one configuration, for comparison with ours.
 
-    `params` are None for a configuration that came from another task: it is the one that was transferred from `place`
-    of a study there.
+    A configuration that was transferred from another task has no `params`; `place` is its place on the leaderboard of
+    that task's study.
 
     Raises:
-        TaskError: both are given, or neither.
+        TaskError: both `params` and `place` are given, or neither.
     """
 
     table: str
@@ -155,7 +63,7 @@ DataSource = Callable[[], "tuple[Arrays, Arrays]"]
 
 
 class Images(typing.Protocol):
-    """A part of a dataset: images `(N, H, W, C)` and labels `(N, ...)`."""
+    """A part of a data set: images `(N, H, W, C)` and labels `(N, ...)`."""
 
     @property
     def x(self) -> np.ndarray: ...
@@ -164,7 +72,7 @@ class Images(typing.Protocol):
 
 
 class TrainingData(typing.Protocol):
-    """What a task's own training loop may see; the test split is not in it."""
+    """The data that a task's own training loop gets; the test split is not among them."""
 
     @property
     def train(self) -> Images: ...
@@ -173,7 +81,7 @@ class TrainingData(typing.Protocol):
 
 
 class TrainFunction(typing.Protocol):
-    """A task's own training loop, which yields the metrics of each epoch."""
+    """A task's own training loop: a generator of the metrics of each epoch."""
 
     def __call__(
         self, params: Params, data: TrainingData, *, seed: int, epochs: int
@@ -182,7 +90,7 @@ class TrainFunction(typing.Protocol):
 
 @dataclass(frozen=True)
 class Routed:
-    """Params by who takes them."""
+    """Params divided among the builder, the encoding, the optimizer and the training loop."""
 
     builder: dict[str, Value]
     encoding: dict[str, Value]
@@ -192,18 +100,29 @@ class Routed:
 
 @dataclass(frozen=True)
 class Task:
-    """A sweep's declaration.
+    """The declaration of a sweep.
 
-    `dataset` is a name that `tune_jobs.datasets` knows, or a callable that returns `((x, y), (x_test, y_test))` as
-    those of `keras.datasets` do. A task has a `build` function with an `encoding`, or a training loop `train` of its
-    own; the encoding is one, or a function of params that makes one. A parameter of the space goes to the builder if
-    that takes it, else to the encoding's function, else to the optimizer, else it is `batch_size`.
-    `baseline` is the configuration to beat; it may use what the space holds Fixed. `source` says where the task is
-    from, a report and its table; `assumptions` what was chosen where that leaves something open; `reported` what it
-    prints.
+    Args:
+        name: letters a-z, digits and hyphens.
+        summary: a few words for the list of tasks.
+        dataset: a name that `tune_jobs.datasets` knows, or a function that returns `((x, y), (x_test, y_test))`, as
+            those of `keras.datasets` do.
+        space: what may vary.
+        objective: the metric that decides.
+        protocol: how every trial is trained.
+        baseline: the configuration to beat. It may use values that the space holds Fixed.
+        build: a function that returns a Keras model; it takes `input_shape`, `head` and parameters of the space.
+        encoding: how a label becomes a target; or a function of parameters that returns the encoding.
+        train: a training loop of the task's own, instead of `build` and `encoding`.
+        source: where the task comes from, such as a report and its table.
+        assumptions: what was decided here because the source leaves it open.
+        reported: the figures that the source prints.
+
+    A parameter of the space goes to the builder if that takes it, else to the encoding's function, else to the
+    optimizer; `batch_size` goes to training.
 
     Raises:
-        TaskError: anything that could only fail later, in a trial.
+        TaskError: the declaration contains a mistake that would otherwise show only in a trial.
     """
 
     name: str
@@ -229,11 +148,11 @@ class Task:
             self._check_train(self.train)
         else:
             self._check_build()
-        wrong = self.space.open_all().why_not(self.baseline)
+        wrong = open_all(self.space).why_not(self.baseline)
         if wrong:
             raise TaskError(f"task {self.name!r}: the baseline does not belong to the space: {wrong}")
         for reported in self.reported:
-            wrong = None if reported.params is None else self.space.open_all().why_not(reported.params)
+            wrong = None if reported.params is None else open_all(self.space).why_not(reported.params)
             if wrong:
                 raise self._error(f"what is reported as {reported.setting!r} does not belong to the space: {wrong}")
         if self.train is None:
@@ -253,8 +172,8 @@ class Task:
                 needed = " or ".join(kind.__name__ for kind in allowed)
                 raise self._error(f"{name} has to be of type {needed}; got {getattr(self, name)!r}")
         if (self.build is None) == (self.train is None):
-            came = "neither" if self.build is None else "both"
-            raise self._error(f"needs either build (with an encoding) or train; got {came}")
+            given = "neither" if self.build is None else "both"
+            raise self._error(f"needs either build (with an encoding) or train; got {given}")
         if (self.build is None) != (self.encoding is None):
             raise self._error("needs an encoding with build, and none with train")
         if self.train is not None and self.protocol.special:
@@ -272,14 +191,14 @@ class Task:
     def _check_build(self) -> None:
         taken = self._builder_parameters()
         builder, encoding, optimizer = (
-            taken.keys() - _TOLD_BUILDER,
+            taken.keys() - _GIVEN_TO_BUILDER,
             self._encoding_parameters(),
             _optimizer_parameters(),
         )
         for name in sorted(encoding.keys() & (builder | optimizer)):
             raise self._error(f"the encoding takes {name!r} and so does the network or its optimizer: rename one")
         known = {*builder, *encoding, *optimizer, "batch_size"}
-        space = self.space.open_all()
+        space = open_all(self.space)
         for name in space.names():
             if name not in known:
                 raise self._error(
@@ -303,7 +222,7 @@ class Task:
                     f"{_qualified(self.build)} needs named parameters alone, so that a misspelt one is noticed; "
                     f"it has {parameter}"
                 )
-        missing = sorted(_TOLD_BUILDER - parameters.keys())
+        missing = sorted(_GIVEN_TO_BUILDER - parameters.keys())
         if missing:
             raise self._error(
                 f"{_qualified(self.build)} needs to take input_shape and head; it lacks {' and '.join(missing)}"
@@ -311,30 +230,30 @@ class Task:
         return parameters
 
     def _encoding_parameters(self) -> Mapping[str, inspect.Parameter]:
-        """What a function that makes the encoding takes; nothing where the task has one for all params."""
+        """Return the parameters of the function that makes the encoding; none if one encoding serves all params."""
         return inspect.signature(self.encoding).parameters if callable(self.encoding) else {}
 
     def encoding_of(self, params: Params) -> LabelEncoding:
-        """The label encoding that params ask for.
+        """Return the label encoding for some params.
 
         Raises:
             TaskError, SpaceError: as `route`.
-            ValueError: the function that makes it refuses them.
+            ValueError: the function that makes the encoding refuses the params.
         """
         routed = self.route(params)
         assert self.encoding is not None
         return self.encoding(**routed.encoding) if callable(self.encoding) else self.encoding
 
     def route(self, params: Params) -> Routed:
-        """Params by who takes them: the builder, the encoding, the optimizer, or training itself.
+        """Divide params among the builder, the encoding, the optimizer and the training loop.
 
         Raises:
-            TaskError: the task trains itself and takes params whole, or a batch size is no count.
-            SpaceError: a name that nobody takes.
+            TaskError: the task has a training loop of its own, or the batch size is not a positive whole number.
+            SpaceError: nothing takes one of the names.
         """
         if self.build is None:
             raise self._error("has a training loop of its own, which takes params whole")
-        builder_names = inspect.signature(self.build).parameters.keys() - _TOLD_BUILDER
+        builder_names = inspect.signature(self.build).parameters.keys() - _GIVEN_TO_BUILDER
         encoding_names = self._encoding_parameters().keys()
         builder = {name: value for name, value in params.items() if name in builder_names}
         encoding = {name: value for name, value in params.items() if name in encoding_names}
@@ -344,15 +263,15 @@ class Task:
         if unknown:
             raise SpaceError(f"task {self.name!r}: nobody takes {unknown[0]!r}{near(unknown[0], self.space.names())}")
         batch_size = rest.get("batch_size", self.protocol.batch_size)
-        if not isinstance(batch_size, int) or not _is_count(batch_size):
+        if not isinstance(batch_size, int) or not is_count(batch_size):
             raise self._error(f"batch_size needs a whole number of 1 or more; got {batch_size!r}")
         return Routed(builder, encoding, optimizer, batch_size)
 
     def digest(self) -> str:
-        """12 hex digits that change with what a study depends on, and neither with prose nor with the baseline.
+        """Return 12 hex digits that change with everything a study depends on.
 
-        A function counts by the name of its file and its own, not by its text: a comment may be mended while a study
-        lasts.
+        Prose and the baseline do not count. A function counts by its name and that of its file, not by its text, so
+        that a comment can be corrected while a study lasts.
         """
         parts = {
             "name": self.name,
@@ -373,30 +292,26 @@ class Task:
 
     @property
     def dataset_name(self) -> str:
-        """The dataset's name, or that of the function that loads it."""
+        """The name of the data set, or that of the function that loads it."""
         return self.dataset if isinstance(self.dataset, str) else _qualified(self.dataset)
 
     def _error(self, what: str) -> TaskError:
         return TaskError(f"task {self.name!r}: {what}")
 
 
-_TOLD_BUILDER = frozenset({"input_shape", "head"})  # known from the data and the encoding
-_TOLD_OPTIMIZER = frozenset({"steps_per_epoch", "epochs"})  # known from the data and the protocol
+_GIVEN_TO_BUILDER = frozenset({"input_shape", "head"})  # from the data and the encoding
+_GIVEN_TO_OPTIMIZER = frozenset({"steps_per_epoch", "epochs"})  # from the data and the protocol
 
 
 @functools.cache
 def _optimizer_parameters() -> frozenset[str]:
-    return frozenset(inspect.signature(optimizers.build).parameters) - _TOLD_OPTIMIZER
+    return frozenset(inspect.signature(optimizers.build).parameters) - _GIVEN_TO_OPTIMIZER
 
 
 def _qualified(function: Any) -> str:
-    """`mlp.build`: the file's name and the function's, the same wherever the file was imported from."""
+    """Return `mlp.build`: the names of the file and the function, which do not depend on how the file was imported."""
     while isinstance(function, functools.partial):
         function = function.func
     if not hasattr(function, "__qualname__"):
         function = type(function)
     return f"{Path(inspect.getfile(function)).stem}.{function.__qualname__}"
-
-
-def _is_count(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 1

@@ -23,10 +23,7 @@ prepare_ray(is_own_cluster=True)  # or Ray: it reads them once, and its processe
 from tune_jobs.datasets import TrainingData  # noqa: E402
 from tune_jobs.datasets.dataset import Split  # noqa: E402
 from tune_jobs.models.label_encodings import Classes, Head  # noqa: E402
-from tune_jobs.search_spaces.conditions import Fixed  # noqa: E402
-from tune_jobs.search_spaces.scalars import Choice, Float  # noqa: E402
-from tune_jobs.search_spaces.space import Space  # noqa: E402
-from tune_jobs.search_spaces.task import Objective, Protocol, Task  # noqa: E402
+from tune_jobs.search_spaces import Choice, Fixed, Float, Objective, Protocol, Space, Task  # noqa: E402
 
 if TYPE_CHECKING:
     import keras

@@ -119,8 +119,7 @@ def load_data():
 MODEL = """
 from tune_jobs.models.label_encodings import Classes
 from tune_jobs.models.lazy_keras import keras
-from tune_jobs.search_spaces.space import Choice, Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
 
 
 def build(*, input_shape, head, units):

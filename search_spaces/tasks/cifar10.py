@@ -9,10 +9,7 @@ from collections.abc import Mapping
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Value
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces import Choice, Fixed, Float, Objective, Protocol, Reported, Space, Task, Value, Variants
 from tune_jobs.search_spaces.tasks import textbook
 from tune_jobs.search_spaces.tasks.shared_domains import (
     CNN_DROPOUT,

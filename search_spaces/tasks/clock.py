@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tune_jobs.models import clock_encodings, cnn
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Value
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces import Choice, Fixed, Float, Objective, Protocol, Reported, Space, Task, Value, Variants
 
 OBJECTIVE = Objective("val_error_minutes", "minimize")
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.conditions import Fixed
-from tune_jobs.search_spaces.scalars import Choice, Int
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces import Choice, Fixed, Int, Objective, Protocol, Space, Task
 from tune_jobs.search_spaces.tasks.shared_domains import (
     DROPOUT,
     INITIALIZERS,

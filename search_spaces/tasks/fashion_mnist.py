@@ -10,11 +10,19 @@ from collections.abc import Mapping
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.one_factor import OneFactor
-from tune_jobs.search_spaces.scalars import Choice, Int, Value
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces import (
+    Choice,
+    Fixed,
+    Int,
+    Objective,
+    OneFactor,
+    Protocol,
+    Reported,
+    Space,
+    Task,
+    Value,
+    Variants,
+)
 from tune_jobs.search_spaces.tasks import textbook
 from tune_jobs.search_spaces.tasks.shared_domains import (
     AUGMENTATIONS,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.one_factor import Factors, OneFactor
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces import Objective, OneFactor, Protocol, Reported, Task
+from tune_jobs.search_spaces.one_factor import Factors
 from tune_jobs.search_spaces.tasks import textbook
 
 OBJECTIVE = Objective("val_accuracy", "maximize")

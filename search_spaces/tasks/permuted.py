@@ -9,9 +9,8 @@ from collections.abc import Mapping
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.one_factor import OneFactor
-from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.search_spaces.task import Builder, Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces import Objective, OneFactor, Protocol, Reported, Task, Value
+from tune_jobs.search_spaces.task import Builder
 from tune_jobs.search_spaces.tasks import textbook
 
 

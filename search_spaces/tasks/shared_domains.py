@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from tune_jobs.models.hidden_layers import DEFAULT_FACTOR
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Int
-from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Space, Variants
 
 # Learning rates are a factor of ten to each side of what Keras takes by default.
 OPTIMIZERS = Variants(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.search_spaces import Value
 
 MLP: Final[Mapping[str, Value]] = {
     "units": "300-100",

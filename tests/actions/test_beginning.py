@@ -14,8 +14,7 @@ from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.errors import UserError
 from tune_jobs.search import auto, samplers
 from tune_jobs.search.candidates import Candidate
-from tune_jobs.search_spaces.scalars import Choice, Float
-from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces import Choice, Float, Space
 from tune_jobs.settings import Settings
 
 ENDLESS = "Float(1.0, 100.0, log=True)"

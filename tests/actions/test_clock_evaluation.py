@@ -20,8 +20,8 @@ from tune_jobs.records import readings
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.studies import Launch, StudyRecord
 from tune_jobs.records.trials import TestResult
+from tune_jobs.search_spaces import Task, open_all
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.training.trial import TrialRun, run_trial
@@ -60,7 +60,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
         study.begin(replace(terms_of(CUT, CUT.name, data.training), task_digest=find(CUT.name).digest()))
         study.note_launch(Launch("reported", None, "host", time.time(), None, {"keras": "3.15"}))
         for params in (HANDS, {**SHARED, "encoding": "regression"}):
-            trial = study.start(study.add(CUT.space.open_all(), params, 0))
+            trial = study.start(study.add(open_all(CUT.space), params, 0))
             study.finish(trial, run_trial(CUT, params, data.training, seed=0), cpus=1.0)
     code, _, said = ended(command_line(settings, "evaluate", "clocks", "--max-concurrent", "1"))
     assert code == 0, said
@@ -162,7 +162,7 @@ def test_a_note_of_before_there_were_readings_is_still_read(evaluated: Evaluated
     settings.prepare()
     with Study.hold("old", settings) as study:
         study.begin(replace(evaluated.record.terms, task="old"))
-        trial = study.add(CUT.space.open_all(), HANDS, 0)
+        trial = study.add(open_all(CUT.space), HANDS, 0)
         study._note(f"test:{trial.number}", {"metrics": {"test_error_minutes": 3.0}, "errors": None, "val_score": 4.0})
     (found,) = Study.open("old", settings).record().trials
     assert found.tested == TestResult({"test_error_minutes": 3.0}, None, 4.0)

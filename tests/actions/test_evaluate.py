@@ -40,7 +40,7 @@ from tune_jobs.records.per_image import unpack
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search.candidates import Candidate
-from tune_jobs.search_spaces.task import Objective, Task
+from tune_jobs.search_spaces import Objective, Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.training import finalist, weights
@@ -58,8 +58,7 @@ import numpy as np
 
 from tune_jobs.models.label_encodings import Classes
 from tune_jobs.models.lazy_keras import keras
-from tune_jobs.search_spaces.space import Choice, Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
 
 FOLDER = Path({folder!r})
 

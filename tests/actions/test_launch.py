@@ -37,7 +37,7 @@ from tune_jobs.live.signals import interruptible
 from tune_jobs.records.studies import Budget, Scheduling, StudyRecord
 from tune_jobs.search import samplers
 from tune_jobs.search.candidates import Candidate
-from tune_jobs.search_spaces.scalars import SpaceError
+from tune_jobs.search_spaces import SpaceError
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study

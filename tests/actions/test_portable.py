@@ -27,7 +27,7 @@ from tune_jobs.records.per_image import pack
 from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, Transfer
 from tune_jobs.records.trials import TestResult, TrialResult
 from tune_jobs.search.candidates import Candidate
-from tune_jobs.search_spaces.scalars import params_id
+from tune_jobs.search_spaces import params_id
 from tune_jobs.settings import Settings
 from tune_jobs.study import file as study_file
 from tune_jobs.study.storage import study_names

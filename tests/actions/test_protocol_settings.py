@@ -21,8 +21,8 @@ from tune_jobs.cli.tasks import show
 from tune_jobs.errors import StudyError
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.reproduction.reported import budget
+from tune_jobs.search_spaces import Protocol, TaskError
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.search_spaces.task import Protocol, TaskError
 from tune_jobs.settings import Settings
 from tune_jobs.study import contents
 from tune_jobs.study import file as study_file

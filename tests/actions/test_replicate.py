@@ -28,7 +28,7 @@ from tune_jobs.records.studies import Replication, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import samplers
 from tune_jobs.search.candidates import Candidate
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Objective
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 

@@ -13,10 +13,7 @@ from tests.support.sweeping import command_line, ended, kill_family, own_task, u
 from tune_jobs.errors import UserError
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search import samplers
-from tune_jobs.search_spaces.conditions import Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, params_id
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Choice, Float, Int, Objective, Params, Space, Variants, params_id
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 

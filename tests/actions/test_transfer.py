@@ -16,12 +16,22 @@ from tune_jobs.actions.transfer import Line, TransferRequest, compared
 from tune_jobs.cli import run
 from tune_jobs.execution.plan import Resources
 from tune_jobs.records.studies import StudyRecord, Transfer
-from tune_jobs.search_spaces.conditions import Fixed, Variants
+from tune_jobs.search_spaces import (
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    Objective,
+    OneFactor,
+    Params,
+    Protocol,
+    Space,
+    SpaceError,
+    Task,
+    Variants,
+    open_all,
+)
 from tune_jobs.search_spaces.moving import transfer_params
-from tune_jobs.search_spaces.one_factor import OneFactor
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, SpaceError
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
@@ -63,7 +73,7 @@ def test_what_is_missing_comes_from_the_baseline_and_what_is_held_may_move() -> 
     assert transfer_params(OTHER, {"units": 16}, "it") == {"optimizer": "adam", "units": 16, "depth": 1, "rate": 0.5}
     moved = transfer_params(OTHER, {"optimizer": "sgd", "momentum": 0.9, "depth": 3, "rate": 0.25}, "it")
     assert moved == {"optimizer": "sgd", "momentum": 0.9, "units": 8, "depth": 3, "rate": 0.25}
-    assert OTHER.space.open_all().why_not(moved) is None
+    assert open_all(OTHER.space).why_not(moved) is None
 
 
 @pytest.mark.parametrize(

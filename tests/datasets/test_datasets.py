@@ -23,7 +23,7 @@ from tune_jobs.datasets import download, idx, mnist, own
 from tune_jobs.datasets.dataset import Array, Split, TrainingData, digest
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError
-from tune_jobs.search_spaces.task import Protocol
+from tune_jobs.search_spaces import Protocol
 from tune_jobs.search_spaces.tasks.digits import DIGITS_MLP
 
 CLASSES = 10

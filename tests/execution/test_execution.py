@@ -218,8 +218,7 @@ from pathlib import Path
 
 from tune_jobs.models import mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.space import Choice, Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
 
 
 def build(*, input_shape, head, number):

@@ -24,8 +24,7 @@ from tune_jobs import exports
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.records.studies import Evaluation, Launch, StudyRecord, StudyTerms
 from tune_jobs.records.trials import State, TestResult, TrialRecord
-from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces import Objective, Protocol, Value
 
 HOSTILE = "=1+1|`x`\n<script>alert('\"&')</script>_\x1b[31m**b**"
 

@@ -28,7 +28,7 @@ from tune_jobs.exports import curves, plots
 from tune_jobs.leaderboard.comparison import Comparison, Winner
 from tune_jobs.leaderboard.factors import Curve, Factor, FactorStudy, ScoredLevel
 from tune_jobs.leaderboard.ranking import Row, TestScore
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Objective
 
 HIGHER = Objective("val_accuracy", "maximize")
 LOWER = Objective("val_error", "minimize")

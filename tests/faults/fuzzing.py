@@ -34,12 +34,21 @@ from tune_jobs.datasets import idx, pickled_batch
 from tune_jobs.datasets.clocks import files
 from tune_jobs.errors import UserError
 from tune_jobs.search import warm_starts
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.one_factor import OneFactor, space_from_json
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import TaskError
+from tune_jobs.search_spaces import (
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    OneFactor,
+    Space,
+    SpaceError,
+    TaskError,
+    Variants,
+    catalog,
+    narrow,
+    open_all,
+)
+from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.settings import Settings
 from tune_jobs.study import file as study_file
 from tune_jobs.study import optuna_form
@@ -182,7 +191,7 @@ def _domains(draw: st.DrawFn, depth: int) -> Any:
 def _use(space: Any) -> None:
     """What a sweep asks of a space."""
     assert space_from_json(json.loads(json.dumps(space.to_json()))) == space
-    space.describe(), space.names(), space.varied(), space.open_all()
+    space.describe(), space.names(), space.varied(), open_all(space)
     if space.size is not None:
         for params in islice(space.grid(), 3):
             assert space.why_not(params) is None
@@ -217,8 +226,8 @@ _ASKED = st.tuples(
 def _read_set(asked: tuple[int, dict[int | str, str]]) -> None:
     """`--set`, on a space of the catalogue; a number is the place of a name in it."""
     space = catalog.TASKS[asked[0]].space
-    names = space.open_all().names()
-    _use(space.narrow({names[n % len(names)] if isinstance(n, int) else n: text for n, text in asked[1].items()}))
+    names = open_all(space).names()
+    _use(narrow(space, {names[n % len(names)] if isinstance(n, int) else n: text for n, text in asked[1].items()}))
 
 
 # Files that a user writes or is sent.

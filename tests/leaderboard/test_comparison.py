@@ -20,7 +20,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.leaderboard import comparison
 from tune_jobs.records.studies import StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord
-from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces import Objective, Protocol
 from tune_jobs.settings import Settings
 
 HIGHER = Objective("val_accuracy", "maximize")

@@ -20,9 +20,8 @@ from tune_jobs.exports import factor_tables
 from tune_jobs.leaderboard.factors import Curve, Factor, ScoredLevel, factor_study
 from tune_jobs.records.studies import StudyRecord, StudyTerms
 from tune_jobs.records.trials import TrialRecord
-from tune_jobs.search_spaces.one_factor import Factors, OneFactor
-from tune_jobs.search_spaces.scalars import Params
-from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces import Objective, OneFactor, Params, Protocol
+from tune_jobs.search_spaces.one_factor import Factors
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.training.trial import run_trial

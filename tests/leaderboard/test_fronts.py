@@ -25,9 +25,8 @@ from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search import warm_starts
+from tune_jobs.search_spaces import Objective, Protocol, Value
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.search_spaces.task import Objective, Protocol
 
 AIMS = (Objective("val_accuracy", "maximize"), Objective("parameters", "minimize"), Objective("latency", "minimize"))
 

@@ -14,7 +14,7 @@ from scipy import stats
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row, Summary
 from tune_jobs.records.trials import State, TrialRecord
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Objective
 
 HIGHER = Objective("val_accuracy", "maximize")
 LOWER = Objective("val_loss", "minimize")

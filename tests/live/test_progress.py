@@ -12,7 +12,7 @@ from tune_jobs.live.activity import Activity
 from tune_jobs.live.progress import Progress, short_params
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import TrialRecord
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Objective
 from tune_jobs.words import duration
 
 NOWHERE = Path("no-such-folder") / "activity"

@@ -24,8 +24,7 @@ from tune_jobs.exports.best import BestConfig
 from tune_jobs.prediction import image_files, reader, saved_models
 from tune_jobs.prediction.image_files import Picture, PictureError
 from tune_jobs.prediction.reader import ClassReading, Reader, TimeReading
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.task import Protocol
+from tune_jobs.search_spaces import Protocol, catalog
 from tune_jobs.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, when it saves

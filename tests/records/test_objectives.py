@@ -18,9 +18,8 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.records import objectives
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces import Objective, Params, Protocol, Task
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.search_spaces.scalars import Params
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
 from tune_jobs.settings import Settings
 from tune_jobs.study import contents
 from tune_jobs.study import file as study_file

@@ -17,8 +17,8 @@ from tune_jobs.records.readings import Picture, Readings
 from tune_jobs.records.studies import Evaluation, StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
 from tune_jobs.reproduction import clock_studies, clocks
+from tune_jobs.search_spaces import Protocol, open_all
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.search_spaces.task import Protocol
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 
@@ -363,7 +363,7 @@ def saved(settings: Settings, record: StudyRecord) -> None:
     with Study.hold(record.name, settings) as held:
         held.begin(record.terms)
         for one in record.trials:
-            begun = held.start(held.add(CLOCKS.space.open_all(), one.params, one.seed))
+            begun = held.start(held.add(open_all(CLOCKS.space), one.params, one.seed))
             result = TrialResult(
                 "complete", one.score, 2, one.metrics, one.history, train_seconds=30.0, errors=one.errors
             )

@@ -13,9 +13,8 @@ from tune_jobs import cli
 from tune_jobs.records.studies import Evaluation, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
 from tune_jobs.reproduction import images
+from tune_jobs.search_spaces import Objective, Protocol, params_id
 from tune_jobs.search_spaces.catalog import TASKS, find
-from tune_jobs.search_spaces.scalars import params_id
-from tune_jobs.search_spaces.task import Objective, Protocol
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 

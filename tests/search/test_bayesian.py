@@ -17,11 +17,19 @@ from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search import gaussian_process, samplers, sobol, unit_cube
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.columns import Columns
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.one_factor import OneFactor
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, params_id
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import (
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    Objective,
+    OneFactor,
+    Params,
+    Space,
+    Variants,
+    narrow,
+    params_id,
+)
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
 SPACE = Space(
@@ -60,7 +68,7 @@ def number(params: Params, name: str) -> float:
     "space",
     [
         SPACE,
-        SPACE.narrow({"kind": "b"}),
+        narrow(SPACE, {"kind": "b"}),
         OneFactor({"a": 1, "b": 2}, {"a": {"3": {"a": 3}, "4": {"a": 4}}, "b": {"none": {"b": None}}}),
     ],
     ids=["open", "narrowed", "one-factor"],

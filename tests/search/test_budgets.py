@@ -6,7 +6,7 @@ from tune_jobs.records.studies import Budget
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search.budgets import BudgetedSampler
 from tune_jobs.search.candidates import Candidate, ListSampler
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Objective
 
 OBJECTIVE = Objective("val_loss", "minimize")
 

@@ -8,10 +8,7 @@ import numpy as np
 
 from tune_jobs.records.trials import Segment, TrialRecord
 from tune_jobs.search.population import Member, boundaries, changed, moved_on
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Int
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Space, Variants
 
 SPACE = Space(
     units=Int(8, 64),

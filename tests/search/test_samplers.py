@@ -18,10 +18,7 @@ from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search import samplers
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, SpaceError, params_id
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Params, Space, SpaceError, Variants, params_id
 from tune_jobs.study.optuna_form import optuna_form
 
 MAXIMIZE = Objective("val_accuracy", "maximize")

@@ -13,7 +13,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.records.studies import Scheduling
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search.schedulers import Scheduler, scheduler
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces import Objective
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
 MINIMIZE = Objective("val_loss", "minimize")

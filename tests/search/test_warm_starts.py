@@ -14,10 +14,8 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import samplers, warm_starts
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.warm_starts import WarmStartSampler
+from tune_jobs.search_spaces import Float, Objective, Params, Space, SpaceError, narrow, open_all, params_id
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.search_spaces.scalars import Float, Params, SpaceError, params_id
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.settings import Settings
 
 MLP = find("digits-mlp")
@@ -36,7 +34,7 @@ def read(text: str, folder: Path) -> list[Params]:
 def test_a_file_says_what_is_not_as_in_the_baseline(text: str, tmp_path: Path) -> None:
     (point,) = read(text, tmp_path)
     assert point == {**MLP.baseline, "units": "128"}
-    assert MLP.space.open_all().why_not(point) is None
+    assert open_all(MLP.space).why_not(point) is None
 
 
 def test_a_list_keeps_its_order(tmp_path: Path) -> None:
@@ -108,7 +106,7 @@ def test_a_study_without_a_complete_trial_has_nothing_to_begin_with(tmp_path: Pa
 
 def asked(search: Any, first: list[Params], n: int, trials: tuple[TrialRecord, ...] = ()) -> list[Params]:
     """The first n params of a study of a small space, each told before the next is asked for."""
-    space = MLP.space.narrow({"optimizer": "adam", "learning_rate": "0.001,0.01", "dropout": "without"})
+    space = narrow(MLP.space, {"optimizer": "adam", "learning_rate": "0.001,0.01", "dropout": "without"})
     objective = Objective("val_accuracy", "maximize")
     then = samplers.sampler(search, space, objective, 0, trials)
     warm = WarmStartSampler([Candidate(params, 0) for params in first], then, trials)

@@ -9,12 +9,9 @@ import sys
 
 import pytest
 
-from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces import Choice, Float, Space, TaskError, catalog, narrow, open_all, open_parameters
 from tune_jobs.search_spaces.catalog import GROUPS, TASKS, find, load_text
 from tune_jobs.search_spaces.one_factor import space_from_json
-from tune_jobs.search_spaces.scalars import Choice, Float
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import TaskError
 from tune_jobs.search_spaces.tasks.digits import DIGITS_MLP
 from tune_jobs.search_spaces.tasks.fashion_mnist import FASHION_MNIST_CNN, FASHION_MNIST_MLP
 
@@ -23,8 +20,7 @@ every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 OWN = """
 from tune_jobs.models import mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.space import Choice, Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
 
 SMALL = Task(
     name="small",
@@ -81,7 +77,7 @@ def test_a_task_is_found_by_its_name(task):
 
 @every_task
 def test_the_baseline_belongs_to_the_opened_space(task):
-    assert task.space.open_all().why_not(task.baseline) is None
+    assert open_all(task.space).why_not(task.baseline) is None
 
 
 @every_task
@@ -101,7 +97,7 @@ def test_every_space_survives_json(task):
 def test_every_parameter_is_taken_by_somebody(task):
     rng = random.Random(0)
     for _ in range(50):
-        params = task.space.open_all().walk(_draw(rng))
+        params = open_all(task.space).walk(_draw(rng))
         routed = task.route(params)
         taken = routed.builder | routed.encoding | routed.optimizer
         assert taken | {"batch_size": routed.batch_size} == params
@@ -159,7 +155,7 @@ def test_the_reports_best_perceptron_can_be_asked_for():
         "optimizer": "rmsprop",
         "regularizer": "none",
     }
-    assert FASHION_MNIST_MLP.space.narrow(best).size == 1
+    assert narrow(FASHION_MNIST_MLP.space, best).size == 1
 
 
 def test_the_fashion_networks_are_the_9_of_the_report():
@@ -171,7 +167,7 @@ def test_the_fashion_networks_are_the_9_of_the_report():
     settings = {(point["optimizer"], point["learning_rate"]) for point in points}
     assert settings == {("rmsprop", 0.001), ("adam", 0.001), ("adam", 0.01)}
     assert {point["filters"] for point in points} == {"32/64-64/128-128"}
-    filters = dict(FASHION_MNIST_CNN.space.open(["filters"]).domains)["filters"]
+    filters = dict(open_parameters(FASHION_MNIST_CNN.space, ["filters"]).domains)["filters"]
     assert {"32/64-64/128-128", "64/128-128/256-256"} <= set(filters.options)
 
 
@@ -240,8 +236,8 @@ def test_a_task_taken_from_the_catalogue_is_not_the_files_own(own):
         ("assert False\n", "", "own.py, line 1: AssertionError"),
         ("def f():\n    1 / 0\n\nf()\n", "", "own.py, line 2: ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(3)\n", "", "own.py, line 2: SystemExit: 3"),
-        (OWN.replace("units=Choice", "unitz=Choice"), "", "own.py, line 7: task 'small': neither mlp.build nor the "),
-        (OWN.replace("Choice(4, 8)", "Choice()"), "", "own.py, line 11: Choice needs at least one option; got none"),
+        (OWN.replace("units=Choice", "unitz=Choice"), "", "own.py, line 6: task 'small': neither mlp.build nor the "),
+        (OWN.replace("Choice(4, 8)", "Choice()"), "", "own.py, line 10: Choice needs at least one option; got none"),
     ],
 )
 def test_a_file_that_fails_is_told_where_in_one_line(own, text, attribute, message):

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.search_spaces.one_factor import OneFactor, space_from_json
-from tune_jobs.search_spaces.scalars import Choice, SpaceError, params_id
-from tune_jobs.search_spaces.space import Space
+from tune_jobs.search_spaces import Choice, OneFactor, Space, SpaceError, narrow, open_all, open_parameters, params_id
+from tune_jobs.search_spaces.one_factor import space_from_json
 
 BASELINE = {"units": "512", "optimizer": "sgd", "learning_rate": 0.01, "dropout_rate": 0.5}
 FACTORS = {
@@ -142,7 +141,7 @@ def test_narrowing_to_a_value_keeps_the_points_that_have_it(space, data):
     if not point:
         return
     name = data.draw(st.sampled_from(sorted(point)))
-    narrowed = space.narrow({name: str(point[name]).lower()})
+    narrowed = narrow(space, {name: str(point[name]).lower()})
     same = [other for other in space.grid() if name in other and type(other[name]) is type(point[name])]
     expected = {params_id(other) for other in same if other[name] == point[name]}
     kept = {params_id(found) for found in narrowed.grid()}
@@ -154,7 +153,7 @@ def test_what_narrowing_left_out_belongs_no_more(space, data):
     point = data.draw(st.sampled_from(list(space.grid())))
     if not point:
         return
-    narrowed = space.narrow({name: str(value).lower() for name, value in point.items()})
+    narrowed = narrow(space, {name: str(value).lower() for name, value in point.items()})
     kept = {params_id(found) for found in narrowed.grid()}
     for other in space.grid():
         assert (narrowed.why_not(other) is None) == (params_id(other) in kept)
@@ -172,7 +171,7 @@ def test_names_always_and_varied():
     assert SPACE.names() == ("units", "optimizer", "learning_rate", "dropout_rate", "momentum", "nesterov")
     assert SPACE.always() == {"units", "optimizer", "learning_rate"}
     assert SPACE.varied() == SPACE.names()
-    assert SPACE.narrow({"optimizer": "sgd"}).varied() == ("units", "dropout_rate", "momentum", "nesterov")
+    assert narrow(SPACE, {"optimizer": "sgd"}).varied() == ("units", "dropout_rate", "momentum", "nesterov")
 
 
 def test_levels_are_the_rows_of_a_table_the_repeated_ones_included():
@@ -227,7 +226,7 @@ def test_what_does_not_belong_is_told_why(params, message):
 
 
 def test_a_point_left_out_by_narrowing_is_told_so():
-    left = SPACE.narrow({"optimizer": "adam"})
+    left = narrow(SPACE, {"optimizer": "adam"})
     reason = "this point was left out when the space was narrowed; left: optimizer: Adam"
     assert [left.why_not(point) for point in (BASELINE, NESTEROV)] == [reason] * 2
     assert left.why_not(ADAM) is None
@@ -247,17 +246,17 @@ def test_a_point_left_out_by_narrowing_is_told_so():
     ],
 )
 def test_narrowing_reads_settings_as_a_space_does(settings, kept):
-    assert list(SPACE.narrow(settings).grid()) == kept
+    assert list(narrow(SPACE, settings).grid()) == kept
 
 
 def test_a_point_without_a_parameter_does_not_have_its_value_none():
     space = OneFactor({"units": "64"}, {"width": {"no": {"units": "none"}, "absent": {"units": None}}})
-    assert list(space.narrow({"units": "none"}).grid()) == [{"units": "none"}]
+    assert list(narrow(space, {"units": "none"}).grid()) == [{"units": "none"}]
 
 
 def test_narrowing_twice_keeps_what_both_ask_for():
-    assert list(SPACE.narrow({"optimizer": "sgd"}).narrow({"units": "128"}).grid()) == [NARROW]
-    assert SPACE.narrow({}) is SPACE
+    assert list(narrow(narrow(SPACE, {"optimizer": "sgd"}), {"units": "128"}).grid()) == [NARROW]
+    assert narrow(SPACE, {}) is SPACE
 
 
 @pytest.mark.parametrize(
@@ -275,14 +274,14 @@ def test_narrowing_twice_keeps_what_both_ask_for():
 )
 def test_settings_that_fit_nothing_are_refused(settings, message):
     with pytest.raises(SpaceError) as caught:
-        SPACE.narrow(settings)
+        narrow(SPACE, settings)
     assert str(caught.value) == message
 
 
 def test_nothing_is_held_so_nothing_is_opened():
-    assert SPACE.open([]) is SPACE.open_all() is SPACE
+    assert open_parameters(SPACE, []) is open_all(SPACE) is SPACE
     with pytest.raises(SpaceError, match=r"^units is not held at a value, so there is nothing to open$"):
-        SPACE.open(["units"])
+        open_parameters(SPACE, ["units"])
 
 
 def test_a_label_of_no_point_is_refused():
@@ -297,7 +296,7 @@ def test_the_space_in_words():
         "regularization: dropout; none (no dropout_rate)",
         "width: 128 (units='128'); 512 (units='512')",
     ]
-    assert SPACE.narrow({"units": "128"}).describe()[-1] == "of these only: width: 128"
+    assert narrow(SPACE, {"units": "128"}).describe()[-1] == "of these only: width: 128"
 
 
 @pytest.mark.parametrize(

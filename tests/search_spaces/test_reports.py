@@ -10,9 +10,8 @@ import pytest
 
 from tune_jobs.models import cnn, mlp, optimizers
 from tune_jobs.models.label_encodings import Classes
+from tune_jobs.search_spaces import Float, OneFactor, open_all, params_id
 from tune_jobs.search_spaces.catalog import TASKS, find
-from tune_jobs.search_spaces.one_factor import OneFactor
-from tune_jobs.search_spaces.scalars import Float, params_id
 from tune_jobs.search_spaces.tasks import textbook
 
 A, B = "report A", "report B"
@@ -255,7 +254,7 @@ def test_what_is_reported_has_the_params_of_its_setting(row):
 def test_what_is_reported_belongs_is_routed_and_can_be_built(task, reported):
     if reported.params is None:
         return
-    assert task.space.open_all().why_not(reported.params) is None
+    assert open_all(task.space).why_not(reported.params) is None
     routed = task.route(reported.params)
     taken = routed.builder | routed.encoding | routed.optimizer | {"batch_size": routed.batch_size}
     assert taken == reported.params

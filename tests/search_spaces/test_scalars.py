@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError, params_id
+from tune_jobs.search_spaces import Choice, Float, Int, SpaceError, params_id
 
 
 @pytest.mark.parametrize(

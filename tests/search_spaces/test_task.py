@@ -11,11 +11,23 @@ import pytest
 
 from tune_jobs.models import cnn, mlp
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.one_factor import OneFactor
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Routed, Task, TaskError
+from tune_jobs.search_spaces import (
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    Objective,
+    OneFactor,
+    Protocol,
+    Reported,
+    Space,
+    SpaceError,
+    Task,
+    TaskError,
+    Variants,
+    open_all,
+)
+from tune_jobs.search_spaces.task import Routed
 
 ACCURACY = Objective("val_accuracy", "maximize")
 SPACE = Space(
@@ -279,7 +291,7 @@ def test_the_digest_heeds_what_a_study_depends_on():
         for made in (
             task(),
             task(name="other"),
-            task(space=SPACE.open_all()),
+            task(space=open_all(SPACE)),
             task(objective=Objective("val_loss", "minimize")),
             task(protocol=Protocol(epochs=6)),
             task(protocol=Protocol(epochs=5, images=1000)),

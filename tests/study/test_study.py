@@ -21,10 +21,7 @@ from tune_jobs.errors import Reason, StudyError
 from tune_jobs.masking import without_password
 from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Int
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Protocol, Space, Variants, narrow
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
@@ -213,7 +210,7 @@ DIFFERENCES: dict[str, Any] = {
         r"objective maximize val_accuracy, and it is now minimize val_loss",
     ),
     "protocol": (Protocol(epochs=9), r"epochs 3, patience 2, .* now epochs 9, patience None, .*"),
-    "space": (SPACE.narrow({"units": "64,128"}).to_json(), r"another search space .*what differs: units"),
+    "space": (narrow(SPACE, {"units": "64,128"}).to_json(), r"another search space .*what differs: units"),
     "task_digest": ("ba98", r"on version 0123456789ab of its task, which is now ba98"),
     "seed": (8, r"with --seed 7, and this asks for 8"),
 }
@@ -268,8 +265,7 @@ WRITE = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, str(Path(sys.argv[1])))
-from tune_jobs.search_spaces.space import Int, Space
-from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces import Int, Objective, Protocol, Space
 from tune_jobs.records.studies import StudyTerms
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study

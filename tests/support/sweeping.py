@@ -24,8 +24,7 @@ from tune_jobs import datasets
 from tune_jobs.datasets import TrainingData
 from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
 from tune_jobs.search.candidates import Candidate
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.task import Task
+from tune_jobs.search_spaces import Task, catalog
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
@@ -46,8 +45,7 @@ import sys
 import time
 from pathlib import Path
 
-from tune_jobs.search_spaces.space import Choice, Fixed, Float, Int, Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Protocol, Space, Task
 
 FOLDER = Path({folder!r})
 

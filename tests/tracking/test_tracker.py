@@ -17,11 +17,8 @@ from tune_jobs import tracking
 from tune_jobs.errors import SettingsError
 from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Protocol, Space, Task, Variants
 from tune_jobs.search_spaces.catalog import TASKS
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Int
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
 from tune_jobs.settings import Settings, prepare_mlflow
 from tune_jobs.tracking.tracker import Tracker
 

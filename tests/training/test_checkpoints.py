@@ -12,8 +12,7 @@ from tests.support.sweeping import own_task
 from tune_jobs import datasets
 from tune_jobs.datasets import TrainingData
 from tune_jobs.records.trials import Segment
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.task import Task
+from tune_jobs.search_spaces import Task, catalog, open_all
 from tune_jobs.training.checkpoints import Checkpoint, CheckpointFolder, key
 from tune_jobs.training.trial import TrialRun, again, run_trial
 
@@ -45,7 +44,7 @@ def test_a_trial_goes_on_from_its_checkpoint_to_the_score_it_would_have_had(
 ) -> None:
     """Random generators, moments and schedule are in it: batch normalization, dropout, random views, a cosine."""
     task = task_of(name)
-    params = {**task.baseline, **{key: value for key, value in chosen.items() if key in task.space.open_all().names()}}
+    params = {**task.baseline, **{key: value for key, value in chosen.items() if key in open_all(task.space).names()}}
     data = data_of(task)
     whole = run_trial(task, params, data, seed=3)
     content = at_epoch(TrialRun(task, params, data, seed=3), 2).to_bytes()

@@ -12,7 +12,7 @@ import pytest
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.models import mlp
-from tune_jobs.search_spaces.task import Task
+from tune_jobs.search_spaces import Task
 from tune_jobs.training import compiled
 from tune_jobs.training.compiled import CompiledEpochs, ResidentSplit
 

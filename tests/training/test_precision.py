@@ -18,8 +18,9 @@ from tune_jobs.models.label_encodings import Classes
 from tune_jobs.prediction import reader
 from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.records.trials import TrialResult
+from tune_jobs.search_spaces import Task
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.search_spaces.task import PRECISIONS, Precision, Task
+from tune_jobs.search_spaces.protocol import PRECISIONS, Precision
 from tune_jobs.training import compiled
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.epochs import built

@@ -16,10 +16,7 @@ from tune_jobs.models import clock_encodings
 from tune_jobs.models.label_encodings import Classes, Head
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.trials import TrialResult
-from tune_jobs.search_spaces.conditions import Variants
-from tune_jobs.search_spaces.scalars import Choice
-from tune_jobs.search_spaces.space import Space
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, Variants
 from tune_jobs.training import compiled
 from tune_jobs.training.trial import TrialRun, explaining, run_trial
 from tune_jobs.words import one_line

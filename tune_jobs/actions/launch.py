@@ -29,9 +29,11 @@ from tune_jobs.records.studies import (
 from tune_jobs.search import auto, budgets, candidates, samplers, schedulers, warm_starts
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.moving import transfer_params
+from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
 from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.protocol import Objective, Precision
 from tune_jobs.search_spaces.scalars import Params, params_id
-from tune_jobs.search_spaces.task import Objective, Precision, Task
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
@@ -128,7 +130,7 @@ def resolve(task: Task, request: LaunchRequest, begun: StudyRecord | None, setti
     """Fills in what was not said: from the study where it was begun already, else from the task."""
     space = task.space if begun is None else space_from_json(begun.terms.space)
     if begun is None or request.narrowed or request.opened:
-        space = task.space.open(request.opened).narrow(request.narrowed)
+        space = narrow(open_parameters(task.space, request.opened), request.narrowed)
     protocol = task.protocol if begun is None else begun.terms.protocol
     settable = ("epochs", "images", "precision", "deterministic")
     asked = {name: getattr(request, name) for name in settable if getattr(request, name) is not None}
@@ -197,7 +199,7 @@ def _first(
     points: list[Params] = []
     if not (request.no_baseline or (begun and begun.trials)):
         # a grid is its own points; elsewhere the baseline may well have another value of what is only held
-        space = work.space if search == "grid" else work.space.open_all()
+        space = work.space if search == "grid" else open_all(work.space)
         outside = space.why_not(work.task.baseline)
         if outside is None:
             points.append(work.task.baseline)

@@ -20,8 +20,8 @@ from tune_jobs.leaderboard import ranking
 from tune_jobs.records.studies import Replication, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params, params_id
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.words import Say

@@ -143,7 +143,7 @@ def _refuse(message: str) -> int:
 def _is_user_error(error: Exception) -> bool:
     """Return True if the user can correct the error; False for a fault of the program."""
     from tune_jobs.errors import UserError
+    from tune_jobs.search_spaces.protocol import TaskError
     from tune_jobs.search_spaces.scalars import SpaceError
-    from tune_jobs.search_spaces.task import TaskError
 
     return isinstance(error, UserError | TaskError | SpaceError)

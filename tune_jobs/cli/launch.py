@@ -9,7 +9,7 @@ import click
 from tune_jobs.cli.options import data_dir_option, home_option, say, settings
 from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 from tune_jobs.records.studies import SCHEDULERS, SEARCHES
-from tune_jobs.search_spaces.task import PRECISIONS
+from tune_jobs.search_spaces.protocol import PRECISIONS
 
 
 def _assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:

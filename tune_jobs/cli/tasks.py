@@ -11,7 +11,8 @@ import click
 from tune_jobs.cli.options import json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from tune_jobs.search_spaces.task import Protocol, Task
+    from tune_jobs.search_spaces.protocol import Protocol
+    from tune_jobs.search_spaces.task import Task
 
 
 @click.command(short_help="List the tasks.")

@@ -15,7 +15,7 @@ from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.worker import TaskSource, warm_up
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import TestResult, TrialRecord
-from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.training import weights
 from tune_jobs.training.weights import Weights
 

@@ -12,7 +12,8 @@ from tune_jobs.search.candidates import Sampler
 from tune_jobs.search.schedulers import Scheduler
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.one_factor import AnySpace
-from tune_jobs.search_spaces.task import Objective, Task
+from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.search_spaces.task import Task
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,10 @@ from typing import Any, Literal
 
 from tune_jobs.errors import UserError
 from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.narrowing import narrow, open_parameters
+from tune_jobs.search_spaces.protocol import Protocol, TaskError
 from tune_jobs.search_spaces.spelling import near
-from tune_jobs.search_spaces.task import Protocol, Task, TaskError
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study import contents
 
@@ -142,7 +144,7 @@ def check(task: Task, options: Mapping[str, Any]) -> None:
     from tune_jobs.records import objectives
     from tune_jobs.search import warm_starts
 
-    task.space.open(options["opened"]).narrow(options["narrowed"])
+    narrow(open_parameters(task.space, options["opened"]), options["narrowed"])
     if options["objectives"]:
         objectives.asked(options["objectives"], task)
     if options["tried"] is not None:

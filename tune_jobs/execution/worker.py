@@ -27,7 +27,8 @@ from tune_jobs.execution.rules import WORN_OUT, CodeError
 from tune_jobs.execution.wear import Wear
 from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.task import Objective, Protocol, Task, TaskError
+from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import prepare_own_training
 from tune_jobs.training import checkpoints, devices
 from tune_jobs.training.checkpoints import Checkpoint

@@ -18,9 +18,9 @@ from tune_jobs.plain_yaml import is_number, is_value, shown
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import Lineage, Segment, TrialRecord
+from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
 from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.search_spaces.spelling import near
-from tune_jobs.search_spaces.task import Objective, Protocol, TaskError
 
 _FORMAT = 1
 

@@ -16,8 +16,8 @@ from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces import scalars
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.search_spaces.task import Objective
 
 ABSENT = "-"  # a parameter that a configuration does not have
 

@@ -16,7 +16,7 @@ from tune_jobs.exports.plots import COLOURS, FAINT, GREY, INK, add_axes, new_fig
 from tune_jobs.leaderboard import fronts
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.objectives import LATENCY
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces.protocol import Objective
 
 _PANEL = (5.2, 3.4)  # inches, of the one panel of two objectives
 _SMALL = (2.9, 2.4)  # of each of several

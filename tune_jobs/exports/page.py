@@ -9,7 +9,7 @@ from html import escape
 from tune_jobs.exports.board import ABSENT, Board, Column, printable
 from tune_jobs.leaderboard import fronts
 from tune_jobs.records import objectives
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces.protocol import Objective
 
 
 def html_text(board: Board) -> str:

@@ -24,7 +24,7 @@ from tune_jobs.exports import numbers
 from tune_jobs.exports.board import printable
 from tune_jobs.files import write
 from tune_jobs.leaderboard.comparison import Comparison, Winner
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces.protocol import Objective
 
 # Okabe and Ito (2008), told apart with any colour vision; without their yellow, which is lost on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -17,7 +17,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces.protocol import Objective
 
 _ROUNDING = 1e-6  # of the scores, which Keras computes in float32: differences closer than this are the same
 

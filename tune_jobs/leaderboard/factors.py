@@ -19,8 +19,8 @@ from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces.one_factor import OneFactor
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value, params_id
-from tune_jobs.search_spaces.task import Objective
 
 Standing = Literal["best", "tied", "worse"]
 

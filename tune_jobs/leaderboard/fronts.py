@@ -14,7 +14,7 @@ from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records import objectives
 from tune_jobs.records.trials import TrialRecord
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces.protocol import Objective
 
 
 def by_front(rows: Sequence[Row], trials: Iterable[TrialRecord], aims: Sequence[Objective]) -> tuple[Row, ...]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tune_jobs.records.objectives import metric_on_test
 from tune_jobs.records.trials import State, TrialRecord
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.search_spaces.task import Objective
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

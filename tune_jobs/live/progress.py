@@ -26,8 +26,8 @@ from tune_jobs.live.activity import Activity
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.budgets import BudgetedSampler
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.words import duration
 
 

@@ -21,8 +21,8 @@ from tune_jobs.prediction import image_files, saved_models
 from tune_jobs.prediction.image_files import Picture, PictureError
 from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.scalars import SpaceError
-from tune_jobs.search_spaces.task import TaskError
 from tune_jobs.training import tensorflow_start
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from tune_jobs.errors import UserError
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.spelling import near
-from tune_jobs.search_spaces.task import Objective, Task
+from tune_jobs.search_spaces.task import Task
 
 # Known of a trial without being a metric of its epochs, and all of them better when small: the number of weights, the
 # seconds inside epochs, the milliseconds that one image takes.

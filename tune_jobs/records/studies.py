@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tune_jobs.records.trials import State, TrialRecord
-from tune_jobs.search_spaces.task import Objective, Protocol
+from tune_jobs.search_spaces.protocol import Objective, Protocol
 
 Search = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2", "baseline", "reported"]
 AskedSearch = Search | Literal["auto"]

@@ -12,8 +12,9 @@ from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces.catalog import TASKS
+from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.search_spaces.scalars import Params, params_id, text
-from tune_jobs.search_spaces.task import Objective, Protocol, Reported, Task
+from tune_jobs.search_spaces.task import Reported, Task
 from tune_jobs.search_spaces.tasks import clock
 from tune_jobs.words import duration
 

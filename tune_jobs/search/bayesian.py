@@ -22,8 +22,8 @@ from tune_jobs.search import sobol, unit_cube
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.columns import Columns
 from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Choice, Params, params_id
-from tune_jobs.search_spaces.task import Objective
 
 if TYPE_CHECKING:
     from tune_jobs.search.gaussian_process import Posterior

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tune_jobs.records.studies import Budget
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, Sampler
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces.protocol import Objective
 
 
 class BudgetedSampler:

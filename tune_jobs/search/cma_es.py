@@ -21,8 +21,8 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import unit_cube
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params, SpaceError, params_id
-from tune_jobs.search_spaces.task import Objective
 
 _FIRST_SPREAD = 1 / 6  # of each side: the first generation covers it to three standard deviations
 _WITHOUT_NEWS = 50  # generations in a row that were seen before; then the rest of a small space is taken in order

@@ -18,8 +18,8 @@ import numpy as np
 
 from tune_jobs.records.trials import Lineage, Segment
 from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Float, Params, Scalar, Value
-from tune_jobs.search_spaces.task import Objective
 
 _SHARE = 0.25  # of the members that copy, and that are copied from
 _ANEW = 0.25  # how often a parameter is drawn anew rather than changed a little

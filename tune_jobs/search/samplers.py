@@ -24,8 +24,8 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import bayesian, cma_es, sobol
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
 from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Float, Int, Params, Scalar, Value, params_id
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.study.optuna_form import OptunaForm, distribution, optuna_form, optuna_name
 
 _POPULATION = 10  # parents of NSGA-II, and random trials before its first child: few, for studies of a hundred trials

@@ -15,7 +15,7 @@ from typing import Protocol
 from tune_jobs.errors import UserError
 from tune_jobs.records.studies import Scheduling
 from tune_jobs.records.trials import TrialRecord
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces.protocol import Objective
 
 _MEDIAN_LOOKS = 20  # how often the median rule looks at a trial
 _MEDIAN_TRIALS = 3  # that have to have ended, before it stops any

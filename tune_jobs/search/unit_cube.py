@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tune_jobs.search_spaces.decisions import Question
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.scalars import Float, Int, Params, Scalar, Value
-from tune_jobs.search_spaces.space import Question
 
 Side = tuple[str, str]  # a parameter's name, and the option it is under
 

@@ -20,9 +20,9 @@ from tune_jobs.records.objectives import metric_on_test
 from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyTerms, Transfer
 from tune_jobs.records.trials import FINISHED, Segment, TestResult, TrialResult
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.search_spaces.spelling import near
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.study.contents import (
     NOTES,
     StudyContent,

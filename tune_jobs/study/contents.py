@@ -26,8 +26,8 @@ from tune_jobs.records.studies import (
 )
 from tune_jobs.records.trials import Lineage, Segment, State, TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.search_spaces.task import Objective, Protocol
 
 # The names of a study's notes; those of `note_of_test` are further ones.
 NOTES = ("created", "identity", "terms", "launch", "replication", "readings", "transfers", "courses")

@@ -28,9 +28,9 @@ from tune_jobs.errors import StudyError
 from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import Lineage, State, TestResult, TrialRecord, TrialResult
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.spelling import near
-from tune_jobs.search_spaces.task import Objective
 from tune_jobs.settings import Settings
 from tune_jobs.study import checking, contents, journal
 from tune_jobs.study.contents import StudyContent, TrialContent, note_of_test, plain

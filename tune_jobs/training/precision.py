@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tune_jobs.models.lazy_keras import keras
-from tune_jobs.search_spaces.task import Precision
+from tune_jobs.search_spaces.protocol import Precision
 
 if TYPE_CHECKING:
     from tune_jobs.models.label_encodings import Head

@@ -17,8 +17,9 @@ from tune_jobs.errors import Reason, TrialError
 from tune_jobs.records.objectives import LATENCY, TRAIN_SECONDS
 from tune_jobs.records.per_image import Errors, pack
 from tune_jobs.records.trials import Lineage, Metrics, TrialResult
+from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.search_spaces.scalars import Params
-from tune_jobs.search_spaces.task import Objective, Protocol, Task
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.epochs import KerasTraining, OwnTraining, Training
 from tune_jobs.words import one_line

@@ -1,4 +1,4 @@
-"""Spaces: their grids, what belongs to them and why not, narrowing and opening, words and JSON."""
+"""Spaces: their grids, what belongs to them and why not, words and JSON."""
 
 from __future__ import annotations
 
@@ -7,68 +7,22 @@ import pickle
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.search_spaces.conditions import Fixed, Variants
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError, params_id
-from tune_jobs.search_spaces.space import Space
-
-OPTIMIZERS = Variants(
-    sgd=Space(learning_rate=Float(1e-3, 1e-1, log=True), momentum=Choice(0.0, 0.9)),
-    rmsprop=Space(learning_rate=Choice(1e-3)),
-    adam=Space(learning_rate=Choice(1e-3, 1e-2)),
+from tests.support.spaces import DROPOUT, OPTIMIZERS, SPACE, spaces
+from tune_jobs.search_spaces import (
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    Space,
+    SpaceError,
+    Variants,
+    open_all,
+    open_parameters,
+    params_id,
 )
-DROPOUT = Variants({"without": Space(), "with": Space(dropout_rate=Choice(0.1, 0.3))})
-SPACE = Space(
-    units=Choice(64, 128),
-    optimizer=OPTIMIZERS,
-    dropout=Fixed("without", DROPOUT),
-    layers=Fixed(1, Int(1, 3)),
-    batch_norm=Choice(False, True),
-)
-
-# --- spaces at random -------------------------------------------------------------------------------------------------
-
-scalars = st.one_of(
-    st.builds(lambda low, n: Int(low, low + n), st.integers(-5, 5), st.integers(0, 2)),
-    st.builds(
-        lambda low, n, step: Int(low, low + n * step, step=step), st.integers(1, 9), st.integers(0, 2), st.just(3)
-    ),
-    st.builds(lambda n: Float(0.1, (1 + n) / 10, step=0.1), st.integers(0, 2)),
-    st.lists(st.sampled_from(["relu", "64-32", "7", 8, 0.5, None, True]), min_size=1, max_size=3, unique=True).map(
-        lambda options: Choice(*options)
-    ),
-)
-
-
-def _fixed(domain):
-    values = [name for name, _ in domain.options] if isinstance(domain, Variants) else list(domain.values())
-    return st.sampled_from(values).map(lambda value: Fixed(value, domain))
-
-
-def _space(depth):
-    """Spaces of up to three parameters, with options up to `depth` deep; a name may recur under sibling options."""
-
-    def prefixed(space, prefix):
-        return Space.of({prefix + name: _renamed(domain, prefix) for name, domain in space.domains})
-
-    def _renamed(domain, prefix):
-        if isinstance(domain, Variants):
-            return Variants({option: prefixed(inner, prefix) for option, inner in domain.options})
-        return Fixed(domain.value, _renamed(domain.domain, prefix)) if isinstance(domain, Fixed) else domain
-
-    domain = scalars
-    if depth:
-        options = st.lists(_space(depth - 1), min_size=1, max_size=3)
-        domain |= options.map(lambda spaces: Variants({f"o{i}": space for i, space in enumerate(spaces)}))
-    domain |= domain.flatmap(_fixed)
-    return st.lists(domain, max_size=3).map(
-        lambda domains: Space.of({f"p{i}": _renamed(domain, f"p{i}_") for i, domain in enumerate(domains)})
-    )
-
-
-spaces = _space(2)
 
 
 @given(spaces)
@@ -105,46 +59,15 @@ def test_decisions_are_what_a_walk_was_asked_and_answered(space, rng):
 
 
 @given(spaces)
-def test_opening_only_adds_points(space):
-    assert all(space.open_all().why_not(point) is None for point in space.grid())
-    assert space.open_all().open_all() == space.open_all()
-
-
-@given(spaces)
 def test_json_gives_the_same_space_back(space):
     assert Space.from_json(json.loads(json.dumps(space.to_json(), sort_keys=True))) == space
     assert pickle.loads(pickle.dumps(space)) == space
 
 
-@settings(max_examples=200)
-@given(spaces, st.data())
-def test_narrowing_to_a_point_keeps_it_and_enlarges_nothing(space, data):
-    whole = space.open_all()
-    point = data.draw(st.sampled_from(list(whole.grid())))
-    settings_ = {name: str(value).lower() for name, value in point.items()}
-    narrowed = space.narrow(settings_)
-    assert point in list(narrowed.grid())
-    assert all(whole.why_not(found) is None for found in narrowed.grid())
-
-
-@given(spaces, st.data())
-def test_narrowing_one_open_parameter_never_enlarges(space, data):
-    point = data.draw(st.sampled_from(list(space.grid())))
-    if not point:
-        return
-    name = data.draw(st.sampled_from(sorted(point)))
-    try:
-        narrowed = space.narrow({name: str(point[name]).lower()})
-    except SpaceError:
-        raise AssertionError(f"{name}={point[name]} is in the space") from None
-    assert narrowed.size <= space.size
-    assert all(space.why_not(found) is None for found in narrowed.grid())
-
-
 @given(spaces)
 def test_a_space_says_every_parameter_in_words(space):
     text = "\n".join(space.describe())
-    assert all(f"{name}: " in text for name in space.open_all().names())
+    assert all(f"{name}: " in text for name in open_all(space).names())
 
 
 @given(spaces)
@@ -206,7 +129,7 @@ def test_names_may_recur_under_sibling_options():
 
 def test_what_is_held_does_not_vary():
     assert SPACE.varied() == ("units", "optimizer", "learning_rate", "momentum", "batch_norm")
-    assert SPACE.open(["dropout"]).varied()[-3:] == ("dropout", "dropout_rate", "batch_norm")
+    assert open_parameters(SPACE, ["dropout"]).varied()[-3:] == ("dropout", "dropout_rate", "batch_norm")
     assert Space(dropout=Fixed("with", DROPOUT)).varied() == ("dropout_rate",)
 
 
@@ -292,11 +215,11 @@ def _point(**changes):
         (_point(units=65), "units is 65; allowed: 64, 128"),
         (_point(learning_rate=0.1), "learning_rate is 0.1; allowed: 0.001, 0.01"),
         (_point(optimizer="adan"), "optimizer is 'adan'; allowed: sgd, rmsprop, adam"),
-        (_point(momentum=0.9), "momentum is there only when optimizer is sgd"),
+        (_point(momentum=0.9), "momentum is active only when optimizer is sgd"),
         (_point(layers=2), "layers is 2 and held at 1; --set layers=2 opens it"),
         (_point(layers=4), "layers is 4; allowed: 1 to 3"),
         (_point(dropout="with"), "dropout is 'with' and held at without; --set dropout=with opens it"),
-        (_point(dropout_rate=0.1), "dropout_rate is there only when dropout is with"),
+        (_point(dropout_rate=0.1), "dropout_rate is active only when dropout is with"),
         (_point(batch_norm=1), "batch_norm is 1; allowed: false, true"),
     ],
 )
@@ -308,128 +231,6 @@ def test_check_raises_the_reason():
     SPACE.check(_point())
     with pytest.raises(SpaceError, match="units is 65; allowed: 64, 128"):
         SPACE.check(_point(units=65))
-
-
-# --- narrowing and opening --------------------------------------------------------------------------------------------
-
-
-def _domain(space, name, option=None):
-    domains = dict(space.domains)
-    return domains[name] if option is None else dict(dict(domains["optimizer"].options)[option].domains)[name]
-
-
-def test_narrowing_to_an_option_keeps_its_space():
-    narrowed = SPACE.narrow({"optimizer": "adam"})
-    assert _domain(narrowed, "optimizer") == Variants(adam=Space(learning_rate=Choice(1e-3, 1e-2)))
-    assert _domain(narrowed, "units") == Choice(64, 128)
-
-
-def test_several_options_stay_in_declared_order():
-    assert [name for name, _ in _domain(SPACE.narrow({"optimizer": "adam, sgd"}), "optimizer").options] == [
-        "sgd",
-        "adam",
-    ]
-    assert _domain(SPACE.narrow({"units": "128,64"}), "units") == Choice(64, 128)
-
-
-def test_a_range_keeps_its_scale():
-    narrowed = SPACE.narrow({"learning_rate": "2e-3..5e-2"})
-    assert _domain(narrowed, "learning_rate", "sgd") == Float(2e-3, 5e-2, log=True)
-    assert Space(n=Int(1, 64, log=True)).narrow({"n": "2..8"}) == Space(n=Int(2, 8, log=True))
-    assert Space(n=Int(1, 9, step=2)).narrow({"n": "3..7"}) == Space(n=Int(3, 7, step=2))
-
-
-def test_a_name_under_several_options_is_narrowed_where_the_values_fit():
-    narrowed = SPACE.narrow({"learning_rate": "0.01"})
-    assert _domain(narrowed, "learning_rate", "sgd") == Choice(0.01)
-    assert _domain(narrowed, "learning_rate", "adam") == Choice(0.01)
-    assert _domain(narrowed, "learning_rate", "rmsprop") == Choice(0.001), "nothing fits: left alone"
-
-
-def test_setting_what_is_held_opens_it_to_these_values():
-    narrowed = SPACE.narrow({"layers": "2,3", "dropout": "with", "dropout_rate": "0.3"})
-    assert _domain(narrowed, "layers") == Choice(2, 3)
-    assert _domain(narrowed, "dropout") == Variants({"with": Space(dropout_rate=Choice(0.3))})
-    assert _domain(SPACE.narrow({"layers": "1..2"}), "layers") == Int(1, 2)
-
-
-def test_words_are_read_as_the_options_they_name():
-    space = Space(a=Choice("7", 8, 0.5, None, True, "x,y", "1..2"))
-    for word, value in [
-        ("7", "7"),
-        ("8", 8),
-        ("5e-1", 0.5),
-        ("none", None),
-        ("True", True),
-        ("x,y", "x,y"),
-        ("1..2", "1..2"),
-    ]:
-        assert space.narrow({"a": word}) == Space(a=Choice(value))
-    assert space.narrow({"a": "null,8"}) == Space(a=Choice(8, None))
-
-
-@pytest.mark.parametrize(
-    ("settings_", "message"),
-    [
-        (
-            {"learnig_rate": "0.1"},
-            "no parameter 'learnig_rate' in this space; near it: learning_rate; "
-            "it has: units, optimizer, learning_rate, momentum, dropout, dropout_rate, layers, batch_norm",
-        ),
-        ({"units": "64,65"}, "units=65 is not in this space; allowed: 64, 128"),
-        ({"units": "64..128"}, "units=64..128 is not in this space; allowed: 64, 128"),
-        ({"optimizer": "adan"}, "optimizer=adan is not in this space; allowed: sgd, rmsprop, adam"),
-        ({"layers": "1..4"}, "layers=1..4 is not in this space; allowed: 1 to 3"),
-        ({"layers": "1.."}, "layers=1.. is not in this space; allowed: 1 to 3"),
-        (
-            {"learning_rate": "5"},
-            "learning_rate=5 is not in this space; allowed: 0.001 to 0.1, on a log scale; or 0.001; or 0.001, 0.01",
-        ),
-        (
-            {"optimizer": "adam", "learning_rate": "0.05"},
-            "learning_rate=0.05 is not in this space; allowed: 0.001, 0.01",
-        ),
-        ({"optimizer": "adam", "momentum": "0.9"}, "momentum is there only when optimizer is sgd; set that too"),
-        ({"dropout_rate": "0.1"}, "dropout_rate is there only when dropout is with; set that too"),
-        ({"units": ""}, "units= has an empty value; write units=A, units=A,B or units=LOW..HIGH"),
-        ({"units": "64,64"}, "units=64,64 names 64 twice"),
-        ({"layers": "3..1"}, "Int needs low <= high; got 3 to 1"),
-    ],
-)
-def test_a_setting_that_cannot_be_is_told_why(settings_, message):
-    with pytest.raises(SpaceError) as caught:
-        SPACE.narrow(settings_)
-    assert str(caught.value) == message
-
-
-def test_opening_gives_the_whole_domain():
-    opened = SPACE.open(["layers", "dropout"])
-    assert _domain(opened, "layers") == Int(1, 3)
-    assert _domain(opened, "dropout") == DROPOUT
-    assert opened == SPACE.open_all()
-
-
-def test_opening_reaches_under_options():
-    factor = Fixed(0.01, Float(1e-6, 1e-1, log=True))
-    space = Space(regularizer=Fixed("none", Variants(none=Space(), l2=Space(factor=factor))))
-    with pytest.raises(SpaceError, match="factor is there only when regularizer is l2; set that too"):
-        space.open(["factor"])
-    assert space.open(["regularizer", "factor"]).names() == ("regularizer", "factor")
-    assert space.open(["regularizer"]).size == 2
-    assert space.open(["regularizer", "factor"]).size is None
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("units", "units is not held at a value, so there is nothing to open"),
-        ("layer", "no parameter 'layer' in this space; near it: layers; it has: units, "),
-    ],
-)
-def test_what_is_not_held_cannot_be_opened(name, message):
-    with pytest.raises(SpaceError) as caught:
-        SPACE.open([name])
-    assert str(caught.value).startswith(message)
 
 
 # --- declarations that cannot be --------------------------------------------------------------------------------------
@@ -447,15 +248,15 @@ def test_what_is_not_held_cannot_be_opened(name, message):
         (lambda: Space.of({1: Choice(1)}), "a parameter needs a name without '='; got 1"),
         (
             lambda: Space(rate=Choice(1), a=Variants(b=Space(rate=Choice(1)))),
-            "parameter 'rate' could be there twice at once: seen again at 'a'",
+            "parameter 'rate' could be active twice at once: it occurs again at 'a'",
         ),
         (
             lambda: Space(a=Variants(b=Space(a=Choice(1)))),
-            "parameter 'a' could be there twice at once: seen again at 'a'",
+            "parameter 'a' could be active twice at once: it occurs again at 'a'",
         ),
         (
             lambda: Space(a=Fixed("x", Variants(x=Space(), b=Space(r=Choice(1)))), c=Variants(d=Space(r=Choice(1)))),
-            "parameter 'r' could be there twice at once: seen again at 'c'",
+            "parameter 'r' could be active twice at once: it occurs again at 'c'",
         ),
         (lambda: Fixed(4, Int(1, 3)), "Fixed needs a value of its domain; it is 4; allowed: 1 to 3"),
         (lambda: Fixed("c", Variants(a=Space())), "Fixed needs a value of its domain; it is 'c'; allowed: a"),

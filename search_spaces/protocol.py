@@ -1,0 +1,112 @@
+"""What every trial of a task has in common: the objective that decides, and the protocol of training."""
+
+from __future__ import annotations
+
+import math
+import typing
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+class TaskError(ValueError):
+    """A task is invalid, or a reference names no task."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that decides, with its direction.
+
+    Raises:
+        TaskError: the metric has no name, or the direction is neither "maximize" nor "minimize".
+    """
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+    def __post_init__(self) -> None:
+        if not self.metric or not isinstance(self.metric, str):
+            raise TaskError(f"Objective needs the name of a metric; got {self.metric!r}")
+        if self.direction not in ("maximize", "minimize"):
+            raise TaskError(f"Objective needs direction 'maximize' or 'minimize'; got {self.direction!r}")
+
+    @property
+    def worst(self) -> float:
+        """The score that every other one beats."""
+        return -math.inf if self.direction == "maximize" else math.inf
+
+    def is_better(self, score: float, than: float) -> bool:
+        """Return True if a score beats another.
+
+        Equal scores do not beat each other. NaN beats nothing and loses to every number.
+        """
+        if math.isnan(score) or math.isnan(than):
+            return not math.isnan(score)
+        return score > than if self.direction == "maximize" else score < than
+
+    def best(self, scores: Iterable[float]) -> float:
+        """Return the best score; `worst` if none of them is a number."""
+        numbers = [score for score in scores if not math.isnan(score)]
+        return (max if self.direction == "maximize" else min)(numbers, default=self.worst)
+
+
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How every trial of a task is trained.
+
+    Training ends after `patience` epochs without a better score. `validation` is the part of the training data that is
+    held out: a number of images, or a share between 0 and 1. `images` limits how many of the rest are trained on.
+    Layers compute in `precision`; weights, losses and scores are always float32. With `deterministic`, a score repeats
+    to the last digit on a GPU too, which is slower; on a CPU it always does.
+
+    Raises:
+        TaskError: a setting has an impossible value.
+    """
+
+    epochs: int
+    patience: int | None = None
+    batch_size: int = 128
+    validation: int | float = 5000
+    images: int | None = None
+    precision: Precision = "float32"
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "batch_size", "images"):
+            number = getattr(self, name)
+            if not is_count(number) and not (name in ("patience", "images") and number is None):
+                raise TaskError(f"Protocol needs {name} of 1 or more; got {number!r}")
+        share = self.validation
+        if not is_count(share) and not (isinstance(share, float) and 0 < share < 1):
+            raise TaskError(
+                f"Protocol needs validation as a number of images or a share between 0 and 1; got {share!r}"
+            )
+        if self.precision not in PRECISIONS:
+            raise TaskError(f"Protocol needs precision {' or '.join(PRECISIONS)}; got {self.precision!r}")
+        if not isinstance(self.deterministic, bool):
+            raise TaskError(f"Protocol needs deterministic True or False; got {self.deterministic!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings by name, without those of `_ADDED_LATER` that have their defaults.
+
+        So digests, files and studies from before these settings existed stay the same.
+        """
+        later = {name: Protocol.__dataclass_fields__[name].default for name in _ADDED_LATER}
+        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """The settings of `_ADDED_LATER` that do not have their defaults, in words."""
+        return (self.precision,) * (self.precision != "float32") + ("deterministic",) * self.deterministic
+
+
+_ADDED_LATER = ("precision", "deterministic")
+
+
+def is_count(number: object) -> bool:
+    """Return True for a whole number of 1 or more."""
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
