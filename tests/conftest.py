@@ -28,6 +28,8 @@ from tune_jobs.search_spaces import Choice, Fixed, Float, Objective, Protocol, S
 if TYPE_CHECKING:
     import keras
 
+    from tests.support.sweeping import SharedRay
+
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)  # the same cases in every run
 hypothesis.settings.load_profile("steady")
 
@@ -53,6 +55,24 @@ def tiny_task() -> Callable[..., Task]:
         return replace(_TINY, **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def shared_ray() -> Iterator[SharedRay]:
+    """Ray, started once for all tests of this process."""
+    from tests.support import sweeping
+
+    with sweeping.shared_ray() as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module")
+def ray(shared_ray: SharedRay) -> Iterator[SharedRay]:
+    """The shared Ray, on which also runs what the tests of a file launch in this process, without MLflow."""
+    from tests.support import sweeping
+
+    with sweeping.sweeps_here():
+        yield shared_ray
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sweeping import Own, one_cluster, own_task, terms_of
+from tests.support.sweeping import Own, SharedRay, own_task, terms_of
 from tune_jobs import datasets
 from tune_jobs.actions import evaluate, launch, replicate, transfer
 from tune_jobs.cli import run
@@ -77,7 +77,7 @@ def test_no_command_but_evaluate_imports_a_reader_of_the_test_split(command: str
 
 def test_evaluate_imports_them_all() -> None:
     assert reached(EVALUATES) >= READERS
-    assert {f"tune_jobs.cli.{name}" for name in ("launch", "replicate", "transfer", "results", "studies")} < {*COMMANDS}
+    assert {f"tune_jobs.cli.{name}" for name in ("launch", "replicate", "transfer", "results_pages", "studies")} < {*COMMANDS}
     assert {"tune_jobs.execution.driver", "tune_jobs.exports.best"} < reached("tune_jobs.cli.launch")
 
 
@@ -155,7 +155,7 @@ class Seen:
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
+def seen(monkeypatch: pytest.MonkeyPatch, ray: SharedRay) -> Seen:
     from tune_jobs.execution import driver
 
     seen = Seen([], [])
@@ -172,8 +172,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
 
     monkeypatch.setattr(driver, "run_sweep", watched)
     monkeypatch.setattr(Dataset, "__getattribute__", attribute)
-    with one_cluster():
-        yield seen
+    return seen
 
 
 def test_all_but_evaluate_work_on_a_test_split_that_nothing_can_be_scored_on(

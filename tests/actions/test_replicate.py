@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.support.sweeping import Own, command_line, ended, finished_study, kill_family, one_cluster, own_task, until
+from tests.support.sweeping import Own, SharedRay, called, finished_study, kill_family, own_task, until
 from tune_jobs.actions import launch, replicate, session
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.actions.replicate import Race, ReplicateRequest
@@ -37,12 +37,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWar
 ONE = Resources(max_concurrent=1)
 
 
-@pytest.fixture(scope="module")
-def ray() -> Iterator[None]:
-    with one_cluster():
-        yield
-
-
 @dataclass
 class Said:
     """What a run told, and how it ended."""
@@ -56,7 +50,7 @@ class Said:
 
 
 @pytest.fixture
-def here(settings: Settings, ray: None) -> Said:
+def here(settings: Settings, ray: SharedRay) -> Said:
     return Said(settings, [])
 
 
@@ -119,7 +113,7 @@ class HardLife:
 
 
 @pytest.fixture(scope="module")
-def hard_life(tmp_path_factory: pytest.TempPathFactory) -> HardLife:
+def hard_life(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> HardLife:
     folder = tmp_path_factory.mktemp("hard-life")
     settings = Settings.read(home=folder / "home")
     own = own_task(folder / "task", "lucky")
@@ -128,7 +122,7 @@ def hard_life(tmp_path_factory: pytest.TempPathFactory) -> HardLife:
     words = ("replicate", "own", "--top", "2", "--seeds", "3", "--max-concurrent", "1")
     for complete in (0, 3):  # in the first trial of all, and when three of four have ended: the means have moved
         own.make_room(4 + complete)
-        process = command_line(settings, *words)
+        process = ray.command_line(settings, *words)
         try:
             is_there = functools.partial(_has, settings, 4 + complete, own)
             until(is_there, f"{complete} replicates and one more that runs", process)
@@ -144,7 +138,7 @@ def hard_life(tmp_path_factory: pytest.TempPathFactory) -> HardLife:
             )
         )
     own.make_room(None)
-    life.last = ended(command_line(settings, *words))
+    life.last = called(settings, *words)
     life.record = Study.open("own", settings).record()
     return life
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.sweeping import Own, finished_study, one_cluster, own_task
+from tests.support.sweeping import Own, SharedRay, finished_study, own_task
 from tune_jobs.actions import launch, transfer
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.actions.transfer import Line, TransferRequest, compared
@@ -37,12 +36,6 @@ from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
 
 ONE = Resources(max_concurrent=1)
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[None]:
-    with one_cluster():
-        yield
 
 
 def task_of(baseline: Params, space: Any = None, **domains: Any) -> Task:
@@ -114,7 +107,7 @@ class Moved:
 
 
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory: pytest.TempPathFactory, ray: None) -> Moved:
+def moved(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Moved:
     folder = tmp_path_factory.mktemp("moved")
     settings = Settings.read(home=folder / "home")
     finished_study(own_task(folder / "own", "level"), settings)
@@ -168,7 +161,7 @@ def test_the_comparison_has_the_baseline_the_moved_and_the_best_of_its_own(moved
     assert compared(moved.first, moved.other.task)[-1] == Line("best of its own", None)
 
 
-def test_what_lies_outside_a_narrowed_space_takes_no_place_of_its_grid(tmp_path: Path, ray: None) -> None:
+def test_what_lies_outside_a_narrowed_space_takes_no_place_of_its_grid(tmp_path: Path, ray: SharedRay) -> None:
     """The grid has two points, and two trials are there before it begins: the baseline, and a depth that was held."""
     settings = Settings.read(home=tmp_path / "home")
     source = own_task(tmp_path / "own", "level", more="depth=Int(1, 3)", more_baseline={"depth": 1})

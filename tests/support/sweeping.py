@@ -5,15 +5,17 @@ The task has its own training loop, so that no trial imports TensorFlow, and it 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,157 +34,13 @@ from tune_jobs.training.trial import run_trial
 
 PATIENCE_S = 120.0  # before a wait is given up; the machine may be busy
 
-TASK = '''
-"""A task whose trials do what `act` says; it stands in no catalogue and imports nothing heavy."""
+PROGRAMS = Path(__file__).parent / "programs"  # what tests run in other processes, or copy
 
-import fcntl
-import json
-import os
-import random
-import resource
-import signal
-import sys
-import time
-from pathlib import Path
-
-from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Protocol, Space, Task
+_SETTINGS = """
 
 FOLDER = Path({folder!r})
-
-
-def note(what, params):
-    here = {{"pid": os.getpid(), "parent": os.getppid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}}
-    line = json.dumps({{"what": what, "at": time.time(), "cwd": os.getcwd(), **here, **params}})
-    with (FOLDER / "events").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(line + "\\n")
-
-
-def is_first(params):
-    try:
-        (FOLDER / f"first-{{json.dumps(params, sort_keys=True)}}").touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
-
-
-def wait_for_room():
-    """Where `room` says so, until fewer trials than it says have ended."""
-    while True:
-        try:
-            room = int((FOLDER / "room").read_text() or 0)
-        except FileNotFoundError:
-            return
-        if (FOLDER / "events").read_text().count('"what": "end"') < room:
-            return
-        time.sleep(0.02)
-
-
-def act(what, params, epoch, seed):
-    if what == "wait" or (what == "wait-at-4" and params["width"] == 4 and epoch == 2):
-        while not (FOLDER / "go").exists():
-            time.sleep(0.02)
-    elif (what == "raise" or (what == "unlucky" and seed == 1)) and epoch == 2:
-        raise RuntimeError("no such\\nthing")
-    elif what == "die" or (what == "die-once" and is_first(params)):
-        os._exit(3)
-    elif what == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif what == "exit":
-        sys.exit("a loop that ends its process")
-    elif what == "hang":
-        time.sleep(3600)
-    elif what == "doze" and not (FOLDER / "go").exists():
-        time.sleep(0.2)
-    elif what == "slow":
-        time.sleep(1.5)
-    elif what == "gorge" or (what == "gorge-once" and is_first(params)):
-        use_up_memory()
-    elif what == "crowd":
-        stand_with_one_other()
-    elif what in ("hoard", "leak") and epoch == 1:
-        hoard(params, is_kept=what == "leak")
-    elif what == "wear":
-        from tune_jobs.execution import wear
-        wear._TRIALS = 2
-        time.sleep(0.2)  # so that two at once would be seen
-
-
-def stand_with_one_other():
-    """Out of memory where more than two trials are on one device."""
-    device = FOLDER / f"device-{{os.getppid()}}-{{os.environ.get('CUDA_VISIBLE_DEVICES')}}"
-    device.mkdir(exist_ok=True)
-    mine = device / str(os.getpid())
-    mine.touch()
-    try:
-        time.sleep(0.3)
-        if len(list(device.iterdir())) > 2:
-            raise MemoryError("no more room on the device")
-    finally:
-        mine.unlink()
-
-
-KEPT = []
-
-
-def hoard(params, is_kept):
-    """Fills 200 MB that refer to themselves, and notes what was held before."""
-    from tune_jobs.training import devices
-    from tune_jobs.execution import wear
-    note("held", params | {{"mb": devices.resident_mb()}})
-    wear._GROWTH_MB = 300
-    held = [b"x" * (200 << 20)]
-    held.append(held)
-    if is_kept:
-        KEPT.append(held)
-
-
-def use_up_memory():
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (1 << 28, before[1]))
-    try:
-        bytearray(1 << 30)
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def value_of(params, seed, epoch):
-    noise = random.Random(f"{{seed}} {{params}} {{epoch}}").random()
-    if params["act"] in ("level", "unlucky"):
-        return params["width"] / 10 + noise / 1000  # the wider the better, whatever the seed
-    if params["act"] == "lucky":
-        return (params["width"] if seed == 0 else (5 - params["width"]) / 2) / 10 + noise / 1000
-    return noise
-
-
-def train(params, data, *, seed, epochs):
-    note("begin", params | {{"seed": seed}})
-    wait_for_room()
-    for epoch in range(1, epochs + 1):
-        act(params["act"], params, epoch, seed)
-        if params["act"] == "diverge" and epoch == 2:
-            yield {{"val_accuracy": float("nan")}}
-        if epoch == epochs:
-            note("end", params | {{"seed": seed}})
-        if params["act"] == "mute":
-            yield {{"loss": 1.0}}
-        if params["act"] == "text":
-            yield {{"val_accuracy": "good"}}
-        value = value_of(params, seed, epoch)
-        yield {{"val_accuracy": value, "val_loss": 1 - value, "images": len(data.train.x)}}
-
-
-OWN = Task(
-    name={name!r},
-    summary="a loop of its own",
-    dataset={dataset},
-    space={space},
-    objective=Objective("val_accuracy", "maximize"),
-    protocol=Protocol(epochs=3, validation=0.2),
-    baseline={baseline!r},
-    train=train,
-)
-'''
+OWN = replace(OWN, name={name!r}, dataset={dataset}, space={space}, baseline={baseline!r})
+"""  # the last lines of a task file
 
 
 @dataclass(frozen=True)
@@ -233,14 +91,17 @@ def own_task(
     more_baseline: Mapping[str, Any] | None = None,
     dataset: str = "'digits'",
 ) -> Own:
-    """A task file in `folder` whose space is `acts` times `width` and `more`; `before` are lines at its top."""
+    """Write the acting task into `folder`, with the space `acts` times `width` and `more`.
+
+    `before` are lines at the top of the file. `width`, `more` and `dataset` are expressions in it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     acts = acts or ("fine",)
     space = f"Space(act=Choice(*{acts!r}), width={width}, {more})"
     baseline = {"act": acts[0], "width": 1.0 if width.startswith("Float") else 1, **(more_baseline or {"depth": 1})}
-    text = TASK.format(folder=str(folder), space=space, baseline=baseline, name=name, dataset=dataset)
+    settings = _SETTINGS.format(folder=str(folder), space=space, baseline=baseline, name=name, dataset=dataset)
     own = Own(folder / "own_task.py")
-    own.file.write_text(before + text, encoding="utf-8")
+    own.file.write_text(before + (PROGRAMS / "acting_task.py").read_text(encoding="utf-8") + settings, encoding="utf-8")
     return own
 
 
@@ -286,15 +147,55 @@ def finished_study(
         return study.record()
 
 
+@dataclass(frozen=True)
+class SharedRay:
+    """A cluster of this process that all tests share: as many CPUs as the machine has, no GPU."""
+
+    address: str
+    token_file: Path
+
+    @property
+    def client(self) -> dict[str, str]:
+        """The environment of another process that may come in."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
+
+    def command_line(self, settings: Settings, *words: str, before: str = "", **variables: str) -> Popen[str]:
+        """Start `tune-jobs` as a process, on this cluster."""
+        words = (*words, "--address", self.address)
+        return command_line(settings, *words, before=before, **(self.client | variables))
+
+
 @contextmanager
-def one_cluster() -> Iterator[None]:
-    """Ray, started once for all that runs in the block; nothing of that is delivered to MLflow."""
+def shared_ray() -> Iterator[SharedRay]:
+    """Start Ray in this process until the block ends."""
+    import ray
+
+    from tune_jobs.execution import cluster, tokens
+
+    with cluster.cluster(None):
+        yield SharedRay(ray.get_runtime_context().gcs_address, tokens._private_folder() / "token")
+
+
+@contextmanager
+def sweeps_here() -> Iterator[None]:
+    """Let what this process launches run on the Ray that it has, and deliver nothing to MLflow."""
     from tune_jobs.execution import cluster
 
-    with pytest.MonkeyPatch.context() as patch, cluster.cluster(None):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "cluster", lambda address: nullcontext())
         deliver_nothing(patch)
         yield
+    end_workers()
+
+
+def end_workers() -> None:
+    """End the workers that a sweep left behind because it ended early. They would live as long as the driver."""
+    import ray
+    from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
+
+    for identity, group in placement_group_table().items():
+        if group["state"] != "REMOVED":
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(identity))))
 
 
 def deliver_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -303,7 +204,7 @@ def deliver_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(delivery, "alongside", lambda *_: nullcontext(delivered))
 
 
-def kill_family(process: subprocess.Popen[Any]) -> None:
+def kill_family(process: Popen[Any]) -> None:
     """SIGKILL to a process and all that it started."""
     family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
@@ -316,10 +217,27 @@ def kill_family(process: subprocess.Popen[Any]) -> None:
     psutil.wait_procs(family)
 
 
-def ended(process: subprocess.Popen[str], patience_s: float = PATIENCE_S) -> tuple[int, str, str]:
+def ended(process: Popen[str], patience_s: float = PATIENCE_S) -> tuple[int, str, str]:
     """The exit code of a command, what it printed and what it said."""
     stdout, stderr = process.communicate(timeout=patience_s)
     return process.returncode, stdout, stderr
+
+
+def called(settings: Settings, *words: str, **variables: str) -> tuple[int, str, str]:
+    """Run `tune-jobs` in this process: the exit code, standard output and standard error.
+
+    Take it for commands of which no process matters. Starting one takes seconds.
+    """
+    from tune_jobs import cli
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name in [name for name in os.environ if name.startswith(("TUNE_JOBS_", "MLFLOW_"))]:
+            patch.delenv(name)
+        for name, value in (_variables(settings) | variables).items():
+            patch.setenv(name, value)
+        code = cli.run(words)
+    return code, out.getvalue(), err.getvalue()
 
 
 def refusal(stderr: str) -> str:
@@ -387,27 +305,36 @@ def logged(settings: Settings, record: StudyRecord) -> Logged:
     return Logged(tuple(parents), tuple(trials), points)
 
 
-def command_line(settings: Settings, *words: str, before: str = "", **variables: str) -> subprocess.Popen[str]:
-    """`tune-jobs` as a process of its own group, as a terminal starts it, with nothing of ours in its environment;
-    `before` is what its Python runs first."""
+def command_line(settings: Settings, *words: str, before: str = "", **variables: str) -> Popen[str]:
+    """Start `tune-jobs` as a process of its own group, as a terminal does, with nothing of ours in its environment.
+
+    `before` is what its Python runs first.
+    """
     ours = ("RAY_", "TUNE_", "MLFLOW_", "PYTEST_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    environment |= {"TUNE_JOBS_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri} | variables
-    if settings.storage is not None:
-        environment["TUNE_JOBS_STORAGE"] = settings.storage
+    environment |= _variables(settings) | variables
     start = ["-c", f"{before}\nfrom tune_jobs.cli import main\nmain()"] if before else ["-m", "tune_jobs"]
-    command = [sys.executable, *start, *words]
-    pipe = subprocess.PIPE
     settings.home.parent.mkdir(parents=True, exist_ok=True)
-    return subprocess.Popen(
-        command, env=environment, stdout=pipe, stderr=pipe, text=True, process_group=0, cwd=settings.home.parent
+    return Popen(
+        [sys.executable, *start, *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        cwd=settings.home.parent,
     )
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    storage = {} if settings.storage is None else {"TUNE_JOBS_STORAGE": settings.storage}
+    return {"TUNE_JOBS_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri} | storage
 
 
 def until(
     is_so: Callable[[], Any],
     what: str,
-    process: subprocess.Popen[Any] | None = None,
+    process: Popen[Any] | None = None,
     patience_s: float = PATIENCE_S,
 ) -> None:
     """Waits for a condition; a process that ends meanwhile is an error."""
