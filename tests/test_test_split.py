@@ -77,7 +77,9 @@ def test_no_command_but_evaluate_imports_a_reader_of_the_test_split(command: str
 
 def test_evaluate_imports_them_all() -> None:
     assert reached(EVALUATES) >= READERS
-    assert {f"tune_jobs.cli.{name}" for name in ("launch", "replicate", "transfer", "results_pages", "studies")} < {*COMMANDS}
+    assert {f"tune_jobs.cli.{name}" for name in ("launch", "replicate", "transfer", "results_pages", "studies")} < {
+        *COMMANDS
+    }
     assert {"tune_jobs.execution.driver", "tune_jobs.exports.best"} < reached("tune_jobs.cli.launch")
 
 
