@@ -80,9 +80,9 @@ def _cell(regrets: list[float]) -> str:
 TEXT = """\
 # Searches
 
-How params are found is said with `--search`; without it, it is `tpe`. Each search is a function of the study's seed
-and of the trials so far: killed and continued it proposes what it would have proposed anyway, and never the same
-params twice.
+`--search` names the algorithm that proposes params; the default is `tpe`. Each search is a function of the study's seed
+and of the trials so far. A study that is killed and continued proposes what it would have proposed anyway, and never
+the same params twice.
 
 | search | what it does | what it needs |
 |:--|:--|:--|
@@ -91,55 +91,63 @@ params twice.
 | `qmc` | points of a scrambled Sobol sequence, which leave no large part of the space out | |
 | `tpe` | draws from where good trials were dense and poor ones rare (Bergstra et al. 2011, multivariate) | |
 | `cmaes` | moves a normal distribution, generation by generation (Hansen and Ostermeier 2001) | numbers, two or more |
-| `gp` | models the scores by a Gaussian process and tries what promises most (Snoek et al. 2012) | |
+| `gp` | models the scores by a Gaussian process and tries the most promising point (Snoek et al. 2012) | |
+| `nsga2` | breeds the best front ([several objectives](several_objectives.md)) | two or more objectives |
 | `auto` | picks one of these by the rules below, and says why | |
 
 ## How to choose
 
-`--search auto` takes the first of these that applies, says it in a line, and writes it into the study, which goes on
+`--search auto` takes the first of these that applies, says so in one line, and records it in the study, which continues
 with it:
 
-1. **`grid`**, if the space has no more configurations than trials are allowed: nothing is left out then, and every
-   cell of a table is filled.
-2. **`random`** for {few} trials or fewer. `tpe` and `gp` begin with {first} trials that no model has a part in, and
-   after so few `qmc` was better on one problem and worse on two.
-3. **`tpe`** for several objectives, **`nsga2`** from 100 trials on ([measured](leaderboard.md)).
+1. **`grid`**, if the space has no more configurations than trials are allowed. Then nothing is left out, and every cell
+   of a table is filled.
+2. **`random`** for {few} trials or fewer. `tpe` and `gp` begin with {first} trials without a model. After so few
+   trials `qmc` was better on one problem and worse on two.
+3. **`tpe`** for several objectives, **`nsga2`** from 100 trials on ([measured](several_objectives.md)).
 4. **`gp`** up to {many} trials.
-5. **`tpe`** beyond. A Gaussian process takes longer for each proposal, the more trials there are, and looks at
-   {known} of them at most.
+5. **`tpe`** beyond. A Gaussian process takes longer for each proposal, the more trials there are, and uses at most
+   {known} of them.
 
-Two things `auto` cannot know. Where hundreds of trials run at a time, models learn little between one proposal and
-the next: take `qmc`. `cmaes` moves the numbers at the top of a space alone; what is chosen among options, and the
-numbers under an option, it draws at random. Where these decide, it is a random search. It is the one to try where all
-that varies is numbers and there are hundreds of trials.
+`auto` cannot know two things:
+
+* If hundreds of trials run at a time, models learn little between one proposal and the next. Use `qmc`.
+* `cmaes` moves only the numbers at the top of a space. It draws at random which option is taken, and the numbers under
+  an option. If these decide, it is a random search. Try it if all that varies is numbers and there are hundreds of
+  trials.
 
 ## What a study begins with
 
-Its first trial is the task's baseline, one of the trials that `--trials` counts. A score says little without it.
-`--no-baseline` leaves it out. It is left out with a word if `--set` has left no room for it, and of a grid also if it
-has another value of something that the task holds, since a grid has its own points only. Then come the configurations
-of `--try`, those of `--seed-from`, and what the search proposes. A study that has trials goes on as it was begun.
+The first trial of a study is the task's baseline, without which a score says little. It is one of the trials that
+`--trials` counts. `--no-baseline` leaves it out. It is also left out, with a message, if `--set` has left no room for
+it. A grid has its own points only, so there it is left out, too, if it has another value of something that the task
+holds. Then come the configurations of `--try`, those of `--seed-from`, and what the search proposes. A study that has
+trials continues as it was begun.
 
 ## What was measured
 
-Regret is how far the best so far is from the best there is. `fashion-mnist-mlp` replays the 81 trainings of that
-task's grid, kept in `docs/studies/images`; `tuning` and `numbers` are functions with conditions, whose best is known:
-an optimizer with a learning rate of its own among six to eight parameters, a crooked valley in four numbers with a
-switch that opens a fifth. Where a search draws, there are {seeds} seeds; lines are medians, bands and brackets go
-from the lower quartile to the upper. One trial at a time, and without the baseline.
+Regret is the distance of the best score so far from the best possible one. There are three problems:
+
+* `fashion-mnist-mlp` replays the 81 trainings of that task's grid, which are kept in `docs/studies/images`.
+* `tuning` is a function with conditions whose best value is known: an optimizer with a learning rate of its own, among
+  six to eight parameters.
+* `numbers` is another: a crooked valley in four numbers, with a switch that opens a fifth.
+
+A search that draws has {seeds} seeds. Lines are medians; bands and brackets go from the lower quartile to the upper.
+Trials run one at a time, without the baseline.
 
 ![Regret of each search over its trials, on three problems](search.svg)
 
 {table}
 
 Made by `python benchmarks/search.py --seeds {seeds}` on {machine}, which other work
-kept busy: a proposal takes less on an idle one. The time is the median over all problems.
+kept busy: a proposal takes less time on an idle machine. The time is the median over all problems.
 
-A grid's order is that of the declaration, so that what it finds after a part of its points is luck.
+A grid goes in the order of its declaration, so what it finds after a part of its points is luck.
 
-What speaks for `gp`: all 20 runs had the best of the 81 trainings after 20 trials, and 11 of `tpe`'s after 40; on
-`numbers` it is ahead from 40 trials on. What speaks against it: on `tuning` 9 of the 20 were 0.02 away or more after
-160 trials, and after 80 `tpe` was ahead. `tpe` in its turn was 0.05 away on `numbers` in 12 of 20, which is what the
-switch is worth. Where much depends on the answer, run both: `--study NAME` begins another study, and `--seed-from`
-hands one's best to the other.
+For `gp`: all 20 runs had the best of the 81 trainings after 20 trials, where 11 of `tpe`'s runs had it after 40. On
+`numbers` it is ahead from 40 trials on. Against `gp`: on `tuning` 9 of the 20 runs were 0.02 away or more after 160
+trials, and after 80 `tpe` was ahead. `tpe` was 0.05 away on `numbers` in 12 of 20 runs, which is what the switch is
+worth. If much depends on the answer, run both: `--study NAME` begins another study, and `--seed-from` gives it the best
+configurations of the first.
 """

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from benchmarks import search_page
 from docs import make_cli_reference
+from tests.support import house
 from tune_jobs import datasets
 from tune_jobs.cli import cli, run
 from tune_jobs.search_spaces import catalog
@@ -17,6 +21,7 @@ from tune_jobs.study import file as study_file
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
 
 def test_the_task_file_that_is_shown_is_a_task_with_data(tmp_path: Path) -> None:
@@ -50,6 +55,86 @@ def test_every_command_option_and_task_that_is_shown_exists() -> None:
 
 def test_the_reference_of_the_command_line_is_what_the_commands_say() -> None:
     assert make_cli_reference.PAGE.read_text() == make_cli_reference.page(), "run python docs/make_cli_reference.py"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) < 1200
+
+
+def test_the_index_has_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    listed = re.findall(r"^\* \[([\w./]+)\]\(\1\): \S", index, re.M)
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(name for name in listed if name.endswith(".md")) == sorted(pages)
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.S), re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    for link in links:
+        place, _, anchor = link.partition("#")
+        target = page if not place else (page.parent / place).resolve()
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target), link
+
+
+FOLDERS = "tune_jobs|models|search_spaces|tests|docs|benchmarks|docker|examples"
+NOT_KEPT = {"docker/.env"}  # made on each machine
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_is_named_exists(page: Path) -> None:
+    named = re.findall(rf"(?<![\w./~-])((?:{FOLDERS})/[\w./-]*[\w/])", page.read_text())
+    missing = {path for path in named if path not in NOT_KEPT and not (ROOT / path).exists()}
+    assert missing == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_script_and_test_that_is_named_exists(page: Path) -> None:
+    known = {
+        path.name for folder in (*house.STOREYS, "tests", "benchmarks", "docs") for path in (ROOT / folder).rglob("*")
+    }
+    named = set(re.findall(r"`(?:python )?(\w+\.py)\b", page.read_text()))
+    assert named - known - {"my_task.py", "spirals.py"} == set()
+
+
+def test_the_page_on_architecture_has_the_rooms_of_the_plan() -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", (ROOT / "docs" / "architecture.md").read_text(), re.M)
+    floors = len(house.FLOORS)
+    assert rows == [(str(floors - 1 - n), room) for n, rooms in enumerate(house.FLOORS) for room in rooms]
+
+
+def test_the_page_on_searches_has_the_words_of_its_benchmark() -> None:
+    words = re.split(r"\{\w+\}", search_page.TEXT)
+    page = (ROOT / "docs" / "search.md").read_text()
+    assert re.fullmatch(".+?".join(map(re.escape, words)), page, re.S)
+
+
+def test_the_messages_on_the_page_of_faults_are_those_of_the_program() -> None:
+    """A message there leaves out what varies, with an ellipsis."""
+    said = "\n".join(
+        " ".join(text.split()) for source in house.texts().values() for text in texts_of(ast.parse(source))
+    )
+    rows = re.findall(r"^\|[^|]+\|[^|]+\| ([^|]+) \|", (ROOT / "docs" / "faults.md").read_text(), re.M)
+    messages = [message for seen in rows for message in re.findall(r"`([^`]*[ …][^`]*)`", seen)]
+    assert len(messages) > 10
+    for message in messages:
+        for part in filter(None, message.split("…")):
+            assert part.strip() in said, message
+
+
+def texts_of(tree: ast.AST) -> Iterator[str]:
+    """The texts of a source; of one with values in it, the parts between them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def test_the_first_screen_has_the_two_commands_that_do_all_the_set_up() -> None:

@@ -58,7 +58,7 @@ def test_a_drained_study_ends_with_its_running_trials_and_goes_on_later(tmp_path
         code, stdout, stderr = ended(command_line(settings, "stop", "own"))
         assert (code, stdout) == (0, "")
         assert f"process {process.pid} of " in stderr
-        assert "ends when the trials that run have" in stderr
+        assert "will stop once its running trials have finished" in stderr
         assert any("draining: the trials that run go on to their end" in line for line in process.stderr)
         own.go()  # only now: a trial that ended before the signal was heard would have made room for another
         code, _, stderr = ended(process)

@@ -86,7 +86,7 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
 
         code, _, stderr = ended(command_line(settings, "drain", "own", "--node", nodes[0], "--gpus", "7"))
         assert (code, stderr) == (2, f"tune-jobs: there is no GPU 7: {nodes[0]} has 0, 1\n")
-        assert "Study own does not use GPU 1 once trials " in said(
+        assert "Study own will not use GPU 1 after trials " in said(
             settings, "drain", "own", "--gpus", "1"
         )  # of both nodes
         more(own, 4, process)  # those that were running, the two on drained devices among them

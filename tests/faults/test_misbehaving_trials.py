@@ -97,7 +97,7 @@ def test_the_same_error_three_times_in_a_row_ends_the_sweep_and_what_failed_is_r
     *_, last = stderr.splitlines()
     assert last == (
         "the same error ended 3 trials in a row, and with them the sweep (RuntimeError: no such thing). "
-        "Once it is mended, run `tune-jobs retry own --reason crashed`"
+        "Once it is mended, run `tune-jobs retry own --reason crashed`."
     )
     assert [trial.state for trial in record(settings).trials][:3] == ["failed"] * 3
     assert len(own.trained) == 3

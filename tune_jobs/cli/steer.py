@@ -114,8 +114,8 @@ def drain(study: str, gpus: tuple[str, ...], node: str | None, home: Path | None
     if not gpus and node is None:
         raise click.UsageError("needs --gpus, --node or both, to say which devices to free")
     drained, busy = steer.drain(study, settings(home), node, gpus)
-    running = "" if not busy else f" once trial{'s' * (len(busy) > 1)} {', '.join(map(str, busy))} there finished"
-    say(f"Study {study} does not use {drained}{running}. Undo with `tune-jobs undrain {study}`.")
+    running = "" if not busy else f" after trial{'s' * (len(busy) > 1)} {', '.join(map(str, busy))}"
+    say(f"Study {study} will not use {drained}{running}. Undo with `tune-jobs undrain {study}`.")
 
 
 @click.command(short_help="Give drained GPUs or nodes back to a study.")

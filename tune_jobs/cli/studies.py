@@ -134,7 +134,7 @@ def _device(device: Device) -> str:
     where = device.node if device.gpu is None else f"{device.node}, GPU {device.gpu}"
     work = f"trial{'s' * (len(device.trials) > 1)} {', '.join(map(str, device.trials))}" if device.trials else "idle"
     if device.is_drained:
-        work = f"drained once {work} finished" if device.trials else "drained, free"
+        work = f"drained after {work}" if device.trials else "drained, free"
     if device.utilisation is None or device.memory_used_mb is None or device.memory_total_mb is None:
         return f"{where}: {work}"
     used, total = device.memory_used_mb / 1024, device.memory_total_mb / 1024
