@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, print_json, print_table, say, settings
+from tune_jobs.cli.options import home_option, json_option, print_json, print_table, read_settings, say
 
 if TYPE_CHECKING:
     from tune_jobs.leaderboard.comparison import Comparison, Pair, Winner
@@ -43,8 +43,8 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
     from tune_jobs.leaderboard import comparison
     from tune_jobs.study.study import Study
 
-    where = settings(home)
-    compared = comparison.compare([Study.open(name, where).record() for name in studies])
+    settings = read_settings(home)
+    compared = comparison.compare([Study.open(name, settings).record() for name in studies])
     if output is not None:
         from tune_jobs.exports import plots
 

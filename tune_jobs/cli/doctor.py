@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, settings
+from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, read_settings
 
 
 @click.command(short_help="Check that everything a sweep needs is in place.")
@@ -22,7 +22,7 @@ def doctor(as_json: bool, home: Path | None, data_dir: Path | None) -> int:
     """
     from tune_jobs.actions import doctor
 
-    findings = doctor.examine(settings(home, data_dir))
+    findings = doctor.examine(read_settings(home, data_dir))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, say, settings
+from tune_jobs.cli.options import data_dir_option, home_option, read_settings, say
 from tune_jobs.cli.resources import place_options, print_outcome, take_resources
 
 
@@ -32,6 +32,6 @@ def evaluate(home: Path | None, data_dir: Path | None, **options: object) -> int
     """
     from tune_jobs.actions import evaluate
 
-    where = settings(home, data_dir)
+    settings = read_settings(home, data_dir)
     request = evaluate.EvaluateRequest(resources=take_resources(options), **options)  # type: ignore[arg-type]
-    return print_outcome(evaluate.evaluate(request, where, say))
+    return print_outcome(evaluate.evaluate(request, settings, say))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, print_json, print_table, say, settings
+from tune_jobs.cli.options import home_option, json_option, print_json, print_table, read_settings, say
 
 
 @click.command(short_help="Show the effect of each factor of a one-factor study.")
@@ -31,7 +31,7 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
     from tune_jobs.leaderboard.factors import factor_study
     from tune_jobs.study.study import Study
 
-    study_factors = factor_study(Study.open(study, settings(home)).record())
+    study_factors = factor_study(Study.open(study, read_settings(home)).record())
     if output is not None:
         from tune_jobs.exports import curves, plots
 

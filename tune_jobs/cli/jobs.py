@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tune_jobs.cli.launch import launch
-from tune_jobs.cli.options import address_option, json_option, print_json, print_table, say, settings
+from tune_jobs.cli.options import address_option, json_option, print_json, print_table, read_settings, say
 from tune_jobs.cli.resources import take_resources
 from tune_jobs.settings import jobs_address, prepare_ray, show_ray_token
 
@@ -94,7 +94,7 @@ def launch_sent(ctx: click.Context, /, **options: Any) -> int:
     """
     from tune_jobs.execution import submission
 
-    options["task"] = submission.received(options["task"], settings(None))
+    options["task"] = submission.received(options["task"], read_settings(None))
     code: int = ctx.invoke(launch, home=None, data_dir=None, **options)
     return code
 

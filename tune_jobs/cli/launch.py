@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, say, settings
+from tune_jobs.cli.options import data_dir_option, home_option, read_settings, say
 from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 from tune_jobs.records.studies import SCHEDULERS, SEARCHES
 from tune_jobs.search_spaces.protocol import PRECISIONS
@@ -140,6 +140,6 @@ def launch(home: Path | None, data_dir: Path | None, **options: object) -> int:
     """
     from tune_jobs.actions import launch
 
-    where = settings(home, data_dir)
+    settings = read_settings(home, data_dir)
     request = launch.LaunchRequest(resources=take_resources(options), **options)  # type: ignore[arg-type]
-    return print_outcome(launch.launch(request, where, say))
+    return print_outcome(launch.launch(request, settings, say))

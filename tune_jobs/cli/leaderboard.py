@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, say, settings
+from tune_jobs.cli.options import home_option, json_option, read_settings, say
 from tune_jobs.exports import FORMATS
 
 
@@ -34,7 +34,7 @@ def leaderboard(study: str, top: int | None, form: str, output: Path | None, as_
     from tune_jobs import exports
     from tune_jobs.study.study import Study
 
-    record = Study.open(study, settings(home)).record()
+    record = Study.open(study, read_settings(home)).record()
     text = exports.render(record, "json" if as_json else form, top)  # type: ignore[arg-type]
     if output is None:
         click.echo(text, nl=not text.endswith("\n"))
@@ -63,5 +63,5 @@ def export(study: str, output: Path, home: Path | None) -> None:
     from tune_jobs import exports
     from tune_jobs.study.study import Study
 
-    for path in exports.write_all(Study.open(study, settings(home)).record(), output):
+    for path in exports.write_all(Study.open(study, read_settings(home)).record(), output):
         click.echo(path)

@@ -33,7 +33,7 @@ address_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
-def settings(home: Path | None, data_dir: Path | None = None) -> Settings:
+def read_settings(home: Path | None, data_dir: Path | None = None) -> Settings:
     return Settings.read(home, data_dir)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import home_option, say, settings
+from tune_jobs.cli.options import home_option, read_settings, say
 from tune_jobs.cli.resources import say_delivery, say_exports
 
 
@@ -32,7 +32,7 @@ def export_study(study: str, output: Path | None, home: Path | None) -> None:
     from tune_jobs.actions import portable
 
     file = output or Path(f"{study}.study")
-    portable.export_study(study, file, settings(home), say)
+    portable.export_study(study, file, read_settings(home), say)
     click.echo(file)
 
 
@@ -51,7 +51,7 @@ def import_study(file: Path, study: str | None, home: Path | None) -> None:
     """
     from tune_jobs.actions import portable
 
-    imported = portable.import_study(file, study, settings(home), say)
+    imported = portable.import_study(file, study, read_settings(home), say)
     record = imported.study
     click.echo(
         f"study {record.name}, {len(record.trials)} trials, "

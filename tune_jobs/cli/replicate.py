@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, say, settings
+from tune_jobs.cli.options import data_dir_option, home_option, read_settings, say
 from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 
 
@@ -49,6 +49,6 @@ def replicate(home: Path | None, data_dir: Path | None, **options: object) -> in
     """
     from tune_jobs.actions import replicate
 
-    where = settings(home, data_dir)
+    settings = read_settings(home, data_dir)
     request = replicate.ReplicateRequest(resources=take_resources(options), **options)  # type: ignore[arg-type]
-    return print_outcome(replicate.replicate(request, where, say))
+    return print_outcome(replicate.replicate(request, settings, say))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tune_jobs.cli.options import home_option, say, settings
+from tune_jobs.cli.options import home_option, read_settings, say
 
 if TYPE_CHECKING:
     from tune_jobs.records.studies import StudyRecord
@@ -41,7 +41,7 @@ def results(study: tuple[str, ...], page: str, output: Path | None, machine: str
     from tune_jobs.reproduction import images as made
     from tune_jobs.study.storage import study_names
 
-    where = settings(home)
+    where = read_settings(home)
     records = [_record(name, where) for name in study or study_names(where)]
     _check(records if study else [], page)
     on = machine or made.this_machine()

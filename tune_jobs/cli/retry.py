@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, say, settings
+from tune_jobs.cli.options import data_dir_option, home_option, read_settings, say
 from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 from tune_jobs.errors import Reason
 
@@ -37,4 +37,4 @@ def retry(study: str, reasons: tuple[str, ...], home: Path | None, data_dir: Pat
 
     chosen = tuple(Reason(reason) for reason in reasons) or retry.BY_ITSELF
     request = retry.RetryRequest(study, chosen, take_resources(options))
-    return print_outcome(retry.retry(request, settings(home, data_dir), say))
+    return print_outcome(retry.retry(request, read_settings(home, data_dir), say))

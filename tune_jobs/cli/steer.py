@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tune_jobs.cli.options import address_option, data_dir_option, home_option, say, settings
+from tune_jobs.cli.options import address_option, data_dir_option, home_option, read_settings, say
 from tune_jobs.cli.resources import Duration, print_outcome, resource_options, take_resources
 from tune_jobs.settings import jobs_address
 
@@ -37,7 +37,7 @@ def extend(study: str, trials: str, home: Path | None, data_dir: Path | None, **
     """
     from tune_jobs.actions import launch
 
-    return print_outcome(launch.extend(study, trials, take_resources(options), settings(home, data_dir), say))
+    return print_outcome(launch.extend(study, trials, take_resources(options), read_settings(home, data_dir), say))
 
 
 @click.command(short_help="Stop a running study, or a job on a cluster.")
@@ -71,7 +71,7 @@ def stop(study: str, now: bool, address: str | None, wait_s: float, home: Path |
         return stop_job(study, url, now=now, wait_s=wait_s)
     from tune_jobs.actions import steer
 
-    holder = steer.stop(study, settings(home), now=now)
+    holder = steer.stop(study, read_settings(home), now=now)
     when = "stops now" if now else "will stop once its running trials have finished"
     say(f"Study {study} ({holder}) {when}. The same launch command continues it.")
     return 0
@@ -113,7 +113,7 @@ def drain(study: str, gpus: tuple[str, ...], node: str | None, home: Path | None
 
     if not gpus and node is None:
         raise click.UsageError("needs --gpus, --node or both, to say which devices to free")
-    drained, busy = steer.drain(study, settings(home), node, gpus)
+    drained, busy = steer.drain(study, read_settings(home), node, gpus)
     running = "" if not busy else f" after trial{'s' * (len(busy) > 1)} {', '.join(map(str, busy))}"
     say(f"Study {study} will not use {drained}{running}. Undo with `tune-jobs undrain {study}`.")
 
@@ -131,7 +131,7 @@ def undrain(study: str, gpus: tuple[str, ...], node: str | None, home: Path | No
     """
     from tune_jobs.actions import steer
 
-    left = steer.undrain(study, settings(home), node, gpus)
+    left = steer.undrain(study, read_settings(home), node, gpus)
     say(f"Study {study} uses all its devices" if not left else f"Study {study} still does not use {left}")
 
 
@@ -150,15 +150,15 @@ def delete(study: str, yes: bool, home: Path | None) -> int:
     from tune_jobs.actions import steer
     from tune_jobs.study.study import Study
 
-    where = settings(home)
-    record = Study.open(study, where).record()
+    settings = read_settings(home)
+    record = Study.open(study, settings).record()
     if not yes:
         counted = f"{len(record.trials)} trial{'s' if len(record.trials) != 1 else ''}"
         if not click.confirm(f"Delete study {study} of task {record.terms.task} with its {counted}?", err=True):
             say("Nothing was deleted")
             return 0
-    record, left = steer.delete(study, where)
+    record, left = steer.delete(study, settings)
     say(f"Deleted study {study} with its {len(record.trials)} trials")
     if left is not None:
-        say(f"Its runs are still in MLflow at {where.shown_tracking_uri}: {left}")
+        say(f"Its runs are still in MLflow at {settings.shown_tracking_uri}: {left}")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import home_option, say, settings
+from tune_jobs.cli.options import home_option, read_settings, say
 from tune_jobs.settings import prepare_mlflow_ui
 
 
@@ -26,14 +26,14 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
     from tune_jobs.study.study import Study
     from tune_jobs.tracking import delivery
 
-    where = settings(home)
+    settings = read_settings(home)
     if follow:
-        return delivery.follow(study, where)
-    Study.open(study, where)  # a name that is wrong is said before a store that is away
-    tracking.check(where)
-    record, news = delivery.deliver_once(study, where)
-    place = where.shown_tracking_uri
-    say(f"delivered {news} trials of {len(record.trials)}; MLflow at {place} has all that is finished")
+        return delivery.follow(study, settings)
+    Study.open(study, settings)  # report a wrong name before a store that is away
+    tracking.check(settings)
+    record, news = delivery.deliver_once(study, settings)
+    place = settings.shown_tracking_uri
+    say(f"delivered {news} trials of {len(record.trials)}; MLflow at {place} has all finished trials")
     return 0
 
 
@@ -48,10 +48,10 @@ def ui(port: int, home: Path | None) -> None:
     \b
     Example:  tune-jobs ui --port 5000
     """
-    where = settings(home)
-    if where.tracking_uri.startswith("http"):
-        say(f"The MLflow server is at {where.shown_tracking_uri}")
+    settings = read_settings(home)
+    if settings.tracking_uri.startswith("http"):
+        say(f"The MLflow server is at {settings.shown_tracking_uri}")
         return
     say(f"The MLflow UI is at http://127.0.0.1:{port}")
-    prepare_mlflow_ui(where)
+    prepare_mlflow_ui(settings)
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)])

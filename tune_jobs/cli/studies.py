@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, print_json, print_table, say, settings
+from tune_jobs.cli.options import home_option, json_option, print_json, print_table, read_settings, say
 from tune_jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def studies(home: Path | None, as_json: bool) -> None:
     """
     from tune_jobs.study.storage import study_names
 
-    where = settings(home)
-    rows = [_row(name, where) for name in study_names(where)]
+    settings = read_settings(home)
+    rows = [_row(name, settings) for name in study_names(settings)]
     if as_json:
         print_json(rows)
     elif rows:
@@ -41,7 +41,7 @@ def studies(home: Path | None, as_json: bool) -> None:
         say("There is no study yet. Begin one with `tune-jobs launch digits-mlp`.")
 
 
-def _row(name: str, where: Settings) -> dict[str, object]:
+def _row(name: str, settings: Settings) -> dict[str, object]:
     """Return a study's line; one that cannot be read gets a line that says why, so that the others are still listed."""
     from tune_jobs.errors import StudyError
     from tune_jobs.exports.best import best_row
@@ -49,7 +49,7 @@ def _row(name: str, where: Settings) -> dict[str, object]:
 
     columns = ("study", "task", "trials", "complete", "failed", "best", "metric", "state")
     try:
-        study = Study.open(name, where)
+        study = Study.open(name, settings)
     except StudyError as error:
         return dict.fromkeys(columns) | {"study": name, "state": str(error)}
     record = study.record()
@@ -82,12 +82,12 @@ def status(study: str, home: Path | None, as_json: bool) -> None:
     from tune_jobs.live import drains
     from tune_jobs.study.study import Study
 
-    where = settings(home)
-    opened = Study.open(study, where)
+    settings = read_settings(home)
+    opened = Study.open(study, settings)
     record, holder = opened.record(), opened.holder()
     idle = live_activity.Activity()
-    activity = idle if holder is None else live_activity.read(where.activity_file(study), holder.pid)
-    drained = drains.read(where.drained_file(study))
+    activity = idle if holder is None else live_activity.read(settings.activity_file(study), holder.pid)
+    drained = drains.read(settings.drained_file(study))
     if as_json:
         print_json(_as_json(record, holder, activity, drained))
         return
@@ -131,14 +131,14 @@ def _failures(record: StudyRecord) -> Iterator[str]:
 
 def _device(device: Device) -> str:
     """Return a device's line: `trainer-2, GPU 1: trials 3, 7; 61% busy, 31.2 of 80.0 GB`."""
-    where = device.node if device.gpu is None else f"{device.node}, GPU {device.gpu}"
+    name = device.node if device.gpu is None else f"{device.node}, GPU {device.gpu}"
     work = f"trial{'s' * (len(device.trials) > 1)} {', '.join(map(str, device.trials))}" if device.trials else "idle"
     if device.is_drained:
         work = f"drained after {work}" if device.trials else "drained, free"
     if device.utilisation is None or device.memory_used_mb is None or device.memory_total_mb is None:
-        return f"{where}: {work}"
+        return f"{name}: {work}"
     used, total = device.memory_used_mb / 1024, device.memory_total_mb / 1024
-    return f"{where}: {work}; {device.utilisation:.0%} busy, {used:.1f} of {total:.1f} GB"
+    return f"{name}: {work}; {device.utilisation:.0%} busy, {used:.1f} of {total:.1f} GB"
 
 
 def _as_json(record: StudyRecord, holder: Holder | None, activity: Activity, drained: Drained) -> dict[str, object]:
@@ -202,8 +202,8 @@ def _doing(record: StudyRecord, trial: TrialRecord, is_driven: bool, activity: A
         return f"waits: {activity.waiting.get(trial.number, default)}"
     since = "" if trial.started is None else f", for {max(0.0, time.time() - trial.started):.0f} s"
     place = activity.place(trial.number)
-    where = "" if place is None else f", on {place}"
-    return f"in epoch {len(trial.history) + 1} of at most {record.terms.protocol.epochs}{since}{where}"
+    on = "" if place is None else f", on {place}"
+    return f"in epoch {len(trial.history) + 1} of at most {record.terms.protocol.epochs}{since}{on}"
 
 
 def _counted(record: StudyRecord) -> str:

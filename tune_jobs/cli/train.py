@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, say, settings
+from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, read_settings, say
 
 
 @click.command(short_help="Train the model of a best.yaml or front.yaml again.")
@@ -41,8 +41,8 @@ def train(
     """
     from tune_jobs.actions import train
 
-    where = settings(home, data_dir)
-    outcome = train.train(config, where, output=output, with_mlflow=not no_mlflow, say=say, trial=trial)
+    settings = read_settings(home, data_dir)
+    outcome = train.train(config, settings, output=output, with_mlflow=not no_mlflow, say=say, trial=trial)
     if as_json:
         print_json(
             {

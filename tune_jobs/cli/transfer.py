@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, print_table, say, settings
+from tune_jobs.cli.options import data_dir_option, home_option, print_table, read_settings, say
 from tune_jobs.cli.resources import exit_code, resource_options, take_resources
 
 
@@ -46,9 +46,9 @@ def transfer(home: Path | None, data_dir: Path | None, **options: object) -> int
     from tune_jobs.actions import transfer
     from tune_jobs.search_spaces import catalog
 
-    where = settings(home, data_dir)
+    settings = read_settings(home, data_dir)
     request = transfer.TransferRequest(resources=take_resources(options), **options)  # type: ignore[arg-type]
-    outcome = transfer.transfer(request, where, say)
+    outcome = transfer.transfer(request, settings, say)
     record = outcome.study
     click.echo(f"study {record.name}: {record.terms.task} on {record.terms.dataset}")
     columns = ("configuration", record.terms.objective.metric, "std", "n", "95 %", "places", "test", "trials")
