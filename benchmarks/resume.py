@@ -26,7 +26,7 @@ import measuring
 from tune_jobs import exports, tracking
 from tune_jobs.actions import launch, session
 from tune_jobs.execution import searching
-from tune_jobs.execution.plan import Plan, Resources, StudyInputs
+from tune_jobs.execution.plan import Plan, Resources, StudyInputs, StudyRun
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.studies import Search
 from tune_jobs.search import samplers
@@ -95,7 +95,7 @@ def _make(settings: Settings, search: Search, n: int) -> None:
         record = StudyContent("", notes, (trial,)).record.trials[0]
         sampler.tell(record)
     with Study.hold(search, settings) as study:
-        study.fill(StudyContent(search, notes, tuple(trials)))
+        study.import_content(StudyContent(search, notes, tuple(trials)))
 
 
 def _trial(number: int, params: Params) -> TrialContent:
@@ -148,15 +148,16 @@ def _continue(folder: Path, search: str, trials: int, begun: float) -> None:
         took["load"] = clock.look()
         return resolve(*given)
 
-    def run(study: Study, work: StudyInputs, plan: Plan, resources: Resources, *others: Any) -> None:
+    def run(held: session.Session, inputs: StudyInputs, plan: Plan, resources: Resources) -> None:
+        study = held.study
         study.unfinished()
-        searching._progress(study, work, plan, resources, settings, Interruption())
+        searching._progress(StudyRun(study, inputs, resources, settings, Interruption(), held.say), plan)
         took["plan"] = clock.look()
         for each in range(FURTHER + 1):
             candidate = plan.sampler.ask()
             if candidate is None:  # CMA-ES waits for its generation
                 break
-            study.start(study.add(work.space, candidate.params, candidate.seed))
+            study.start(study.add(inputs.space, candidate.params, candidate.seed))
             if each == 0:
                 took["first trial"] = clock.look()
         took["each further"] = tuple(seconds / FURTHER for seconds in clock.look())
@@ -166,7 +167,7 @@ def _continue(folder: Path, search: str, trials: int, begun: float) -> None:
 
     tracking.check(settings)
     took["import"] = clock.look()
-    launch.resolve, session.run = loaded, run  # type: ignore[assignment]
+    launch.resolve, session.Session.run = loaded, run  # type: ignore[assignment,method-assign]
     launch.launch(launch.LaunchRequest(TASK, study=search, trials=trials), settings, lambda message: None)
     print(json.dumps(took))
 

@@ -83,12 +83,14 @@ def resolved(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[..
     swept: list[Any] = []
     said: list[str] = []
 
-    def run(study: Any, work: Any, plan: Any, *others: Any) -> None:
-        launch = study.record().launch
+    def run(held: Any, inputs: Any, plan: Any, resources: Any) -> None:
+        launch = held.study.record().launch
         assert launch is not None
-        swept.append(SimpleNamespace(**vars(work), search=launch.search, trials=launch.trials, plan=plan, said=[*said]))
+        swept.append(
+            SimpleNamespace(**vars(inputs), search=launch.search, trials=launch.trials, plan=plan, said=[*said])
+        )
 
-    monkeypatch.setattr(launch_action.session, "run", run)
+    monkeypatch.setattr(launch_action.session.Session, "run", run)
 
     def launch(request: Any) -> Any:
         said.clear()

@@ -32,10 +32,12 @@ from tests.support.sweeping import (
 from tune_jobs import datasets, exports
 from tune_jobs.actions import evaluate
 from tune_jobs.actions.evaluate import EvaluateRequest
+from tune_jobs.actions.session import Session
 from tune_jobs.cli import run
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import TrialError
+from tune_jobs.execution.plan import StudyRun
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TestResult, TrialRecord
@@ -264,12 +266,12 @@ def test_what_was_read_is_not_read_again_and_a_further_reading_is_counted(
     shutil.copy(life.settings.studies_dir / "own.journal", settings.studies_dir)
     scored: list[int] = []
 
-    def score(study: Study, work: Any, trials: list[TrialRecord], *_: Any) -> None:
+    def score(run: StudyRun, trials: list[TrialRecord]) -> None:
         for trial in trials:
             scored.append(trial.number)
-            study.note_test(trial.number, TestResult({"test_accuracy": 0.5, "test_loss": 1.0}, None, 0.5))
+            run.study.note_test(trial.number, TestResult({"test_accuracy": 0.5, "test_loss": 1.0}, None, 0.5))
 
-    monkeypatch.setattr(evaluate, "_score", score)
+    monkeypatch.setattr(evaluate, "score_finalists", score)
     deliver_nothing(monkeypatch)
     said: list[str] = []
     assert evaluate.evaluate(EvaluateRequest("own", top=1), settings, said.append).study == life.record
@@ -287,7 +289,7 @@ def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
 ) -> None:
     own = own_task(tmp_path)
     finished_study(own, settings)
-    monkeypatch.setattr(evaluate, "resumed", lambda study, settings: SimpleNamespace(task=SimpleNamespace(train=None)))
+    monkeypatch.setattr(Session, "resume", lambda held: SimpleNamespace(task=SimpleNamespace(train=None)))
     deliver_nothing(monkeypatch)
     seen: list[int] = []
 

@@ -16,10 +16,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.support.sweeping import Own, SharedRay, called, finished_study, kill_family, own_task, until
-from tune_jobs.actions import launch, replicate, session
+from tune_jobs.actions import launch, replicate
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.actions.replicate import Race, ReplicateRequest
-from tune_jobs.actions.session import Outcome
+from tune_jobs.actions.session import Outcome, Session
 from tune_jobs.cli import run
 from tune_jobs.execution.plan import Resources
 from tune_jobs.leaderboard import ranking
@@ -197,7 +197,7 @@ def test_replicates_are_no_trials_of_the_search_and_do_not_change_what_it_propos
     finished_study(own, settings, "alone", search="tpe", trials=16, candidates=searched)
     finished_study(own, settings, search="tpe", trials=16, candidates=searched + replicates)
     plans: list[Any] = []
-    monkeypatch.setattr(session, "run", lambda study, work, plan, *others: plans.append(plan))
+    monkeypatch.setattr(Session, "run", lambda held, inputs, plan, resources: plans.append(plan))
     for study in ("alone", "own"):
         launch.launch(LaunchRequest(own.reference, study=study), settings, lambda message: None)
     alone, replicated = plans

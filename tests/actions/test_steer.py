@@ -14,10 +14,11 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from tests.support.sweeping import Own, command_line, ended, finished_study, kill_family, own_task, until
-from tune_jobs.actions import launch, steer
+from tune_jobs.actions import extend, steer
+from tune_jobs.actions.extend import ExtendRequest
+from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.cli import run
 from tune_jobs.errors import StudyError
-from tune_jobs.execution.plan import Resources
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import locks, provenance
@@ -108,31 +109,32 @@ def test_a_study_run_on_another_machine_is_stopped_there(
 
 
 @pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> list[launch.LaunchRequest]:
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[LaunchRequest]:
     """What would be launched."""
-    asked: list[launch.LaunchRequest] = []
-    monkeypatch.setattr(launch, "launch", lambda request, *others: asked.append(request))
-    return asked
+    requests: list[LaunchRequest] = []
+    monkeypatch.setattr(extend, "launch", lambda request, *others: requests.append(request))
+    return requests
 
 
 @pytest.mark.parametrize(
     ("last", "asked", "total"), [(4, "+3", 7), (4, "9", 9), (None, "+3", 7), (6, "+3", 6), (6, "8", 8)]
 )
 def test_more_trials_are_counted_from_what_was_asked_for_last_unless_that_is_not_there_yet(
-    tmp_path: Path, settings: Settings, launches: list[launch.LaunchRequest], last: int | None, asked: str, total: int
+    tmp_path: Path, settings: Settings, launches: list[LaunchRequest], last: int | None, asked: str, total: int
 ) -> None:
     own = own_task(tmp_path / "task")
     finished_study(own, settings)  # of four trials
     with Study.hold("own", settings) as study:
         study.note_launch(replace(provenance.note("random", last)))
-    launch.extend("own", asked, Resources(), settings, say)
+    request = ExtendRequest("own", int(asked), is_more=asked.startswith("+"))
+    extend.extend(request, settings, say)
     assert [(request.task, request.study, request.trials) for request in launches] == [(own.reference, "own", total)]
 
 
 def test_a_study_is_not_given_fewer_trials_than_it_has(tmp_path: Path, settings: Settings) -> None:
     finished_study(own_task(tmp_path / "task"), settings)
     with pytest.raises(StudyError, match=r"has 4 trials already, and 3 in all are asked for: --trials \+N adds some"):
-        launch.extend("own", "3", Resources(), settings, say)
+        extend.extend(ExtendRequest("own", 3), settings, say)
 
 
 @pytest.mark.parametrize("trials", ["", "-3", "0", "+0", "3.5", "many"])

@@ -1,4 +1,4 @@
-"""Reads the test split: for finalists only, on request only, and never without a note of it in the study.
+"""Read the test split: for finalists only, on request only, and never without a note of it in the study.
 
 The note is durable before the first image is read. No search, replicate or leaderboard imports this module.
 """
@@ -7,77 +7,70 @@ from __future__ import annotations
 
 import getpass
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tune_jobs import exports, tracking
-from tune_jobs.actions.launch import resumed
+from tune_jobs.actions import session
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import UserError
 from tune_jobs.execution.evaluating import score_finalists
-from tune_jobs.execution.plan import Resources
+from tune_jobs.execution.plan import Resources, StudyRun
 from tune_jobs.leaderboard import ranking
-from tune_jobs.live.signals import interruptible
 from tune_jobs.records.studies import Evaluation, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study
-from tune_jobs.tracking import delivery
 from tune_jobs.words import Say
 
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """The `top` best configurations, all their seeds; `again` where the test split was read before."""
+    """The `top` best configurations, with all their seeds; `again` allows a further reading of the test split."""
 
     study: str
     top: int
-    by: str | None = None  # None is whoever is logged in
+    by: str | None = None  # for whom the test split is read; None: who is logged in
     again: bool = False
     resources: Resources = field(default_factory=Resources)
 
 
 def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:
-    """Scores finalists on the test split and writes that to the study, to MLflow and to the exports.
+    """Score finalists on the test split and write that to the study, to MLflow and to the exports.
 
     An evaluation that was killed goes on with its own finalists and is no second reading.
 
     Raises:
-        UserError, TaskError: the study, its task or its data are not there or not what they were; nothing is complete;
+        UserError, TaskError: if the study, its task or its data are missing or have changed; nothing is complete; or
             the test split was read before.
     """
-    settings.prepare()
-    tracking.check(settings)
-    with Study.hold(request.study, settings) as study:
-        work = resumed(study, settings)
-        if work.task.train is not None:
-            raise UserError(f"task {work.task.name!r} trains itself: it leaves no model that could be evaluated")
-        record = study.record()
-        trials = _begun(record) or _wanted(record, request, say)
-        with interruptible(say) as interruption, delivery.alongside(study.name, settings) as delivered:
-            if trials:
-                if not _begun(record):
-                    study.note_reading(_reading(trials, request))
-                score_finalists(study, work, trials, request.resources, settings, interruption, say)
-            record = study.record()
-            exports.write_all(record, settings.exports_dir(study.name))
-            say("delivering to MLflow …")
-            is_delivered = delivered.is_complete()
-        return Outcome(record, settings.exports_dir(study.name), is_delivered, interruption.signal)
+    with session.hold(request.study, settings, say) as held:
+        inputs = held.resume()
+        if inputs.task.train is not None:
+            raise UserError(f"task {inputs.task.name!r} trains itself: it leaves no model that could be evaluated")
+        record = held.study.record()
+        begun = _begun(record)
+        trials = begun or _wanted(record, request, say)
+
+        def score(run: StudyRun, _ended: Callable[[], None]) -> None:
+            if not begun:
+                run.study.note_reading(_reading(trials, request))
+            score_finalists(run, trials)
+
+        return held.conduct(score if trials else None, inputs, request.resources)
 
 
 def _begun(record: StudyRecord) -> list[TrialRecord]:
-    """What is left of a reading that did not come to its end."""
+    """Return the trials that a reading which was cut short has left."""
     if not record.readings:
         return []
     return [trial for trial in record.trials if trial.number in record.readings[-1].trials and trial.tested is None]
 
 
 def _wanted(record: StudyRecord, request: EvaluateRequest, say: Say) -> list[TrialRecord]:
-    """The trials to score that were not scored yet; empty, with a word on it, where all were.
+    """Return the finalists that were not scored yet; none, with a message, if all were.
 
     Raises:
-        UserError: nothing is complete, or the test split was read before and that was not said.
+        UserError: if nothing is complete, or the test split was read before and the request does not say `again`.
     """
     rows = ranking.finalists(ranking.rank(record.trials, record.terms.objective), request.top)
     if not rows:
@@ -90,9 +83,9 @@ def _wanted(record: StudyRecord, request: EvaluateRequest, say: Say) -> list[Tri
         )
     elif record.readings and not request.again:
         last = record.readings[-1]
-        at = datetime.fromtimestamp(last.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        date = datetime.fromtimestamp(last.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
         raise UserError(
-            f"the test split was read for study {record.name!r} on {at} for {last.by} "
+            f"the test split was read for study {record.name!r} on {date} for {last.by} "
             f"({_times(len(record.readings))} in all): each further reading makes its best figure a little luckier; "
             "--again if it has to be"
         )

@@ -1,7 +1,7 @@
 """Further seeds for the best configurations: a place that one seed gave may be luck.
 
-What is to be replicated is chosen once and written to the study before the first trial, so that a run that was killed
-goes on with the same configurations although their means have moved meanwhile.
+What is to be replicated is chosen once and written to the study before the first trial. A run that was killed
+therefore goes on with the same configurations, although their means have moved meanwhile.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tune_jobs import tracking
 from tune_jobs.actions import session
-from tune_jobs.actions.launch import resumed
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import UserError
-from tune_jobs.execution.plan import Plan, Resources
+from tune_jobs.execution.plan import Plan, Resources, StudyInputs
 from tune_jobs.leaderboard import ranking
 from tune_jobs.records.studies import Replication, StudyRecord
 from tune_jobs.records.trials import TrialRecord
-from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
+from tune_jobs.search.candidates import Candidate, ListSampler
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params, params_id
 from tune_jobs.settings import Settings
@@ -42,55 +40,55 @@ class ReplicateRequest:
 
 
 def replicate(request: ReplicateRequest, settings: Settings, say: Say) -> Outcome:
-    """Trains the best configurations again with further seeds, the same ones for each: those after the study's own.
+    """Train the best configurations again with further seeds, the same ones for each: those after the study's own.
 
     Raises:
-        UserError, TaskError: the study, its task or its data are not there or not what they were, or nothing is
-            complete yet.
+        UserError, TaskError: if the study, its task or its data are missing or have changed, or nothing is complete.
     """
     if request.budget is not None and not request.until_separated:
         raise UserError("--budget is for --until-separated; without it --top and --seeds say how many trials there are")
-    settings.prepare()
-    tracking.check(settings)
-    with Study.hold(request.study, settings) as study:
-        work = resumed(study, settings)
-        unfinished = study.unfinished()  # first, for it settles trials that a crash left with their result
-        record = study.record()
-        replication = _chosen(record, request)
-        study.note_replication(replication)
-        missing = _missing(replication, record.trials, work.seed)
-        sampler: Sampler
-        if request.until_separated:
-            race = sampler = Race(replication, record.trials, work.seed, work.task.objective)
-            done = race.how_it_ended()
-        else:
-            sampler = ListSampler(missing, ())
-            done = None if missing else f"its best {request.top} have {request.seeds} seeds each; --seeds asks for more"
-        plan = None
-        if done is None or unfinished:
-            plan = Plan(sampler, None, None if request.until_separated else len(record.trials) + len(missing))
-        else:
-            say(f"study {study.name}: {done}")
-        outcome = session.run(study, work, plan, request.resources, settings, say)
-        _tell(outcome, request, say)
+    with session.hold(request.study, settings, say) as held:
+        inputs = held.resume()
+        plan = _plan(held.study, inputs, request, say)
+        outcome = held.run(inputs, plan, request.resources)
+        _announce_more(outcome, request, say)
         return outcome
 
 
+def _plan(study: Study, inputs: StudyInputs, request: ReplicateRequest, say: Say) -> Plan | None:
+    """Return what is left to run, or None, with a message on why, if nothing is."""
+    unfinished = study.unfinished()  # before the record: it settles trials that a crash left with their result
+    record = study.record()
+    replication = _chosen(record, request)
+    study.note_replication(replication)
+    if request.until_separated:
+        race = Race(replication, record.trials, inputs.seed, inputs.task.objective)
+        done, plan = race.how_it_ended(), Plan(race, None, None)
+    else:
+        missing = _missing(replication, record.trials, inputs.seed)
+        done = None if missing else f"its best {request.top} have {request.seeds} seeds each; --seeds asks for more"
+        plan = Plan(ListSampler(missing, ()), None, len(record.trials) + len(missing))
+    if done is None or unfinished:
+        return plan
+    say(f"study {study.name}: {done}")
+    return None
+
+
 def _chosen(record: StudyRecord, request: ReplicateRequest) -> Replication:
-    """What was chosen earlier, if it was asked for in the same words and is not done; else the best as they are now."""
+    """Return the earlier choice, if the request is the same and not done; else the best as they are now."""
     earlier = record.replication
     asked = (request.top, request.seeds, request.until_separated, request.budget)
-    is_same = earlier is not None and asked == (earlier.top, earlier.seeds, earlier.until_separated, earlier.budget)
-    if is_same and earlier is not None and (request.until_separated or not _is_done(earlier, record)):
+    before = None if earlier is None else (earlier.top, earlier.seeds, earlier.until_separated, earlier.budget)
+    if earlier is not None and asked == before and (request.until_separated or not _is_done(earlier, record)):
         return earlier  # a race goes on until it is decided or its budget is spent
     ids = _best(record, request.top)
     if not ids:
         raise UserError(f"study {record.name!r} has nothing to replicate: none of its trials is complete")
-    bred = [trial.number for trial in record.trials if trial.params_id in ids and trial.changes]
-    if bred:
+    changed = [trial.number for trial in record.trials if trial.params_id in ids and trial.changes]
+    if changed:
         raise UserError(
-            f"trial {bred[0]} of study {record.name!r} changed its params in flight: further seeds of those it began "
-            "with would be other models. `tune-jobs train` with the study's best.yaml trains it again"
+            f"trial {changed[0]} of study {record.name!r} changed its params in flight: further seeds of those it "
+            "began with would be other models. `tune-jobs train` with the study's best.yaml trains it again"
         )
     return Replication(
         request.top, request.seeds, request.until_separated, request.budget, ids, begun_at=len(record.trials)
@@ -98,7 +96,7 @@ def _chosen(record: StudyRecord, request: ReplicateRequest) -> Replication:
 
 
 def _best(record: StudyRecord, top: int) -> tuple[str, ...]:
-    """The first `top` of the leaderboard that completed: one seed is no reason to be left out here."""
+    """Return the first `top` of the leaderboard that completed, those with one seed included."""
     rows = ranking.rank(record.trials, record.terms.objective)
     return tuple(row.params_id for row in rows if row.state == "complete")[:top]
 
@@ -109,7 +107,7 @@ def _is_done(replication: Replication, record: StudyRecord) -> bool:
 
 
 def _missing(replication: Replication, trials: Iterable[TrialRecord], first_seed: int) -> list[Candidate]:
-    """The trials that are not there yet: the second seed of each configuration, then the third of each.
+    """Return the trials that the study lacks: the second seed of each configuration, then the third of each.
 
     A trial that failed is not tried again: with its seed it would fail again.
     """
@@ -127,11 +125,11 @@ def _missing(replication: Replication, trials: Iterable[TrialRecord], first_seed
 
 
 class Race:
-    """Seeds go where the order is still in doubt: to all that may be the best, those with the fewest first.
+    """Proposes seeds while the order is in doubt: of all that may be the best, those with the fewest seeds first.
 
     In the manner of F-Race (Birattari et al., A Racing Algorithm for Configuring Metaheuristics, GECCO 2002), with the
-    leaderboard's own criterion: a configuration leaves the race when another is better at 95 %, all comparisons taken
-    together. Looking after every trial makes that a little easier than the 95 % say.
+    leaderboard's own criterion: a configuration leaves the race when another is better at 95 %, over all comparisons
+    together. The race looks after every trial, which makes that a little easier than 95 % says.
     """
 
     def __init__(
@@ -161,7 +159,7 @@ class Race:
         return self._taken(self._to_begin.pop(0))
 
     def how_it_ended(self) -> str | None:
-        """Why nothing more is to be trained; None as long as something is."""
+        """Return why nothing more is to be trained; None as long as something is."""
         if self._to_begin or any(self._is_pending(key) for key in self._asked):
             return None
         in_doubt = len(self._in_doubt())
@@ -181,7 +179,7 @@ class Race:
         return key not in self._trials or not self._trials[key].is_finished
 
     def _in_doubt(self) -> list[str]:
-        """The configurations that may still be the best, those with the fewest seeds first."""
+        """Return the configurations that may still be the best, those with the fewest seeds first."""
         mine = list(self._trials.values())
         rows = ranking.with_uncertainty(ranking.rank(mine, self._objective), mine, self._objective)
         seeds = Counter(trial.params_id for trial in mine)
@@ -192,13 +190,13 @@ class Race:
         return Candidate(had[0].params, max(self._first_seed, *(trial.seed for trial in had)) + 1)
 
 
-def _tell(outcome: Outcome, request: ReplicateRequest, say: Say) -> None:
-    """Says so where the same command would go on, with configurations that are among the best only now."""
+def _announce_more(outcome: Outcome, request: ReplicateRequest, say: Say) -> None:
+    """Say so if the same command would go on, with configurations that are among the best only now."""
     record = outcome.study
     if outcome.signal is not None or request.until_separated:
         return
-    next_one = _chosen(record, request)
-    fewer = {params_id(one.params) for one in _missing(next_one, record.trials, record.terms.seed)}
-    if fewer and next_one != record.replication:
+    upcoming = _chosen(record, request)
+    fewer = {params_id(candidate.params) for candidate in _missing(upcoming, record.trials, record.terms.seed)}
+    if fewer and upcoming != record.replication:
         counted = f"{len(fewer)} configuration{'s' if len(fewer) > 1 else ''}"
         say(f"{counted} with fewer seeds now among the best {request.top}: the same command replicates more")

@@ -1,15 +1,13 @@
-"""Failed trials once more: the same params and seed as a new trial, which stands for the old one from then on.
+"""Run failed trials again: each as a new trial with the same params and seed, which takes the place of the old one.
 
-What has ended does not change, so the failed trial stays in the study and says why it failed.
+What has ended does not change: the failed trial stays in the study and says why it failed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tune_jobs import tracking
 from tune_jobs.actions import session
-from tune_jobs.actions.launch import resumed
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import Reason, UserError
 from tune_jobs.execution.plan import Plan, Resources
@@ -17,7 +15,6 @@ from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, ListSampler
 from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study
 from tune_jobs.words import Say
 
 # What may end otherwise the next time; a trial that diverged or was refused ends so again, unless its code was mended.
@@ -34,32 +31,31 @@ class RetryRequest:
 
 
 def retry(request: RetryRequest, settings: Settings, say: Say) -> Outcome:
-    """Runs a study's failed trials again, and first of all what did not finish.
+    """Run a study's failed trials again, after all that did not finish.
 
     Raises:
-        UserError, TaskError: the study, its task or its data are not there or not what they were; nothing failed so.
+        UserError, TaskError: if the study, its task or its data are missing or have changed, or nothing failed for
+            these reasons.
     """
-    settings.prepare()
-    tracking.check(settings)
-    with Study.hold(request.study, settings) as study:
-        work = resumed(study, settings)
-        unfinished = study.unfinished()
-        record = study.record()
+    with session.hold(request.study, settings, say) as held:
+        inputs = held.resume()
+        unfinished = held.study.unfinished()
+        record = held.study.record()
         failed = _failed(record, request.reasons)
         if not failed and not unfinished:
-            raise UserError(f"study {request.study!r} has nothing to retry: {_what_there_is(record, request.reasons)}")
-        say(f"study {study.name}: {len(failed)} failed trial{'s run' if len(failed) != 1 else ' runs'} again")
+            raise UserError(f"study {request.study!r} has nothing to retry: {_no_failure(record, request.reasons)}")
+        say(f"study {request.study}: {len(failed)} failed trial{'s run' if len(failed) != 1 else ' runs'} again")
         sampler = ListSampler((Candidate(trial.params, trial.seed) for trial in failed), ())
-        plan = Plan(sampler, None, len(record.trials) + len(failed))
-        return session.run(study, work, plan, request.resources, settings, say)
+        return held.run(inputs, Plan(sampler, None, len(record.trials) + len(failed)), request.resources)
 
 
 def _failed(record: StudyRecord, reasons: tuple[Reason, ...]) -> list[TrialRecord]:
-    """The trials that failed for one of these reasons and were not run again since."""
+    """Return the trials that failed for one of these reasons and were not run again since."""
     return [trial for trial in record.standing if trial.state == "failed" and trial.reason in reasons]
 
 
-def _what_there_is(record: StudyRecord, reasons: tuple[Reason, ...]) -> str:
+def _no_failure(record: StudyRecord, reasons: tuple[Reason, ...]) -> str:
+    """Say what failed instead, if anything did."""
     other = sorted({str(trial.reason) for trial in record.standing if trial.state == "failed"})
     if not other:
         return "none of its trials failed"

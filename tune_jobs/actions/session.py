@@ -1,21 +1,24 @@
-"""Runs trials of a study that is held: starts Ray, lets a sampler propose, delivers to MLflow, writes the exports.
+"""What the actions share: hold a study, resume it on its task, run trials, deliver them to MLflow, write the exports.
 
-Whoever calls it has decided what is to be run: a search (`launching.py`), further seeds (`replication.py`), another
-task's configurations (`transferring.py`).
+An action decides what is run: a search (`launch.py`), further seeds (`replicate.py`), failed trials (`retry.py`),
+another task's configurations (`transfer.py`), or finalists on the test split (`evaluate.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tune_jobs import exports
-from tune_jobs.errors import UserError
-from tune_jobs.execution.plan import Plan, Resources, StudyInputs
+from tune_jobs import datasets, exports, tracking
+from tune_jobs.errors import StudyError, UserError
+from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
 from tune_jobs.execution.searching import run_trials
 from tune_jobs.live.signals import interruptible
 from tune_jobs.records.studies import StudyRecord
+from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
@@ -25,53 +28,112 @@ from tune_jobs.words import Say
 if TYPE_CHECKING:
     from tune_jobs.execution.rules import TaskFailure
 
+    # What a session runs on Ray; it calls the second argument once nothing more is trained.
+    Work = Callable[[StudyRun, Callable[[], None]], TaskFailure | None]
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """How a run ended. `signal` and `task_failure` are what ended it early, if anything did."""
 
     study: StudyRecord
     exports_dir: Path
-    is_delivered: bool  # whether MLflow has everything
-    signal: int | None  # that ended it early
-    trouble: TaskFailure | None = None  # of the task's, that ended it early
+    is_delivered: bool  # MLflow has every trial
+    signal: int | None
+    task_failure: TaskFailure | None = None
 
 
-def run(
-    study: Study, work: StudyInputs, plan: Plan | None, resources: Resources, settings: Settings, say: Say
-) -> Outcome:
-    """Runs the study's unfinished trials and what the plan proposes until it is fulfilled, late or interrupted.
+@contextmanager
+def hold(name: str, settings: Settings, say: Say) -> Iterator[Session]:
+    """Hold the study `name` for writing until the block ends, in a home that is ready and with MLflow at hand.
 
-    Without a plan nothing is trained: what is there is delivered and exported.
+    Raises:
+        SettingsError: if the home cannot be written or MLflow cannot be used.
+        StudyError: if another process holds the study.
     """
-    if plan is not None:
-        check(work.task, resources, is_population=plan.compare_every is not None)
-        if plan.compare_every is None and any(trial.course for trial in study.unfinished()):
-            raise UserError(f"a population of study {study.name!r} is under way: launch it with --scheduler pbt first")
-    trouble = None
-    with interruptible(say) as interruption, delivery.alongside(study.name, settings) as delivered:
-        if plan is not None:
-            trouble = run_trials(study, work, plan, resources, settings, interruption, delivered.sweep_ended, say)
-        record = study.record()
-        exports.write_all(record, settings.exports_dir(study.name))
-        say("delivering to MLflow …")
-        is_delivered = delivered.is_complete()
-    return Outcome(record, settings.exports_dir(study.name), is_delivered, interruption.signal, trouble)
+    settings.prepare()
+    tracking.check(settings)
+    with Study.hold(name, settings) as study:
+        yield Session(study, settings, say)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A study that this process holds, with all that an action needs to run it."""
+
+    study: Study
+    settings: Settings
+    say: Say
+
+    def resume(self) -> StudyInputs:
+        """Return what the study's trials are about, checked against what it was begun on.
+
+        Raises:
+            UserError, TaskError: if the study was never begun, or its task or data are missing or have changed.
+        """
+        if not self.study.has_begun:
+            raise StudyError(f"no study named {self.study.name!r}. `tune-jobs studies` lists all")
+        terms = self.study.record().terms
+        task = catalog.find_said(terms.reference, f"study {self.study.name!r}")
+        inputs = study_inputs(task, terms.reference, Conditions.of(terms), self.settings)
+        self.study.begin(inputs.terms)
+        return inputs
+
+    def run(self, inputs: StudyInputs, plan: Plan | None, resources: Resources) -> Outcome:
+        """Run unfinished trials and what the plan proposes until it is fulfilled, time is up or a signal comes.
+
+        Without a plan nothing is trained: the study as it is gets delivered and exported.
+
+        Raises:
+            UserError: if the trials cannot be run in this way.
+        """
+        if plan is None:
+            return self.conduct(None, inputs, resources)
+        check(inputs.task, resources, is_population=plan.compare_every is not None)
+        if plan.compare_every is None and any(trial.course for trial in self.study.unfinished()):
+            name = self.study.name
+            raise UserError(f"a population of study {name!r} is under way: launch it with --scheduler pbt first")
+        return self.conduct(lambda run, ended: run_trials(run, plan, ended), inputs, resources)
+
+    def conduct(self, work: Work | None, inputs: StudyInputs, resources: Resources) -> Outcome:
+        """Do the work while trials are delivered to MLflow, then write the exports and wait for the delivery."""
+        name, folder, failure = self.study.name, self.settings.exports_dir(self.study.name), None
+        with interruptible(self.say) as interruption, delivery.alongside(name, self.settings) as delivered:
+            if work is not None:
+                run = StudyRun(self.study, inputs, resources, self.settings, interruption, self.say)
+                failure = work(run, delivered.sweep_ended)
+            record = self.study.record()
+            exports.write_all(record, folder)
+            self.say("delivering to MLflow …")
+            is_delivered = delivered.is_complete()
+        return Outcome(record, folder, is_delivered, interruption.signal, failure)
+
+
+def study_inputs(task: Task, reference: str, conditions: Conditions, settings: Settings) -> StudyInputs:
+    """Return what trials of a task under these conditions are about, with the data loaded.
+
+    Raises:
+        UserError: if the data cannot be had.
+    """
+    trained = conditions.applied_to(task)
+    data = datasets.load_for_task(trained, settings.data_dir).training
+    return StudyInputs(
+        trained, task.digest(), reference, conditions.space, conditions.seed, data, conditions.objectives[1:]
+    )
 
 
 def check(task: Task, resources: Resources, *, is_population: bool) -> None:
-    """Whether trials of a task can be run so; `is_population` is whether they are a population.
+    """Check that trials of a task can be run with these resources, as a population or not.
 
     Raises:
-        UserError: if not; the message says what else to ask for.
+        UserError: if not; the message says which option to leave out.
     """
-    asked = (
-        "--scheduler pbt" if is_population else "--checkpoint-every" if resources.checkpoint_every is not None else None
-    )
-    if asked and task.train is not None:
+    checkpoints = "--checkpoint-every" if resources.checkpoint_every is not None else None
+    option = "--scheduler pbt" if is_population else checkpoints
+    if option and task.train is not None:
         raise UserError(
             f"task {task.name!r} has a training loop of its own, which cannot be taken up in the middle: "
-            f"leave out {asked}"
+            f"leave out {option}"
         )
-    if is_population and resources.checkpoint_every is not None:
+    if is_population and checkpoints:
         raise UserError("a population keeps checkpoints of its own: leave out --checkpoint-every")

@@ -1,4 +1,4 @@
-"""The best configurations of one task on another: do its gains translate?
+"""Train the best configurations of one task on another: do its gains translate?
 
 They become trials of a study of the other task, beside its baseline, and are compared with that and with the best that
 a search of its own found there.
@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from tune_jobs import tracking
 from tune_jobs.actions import session
 from tune_jobs.actions.launch import LaunchRequest, resolve
-from tune_jobs.actions.session import Outcome
+from tune_jobs.actions.session import Outcome, Session
 from tune_jobs.errors import UserError
-from tune_jobs.execution.plan import Plan, Resources
+from tune_jobs.execution.plan import Plan, Resources, StudyInputs
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord, Transfer
 from tune_jobs.search.candidates import Candidate, ListSampler
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.moving import transfer_params
-from tune_jobs.search_spaces.scalars import params_id
+from tune_jobs.search_spaces.scalars import Params, params_id
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study import provenance
@@ -45,18 +44,18 @@ class TransferRequest:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the comparison: where a configuration is from, and its row there; None where it has no score."""
+    """One line of the comparison: where a configuration is from, and its row there; None if it has no score."""
 
     origin: str
     row: Row | None
 
 
 def transfer(request: TransferRequest, settings: Settings, say: Say) -> Outcome:
-    """Trains the best of a study, and the other task's baseline, in a study of the other task.
+    """Train the best of a study, and the other task's baseline, in a study of the other task.
 
     Raises:
-        UserError, TaskError: the studies, the task or its data are not there or not what they were.
-        SpaceError: a configuration does not belong to the other task's space; it names what does not.
+        UserError, TaskError: if the studies, the task or its data are missing or have changed.
+        SpaceError: if a configuration does not belong to the other task's space; it names what does not.
     """
     source = Study.open(request.study, settings).record()
     rows = ranking.finalists(ranking.rank(source.trials, source.terms.objective), request.top)
@@ -67,38 +66,44 @@ def transfer(request: TransferRequest, settings: Settings, say: Say) -> Outcome:
     name = request.into or task.name
     if name == source.name:
         raise UserError(f"study {name!r} cannot be transferred into itself: --study NAME names another")
-    settings.prepare()
-    tracking.check(settings)
-    with Study.hold(name, settings) as study:
-        begun = study.record() if study.has_begun else None
-        asked = LaunchRequest(task=request.to, epochs=request.epochs, images=request.images)
-        work = resolve(task, asked, begun, settings)
-        study.begin(work.terms)
-        earlier = begun.launch if begun and begun.launch else None
-        search, trials = (earlier.search, earlier.trials) if earlier else ("baseline", None)
-        now = provenance.note(search, trials)
-        study.note_launch(replace(now, scheduling=earlier.scheduling, budget=earlier.budget) if earlier else now)
-        study.note_transfers(
-            [Transfer(source.name, row.rank, params_id(params)) for row, params in zip(rows, moved, strict=True)]
-        )
-        had = study.record().trials
-        wanted = [
-            Candidate(params, work.seed + offset)
-            for offset in range(request.seeds)
-            for params in (work.task.baseline, *moved)
+    with session.hold(name, settings, say) as held:
+        inputs = _begin(held, task, request)
+        transfers = [
+            Transfer(source.name, row.rank, params_id(params)) for row, params in zip(rows, moved, strict=True)
         ]
-        tried = {(trial.params_id, trial.seed) for trial in had}
-        missing = {(params_id(one.params), one.seed) for one in wanted} - tried
-        plan = None
-        if missing or study.unfinished():
-            plan = Plan(ListSampler(wanted, had), None, len(had) + len(missing))
-        else:
-            say(f"study {name} has run all of these; --seeds asks for more")
-        return session.run(study, work, plan, request.resources, settings, say)
+        held.study.note_transfers(transfers)
+        return held.run(inputs, _plan(held, inputs, moved, request.seeds), request.resources)
+
+
+def _begin(held: Session, task: Task, request: TransferRequest) -> StudyInputs:
+    """Begin the study there, or take it up with the search it has."""
+    begun = held.study.record() if held.study.has_begun else None
+    asked = LaunchRequest(task=request.to, epochs=request.epochs, images=request.images)
+    inputs = resolve(task, asked, begun, held.settings)
+    held.study.begin(inputs.terms)
+    earlier = begun.launch if begun else None
+    search, trials = (earlier.search, earlier.trials) if earlier else ("baseline", None)
+    now = provenance.note(search, trials)
+    held.study.note_launch(replace(now, scheduling=earlier.scheduling, budget=earlier.budget) if earlier else now)
+    return inputs
+
+
+def _plan(held: Session, inputs: StudyInputs, moved: Sequence[Params], seeds: int) -> Plan | None:
+    """Return what is left to run, or None, with a message on why, if nothing is."""
+    trials = held.study.record().trials
+    wanted = [
+        Candidate(params, inputs.seed + offset) for offset in range(seeds) for params in (inputs.task.baseline, *moved)
+    ]
+    tried = {(trial.params_id, trial.seed) for trial in trials}
+    missing = {(params_id(candidate.params), candidate.seed) for candidate in wanted} - tried
+    if missing or held.study.unfinished():
+        return Plan(ListSampler(wanted, trials), None, len(trials) + len(missing))
+    held.say(f"study {held.study.name} has run all of these; --seeds asks for more")
+    return None
 
 
 def compared(record: StudyRecord, task: Task) -> tuple[Line, ...]:
-    """The task's baseline, what was transferred and the best of its own, judged together with all the study has."""
+    """Compare the task's baseline, what was transferred and the best of its own, among all that the study has."""
     objective = record.terms.objective
     rows = ranking.with_uncertainty(ranking.rank(record.trials, objective), record.trials, objective)
     by_id = {row.params_id: row for row in rows}

@@ -162,9 +162,9 @@ def say_delivery(study: str, *, is_delivered: bool) -> None:
 def exit_code(outcome: Outcome) -> int:
     """Return 0; 2 if failures of the task ended the sweep, after saying what to mend; 128 plus the signal's number if a
     signal ended it."""
-    if outcome.trouble is not None:
-        say(outcome.trouble.traceback.rstrip())
+    if outcome.task_failure is not None:
+        say(outcome.task_failure.traceback.rstrip())
         retry = f"tune-jobs retry {outcome.study.name} --reason crashed"
-        say(f"{outcome.trouble.message}. Once it is mended, run `{retry}`.")
+        say(f"{outcome.task_failure.message}. Once it is mended, run `{retry}`.")
         return 2
     return 0 if outcome.signal is None else 128 + outcome.signal

@@ -35,9 +35,12 @@ def extend(study: str, trials: str, home: Path | None, data_dir: Path | None, **
     \b
     Example:  tune-jobs extend digits-mlp --trials +50
     """
-    from tune_jobs.actions import launch
+    from tune_jobs.actions import extend
 
-    return print_outcome(launch.extend(study, trials, take_resources(options), read_settings(home, data_dir), say))
+    request = extend.ExtendRequest(
+        study, int(trials), is_more=trials.startswith("+"), resources=take_resources(options)
+    )
+    return print_outcome(extend.extend(request, read_settings(home, data_dir), say))
 
 
 @click.command(short_help="Stop a running study, or a job on a cluster.")

@@ -1,4 +1,4 @@
-"""Scores finalists on the test split, on as many workers as fit; each is handed one trial after the other."""
+"""Workers that score finalists on the test split: as many as fit, each with one trial after the other."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.training import weights
 from tune_jobs.training.weights import Weights
 
-_LOOK_S = 0.5  # between two looks at whether a signal came
+_POLL_S = 0.5  # between two looks at whether a signal came
 
 
 @dataclass(frozen=True)
 class TestJob:
-    """What all evaluations of a study share. No search is handed one: this is where the test split is."""
+    """What all evaluations of a study share. No search is given one: it holds the test split."""
 
     __test__ = False  # no test class, whatever pytest makes of its name
 
@@ -41,31 +41,36 @@ Done = Callable[[TrialRecord, TestResult | TrialError], None]
 
 
 def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interruption: Interruption, done: Done) -> None:
-    """Tells `done` of each trial as it is scored; ends early when interrupted or drained.
+    """Score the trials and call `done` with each result; end early when interrupted or drained.
 
     Raises:
-        UserError: a worker died.
+        UserError: if a worker died.
     """
     shared = ray.put(job)
     worker = ray.remote(_Evaluator).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
     idle = [worker.remote(shared, slots.gpus or None) for _ in range(min(slots.count, len(trials)))]
     waiting = list(trials)
-    at_work: dict[ray.ObjectRef, tuple[TrialRecord, object]] = {}
-    while (at_work or (waiting and not interruption.is_draining)) and not interruption.is_set:
+    running: dict[ray.ObjectRef, tuple[TrialRecord, object]] = {}
+    while (running or (waiting and not interruption.is_draining)) and not interruption.is_set:
         while waiting and idle and not interruption.is_draining:
-            trial, free = waiting.pop(0), idle.pop()
-            at_work[free.score.remote(trial, weights.load(job.kept, trial.number))] = (trial, free)
-        ready, _ = ray.wait(list(at_work), timeout=_LOOK_S)
+            trial, evaluator = waiting.pop(0), idle.pop()
+            running[evaluator.score.remote(trial, weights.load(job.kept, trial.number))] = (trial, evaluator)
+        ready, _ = ray.wait(list(running), timeout=_POLL_S)
         for answer in ready:
-            trial, free = at_work.pop(answer)
-            try:
-                done(trial, ray.get(answer))
-            except ray.exceptions.RayActorError:
-                raise UserError(
-                    f"the worker that evaluated trial {trial.number} died, perhaps out of memory: what was scored is "
-                    "kept, the same command goes on"
-                ) from None
-            idle.append(free)
+            trial, evaluator = running.pop(answer)
+            done(trial, _result(answer, trial))
+            idle.append(evaluator)
+
+
+def _result(answer: ray.ObjectRef, trial: TrialRecord) -> TestResult | TrialError:
+    try:
+        result: TestResult | TrialError = ray.get(answer)
+    except ray.exceptions.RayActorError:
+        raise UserError(
+            f"the worker that evaluated trial {trial.number} died, perhaps out of memory. "
+            "What was scored is kept; run the same command again"
+        ) from None
+    return result
 
 
 class _Evaluator:

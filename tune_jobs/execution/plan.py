@@ -1,9 +1,9 @@
-"""What is to be run, in plain values: on which resources, of which study, proposed by whom."""
+"""What is to be run, in plain values: the study's inputs, the resources, and who proposes trials."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.records.studies import StudyTerms
@@ -11,9 +11,15 @@ from tune_jobs.search.budgets import BudgetedSampler
 from tune_jobs.search.candidates import Sampler
 from tune_jobs.search.schedulers import Scheduler
 from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.one_factor import AnySpace
-from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
+from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.search_spaces.task import Task
+from tune_jobs.settings import Settings
+from tune_jobs.words import Say
+
+if TYPE_CHECKING:
+    from tune_jobs.live.signals import Interruption
+    from tune_jobs.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -23,12 +29,31 @@ class Resources:
     time_limit_s: float | None = None
     max_concurrent: int | None = None
     cpus_per_trial: float = 1.0
-    gpus_per_trial: float | Literal["auto"] | None = None  # one where there are GPUs; auto measures what fits
+    gpus_per_trial: float | Literal["auto"] | None = None  # None: one where there are GPUs; auto measures what fits
     trial_limit_s: float | None = None  # of one trial on its worker
     max_retries: int = 3  # of a trial whose worker is lost
     checkpoint_every: int | None = None  # epochs
     address: str | None = None  # of a running Ray cluster; None starts one of our own
     keep_weights: bool = False  # of every trial, in the home folder
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What holds for all trials of a study, beside its task and data."""
+
+    space: AnySpace  # as narrowed
+    protocol: Protocol
+    objectives: tuple[Objective, ...]  # the first decides wherever one number has to
+    seed: int
+
+    @classmethod
+    def of(cls, terms: StudyTerms) -> Conditions:
+        """Return those of a study that was begun."""
+        return cls(space_from_json(terms.space), terms.protocol, terms.objectives, terms.seed)
+
+    def applied_to(self, task: Task) -> Task:
+        """Return the task with this protocol and the first objective."""
+        return replace(task, protocol=self.protocol, objective=self.objectives[0])
 
 
 @dataclass(frozen=True)
@@ -45,7 +70,7 @@ class StudyInputs:
 
     @property
     def terms(self) -> StudyTerms:
-        """What a study of this work is begun on."""
+        """What a study of these inputs is begun on."""
         return StudyTerms(
             task=self.task.name,
             task_digest=self.task_digest,
@@ -62,7 +87,7 @@ class StudyInputs:
 
 @dataclass(frozen=True)
 class Plan:
-    """Who proposes and how far it goes: `trials` searched ones in all, and `total` trials of any kind, where known."""
+    """Who proposes trials and how far it goes: `trials` searched ones in all, and `total` of any kind, where known."""
 
     sampler: Sampler
     trials: int | None
@@ -72,8 +97,20 @@ class Plan:
     compare_every: int | None = None  # epochs, where the trials are a population
 
 
+@dataclass(frozen=True)
+class StudyRun:
+    """One run of a held study on Ray: its inputs, its resources, and what it listens and speaks to."""
+
+    study: Study
+    inputs: StudyInputs
+    resources: Resources
+    settings: Settings
+    interruption: Interruption
+    say: Say
+
+
 def _lasting(reference: str) -> str:
-    """The reference as it is found from any folder."""
+    """Return the reference in a form that is found from any folder."""
     file, attribute = catalog.split(reference)
     if file is None:
         return reference

@@ -1,4 +1,4 @@
-"""Runs a sweep on Ray: the door through which a search, replicates and retries come in."""
+"""The way onto Ray for searches, replicates and retries: build a sweep of a study that is held, and run it."""
 
 from __future__ import annotations
 
@@ -6,69 +6,62 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tune_jobs.execution.plan import Plan, Resources, StudyInputs
+from tune_jobs.execution.plan import Plan, Resources, StudyRun
 from tune_jobs.live import drains
 from tune_jobs.live.progress import Progress
-from tune_jobs.live.signals import Interruption
-from tune_jobs.settings import Settings, prepare_ray
-from tune_jobs.study.study import Study
+from tune_jobs.settings import prepare_ray
 from tune_jobs.training.checkpoints import CheckpointFolder
-from tune_jobs.words import Say
 
 if TYPE_CHECKING:
     from tune_jobs.execution.packing import Packing
     from tune_jobs.execution.rules import TaskFailure
 
 
-def run_trials(
-    study: Study,
-    work: StudyInputs,
-    plan: Plan,
-    resources: Resources,
-    settings: Settings,
-    interruption: Interruption,
-    ended: Callable[[], None],
-    say: Say,
-) -> TaskFailure | None:
+def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> TaskFailure | None:
+    """Run the study's unfinished trials and what the plan proposes; call `ended` when nothing more is trained.
+
+    Return the failure of the task's own that ended the sweep early, if one did.
+    """
+    study, inputs, resources, settings = run.study, run.inputs, run.resources, run.settings
     prepare_ray(is_own_cluster=resources.address is None)
     from tune_jobs.execution import cluster
 
-    say("starting Ray …")
+    run.say("starting Ray …")
     with cluster.cluster(resources.address):
         from tune_jobs.execution import driver, keeper, placement, populations, rules, sweep, worker
 
-        drained = drains.Watch(settings.drained_file(study.name), say)
+        drained = drains.Watch(settings.drained_file(study.name), run.say)
         packed = placement.Placement(_packing(resources), drained)
         if drained().spots:
-            say(f"drained: {drained()}; `tune-jobs undrain {study.name}` gives it back")
+            run.say(f"drained: {drained()}; `tune-jobs undrain {study.name}` gives it back")
         limits = rules.Limits(resources.trial_limit_s, resources.max_retries)
-        extent = sweep.SweepLimits(work.space, plan.trials, resources.time_limit_s, limits)
-        source = worker.TaskSource.of(work.reference)
+        extent = sweep.SweepLimits(inputs.space, plan.trials, resources.time_limit_s, limits)
+        source = worker.TaskSource.of(inputs.reference)
         keep = keeper.start_weights(settings.weights_dir(study.identity)) if resources.keep_weights else None
         checkpoints = CheckpointFolder(settings.checkpoints_dir(study.identity))
-        every, protocol, bred = resources.checkpoint_every, work.task.protocol, None
+        every, protocol, bred = resources.checkpoint_every, inputs.task.protocol, None
         if plan.compare_every is not None:
-            bred = populations.Population(study, work.terms, checkpoints, plan.compare_every, work.space)
+            bred = populations.Population(study, inputs.terms, checkpoints, plan.compare_every, inputs.space)
             protocol = replace(protocol, patience=None)  # what is behind goes on from another's weights
         needs_keeper = every or bred or checkpoints.has_any
         kept = keeper.start(settings.checkpoints_dir(study.identity)) if needs_keeper else None
-        aims = work.terms.objectives
+        aims = inputs.terms.objectives
         is_measured = packed.slots.gpus > 0 or resources.gpus_per_trial == "auto"
         job = worker.SweepJob(
-            source, protocol, aims, work.data, resources.cpus_per_trial, keep, kept, every, is_measured
+            source, protocol, aims, inputs.data, resources.cpus_per_trial, keep, kept, every, is_measured
         )
-        progress = _progress(study, work, plan, resources, settings, interruption)
+        progress = _progress(run, plan)
         running = sweep.Sweep(
-            study, plan.sampler, plan.scheduler, extent, packed, job.cpus, progress, interruption, checkpoints, bred
+            study, plan.sampler, plan.scheduler, extent, packed, job.cpus, progress, run.interruption, checkpoints, bred
         )
         with progress.shown():
-            trouble = driver.run_sweep(running, job)
+            failure = driver.run_sweep(running, job)
         ended()  # the rest is delivered while Ray goes down
-    return trouble
+    return failure
 
 
 def _packing(resources: Resources) -> Packing:
-    """How many trials share a device of the cluster that is connected to.
+    """Return how many trials share a device of the connected cluster.
 
     Raises:
         SettingsError: if no node could ever run a single trial.
@@ -88,18 +81,17 @@ def _packing(resources: Resources) -> Packing:
     return Packing(lambda n: cluster.slots(cpus * share(n), 0, most), measures=True, sharing=one.count)
 
 
-def _progress(
-    study: Study, work: StudyInputs, plan: Plan, resources: Resources, settings: Settings, interruption: Interruption
-) -> Progress:
+def _progress(run: StudyRun, plan: Plan) -> Progress:
+    finished = tuple(trial for trial in run.study.record().trials if trial.is_finished)
     return Progress(
-        study.name,
-        work.task.objective,
-        work.task.protocol.epochs,
+        run.study.name,
+        run.inputs.task.objective,
+        run.inputs.task.protocol.epochs,
         plan.total,
-        tuple(trial for trial in study.record().trials if trial.is_finished),
-        work.space.varied(),
-        interruption,
-        settings.activity_file(study.name),
+        finished,
+        run.inputs.space.varied(),
+        run.interruption,
+        run.settings.activity_file(run.study.name),
         plan.bounded,
-        resources.time_limit_s,
+        run.resources.time_limit_s,
     )
