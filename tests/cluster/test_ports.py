@@ -90,7 +90,7 @@ def test_a_cluster_of_our_own_is_its_users_alone(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RAY_TMPDIR", str(short_folder))
     tokens._private_folder.cache_clear()  # another test may have had one
     before = dict(os.environ)
-    with cluster.cluster(None):
+    with cluster.connection(None):
         assert not {name: value for name, value in os.environ.items() if before.get(name) != value and "AUTH" in name}
         (folder,) = short_folder.glob("tj-*")
         token = (folder / "token").read_text()

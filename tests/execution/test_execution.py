@@ -22,8 +22,10 @@ from tune_jobs.execution import sweep as sweeps
 from tune_jobs.execution.messages import Assignment
 from tune_jobs.execution.packing import Packing, Slots
 from tune_jobs.execution.placement import Placement
-from tune_jobs.execution.rules import Limits
+from tune_jobs.execution.rules import TrialLimits
 from tune_jobs.execution.sweep import Sweep, SweepLimits
+from tune_jobs.execution.trial_ledger import TrialLedger
+from tune_jobs.execution.trial_queue import SearchStrategy
 from tune_jobs.leaderboard import ranking
 from tune_jobs.live.activity import Activity
 from tune_jobs.live.signals import Interruption
@@ -37,7 +39,7 @@ from tune_jobs.training.trial import run_trial
 
 @pytest.fixture(scope="module", autouse=True)
 def ray() -> Iterator[None]:
-    with cluster.cluster(None):
+    with cluster.connection(None):
         yield
 
 
@@ -50,16 +52,16 @@ class Watched:
     epochs: list[tuple[int, int]] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
 
-    def started(self, trial: TrialRecord) -> None:
+    def trial_started(self, trial: TrialRecord) -> None:
         self.told.append(("started", trial.number))
 
-    def progressed(self, trial: TrialRecord, epoch: int, metrics: dict[str, float]) -> None:
+    def epoch_ended(self, trial: TrialRecord, epoch: int, metrics: dict[str, float]) -> None:
         self.epochs.append((trial.number, epoch))
 
-    def looked(self, activity: Activity) -> None:
+    def activity_changed(self, activity: Activity) -> None:
         self.reasons |= activity.waiting
 
-    def ended(self, trial: TrialRecord) -> None:
+    def trial_ended(self, trial: TrialRecord) -> None:
         self.told.append(("ended", trial.number))
         self.then()
 
@@ -75,7 +77,7 @@ def sweep(
     watcher: Watched | None = None,
     interruption: Interruption | None = None,
     before: Callable[[], None] = lambda: None,
-    limits: Limits | None = None,
+    limits: TrialLimits | None = None,
     schedule: Scheduling | None = None,
 ) -> StudyRecord:
     """Runs the study `own` in `settings`' home, or continues it; `before` is called when all is ready."""
@@ -86,17 +88,18 @@ def sweep(
         study.begin(terms_of(task, own.reference, data))
         sampler = samplers.sampler(search, task.space, task.objective, 0, study.record().trials)
         slots = slots or cluster.slots(1, 0, None)
-        extent = SweepLimits(task.space, trials, time_limit_s, limits or Limits())
+        sweep_limits = SweepLimits(trials, time_limit_s, limits or TrialLimits())
         placement = Placement(Packing.fixed(slots))
-        job = worker.SweepJob(source, task.protocol, (task.objective,), data, 1.0)
+        context = worker.SweepContext(source, task.protocol, (task.objective,), data, 1.0)
         judge = schedulers.scheduler(
             schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
         )
         interruption = interruption or Interruption()
-        running = Sweep(study, sampler, judge, extent, placement, 1.0, watcher or Watched(), interruption)
+        strategy = SearchStrategy(task.space, sampler, judge)
+        running = Sweep(TrialLedger(study), strategy, sweep_limits, placement, watcher or Watched(), interruption)
         before()
         try:
-            driver.run_sweep(running, job)
+            driver.run_sweep(running, context)
         finally:
             end_workers()
         return study.record()
@@ -129,7 +132,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     watched, here = Watched(), Path.cwd()
     os.chdir(settings.home.parent)
     try:
-        record = sweep(own, settings, watcher=watched, before=own.file.unlink, limits=Limits(max_retries=1))
+        record = sweep(own, settings, watcher=watched, before=own.file.unlink, limits=TrialLimits(max_retries=1))
     finally:
         os.chdir(here)
     return Hostile(own, record, watched)
@@ -170,7 +173,7 @@ def test_a_trial_that_diverges_says_where(hostile: Hostile) -> None:
 def test_a_trial_that_kills_every_worker_is_given_up(hostile: Hostile) -> None:
     trial = by_act(hostile.record)["die"]
     assert (trial.state, trial.reason, trial.attempts) == ("failed", "crashed", 2)
-    assert trial.message == "its worker died 2 times: killed, or out of the machine's memory"
+    assert trial.message == "its worker died 2 times: it was killed, or the machine ran out of memory"
 
 
 def test_a_trial_whose_worker_dies_once_succeeds_on_another(hostile: Hostile) -> None:
@@ -377,5 +380,5 @@ def test_a_trial_that_is_stopped_again_after_a_restart_is_judged_by_what_was_the
 def test_why_a_trial_waits_is_told(tmp_path: Path, settings: Settings) -> None:
     own, watched = own_task(tmp_path, "doze", width="Choice(*range(8))"), Watched()
     sweep(own, settings, slots=Slots(cpus=1.0, gpus=0.0, count=1, held=2), watcher=watched)
-    assert set(watched.reasons.values()) <= {"its worker is starting", "no room: 1 at once, of 1 CPU each"}
+    assert set(watched.reasons.values()) <= {"its worker is starting", "no free slot: 1 at once, 1 CPU each"}
     assert watched.reasons

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_own_cluster_starts_without_monitors_and_api_server() -> None:
-    with cluster.cluster(None):
+    with cluster.connection(None):
         commands = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
         assert any("raylet" in command for command in commands)
         for service in ("monitor.py", "log_monitor.py", "dashboard.py"):

@@ -54,7 +54,7 @@ def test_each_ends_with_its_reason_and_none_harms_another(tmp_path: Path) -> Non
         "text": ("failed", "invalid"),
     }
     assert {act for act, trial in found.items() if trial.attempts == 2} == {"killed", "gorge", "gorge-once"}
-    assert found["killed"].message == "its worker died 2 times: killed, or out of the machine's memory"
+    assert found["killed"].message == "its worker died 2 times: it was killed, or the machine ran out of memory"
     assert found["text"].message == "metric 'val_accuracy' needs a number; got 'good'"
     assert "--trial-time-limit allows 4 s" in (found["slow"].message or "")
     footer = "9 failed (3 crashed, 2 invalid, 2 timed-out, 1 diverged, 1 out-of-memory)"
@@ -96,7 +96,7 @@ def test_the_same_error_three_times_in_a_row_ends_the_sweep_and_what_failed_is_r
     assert stderr.count("Traceback (most recent call last)") == 1
     *_, last = stderr.splitlines()
     assert last == (
-        "the same error ended 3 trials in a row, and with them the sweep (RuntimeError: no such thing). "
+        "the sweep stopped: the same error ended 3 trials in a row (RuntimeError: no such thing). "
         "Once it is mended, run `tune-jobs retry own --reason crashed`."
     )
     assert [trial.state for trial in record(settings).trials][:3] == ["failed"] * 3

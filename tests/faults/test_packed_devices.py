@@ -96,7 +96,10 @@ def test_auto_packs_as_many_trials_as_the_first_ones_showed_to_fit(tmp_path: Pat
         until(lambda: len(own.noted("begin")) == 3 + 3, "three trials at once", process)
         time.sleep(1.5)  # until the driver looks again
         seen = told()
-        assert seen["packing"] == "3 trials a GPU, 3 at once: 3 trials took 25% of the memory, 20% busy"
+        assert (
+            seen["packing"]
+            == "3 trials per GPU, 3 at once: 3 measured trials took up to 25% of the memory and 20% of the time"
+        )
         (gpu,) = seen["devices"]
         assert (gpu["gpu"], len(gpu["trials"]), gpu["memory_used_mb"], gpu["utilisation"]) == ("0", 3, 5_000.0, 0.2)
         own.make_room(None)

@@ -78,31 +78,31 @@ def test_a_worker_on_a_drained_device_is_parked_until_it_is_given_back() -> None
     now = [Drained(frozenset({(None, "1")}))]
     placement = Placement(Packing.fixed(SLOTS), lambda: now[0])
     free, drained = (Place("a" * 56, "one", "10.0.0.1", (gpu,)) for gpu in "01")
-    assert placement.answer("t0", TURN, free, is_ready=False) == "train"
-    assert placement.answer("t1", TURN, drained, is_ready=True) == "leave"  # it has trained: it is to end
-    assert not placement.parks("t1")
-    assert placement.answer("t2", TURN, drained, is_ready=False) == "leave"
-    assert placement.parks("t2")
-    assert (placement.count, placement.is_holding) == (11, True)
-    assert not placement.returns("t2")
+    assert placement.instruct("t0", TURN, free, is_ready=False) == "train"
+    assert placement.instruct("t1", TURN, drained, is_ready=True) == "leave"  # it has trained: it is to end
+    assert not placement.is_parked("t1")
+    assert placement.instruct("t2", TURN, drained, is_ready=False) == "leave"
+    assert placement.is_parked("t2")
+    assert (placement.count, placement.has_parked) == (11, True)
+    assert not placement.unpark("t2")
     now[0] = Drained()
-    assert placement.returns("t2")
-    assert (placement.count, placement.is_holding) == (12, False)
+    assert placement.unpark("t2")
+    assert (placement.count, placement.has_parked) == (12, False)
 
 
 def test_a_worker_of_another_share_leaves() -> None:
     placement = Placement(Packing.fixed(SLOTS))
     place = Place("a" * 56, "one", "10.0.0.1", ("0",))
-    assert placement.answer("t0", Assignment({}, 0, 0, cpus=1.0, gpus=0.25), place, is_ready=False) == "leave"
-    assert not placement.parks("t0")
+    assert placement.instruct("t0", Assignment({}, 0, 0, cpus=1.0, gpus=0.25), place, is_ready=False) == "leave"
+    assert not placement.is_parked("t0")
 
 
 def test_devices_are_told_with_their_trials() -> None:
     placement = Placement(Packing.fixed(SLOTS), lambda: Drained(frozenset({("two", None)})))
-    placement.began(7, Place("a" * 56, "one", "10.0.0.1", ("1",)))
-    placement.began(9, Place("a" * 56, "one", "10.0.0.1", ("1",)))
-    placement.began(3, Place("b" * 56, "two", "10.0.0.2", ("0", "1")))
-    placement.ended(9)
+    placement.trial_started(7, Place("a" * 56, "one", "10.0.0.1", ("1",)))
+    placement.trial_started(9, Place("a" * 56, "one", "10.0.0.1", ("1",)))
+    placement.trial_started(3, Place("b" * 56, "two", "10.0.0.2", ("0", "1")))
+    placement.trial_ended(9)
     told = placement.devices(NODES)
     assert [(one.node, one.gpu, one.trials, one.is_drained) for one in told] == [
         ("one", "0", (), False),
@@ -118,21 +118,21 @@ def test_devices_are_told_with_their_trials() -> None:
 
 def test_gpus_are_called_as_their_workers_call_them() -> None:
     placement = Placement(Packing.fixed(SLOTS))
-    placement.answer("t0", TURN, Place("b" * 56, "two", "10.0.0.2", ("GPU-f00",)), is_ready=True)
-    placement.answer("t1", TURN, Place("a" * 56, "one", "10.0.0.1", ("3",)), is_ready=True)
+    placement.instruct("t0", TURN, Place("b" * 56, "two", "10.0.0.2", ("GPU-f00",)), is_ready=True)
+    placement.instruct("t1", TURN, Place("a" * 56, "one", "10.0.0.1", ("3",)), is_ready=True)
     assert [one.gpu for one in placement.devices(NODES)] == ["0", "1", "2", "3", "GPU-f00"]
 
 
 def test_a_node_without_gpus_is_one_device() -> None:
     placement = Placement(Packing.fixed(SLOTS))
-    placement.began(7, Place("c" * 56, "three", "10.0.0.3"))
+    placement.trial_started(7, Place("c" * 56, "three", "10.0.0.3"))
     assert placement.devices([Node("c" * 56, "three", "10.0.0.3", 0)]) == (Device("three", None, (7,)),)
 
 
 def test_what_a_driver_tells_is_read_again(tmp_path: Path) -> None:
     import os
 
-    told = Activity({3: "no room"}, "2 at once", NODES, (Device("one", "0", (1, 2), False, 1.0, 2.0, 0.5),))
+    told = Activity({3: "no free slot"}, "2 at once", NODES, (Device("one", "0", (1, 2), False, 1.0, 2.0, 0.5),))
     file = tmp_path / "own.activity"
     activity.write(file, told)
     assert activity.read(file, os.getpid()) == told

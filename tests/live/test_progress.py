@@ -59,9 +59,9 @@ def test_before_the_first_trial_it_says_what_it_waits_for() -> None:
 
 def test_a_running_trial_is_shown_with_its_epoch_score_and_what_varies() -> None:
     view = progress()
-    view.started(running(3))
+    view.trial_started(running(3))
     assert "0/12" in seen(view)
-    view.progressed(running(3), 5, {"val_accuracy": 0.875, "loss": 1.0})
+    view.epoch_ended(running(3), 5, {"val_accuracy": 0.875, "loss": 1.0})
     line = next(line for line in seen(view).splitlines() if "5/12" in line)
     assert line.split() == ["3", "5/12", "0.8750", "units=64", "learning_rate=0.00123"]
     assert "starting workers" not in seen(view)
@@ -69,29 +69,29 @@ def test_a_running_trial_is_shown_with_its_epoch_score_and_what_varies() -> None
 
 def test_what_waits_is_shown_with_its_reason_until_it_begins() -> None:
     view = progress()
-    reasons = {3: "its worker is starting", 4: "its worker is starting", 5: "no room: 2 at once, of 1 CPU each"}
-    view.looked(Activity(reasons))
+    reasons = {3: "its worker is starting", 4: "its worker is starting", 5: "no free slot: 2 at once, 1 CPU each"}
+    view.activity_changed(Activity(reasons))
     assert [line for line in seen(view).splitlines() if line.startswith("trial ")] == [
         "trial 3: its worker is starting",
         "trial 4: its worker is starting",
     ]
-    view.started(running(3))
+    view.trial_started(running(3))
     assert "trial 3: its worker" not in seen(view)
     assert "trial 4: its worker" in seen(view)
 
 
 def test_a_running_trial_nobody_announced_is_shown_too() -> None:
     view = progress()
-    view.progressed(running(3), 5, {"val_accuracy": 0.875})
+    view.epoch_ended(running(3), 5, {"val_accuracy": 0.875})
     assert "5/12" in seen(view)
 
 
 def test_ended_trials_are_counted_by_state_and_leave_the_table() -> None:
     view = progress()
     for number in range(3):
-        view.started(running(number))
-    view.ended(complete(0, 0.9))
-    view.ended(failed(1))
+        view.trial_started(running(number))
+    view.trial_ended(complete(0, 0.9))
+    view.trial_ended(failed(1))
     text = seen(view)
     assert "1 done · 1 running · 1 failed" in text
     assert "2/8" in text
@@ -103,13 +103,13 @@ def test_ended_trials_are_counted_by_state_and_leave_the_table() -> None:
 @pytest.mark.parametrize(("direction", "best"), [("maximize", 1), ("minimize", 0)])
 def test_the_best_of_earlier_and_new_trials_is_shown_in_the_objectives_direction(direction: str, best: int) -> None:
     view = progress(complete(0, 0.2), direction=direction)
-    view.ended(complete(1, 0.8))
+    view.trial_ended(complete(1, 0.8))
     assert f"  trial {best}  " in seen(view)
 
 
 def test_a_stopped_trial_is_never_the_best() -> None:
     view = progress(complete(0, 0.2))
-    view.ended(trial(1, state="stopped", score=0.9, best_epoch=2))
+    view.trial_ended(trial(1, state="stopped", score=0.9, best_epoch=2))
     text = seen(view)
     assert "trial 0" in text
     assert "1 stopped" in text
@@ -117,7 +117,7 @@ def test_a_stopped_trial_is_never_the_best() -> None:
 
 def test_without_a_total_there_is_no_bar_and_no_time_left() -> None:
     view = progress(total=None)
-    view.ended(complete(0, 0.9))
+    view.trial_ended(complete(0, 0.9))
     text = seen(view)
     assert "━" not in text
     assert " left" not in text
@@ -130,26 +130,26 @@ def test_an_interruption_is_shown_in_the_view() -> None:
 @pytest.mark.parametrize("width", [20, 40, 60])
 def test_a_narrow_terminal_keeps_a_line_a_trial(width: int) -> None:
     view = progress()
-    view.started(running(1))
-    view.started(running(2))
+    view.trial_started(running(1))
+    view.trial_started(running(2))
     height = len(seen(view, width=100).splitlines())
     assert len(seen(view, width).splitlines()) <= height + 2  # the headline may fold
 
 
 def test_values_are_shown_as_they_are_even_where_they_look_like_markup() -> None:
     view = Progress("clock", Objective("a", "maximize"), 3, 2, (), ("pooling",), Interruption(), NOWHERE)
-    view.started(TrialRecord(0, {"pooling": "[bold]"}, seed=0, state="running"))
+    view.trial_started(TrialRecord(0, {"pooling": "[bold]"}, seed=0, state="running"))
     assert "pooling=[bold]" in seen(view)
 
 
 def test_off_a_terminal_every_ended_trial_is_a_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     view = progress(complete(0, 0.1))
     with view.shown():
-        view.started(running(1))
-        view.progressed(running(1), 1, {"val_accuracy": 0.5})
-        view.ended(complete(1, 0.9))
-        view.ended(failed(2))
-        view.ended(trial(3, state="stopped", score=0.4, best_epoch=1))
+        view.trial_started(running(1))
+        view.epoch_ended(running(1), 1, {"val_accuracy": 0.5})
+        view.trial_ended(complete(1, 0.9))
+        view.trial_ended(failed(2))
+        view.trial_ended(trial(3, state="stopped", score=0.4, best_epoch=1))
     out, err = capsys.readouterr()
     assert out == ""
     params = "units=64 learning_rate=0.00123"

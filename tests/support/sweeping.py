@@ -172,7 +172,7 @@ def shared_ray() -> Iterator[SharedRay]:
 
     from tune_jobs.execution import cluster, tokens
 
-    with cluster.cluster(None):
+    with cluster.connection(None):
         yield SharedRay(ray.get_runtime_context().gcs_address, tokens._private_folder() / "token")
 
 
@@ -182,7 +182,7 @@ def sweeps_here() -> Iterator[None]:
     from tune_jobs.execution import cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "cluster", lambda address: nullcontext())
+        patch.setattr(cluster, "connection", lambda address: nullcontext())
         deliver_nothing(patch)
         yield
     end_workers()

@@ -20,7 +20,7 @@ from tune_jobs.execution.watch import watched
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[None]:
+def connection(address: str | None) -> Iterator[None]:
     """A connection to Ray until the block ends.
 
     A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`), asks for a token

@@ -22,7 +22,7 @@ def score_finalists(run: StudyRun, trials: list[TrialRecord]) -> None:
     from tune_jobs.execution import cluster
 
     run.say("starting Ray …")
-    with cluster.cluster(resources.address):
+    with cluster.connection(resources.address):
         from tune_jobs.execution import evaluators, worker
 
         gpus = None if resources.gpus_per_trial == "auto" else resources.gpus_per_trial

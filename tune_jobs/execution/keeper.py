@@ -1,4 +1,4 @@
-"""What workers on any machine keep in the study's home, checkpoints and weights: actors beside the driver."""
+"""Actors beside the driver that keep files in the study's home for workers on any machine: checkpoints and weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
 
 
-class _Keeper:
+class _CheckpointActor:
     def __init__(self, folder: Path) -> None:
         self._checkpoints = CheckpointFolder(folder)
 
@@ -28,7 +28,7 @@ class _Keeper:
         return self._checkpoints.load(name)
 
 
-class _WeightsKeeper:
+class _WeightsActor:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -37,27 +37,28 @@ class _WeightsKeeper:
 
 
 @dataclass(frozen=True)
-class KeptWeights:
-    """Where a worker hands in the weights of a trial."""
+class WeightsKeeper:
+    """Sends the weights of a trial from its worker to the driver's machine."""
 
     _actor: Any
 
     def save(self, model: keras.Model, number: int) -> None:
-        """The weights are there when this returns; what goes wrong costs the weights and not the trial."""
+        """Keep a trial's weights; they are on disk when this returns. An error costs the weights and not the trial."""
         with suppress(ray.exceptions.RayError):
             ray.get(self._actor.keep.remote(weights.packed(model), number))
 
 
-def start(folder: Path) -> Any:
-    """A keeper of the checkpoints in `folder`, on the driver's machine; ends with the connection to Ray."""
-    return _beside_driver(_Keeper, folder)
+def start_checkpoints(folder: Path) -> Any:
+    """Start the actor that keeps the checkpoints in `folder`. It ends with the connection to Ray."""
+    return _beside_driver(_CheckpointActor, folder)
 
 
-def start_weights(folder: Path) -> KeptWeights:
-    """A keeper of weights in `folder`, on the driver's machine; ends with the connection to Ray."""
-    return KeptWeights(_beside_driver(_WeightsKeeper, folder))
+def start_weights(folder: Path) -> WeightsKeeper:
+    """Start a keeper of weights in `folder`. It ends with the connection to Ray."""
+    return WeightsKeeper(_beside_driver(_WeightsActor, folder))
 
 
 def _beside_driver(kind: type, folder: Path) -> Any:
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(kind).options(num_cpus=0, scheduling_strategy=here).remote(folder)
+    """Start an actor on the driver's machine, whose disk has the study's home."""
+    own_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(kind).options(num_cpus=0, scheduling_strategy=own_node).remote(folder)

@@ -27,7 +27,7 @@ def alive() -> tuple[Node, ...]:
     )
 
 
-def here() -> Place:
+def own_place() -> Place:
     """Where this worker is."""
     mine = ray.get_runtime_context().get_node_id()
     gpus = tuple(str(index) for index in ray.get_gpu_ids())

@@ -1,12 +1,12 @@
-"""What is done about a trial that did not end well: whether it runs again, how, and when the sweep itself is to blame.
+"""What happens to a trial that did not end well: whether it runs again, how, and when the sweep itself stops.
 
 | what happened | rule |
 | --- | --- |
-| diverged, invalid | failed at once: it would end so again |
-| out of memory | once more, on a fresh worker and with no other trial beside it; then failed |
-| its worker died, or its node | again on another worker, `max_retries` times; then failed as crashed |
-| longer than `trial_limit_s` | failed as timed out; a worker that does not come back is ended |
-| its code raised | failed as crashed; the same error three times in a row ends the sweep |
+| diverged, invalid | failed at once: it would end the same way again |
+| out of memory | runs once more, on a fresh worker with no other trial beside it; then failed |
+| its worker or its node died | runs again on another worker, `max_retries` times; then failed as crashed |
+| longer than `time_limit_s` | failed as timed out; a worker that does not come back is killed |
+| its code raised | failed as crashed; the same error three times in a row stops the sweep |
 """
 
 from __future__ import annotations
@@ -17,81 +17,89 @@ from dataclasses import dataclass
 from tune_jobs.errors import Reason
 from tune_jobs.records.trials import TrialResult
 
-_SAME_ERROR = 3  # in a row: the task is at fault, not its params
-WORN_OUT = "this worker has run its share of trials"
+WORN_OUT = "this worker has run its share of trials"  # the error by which a worker makes room for a fresh one
+
+_SAME_ERROR_LIMIT = 3  # in a row: the task is at fault, not its params
+_RAY_LOW_MEMORY = "low on memory"  # in the error of Ray's memory monitor, which kills the largest worker
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How far a trial may go wrong: so many seconds on a worker, so many times with its worker lost."""
+class TrialLimits:
+    """How long one trial may run, in seconds on its worker, and how often it may lose its worker."""
 
-    trial_s: float | None = None
+    time_limit_s: float | None = None
     max_retries: int = 3
 
 
 @dataclass(frozen=True)
 class CodeError:
-    """An error that a trial's code raised: where, for comparing it with another, and all of it, to be shown."""
+    """An error that a trial's code raised."""
 
-    where: str  # the kind of error, with the file and line that raised it
+    where: str  # the type of the error, with the file and line that raised it: equal for the same error
     traceback: str
 
 
 @dataclass(frozen=True)
 class TaskFailure:
-    """Why a sweep was ended for the task's sake: one line, and the traceback."""
+    """Why a sweep stopped because of its task."""
 
-    message: str
+    message: str  # one line
     traceback: str
 
 
-class Rules:
-    """Remembers, for as long as a sweep lasts, what its trials ran into."""
+class FailureRules:
+    """Decides about failed trials, and remembers their failures for as long as a sweep lasts."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._lost: Counter[int] = Counter()
+    def __init__(self, limits: TrialLimits) -> None:
+        self._limits = limits
+        self._lost_workers: Counter[int] = Counter()
         self._alone: set[int] = set()
         self._errors: list[CodeError] = []
 
-    def is_alone(self, number: int) -> bool:
-        """Whether a trial is to have the machine to itself."""
+    def runs_alone(self, number: int) -> bool:
+        """Return True if no other trial may run beside this one."""
         return number in self._alone
 
     def runs_again(self, number: int, result: TrialResult) -> bool:
-        """Whether a trial that came back with this result is to run once more."""
+        """Return True if a trial with this result runs once more, alone."""
         if result.reason != Reason.OUT_OF_MEMORY or number in self._alone:
             return False
         self._alone.add(number)
         return True
 
-    def lost(self, number: int, error: str) -> TrialResult | None:
-        """What becomes of a trial whose worker died with this error: its result, or None where it runs again."""
+    def worker_lost(self, number: int, error: str) -> TrialResult | None:
+        """Return the result of a trial whose worker died with this error; None if the trial runs again."""
         if WORN_OUT in error:
             return None
-        if "low on memory" in error:  # in the words of Ray's memory monitor, which ends the largest worker
-            out = TrialResult("failed", reason=Reason.OUT_OF_MEMORY, message="the machine's memory was used up")
-            return None if self.runs_again(number, out) else out
-        self._lost[number] += 1
-        if self._lost[number] <= self.limits.max_retries:
+        if _RAY_LOW_MEMORY in error:
+            result = TrialResult("failed", reason=Reason.OUT_OF_MEMORY, message="the machine ran out of memory")
+            return None if self.runs_again(number, result) else result
+        self._lost_workers[number] += 1
+        n_lost = self._lost_workers[number]
+        if n_lost <= self._limits.max_retries:
             return None
-        times = "once" if self._lost[number] == 1 else f"{self._lost[number]} times"
-        message = f"its worker died {times}: killed, or out of the machine's memory"
+        times = "once" if n_lost == 1 else f"{n_lost} times"
+        message = f"its worker died {times}: it was killed, or the machine ran out of memory"
         return TrialResult("failed", reason=Reason.CRASHED, message=message)
 
+    def is_over_time(self, seconds: float) -> bool:
+        """Return True if a trial that has run for so long has to end."""
+        return self._limits.time_limit_s is not None and seconds > self._limits.time_limit_s
+
     def timed_out(self, seconds: float) -> TrialResult:
-        message = f"it ran for {seconds:.0f} s, and --trial-time-limit allows {self.limits.trial_s:g} s"
+        """Return the result of a trial that ran for too long."""
+        message = f"it ran for {seconds:.0f} s; --trial-time-limit allows {self._limits.time_limit_s:g} s"
         return TrialResult("failed", reason=Reason.TIMED_OUT, message=message, train_seconds=seconds)
 
-    def trouble(self, result: TrialResult, error: CodeError | None) -> TaskFailure | None:
-        """What ends the sweep, once the same error came from one trial after the other."""
+    def task_failure(self, result: TrialResult, error: CodeError | None) -> TaskFailure | None:
+        """Note how a trial ended. Return why the sweep has to stop, once one error ended several trials in a row."""
         if result.reason != Reason.CRASHED or error is None:
             self._errors.clear()
             return None
         if self._errors and self._errors[-1].where != error.where:
             self._errors.clear()
         self._errors.append(error)
-        if len(self._errors) < _SAME_ERROR:
+        if len(self._errors) < _SAME_ERROR_LIMIT:
             return None
-        message = f"the same error ended {_SAME_ERROR} trials in a row, and with them the sweep ({result.message})"
+        message = f"the sweep stopped: the same error ended {_SAME_ERROR_LIMIT} trials in a row ({result.message})"
         return TaskFailure(message, error.traceback)

@@ -14,7 +14,9 @@ from tune_jobs.training.checkpoints import CheckpointFolder
 
 if TYPE_CHECKING:
     from tune_jobs.execution.packing import Packing
+    from tune_jobs.execution.populations import Population
     from tune_jobs.execution.rules import TaskFailure
+    from tune_jobs.execution.worker import SweepContext
 
 
 def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> TaskFailure | None:
@@ -27,37 +29,67 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> TaskFail
     from tune_jobs.execution import cluster
 
     run.say("starting Ray …")
-    with cluster.cluster(resources.address):
-        from tune_jobs.execution import driver, keeper, placement, populations, rules, sweep, worker
+    with cluster.connection(resources.address):
+        from tune_jobs.execution import driver, placement, rules
+        from tune_jobs.execution.sweep import Sweep, SweepLimits
+        from tune_jobs.execution.trial_ledger import TrialLedger
+        from tune_jobs.execution.trial_queue import SearchStrategy
 
         drained = drains.Watch(settings.drained_file(study.name), run.say)
         packed = placement.Placement(_packing(resources), drained)
         if drained().spots:
             run.say(f"drained: {drained()}; `tune-jobs undrain {study.name}` gives it back")
-        limits = rules.Limits(resources.trial_limit_s, resources.max_retries)
-        extent = sweep.SweepLimits(inputs.space, plan.trials, resources.time_limit_s, limits)
-        source = worker.TaskSource.of(inputs.reference)
-        keep = keeper.start_weights(settings.weights_dir(study.identity)) if resources.keep_weights else None
         checkpoints = CheckpointFolder(settings.checkpoints_dir(study.identity))
-        every, protocol, bred = resources.checkpoint_every, inputs.task.protocol, None
-        if plan.compare_every is not None:
-            bred = populations.Population(study, inputs.terms, checkpoints, plan.compare_every, inputs.space)
-            protocol = replace(protocol, patience=None)  # what is behind goes on from another's weights
-        needs_keeper = every or bred or checkpoints.has_any
-        kept = keeper.start(settings.checkpoints_dir(study.identity)) if needs_keeper else None
-        aims = inputs.terms.objectives
-        is_measured = packed.slots.gpus > 0 or resources.gpus_per_trial == "auto"
-        job = worker.SweepJob(
-            source, protocol, aims, inputs.data, resources.cpus_per_trial, keep, kept, every, is_measured
+        population = _population(run, plan, checkpoints)
+        context = _sweep_context(
+            run,
+            is_population=population is not None,
+            keeps_checkpoints=bool(resources.checkpoint_every or population or checkpoints.has_any),
+            measures_devices=packed.slots.gpus > 0 or resources.gpus_per_trial == "auto",
         )
+        ledger = TrialLedger(study, checkpoints, context.cpus)
+        strategy = SearchStrategy(inputs.space, plan.sampler, plan.scheduler, population)
+        per_trial = rules.TrialLimits(resources.trial_limit_s, resources.max_retries)
+        limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial)
         progress = _progress(run, plan)
-        running = sweep.Sweep(
-            study, plan.sampler, plan.scheduler, extent, packed, job.cpus, progress, run.interruption, checkpoints, bred
-        )
+        sweep = Sweep(ledger, strategy, limits, packed, progress, run.interruption)
         with progress.shown():
-            failure = driver.run_sweep(running, job)
+            failure = driver.run_sweep(sweep, context)
         ended()  # the rest is delivered while Ray goes down
     return failure
+
+
+def _population(run: StudyRun, plan: Plan, checkpoints: CheckpointFolder) -> Population | None:
+    """Return the population that the plan's trials form; None if they are independent."""
+    from tune_jobs.execution.populations import Population
+
+    if plan.compare_every is None:
+        return None
+    return Population(run.study, run.inputs.terms, checkpoints, plan.compare_every, run.inputs.space)
+
+
+def _sweep_context(
+    run: StudyRun, *, is_population: bool, keeps_checkpoints: bool, measures_devices: bool
+) -> SweepContext:
+    """Return what all trials share, with the actors that keep files for them."""
+    from tune_jobs.execution import keeper, worker
+
+    inputs, resources, identity = run.inputs, run.resources, run.study.identity
+    weights_dir, checkpoints_dir = run.settings.weights_dir(identity), run.settings.checkpoints_dir(identity)
+    protocol = inputs.task.protocol
+    if is_population:
+        protocol = replace(protocol, patience=None)  # a member that is behind continues from another's weights
+    return worker.SweepContext(
+        source=worker.TaskSource.of(inputs.reference),
+        protocol=protocol,
+        objectives=inputs.terms.objectives,
+        data=inputs.data,
+        cpus=resources.cpus_per_trial,
+        weights_keeper=keeper.start_weights(weights_dir) if resources.keep_weights else None,
+        checkpoint_keeper=keeper.start_checkpoints(checkpoints_dir) if keeps_checkpoints else None,
+        checkpoint_every=resources.checkpoint_every,
+        measures_devices=measures_devices,
+    )
 
 
 def _packing(resources: Resources) -> Packing:
@@ -67,18 +99,18 @@ def _packing(resources: Resources) -> Packing:
         SettingsError: if no node could ever run a single trial.
     """
     from tune_jobs.execution import cluster
-    from tune_jobs.execution.packing import Packing, share
+    from tune_jobs.execution.packing import Packing, device_share
 
-    cpus, asked, most = resources.cpus_per_trial, resources.gpus_per_trial, resources.max_concurrent
-    one = cluster.slots(cpus, None if asked == "auto" else asked, most)
-    if asked != "auto":
-        a_device = int(1 / one.gpus + 1e-9) if 0 < one.gpus < 1 else 1
-        if a_device == 1:
-            return Packing.fixed(one)
-        return Packing(lambda n: one if n == a_device else cluster.slots(cpus, share(n), most), a_device)
-    if one.gpus:
-        return Packing(lambda n: cluster.slots(cpus, share(n), most), measures=True)
-    return Packing(lambda n: cluster.slots(cpus * share(n), 0, most), measures=True, sharing=one.count)
+    cpus, gpus, limit = resources.cpus_per_trial, resources.gpus_per_trial, resources.max_concurrent
+    slots = cluster.slots(cpus, None if gpus == "auto" else gpus, limit)
+    if gpus != "auto":
+        per_device = int(1 / slots.gpus + 1e-9) if 0 < slots.gpus < 1 else 1
+        if per_device == 1:
+            return Packing.fixed(slots)
+        return Packing(lambda n: slots if n == per_device else cluster.slots(cpus, device_share(n), limit), per_device)
+    if slots.gpus:
+        return Packing(lambda n: cluster.slots(cpus, device_share(n), limit), measures=True)
+    return Packing(lambda n: cluster.slots(cpus * device_share(n), 0, limit), measures=True, sharing=slots.count)
 
 
 def _progress(run: StudyRun, plan: Plan) -> Progress:

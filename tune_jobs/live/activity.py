@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+NO_FREE_SLOT = "no free slot"  # how the most usual reason of a waiting trial begins
+
 
 @dataclass(frozen=True)
 class Node:

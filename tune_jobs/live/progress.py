@@ -22,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_jobs.live import activity
-from tune_jobs.live.activity import Activity
+from tune_jobs.live.activity import NO_FREE_SLOT, Activity
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.budgets import BudgetedSampler
@@ -82,16 +82,16 @@ class Progress:
         with _without_echo_of_keys(), Live(self, console=self._console, refresh_per_second=4, transient=True):
             yield
 
-    def started(self, trial: TrialRecord) -> None:
+    def trial_started(self, trial: TrialRecord) -> None:
         with self._lock:
             self._running[trial.number] = _Running(trial)
 
-    def progressed(self, trial: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
+    def epoch_ended(self, trial: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
         with self._lock:
             running = self._running.setdefault(trial.number, _Running(trial))
             running.epoch, running.score = epoch, metrics[self._objective.metric]
 
-    def ended(self, trial: TrialRecord) -> None:
+    def trial_ended(self, trial: TrialRecord) -> None:
         with self._lock:
             self._running.pop(trial.number, None)
             self._counts[trial.state] += 1
@@ -100,7 +100,7 @@ class Progress:
         if not self._console.is_terminal:
             print(self._line(trial), file=sys.stderr, flush=True)
 
-    def looked(self, seen: Activity) -> None:
+    def activity_changed(self, seen: Activity) -> None:
         with self._lock:
             self._activity = seen
         activity.write(self._activity_file, seen)
@@ -134,7 +134,7 @@ class Progress:
         """What waits, and has not begun since it was looked, for another reason than that all slots are taken, which is
         how it should be."""
         waiting = sorted(self._activity.waiting.items())
-        return [(n, why) for n, why in waiting if n not in self._running and not why.startswith("no room")][:3]
+        return [(n, why) for n, why in waiting if n not in self._running and not why.startswith(NO_FREE_SLOT)][:3]
 
     @property
     def _done(self) -> int:

@@ -1,0 +1,52 @@
+"""The durable side of a sweep: its trials in the study, and their checkpoints on disk."""
+
+from __future__ import annotations
+
+from tune_jobs.records.trials import TrialRecord, TrialResult
+from tune_jobs.search.candidates import Candidate
+from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.study.study import Study
+from tune_jobs.training.checkpoints import CheckpointFolder, key
+
+
+class TrialLedger:
+    """Writes what happens to the trials of a sweep into the study.
+
+    Every method returns once its record is durable. `cpus` is how many CPU threads each trial trains with; the study
+    keeps it with the result. Without `checkpoints` an interrupted trial starts again from its first epoch.
+    """
+
+    def __init__(self, study: Study, checkpoints: CheckpointFolder | None = None, cpus: float = 1.0) -> None:
+        self._study, self._checkpoints, self._cpus = study, checkpoints, cpus
+        self.metric = study.terms.objective.metric  # which scores an epoch
+
+    @property
+    def n_searched(self) -> int:
+        """How many trials of the study come from its search; replicates do not count."""
+        return len(self._study.record().searched)
+
+    def unfinished(self) -> list[TrialRecord]:
+        """Return the trials that an earlier driver left waiting or running."""
+        return list(self._study.unfinished())
+
+    def add(self, space: AnySpace, candidate: Candidate) -> TrialRecord:
+        return self._study.add(space, candidate.params, candidate.seed)
+
+    def start(self, trial: TrialRecord) -> TrialRecord:
+        """Begin another attempt at a trial."""
+        return self._study.start(trial)
+
+    def note_epoch(self, number: int, epoch: int, score: float) -> None:
+        self._study.note_epoch(number, epoch, score)
+
+    def finish(self, trial: TrialRecord, result: TrialResult) -> TrialRecord:
+        """Write the result, then delete the trial's checkpoint."""
+        trial = self._study.finish(trial, result, self._cpus)
+        if self._checkpoints is not None:
+            self._checkpoints.drop(key(trial.number))
+        return trial
+
+    def checkpoint(self, number: int) -> str | None:
+        """Return the name of the checkpoint that a trial can continue from; None if there is none."""
+        name = key(number)
+        return name if self._checkpoints is not None and self._checkpoints.has(name) else None

@@ -1,0 +1,99 @@
+"""Which trial of a sweep runs next: one to run again, one that the sampler proposes, or a member of a population."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from tune_jobs.execution.populations import Population
+from tune_jobs.execution.trial_ledger import TrialLedger
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search.candidates import Sampler
+from tune_jobs.search.schedulers import Scheduler
+from tune_jobs.search_spaces.one_factor import AnySpace
+
+
+@dataclass(frozen=True)
+class SearchStrategy:
+    """Who proposes the trials of a sweep, who stops them early, and who advances them together."""
+
+    space: AnySpace
+    sampler: Sampler
+    scheduler: Scheduler | None = None
+    population: Population | None = None
+
+
+class TrialQueue:
+    """The trials of a sweep that wait for a worker.
+
+    `max_trials` limits the study's searched trials, those of earlier launches included; None takes as many as the
+    sampler proposes.
+    """
+
+    def __init__(self, ledger: TrialLedger, strategy: SearchStrategy, max_trials: int | None) -> None:
+        self._ledger, self._strategy, self._max_trials = ledger, strategy, max_trials
+        self._population = strategy.population
+        self._n_searched = ledger.n_searched
+        self._sampler_exhausted = False
+        unfinished = ledger.unfinished()
+        if self._population is not None:
+            for trial in unfinished:
+                self._population.add(trial)
+        self._queued = deque(trial for trial in unfinished if trial.number not in self.at_boundary)
+
+    @property
+    def queued(self) -> tuple[TrialRecord, ...]:
+        """The trials that are in the study already and can start, the next one first."""
+        return tuple(self._queued)
+
+    @property
+    def at_boundary(self) -> set[int]:
+        """The members that wait for the rest of their population."""
+        return set() if self._population is None else self._population.waiting
+
+    @property
+    def has_more(self) -> bool:
+        """True if a trial waits, or the sampler may propose another."""
+        return bool(self._queued) or bool(self.at_boundary) or self._may_propose
+
+    @property
+    def _may_propose(self) -> bool:
+        is_full = self._max_trials is not None and self._n_searched >= self._max_trials
+        return not is_full and not self._sampler_exhausted
+
+    def pop(self, *, is_idle: bool) -> TrialRecord | None:
+        """Return the next trial; None if none can start now.
+
+        With `is_idle` no trial is on its way. A population advances only then: all its members are at a boundary.
+        """
+        if not self._queued:
+            proposed = self._propose()
+            if proposed is not None:
+                return proposed
+            if is_idle and self._population is not None:
+                self._queued.extend(self._population.advance())
+        return self._queued.popleft() if self._queued else None
+
+    def put_back(self, trial: TrialRecord) -> None:
+        """Make a trial the next one to run."""
+        self._queued.appendleft(trial)
+
+    def trial_ended(self, trial: TrialRecord) -> None:
+        """Tell the population and the sampler, which may then have another proposal."""
+        if self._population is not None:
+            self._population.remove(trial.number)
+        self._strategy.sampler.tell(trial)
+        self._sampler_exhausted = False
+
+    def _propose(self) -> TrialRecord | None:
+        if not self._may_propose:
+            return None
+        candidate = self._strategy.sampler.ask()
+        if candidate is None:
+            self._sampler_exhausted = True
+            return None
+        self._n_searched += 1
+        trial = self._ledger.add(self._strategy.space, candidate)
+        if self._population is not None:
+            self._population.add(trial)
+        return trial
