@@ -34,7 +34,7 @@ def head() -> Iterator[RayHead]:
 @pytest.mark.parametrize(
     ("address", "what"),
     [
-        ("http://127.0.0.1:8265", "is a dashboard, to which sweeps are sent: `tune-jobs submit"),
+        ("http://127.0.0.1:8265", "is the address of a dashboard: send the sweep there with `tune-jobs submit"),
         ("ray://127.0.0.1:10001", "a sweep does not run through Ray's client"),
         ("somewhere", "--address needs HOST:PORT of a Ray cluster's head, or auto; got 'somewhere'"),
         ("127.0.0.1:99999", "no Ray cluster answers at 127.0.0.1:99999"),
@@ -49,7 +49,7 @@ def test_an_address_that_is_none_is_refused(address: str, what: str) -> None:
 
 
 def test_what_listens_and_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reachability, "_PATIENCE_S", 1.0)
+    monkeypatch.setattr(reachability, "_ANSWER_TIMEOUT_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with pytest.raises(SettingsError, match=f"at 127.0.0.1:{silent.getsockname()[1]} did not answer within 1 s"):
@@ -59,7 +59,7 @@ def test_what_listens_and_is_silent_is_not_waited_for(monkeypatch: pytest.Monkey
 
 def test_another_version_than_the_clusters_is_said() -> None:
     metadata = json.dumps({"ray_version": "2.59.0", "python_version": "3.12.1"}).encode()
-    with pytest.raises(SettingsError, match=r"runs Ray 2\.59\.0 on Python 3\.12\.1, and here are Ray \d"):
+    with pytest.raises(SettingsError, match=r"runs Ray 2\.59\.0 on Python 3\.12\.1, this process Ray \d"):
         reachability._check_versions("head:6379", metadata)
 
 
@@ -67,7 +67,7 @@ def test_a_machine_that_is_no_node_is_told_what_to_do(head: RayHead, monkeypatch
     for name, value in head.client.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(reachability.services, "find_node_ids", set)
-    with pytest.raises(SettingsError, match="this machine is no node of the Ray cluster at"):
+    with pytest.raises(SettingsError, match="this machine is not a node of the Ray cluster at"):
         reachability._check_node(head.address, [])
 
 
@@ -77,7 +77,11 @@ def test_whoever_has_no_token_or_another_is_refused(tmp_path: Path, head: RayHea
     none = {"HOME": str(tmp_path)}
     without = {"HOME": str(tmp_path), "RAY_AUTH_MODE": "token"}
     words = ("launch", own.reference, "--address", head.address)
-    for variables, what in ((wrong, "did not accept the token"), (none, "or wants one"), (without, "there is none")):
+    for variables, what in (
+        (wrong, "refused the one of this process"),
+        (none, "needs a token"),
+        (without, "this process has none"),
+    ):
         code, out, said = ended(command_line(settings, *words, **variables))
         assert (code, out) == (2, "")
         first, line = said.splitlines()
@@ -106,7 +110,7 @@ def test_a_sweep_runs_there_and_a_raylet_that_dies_ends_its_driver_with_a_line(t
     assert code == 2
     assert time.monotonic() - began < 5
     assert said.splitlines()[-1].startswith(
-        "tune-jobs: Ray on this machine ended (its raylet died): what is finished is"
+        "tune-jobs: Ray on this machine ended (its raylet died): finished trials are kept"
     )
     assert head.client["RAY_AUTH_TOKEN"] not in said
 

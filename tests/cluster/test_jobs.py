@@ -192,7 +192,7 @@ def test_what_is_wrong_is_said_before_it_is_sent(
 
 
 def test_whoever_may_not_come_in_is_told_in_a_line(client: Client) -> None:
-    refused = "the token of this process, or wants one"
+    refused = "needs a token, or refused the one of this process"
     ways = [
         (("jobs",), {"RAY_AUTH_TOKEN": "another"}, refused),
         (("jobs",), {"RAY_AUTH_MODE": "disabled"}, refused),

@@ -111,13 +111,13 @@ def test_a_cluster_of_our_own_is_its_users_alone(monkeypatch: pytest.MonkeyPatch
 def test_what_the_user_said_of_tokens_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("t" * 64)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "theirs"))
-    with tokens.own():
+    with tokens.private_ray():
         assert os.environ["RAY_AUTH_TOKEN_PATH"] == str(tmp_path / "theirs")
         assert os.environ["RAY_AUTH_MODE"] == "token"
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "nothing"))
-    with pytest.raises(SettingsError, match=f"it has no token .*{tmp_path}/nothing") as refused, tokens.own():
+    with pytest.raises(SettingsError, match=f"it has no token .*{tmp_path}/nothing") as refused, tokens.private_ray():
         pytest.fail("there is no token")
     assert "\n" not in str(refused.value)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    with tokens.own():
+    with tokens.private_ray():
         assert os.environ["RAY_AUTH_MODE"] == "disabled"

@@ -15,7 +15,7 @@ import click
 from tune_jobs.cli.launch import launch
 from tune_jobs.cli.options import address_option, json_option, print_json, print_table, read_settings, say
 from tune_jobs.cli.resources import take_resources
-from tune_jobs.settings import jobs_address, prepare_ray, show_ray_token
+from tune_jobs.settings import enable_ray_token, jobs_address, prepare_ray
 
 if TYPE_CHECKING:
     from tune_jobs.execution.jobs import Jobs
@@ -178,7 +178,7 @@ def _jobs(address: str | None) -> Jobs:
             "needs the address of the cluster's dashboard: give --address http://HOST:8265 or set TUNE_JOBS_ADDRESS"
         )
     prepare_ray(is_own_cluster=False)
-    show_ray_token()
+    enable_ray_token()
     from tune_jobs.execution.jobs import Jobs
 
     return Jobs(url)

@@ -1,4 +1,4 @@
-"""The Ray cluster that a sweep runs on: one that it starts itself on this machine, or one that is running."""
+"""The Ray cluster that a sweep runs on: its own on this machine, or a running one."""
 
 from __future__ import annotations
 
@@ -16,36 +16,37 @@ from ray._private import ray_constants
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import reachability, services, tokens
 from tune_jobs.execution.packing import Slots
-from tune_jobs.execution.watch import watched
+from tune_jobs.execution.watch import ends_with_raylet
 
 
 @contextmanager
 def connection(address: str | None) -> Iterator[None]:
-    """A connection to Ray until the block ends.
+    """Connect to Ray for the block: to the cluster at `address`, or to one that is started for this sweep.
 
-    A cluster of our own serves this sweep alone: it listens on loopback (`settings.prepare_ray`), asks for a token
-    (`tokens.own`) and has no dashboard.
-
-    Where Ray ends on this machine meanwhile, so does this process: with one line and exit code 2.
+    The sweep's own cluster listens on loopback (`settings.prepare_ray`), requires a token (`tokens.private_ray`) and
+    has no dashboard. If Ray on this machine ends within the block, this process ends with one line and exit code 2.
 
     Raises:
-        SettingsError: if no cluster that would have us answers at `address`, or Ray does not start.
+        SettingsError: if no cluster that accepts this process answers at `address`, or Ray does not start.
     """
-    _quiet()
-    ray_constants.ENABLE_RAY_CLUSTER = False  # as `prepare_ray` says, also where a task's file had imported Ray before
+    _silence_ray()
+    # Private to Ray, and the only way to what `prepare_ray` asks for if a task's file has imported Ray before.
+    ray_constants.ENABLE_RAY_CLUSTER = False
     if address is not None:
         address = reachability.check_reachable(address)
     try:
-        # most of Ray's start is waiting for its processes; importing Tune takes a second of it
+        # Ray's start mostly waits for its processes: a second of that is enough to import Tune
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
-        with _own_signals():
+        with _signal_handlers_kept():
             _connect(address)
-    except Exception as error:  # Ray raises plain ones too, such as when an overloaded machine starts it too slowly
+    except (
+        Exception
+    ) as error:  # Ray raises plain ones too, for instance when an overloaded machine starts it too slowly
         ray.shutdown()
         where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
         raise SettingsError(f"{where}: {str(error).splitlines()[0]}") from error
     try:
-        with watched():
+        with ends_with_raylet():
             yield
     finally:
         ray.shutdown()
@@ -53,8 +54,9 @@ def connection(address: str | None) -> Iterator[None]:
 
 def _connect(address: str | None) -> None:
     if address is None:
-        # without "local" Ray joins whatever cluster `ray start` left a note of on this machine
-        with tokens.own() as folder, services.without_unused_services():
+        # Without "local" Ray joins any cluster that `ray start` has noted on this machine. `_temp_dir` is private to
+        # Ray: no public option keeps its files out of a folder in which other users may write.
+        with tokens.private_ray() as folder, services.without_unused_services():
             ray.init(
                 "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=folder
             )
@@ -63,8 +65,8 @@ def _connect(address: str | None) -> None:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself when it starts, and would abort the process: who had the signals gets them back."""
+def _signal_handlers_kept() -> Iterator[None]:
+    """Restore the handlers of signals after the block: Ray takes SIGTERM when it starts, to abort the process."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -75,41 +77,44 @@ def _own_signals() -> Iterator[None]:
 
 
 def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
-    """How many trials of this size the cluster runs at once; `gpus` None is one where there are any.
+    """Return how many trials of this size the cluster can run at once.
+
+    With `gpus` None a trial gets one GPU if any node has GPUs. `max_concurrent` is the user's own limit.
 
     Raises:
-        SettingsError: if no node could ever run a single one.
+        SettingsError: if no node could ever run one trial.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if gpus is None:
         gpus = float(any(node.get("GPU", 0) >= 1 for node in nodes))
-    fits = [_fitting(node, cpus, gpus) for node in nodes]
-    if not sum(fits):
-        most = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+    count = sum(_fitting(node, cpus, gpus) for node in nodes)
+    if not count:
+        available = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
         raise SettingsError(
-            f"a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, more than any node has ({most}): "
+            f"a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, more than any node has ({available}): "
             "ask for less with --cpus-per-trial or --gpus-per-trial"
         )
-    if max_concurrent is not None and max_concurrent < sum(fits):
+    if max_concurrent is not None and max_concurrent < count:
         return Slots(cpus, gpus, count=max_concurrent, held=max_concurrent)
-    return Slots(cpus, gpus, count=sum(fits), held=sum(fits) + 1)
+    return Slots(cpus, gpus, count=count, held=count + 1)
 
 
 def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:
+    """Return how many trials of this size fit on a node, given its resources by Ray's names."""
     by_cpu = node.get("CPU", 0) / cpus if cpus else float("inf")
-    most = min(by_cpu, _by_gpu(node.get("GPU", 0), gpus))
-    return 0 if most == float("inf") else int(most + 1e-9)
+    count = min(by_cpu, _fitting_on_gpus(node.get("GPU", 0), gpus))
+    return 0 if count == float("inf") else int(count + 1e-9)
 
 
-def _by_gpu(there: float, asked: float) -> float:
-    """A share is one of a single GPU: three of 0.3 fit on each."""
-    if not asked:
+def _fitting_on_gpus(n_gpus: float, per_trial: float) -> float:
+    """Return how many trials fit on so many GPUs. A share lies on a single GPU: three of 0.3 fit on each."""
+    if not per_trial:
         return float("inf")
-    return there * int(1 / asked + 1e-9) if asked < 1 else there / asked
+    return n_gpus * int(1 / per_trial + 1e-9) if per_trial < 1 else n_gpus / per_trial
 
 
-def _quiet() -> None:
-    """Ray speaks through this program's own messages, and Tune writes no files of its own for each trial."""
+def _silence_ray() -> None:
+    """Leave all messages to this program, and keep Tune from writing files for each trial."""
     for name, value in {
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -19,7 +19,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import submission
-from tune_jobs.execution.reachability import TOKEN
+from tune_jobs.execution.reachability import SET_TOKEN
 from tune_jobs.execution.submission import Job, JobState, Submission
 
 _ANSWER_S = 30.0  # for an answer of the dashboard
@@ -213,7 +213,7 @@ class Jobs:
             yield
         except AuthenticationError as error:
             raise SettingsError(
-                f"the cluster at {self.address} did not accept the token of this process, or wants one: {TOKEN}"
+                f"the cluster at {self.address} needs a token, or refused the one of this process: {SET_TOKEN}"
             ) from error
         except (requests.Timeout, ConnectionError, requests.ConnectionError) as error:
             raise SettingsError(

@@ -1,4 +1,4 @@
-"""The machines of a Ray cluster, as far as trials are placed on them."""
+"""The machines of a Ray cluster, and where on them this worker is."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from tune_jobs.live.activity import Node
 
 
 def alive() -> tuple[Node, ...]:
-    """The nodes that there are now, each under a name of its own: the one `ray start --node-name` gave it, else its
-    host's, else a piece of Ray's id."""
-    said = [node for node in ray.nodes() if node["Alive"]]
-    names = [_name(node) for node in said]
-    shared = {name for name, n in Counter(names).items() if n > 1}
+    """Return the cluster's nodes that are alive, each under a unique name.
+
+    A node is named as `ray start --node-name` named it, else after its host, else by the beginning of Ray's id.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    names = [_name(node) for node in nodes]
+    shared = {name for name, count in Counter(names).items() if count > 1}
     return tuple(
         Node(
             identity=node["NodeID"],
@@ -23,20 +25,20 @@ def alive() -> tuple[Node, ...]:
             address=node["NodeManagerAddress"],
             gpus=int(node["Resources"].get("GPU", 0)),
         )
-        for node, name in zip(said, names, strict=True)
+        for node, name in zip(nodes, names, strict=True)
     )
 
 
 def own_place() -> Place:
-    """Where this worker is."""
-    mine = ray.get_runtime_context().get_node_id()
+    """Return the node and the GPUs of this worker."""
+    own_id = ray.get_runtime_context().get_node_id()
     gpus = tuple(str(index) for index in ray.get_gpu_ids())
     for node in alive():
-        if node.identity == mine:
-            return Place(mine, node.name, node.address, gpus)
-    return Place(mine, mine[:8], "", gpus)
+        if node.identity == own_id:
+            return Place(own_id, node.name, node.address, gpus)
+    return Place(own_id, own_id[:8], "", gpus)
 
 
 def _name(node: dict[str, str]) -> str:
-    given, address = node["NodeName"], node["NodeManagerAddress"]
-    return node["NodeManagerHostname"] if given in ("", address) else given
+    name, address = node["NodeName"], node["NodeManagerAddress"]  # Ray names a node after its address by default
+    return node["NodeManagerHostname"] if name in ("", address) else name

@@ -1,10 +1,9 @@
-"""What keeps other users of this machine out of a cluster of our own: a token that nobody else knows, and a folder that
-nobody else enters.
+"""Keeps other users of this machine out of a sweep's own Ray: a token that nobody else knows, in a private folder.
 
-Ray by itself keeps one token for ever, under the home folder, where others may read it, and its sockets and files in
-folders under /tmp in which all may write. Its processes look for the token where the environment says; what we name
-there is a file, for an environment is sooner shown and handed on. Nothing here prints it, and no part of this program
-but Ray ever has it.
+By default Ray keeps one token for ever under the home folder, where others may read it, and puts its sockets and files
+in folders under /tmp in which everybody may write. Its processes look for the token where the environment says. Here
+the environment names a file, because variables are more easily shown or passed on than files. This program never prints
+the token and gives it to nothing but Ray.
 """
 
 from __future__ import annotations
@@ -20,66 +19,76 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Private to Ray: no public interface has it read its token again after it was imported.
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from tune_jobs.errors import SettingsError
-from tune_jobs.settings import ray_asks_for_none, ray_folder, ray_token_is_named, show_ray_token, variables
+from tune_jobs.settings import (
+    enable_ray_token,
+    environment,
+    is_ray_token_disabled,
+    is_ray_token_named,
+    ray_temp_dir,
+)
 
 
 @contextmanager
-def own() -> Iterator[str]:
-    """A folder for Ray's files; a Ray that is started in the block asks everybody for the token, and this process has
-    it. What the user set stays: RAY_AUTH_MODE=disabled, or a token of theirs.
+def private_ray() -> Iterator[str]:
+    """Make a Ray that is started in the block require a token, which this process has. Yields a folder for its files.
+
+    The user's own settings stay: RAY_AUTH_MODE=disabled, or a token of theirs.
 
     Raises:
-        SettingsError: the token that the user names cannot be read, or there is nowhere to write ours.
+        SettingsError: if the user's token cannot be read, or no folder can be made for ours.
     """
     folder = _private_folder()
-    with variables(_variables(folder)):  # Ray's processes have them from this one, and only at their start
-        _read_again()
+    with environment(_variables(folder)):  # Ray's processes copy it when they start, and need it only then
+        _reload()
         _check_token()
         yield str(folder / "ray")
 
 
-def show() -> None:
-    """To a running cluster that asks for a token this process shows the one it has."""
-    show_ray_token()
-    _read_again()
+def use_token() -> None:
+    """Show this process's token to the running cluster that it connects to, which requires one."""
+    enable_ray_token()
+    _reload()
 
 
-def _read_again() -> None:
-    """Ray reads the environment when it is imported."""
+def _reload() -> None:
+    """Let Ray read the environment again; it otherwise does so only when it is imported."""
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _variables(folder: Path) -> dict[str, str]:
-    if ray_asks_for_none():
+    if is_ray_token_disabled():
         return {}
-    token = {} if ray_token_is_named() else {"RAY_AUTH_TOKEN_PATH": str(folder / "token")}
+    token = {} if is_ray_token_named() else {"RAY_AUTH_TOKEN_PATH": str(folder / "token")}
     return {"RAY_AUTH_MODE": "token"} | token
 
 
 def _check_token() -> None:
     try:
         AuthenticationTokenLoader.instance().has_token()
-    except Exception as error:  # Ray's own kind, which says where it looked
+    except Exception as error:  # a private type of Ray's, whose message says where it looked
         why = str(error).splitlines()[0]
         raise SettingsError(f"Ray did not start on this machine: it has no token ({why})") from error
 
 
 @functools.cache
 def _private_folder() -> Path:
-    """With a token in it, until this process ends. Ray lets all write in what it is given, the topmost folder included,
-    so that its own has to be inside."""
+    """Make a folder with a token in it, which lasts until this process ends.
+
+    Ray lets everybody write in the topmost folder that it is given, so that it is given one inside of this.
+    """
     try:
-        folder = Path(tempfile.mkdtemp(prefix="tj-", dir=ray_folder()))  # a socket's path may not be long
-        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)  # so that nobody tidies it away in a long sweep
+        folder = Path(tempfile.mkdtemp(prefix="tj-", dir=ray_temp_dir()))  # short: a socket's path has 107 bytes
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)  # systemd-tmpfiles leaves locked folders alone
         (folder / "token").touch(0o600)
         (folder / "token").write_text(secrets.token_hex(32), encoding="ascii")
     except OSError as error:
         raise SettingsError(
-            f"Ray did not start on this machine: it has no folder ({error}); name one with RAY_TMPDIR"
+            f"Ray did not start on this machine: it has no folder ({error}); set RAY_TMPDIR to another place"
         ) from error
     maker = os.getpid()
     atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == maker else None)

@@ -1,6 +1,6 @@
-"""Ends the driver when Ray on its machine ends, with a line that says so.
+"""Ends the driver with a clear line when Ray on its machine ends.
 
-Ray itself would end the process some 13 s later, from below Python, with exit code 1 and words of its own.
+Ray itself would end the process some 13 s later, from below Python, with exit code 1 and a message of its own.
 """
 
 from __future__ import annotations
@@ -16,48 +16,57 @@ from contextlib import contextmanager
 
 import ray
 
-_SHOW_CURSOR = "\x1b[?25h"  # a live view on a terminal has hidden it
+_SHOW_CURSOR = "\x1b[?25h"  # the live view of a terminal has hidden it
 
 
 @contextmanager
-def watched() -> Iterator[None]:
-    """Watches this machine's raylet until the block ends. All that is finished is durable at every moment."""
+def ends_with_raylet() -> Iterator[None]:
+    """End this process, with exit code 2, when the raylet of this machine ends within the block.
+
+    Nothing is lost by that: what is finished is durable at every moment.
+    """
     raylet = _raylet()
     if raylet is None:
         yield
         return
-    over, told = os.pipe()
-    thread = threading.Thread(target=_watch, args=(raylet, over), daemon=True)
+    block_ended, write_end = os.pipe()
+    thread = threading.Thread(target=_watch, args=(raylet, block_ended), daemon=True)
     thread.start()
     try:
         yield
     finally:
-        os.write(told, b".")
+        os.write(write_end, b".")
         thread.join()
-        for descriptor in (over, told, raylet):
+        for descriptor in (block_ended, write_end, raylet):
             os.close(descriptor)
 
 
 def _raylet() -> int | None:
-    """A descriptor of the process that answers on the raylet's socket; None where it cannot be seen from here."""
-    mine = ray.get_runtime_context().get_node_id()
-    paths = [node["RayletSocketName"] for node in ray.nodes() if node["NodeID"] == mine]
+    """Return a descriptor of the raylet's process; None if that cannot be seen from here.
+
+    Ray does not publish the raylet's process id. The kernel tells it for the socket on which the raylet answers.
+    """
+    own_id = ray.get_runtime_context().get_node_id()
+    paths = [node["RayletSocketName"] for node in ray.nodes() if node["NodeID"] == own_id]
     try:
-        with socket.socket(socket.AF_UNIX) as asked:
-            asked.connect(paths[0])
-            pid, _, _ = struct.unpack("3i", asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(paths[0])
+            pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return os.pidfd_open(pid)
     except (IndexError, OSError, ValueError):
         return None
 
 
-def _watch(raylet: int, over: int) -> None:
-    waiting = select.poll()
-    waiting.register(raylet, select.POLLIN)
-    waiting.register(over, select.POLLIN)
-    if any(descriptor == over for descriptor, _ in waiting.poll()):
+def _watch(raylet: int, block_ended: int) -> None:
+    poll = select.poll()
+    poll.register(raylet, select.POLLIN)
+    poll.register(block_ended, select.POLLIN)
+    if any(descriptor == block_ended for descriptor, _ in poll.poll()):
         return
-    shown = _SHOW_CURSOR if sys.stderr.isatty() else ""
-    line = "tune-jobs: Ray on this machine ended (its raylet died): what is finished is kept, the same command goes on"
-    os.write(2, f"{shown}{line}\n".encode())
+    prefix = _SHOW_CURSOR if sys.stderr.isatty() else ""
+    line = (
+        "tune-jobs: Ray on this machine ended (its raylet died): finished trials are kept; run the same command again "
+        "to continue"
+    )
+    os.write(2, f"{prefix}{line}\n".encode())
     os._exit(2)

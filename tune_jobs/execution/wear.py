@@ -1,7 +1,7 @@
-"""When a worker makes room for a fresh one: after many trials, or once what they leave behind has grown.
+"""When a worker makes room for a fresh one: after many trials, or once its memory has grown.
 
-What counts is what is resident between two trials. The peak inside of one says nothing: a large network may need it,
-and a slow leak stays below it for long.
+Only the memory held between two trials counts. The peak within a trial says nothing: a large network may need it, and a
+slow leak stays below it for long.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Callable
 
 from tune_jobs.training import devices, malloc
 
-_TRIALS = 200  # Keras keeps a little of each model it traced
-_GROWTH_MB = 2048  # since after the first trial
-_GROWTH_SHARE = 0.1  # of the machine's memory, where that is less: a small machine has not as much to lose
+_MAX_TRIALS = 200  # Keras keeps a little of each model that it traced
+_MAX_GROWTH_MB = 2048  # since the end of the first trial
+_MAX_GROWTH_SHARE = 0.1  # of the machine's memory, if that is less
 
 
 class Wear:
-    """What this process has become since its first trial.
+    """What this process has accumulated since its first trial.
 
-    `resident_mb` tells what it holds, `machine_mb` what it could; 0 is not known.
+    `resident_mb` returns the memory that it holds and `machine_mb` the machine's, in MB; 0 means unknown.
     """
 
     def __init__(
@@ -30,27 +30,28 @@ class Wear:
     ) -> None:
         self._resident_mb = resident_mb
         self._machine_mb = machine_mb
-        self._trials = 0
-        self._first_mb = self._now_mb = 0.0
+        self._n_trials = 0
+        self._first_mb = self._current_mb = 0.0
 
     def trial_ended(self) -> None:
-        """To be called between two trials, when nothing holds the last one any more: it is freed and looked at."""
-        free()
-        self._trials += 1
-        self._now_mb = self._resident_mb()
-        if self._trials == 1:
-            self._first_mb = self._now_mb
-            gc.freeze()  # what a process keeps of its imports is looked through once, and not after every trial
+        """Free what the last trial left and measure the rest. Call this once nothing refers to that trial."""
+        free_trial_memory()
+        self._n_trials += 1
+        self._current_mb = self._resident_mb()
+        if self._n_trials == 1:
+            self._first_mb = self._current_mb
+            gc.freeze()  # later collections skip all that imports left behind
 
     @property
     def is_worn_out(self) -> bool:
-        most_mb = min(_GROWTH_MB, _GROWTH_SHARE * (self._machine_mb() or float("inf")))
-        return self._trials >= _TRIALS or self._now_mb - self._first_mb > most_mb
+        """True if this process should run no further trial."""
+        max_growth_mb = min(_MAX_GROWTH_MB, _MAX_GROWTH_SHARE * (self._machine_mb() or float("inf")))
+        return self._n_trials >= _MAX_TRIALS or self._current_mb - self._first_mb > max_growth_mb
 
 
-def free() -> None:
-    """Gives back what the last trial of this process left behind, whatever it trained with."""
-    if "tensorflow" in sys.modules:  # it is not imported for this, and a task's own loop may well have done so
+def free_trial_memory() -> None:
+    """Give back to the system what the last trial of this process left, whatever it trained with."""
+    if "tensorflow" in sys.modules:  # not imported just for this; a task's own training loop may use something else
         from tune_jobs.training import compiled
 
         compiled.free()
