@@ -20,18 +20,23 @@ def worn_after(*held_mb: float, machine_mb: float = 0.0) -> list[bool]:
 
 
 def test_growth_counts_from_what_was_held_after_the_first_trial() -> None:
-    first = 3000.0
-    assert worn_after(first, first + wear._GROWTH_MB, first + wear._GROWTH_MB + 1, first) == [False, False, True, False]
+    first, most = 3000.0, wear._MAX_GROWTH_MB
+    assert worn_after(first, first + most, first + most + 1, first) == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_on_a_small_machine_less_is_too_much() -> None:
-    most = wear._GROWTH_SHARE * 4000
-    assert most < wear._GROWTH_MB
+    most = wear._MAX_GROWTH_SHARE * 4000
+    assert most < wear._MAX_GROWTH_MB
     assert worn_after(500.0, 500 + most, 501 + most, machine_mb=4000) == [False, False, True]
 
 
 def test_trials_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wear, "_TRIALS", 3)
+    monkeypatch.setattr(wear, "_MAX_TRIALS", 3)
     assert worn_after(1.0, 1.0, 1.0, 1.0) == [False, False, True, True]
 
 

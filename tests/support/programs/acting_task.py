@@ -124,7 +124,7 @@ def hoard(params: Params) -> None:
     from tune_jobs.training import devices
 
     note("held", {**params, "mb": devices.resident_mb()})
-    wear._GROWTH_MB = 300
+    wear._MAX_GROWTH_MB = 300
     held: list[Any] = [b"x" * (200 << 20)]
     held.append(held)
     if params["act"] == "leak":
@@ -145,7 +145,7 @@ def wear_out_after_two_trials(params: Params) -> None:
     """Allow this worker two trials, each slow enough for two at once to be seen."""
     from tune_jobs.execution import wear
 
-    wear._TRIALS = 2
+    wear._MAX_TRIALS = 2
     time.sleep(0.2)
 
 
