@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tune_jobs.search_spaces.protocol import TaskError
+from tune_jobs.search_spaces.python_tasks import is_made_in_python, recall, remember
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.search_spaces.tasks.cifar10 import CIFAR10_CNN, CIFAR10_MLP
@@ -68,6 +69,8 @@ def find(reference: str) -> Task:
         TaskError: there is none, or the file cannot be read or imported; in one line.
     """
     file, attribute = split(reference)
+    if file is None and is_made_in_python(reference):
+        return recall(reference, repr(reference))
     if file is None:
         return _named(reference)
     try:
@@ -87,6 +90,8 @@ def find_said(reference: str, said_by: str) -> Task:
         TaskError: as `find`; or the file may be another user's, or has no task in it.
     """
     file, _ = split(reference)
+    if file is None and is_made_in_python(reference):
+        return recall(reference, said_by)
     if file is not None and file.is_file():
         found = file.stat()
         if found.st_uid not in (0, os.getuid()) or found.st_mode & stat.S_IWOTH:
@@ -97,6 +102,11 @@ def find_said(reference: str, said_by: str) -> Task:
         if not re.search(rb"search_spaces|\bTask\b", file.read_bytes()):
             raise TaskError(f"{said_by} names {file}, which has no task in it: it is not run")
     return find(reference)
+
+
+def reference_of(task: Task) -> str:
+    """Return a reference under which `find` finds the task, in this process at least."""
+    return task.name if any(task is known for known in TASKS) else remember(task)
 
 
 def split(reference: str) -> tuple[Path | None, str | None]:

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import json
 import re
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -314,4 +315,12 @@ def _qualified(function: Any) -> str:
         function = function.func
     if not hasattr(function, "__qualname__"):
         function = type(function)
-    return f"{Path(inspect.getfile(function)).stem}.{function.__qualname__}"
+    return f"{_file_stem(function)}.{function.__qualname__}"
+
+
+def _file_stem(function: Any) -> str:
+    """Return the name of the file that defines a function. In a notebook it is `__main__`: a cell's file changes."""
+    module = sys.modules.get(function.__module__)
+    if getattr(module, "__file__", None) is None:
+        return str(function.__module__)
+    return Path(inspect.getfile(function)).stem

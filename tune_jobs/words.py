@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 Say = Callable[[str], None]  # takes a message to the user
@@ -15,6 +16,20 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a time such as `90`, `90s`, `30m`, `2h` or `1h30m`.
+
+    Raises:
+        ValueError: the text is no time, or no time above 0.
+    """
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
+    parts = match.groups() if match else ()
+    total = sum(int(part or 0) * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if not total:
+        raise ValueError(f"needs a time such as 90s, 30m or 2h; got {text!r}")
+    return float(total)
 
 
 def one_line(error: BaseException) -> str:

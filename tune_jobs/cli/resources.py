@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tune_jobs.cli.options import say
+from tune_jobs.words import seconds
 
 if TYPE_CHECKING:
     from tune_jobs.actions.session import Outcome
@@ -27,13 +27,10 @@ class Duration(click.ParamType[float]):
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", value)
-        seconds = (
-            sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
-        )
-        if not seconds:
-            self.fail(f"needs a time such as 90s, 30m or 2h; got {value!r}", param, ctx)
-        return float(seconds)
+        try:
+            return seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class _Gpus(click.ParamType[Any]):

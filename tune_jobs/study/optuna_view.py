@@ -1,0 +1,137 @@
+"""A study as an Optuna study that can be read but not written: for Optuna's plots, importances and dashboard.
+
+It follows the study as that grows. A parameter that exists only under an option has that option in its name, as in
+`adam/learning_rate`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Sequence
+from typing import Any, NoReturn
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from tune_jobs.errors import StudyError
+from tune_jobs.records import objectives
+from tune_jobs.records.trials import TrialRecord
+from tune_jobs.settings import Settings
+from tune_jobs.study.storage import open_storage
+from tune_jobs.study.study import Study
+
+_METRIC_NAMES = "study:metric_names"  # under which Optuna keeps what its plots call the objectives
+
+
+def optuna_study(name: str, settings: Settings) -> optuna.study.Study:
+    """Return a read-only Optuna study of the study `name`.
+
+    Raises:
+        StudyError: if there is no such study; or, later, when something is written to it.
+    """
+    study = Study.open(name, settings)
+    return optuna.load_study(study_name=name, storage=ReadOnlyStorage(study, open_storage(name, settings)))
+
+
+class ReadOnlyStorage(BaseStorage):
+    """The Optuna storage of one study, with the values of all its objectives, in which nothing can be changed.
+
+    A trial's user attributes are its seed and the metrics of its best epoch.
+    """
+
+    def __init__(self, study: Study, storage: BaseStorage) -> None:
+        self._study, self._storage = study, storage
+        self._objectives = study.terms.objectives
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return self._storage.get_study_id_from_name(study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._storage.get_study_name_from_id(study_id)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        maximize, minimize = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+        return [maximize if objective.direction == "maximize" else minimize for objective in self._objectives]
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        terms = self._study.terms
+        return {"task": terms.task, "dataset": terms.dataset, "seed": terms.seed}
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return {_METRIC_NAMES: [objective.metric for objective in self._objectives]}
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        name = self._study.name
+        study_id = self.get_study_id_from_name(name)
+        user, system = self.get_study_user_attrs(study_id), self.get_study_system_attrs(study_id)
+        return [FrozenStudy(name, None, user, system, study_id, directions=self.get_study_directions(study_id))]
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        trial = self._storage.get_trial(trial_id)
+        return self._shown(trial, self._study.record().trials)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        trials = self._storage.get_all_trials(study_id, deepcopy=False)
+        records = self._study.record().trials  # after the trials, so that it has each of them
+        shown = [self._shown(trial, records) for trial in trials]
+        return [trial for trial in shown if states is None or trial.state in states]
+
+    def remove_session(self) -> None:
+        self._storage.remove_session()
+
+    def _shown(self, stored: FrozenTrial, records: Sequence[TrialRecord]) -> FrozenTrial:
+        record, trial = records[stored.number], copy.copy(stored)
+        trial.user_attrs = {"seed": record.seed, **record.metrics}
+        if record.reason is not None:
+            trial.user_attrs |= {"reason": record.reason, "message": record.message}
+        if trial.state == TrialState.COMPLETE:
+            values = [objectives.value(record, objective) for objective in self._objectives]
+            trial.values = [record.score, *values[1:]]
+        elif len(self._objectives) > 1:
+            trial.values = None
+        return trial
+
+    def _refuse(self) -> NoReturn:
+        name = self._study.name
+        raise StudyError(
+            f"the Optuna study of {name!r} can only be read: to run more trials, call "
+            f"tune_jobs.open({name!r}).extend(10) or run `tune-jobs extend {name} --trials +10`"
+        )
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        self._refuse()
+
+    def delete_study(self, study_id: int) -> None:
+        self._refuse()
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._refuse()
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._refuse()
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        self._refuse()
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        self._refuse()
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        self._refuse()
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        self._refuse()
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._refuse()
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._refuse()
