@@ -81,9 +81,9 @@ def replayed(
     known = {trial.params_id: trial for trial in record.searched}
     epochs = record.terms.protocol.epochs
     sampler = budgets.BudgetedSampler(
-        samplers.sampler(search, space, objective, seed, ()), Budget(budget), objective, ()
+        samplers.make_sampler(search, space, objective, seed, ()), Budget(budget), objective, ()
     )
-    judge = schedulers.scheduler(schedule, objective, epochs, ())
+    judge = schedulers.make_scheduler(schedule, objective, epochs, ())
     going: list[Going] = []
     ended: list[TrialRecord] = []
     number = 0
@@ -97,7 +97,7 @@ def replayed(
             one.scores.append(one.recorded.history[len(one.scores)][objective.metric])
             is_whole = len(one.scores) == len(one.recorded.history)
             is_judged = judge is not None and len(one.scores) in judge.milestones(one.number)
-            if not is_whole and not (is_judged and judge is not None and judge.stops(one.number, one.scores)):
+            if not is_whole and not (is_judged and judge is not None and judge.should_stop(one.number, one.scores)):
                 continue
             going.remove(one)
             trial = TrialRecord(

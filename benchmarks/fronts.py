@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _areas(problem: Problem, search: Search, seed: int, after: list[int]) -> list[float]:
-    sampler = samplers.sampler(search, problem.space, FIRST, seed, (), further=(SECOND,))
+    sampler = samplers.make_sampler(search, problem.space, FIRST, seed, (), further_objectives=(SECOND,))
     found: list[Costs] = []
     areas = []
     for number in range(after[-1]):

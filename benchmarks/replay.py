@@ -61,7 +61,7 @@ def _curves(
 
 def _run(search: Search, space: AnySpace, record: StudyRecord, scores: Mapping[str, float], seed: int) -> list[float]:
     objective = record.terms.objective
-    sampler = samplers.sampler(search, space, objective, seed, ())
+    sampler = samplers.make_sampler(search, space, objective, seed, ())
     found: list[float] = []
     while len(found) < min(len(scores), max(AFTER)) and (candidate := sampler.ask()) is not None:
         score = scores[params_id(candidate.params)]

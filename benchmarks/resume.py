@@ -79,7 +79,7 @@ def _make(settings: Settings, search: Search, n: int) -> None:
     task = catalog.find(TASK)
     work = launch.resolve(task, launch.LaunchRequest(TASK), None, settings)
     made_by: Search = search if search in ("qmc", "cmaes") else "random"
-    sampler = samplers.sampler(made_by, work.space, task.objective, 0, ())
+    sampler = samplers.make_sampler(made_by, work.space, task.objective, 0, ())
     notes = {
         "created": 0.0,
         "identity": hashlib.sha256(search.encode()).hexdigest()[:32],

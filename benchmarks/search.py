@@ -63,7 +63,7 @@ class Problem:
         """Those that can walk the space."""
         for search in SEARCHES:
             try:
-                samplers.check(search, self.space)
+                samplers.check_search(search, self.space)
             except SpaceError:
                 continue
             yield search
@@ -179,7 +179,7 @@ def _key(run: Run) -> str:
 def _found(run: Run) -> Found:
     name, search, seed = run
     problem = PROBLEMS[name]
-    sampler = samplers.sampler(search, problem.space, OBJECTIVE, seed, ())
+    sampler = samplers.make_sampler(search, problem.space, OBJECTIVE, seed, ())
     noise = random.Random(seed)
     best, regrets, seconds = -math.inf, [], 0.0
     for number in range(problem.trials):

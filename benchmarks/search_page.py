@@ -58,7 +58,12 @@ def _quarters(values: tuple[float, ...] | list[float]) -> tuple[float, float, fl
 
 def page(results: Results, seconds: Mapping[str, float], seeds: int, machine: str) -> str:
     """The page in Markdown; `seconds` are what a proposal took, the median of the runs."""
-    numbers = {"few": auto.FEW, "many": auto.MANY, "first": bayesian.FIRST, "known": bayesian.KNOWN}
+    numbers = {
+        "few": auto.RANDOM_UP_TO,
+        "many": auto.GP_UP_TO,
+        "first": bayesian.N_INITIAL,
+        "known": bayesian.MAX_MODELLED,
+    }
     return TEXT.format(seeds=seeds, machine=machine, table="\n".join(_table(results, seconds)), **numbers)
 
 

@@ -17,7 +17,7 @@ import measuring  # noqa: F401 (it puts this checkout on the path)
 
 from tune_jobs.records.studies import StudyTerms
 from tune_jobs.records.trials import TrialResult
-from tune_jobs.search.samplers import sampler
+from tune_jobs.search.samplers import make_sampler
 from tune_jobs.search_spaces import catalog
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
@@ -53,7 +53,7 @@ def settings_of(store: str, home: Path) -> Settings:
 
 def written(settings: Settings, trials: int) -> Iterator[tuple[int, float]]:
     """Writes so many trials; after each its number and the seconds it took."""
-    search = sampler("random", TASK.space, TASK.objective, 0, ())
+    search = make_sampler("random", TASK.space, TASK.objective, 0, ())
     with Study.hold("study", settings) as study:
         study.begin(TERMS)
         for _ in range(trials):

@@ -30,7 +30,7 @@ def test_a_study_begins_with_the_baseline_unless_that_is_refused(
     search: Any, tmp_path: Path, resolved: Callable[[LaunchRequest], Any]
 ) -> None:
     own = own_task(tmp_path, width=ENDLESS)
-    plain = samplers.sampler(search, own.task.space, own.task.objective, 0, ())
+    plain = samplers.make_sampler(search, own.task.space, own.task.objective, 0, ())
     proposed = [one.params["width"] for _ in range(3) if (one := plain.ask())]
     begun = resolved(LaunchRequest(own.reference, search=search, trials=4))
     assert (begun.plan.trials, begun.said) == (4, [])
@@ -87,7 +87,7 @@ def test_a_study_that_was_begun_without_its_baseline_goes_on_as_it_would_have(
     tmp_path: Path, resolved: Callable[[LaunchRequest], Any], settings: Settings
 ) -> None:
     own = own_task(tmp_path, width=ENDLESS)
-    search = samplers.sampler("tpe", own.task.space, own.task.objective, 0, ())
+    search = samplers.make_sampler("tpe", own.task.space, own.task.objective, 0, ())
     searched = [one for _ in range(5) if (one := search.ask())]
     finished_study(own, settings, search="tpe", candidates=searched[:3])
     again = resolved(LaunchRequest(own.reference))
@@ -129,11 +129,11 @@ def test_auto_picks_by_the_space_and_the_number_of_trials(space: Space, trials: 
     picked, why = auto.pick_search(space, trials)
     assert picked == search
     assert str(trials) in why
-    samplers.check(picked, space)
+    samplers.check_search(picked, space)
 
 
 def test_auto_of_several_objectives_is_tpe_for_few_trials_and_nsga2_for_many() -> None:
-    assert [auto.pick_search(MIXED, trials, has_several=True)[0] for trials in (11, 100, 101)] == [
+    assert [auto.pick_search(MIXED, trials, multi_objective=True)[0] for trials in (11, 100, 101)] == [
         "tpe",
         "tpe",
         "nsga2",

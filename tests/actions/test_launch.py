@@ -141,7 +141,7 @@ def test_a_trial_that_a_crash_left_with_its_result_is_told_to_the_search(
     tmp_path: Path, resolved: Callable[[LaunchRequest], Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = own_task(tmp_path, width=ENDLESS)
-    search = samplers.sampler("tpe", own.task.space, own.task.objective, 0, ())
+    search = samplers.make_sampler("tpe", own.task.space, own.task.objective, 0, ())
     searched = [one for _ in range(14) if (one := search.ask())]  # TPE looks at scores after ten
     finished_study(own, settings, "whole", search="tpe", candidates=searched)
     with monkeypatch.context() as patch:

@@ -191,7 +191,7 @@ def test_replicates_are_no_trials_of_the_search_and_do_not_change_what_it_propos
 ) -> None:
     own = own_task(tmp_path, width="Float(1.0, 1e3, log=True)")
     task = own.task
-    search = samplers.sampler("tpe", task.space, task.objective, 0, ())
+    search = samplers.make_sampler("tpe", task.space, task.objective, 0, ())
     searched = [one for _ in range(14) if (one := search.ask())]  # TPE looks at scores after ten
     replicates = [replace(one, seed=seed) for one in searched[-3:] for seed in (1, 2)]
     finished_study(own, settings, "alone", search="tpe", trials=16, candidates=searched)

@@ -63,7 +63,7 @@ def by_number(number: int, params: Params) -> TrialRecord:
 
 
 def sampler(search: Any, space: Space = SPACE, seed: int = 0, trials: tuple[TrialRecord, ...] = ()) -> Any:
-    return samplers.sampler(search, space, FIRST, seed, trials, further=(SECOND,))
+    return samplers.make_sampler(search, space, FIRST, seed, trials, further_objectives=(SECOND,))
 
 
 def walk(
@@ -186,7 +186,7 @@ def test_what_came_from_elsewhere_is_no_parent() -> None:
 )
 def test_a_search_for_another_number_of_objectives_is_refused(search: Any, further: Any, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        samplers.check(search, SPACE, further)
+        samplers.check_search(search, SPACE, further)
 
 
 def test_a_sweep_that_was_killed_goes_on_as_an_undisturbed_one_would(tmp_path: Path, settings: Settings) -> None:
@@ -207,7 +207,9 @@ def test_a_sweep_that_was_killed_goes_on_as_an_undisturbed_one_would(tmp_path: P
     assert [trial.state for trial in study.trials] == ["complete"] * 17
     assert [trial.attempts for trial in study.trials] == [*[1] * 13, 2, *[1] * 3]
     space = own.task.space
-    undisturbed = samplers.sampler("nsga2", space, study.terms.objective, 0, (), further=study.terms.further_objectives)
+    undisturbed = samplers.make_sampler(
+        "nsga2", space, study.terms.objective, 0, (), further_objectives=study.terms.further_objectives
+    )
     for trial in study.trials:
         candidate = undisturbed.ask()
         assert candidate is not None

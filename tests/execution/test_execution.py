@@ -86,12 +86,12 @@ def sweep(
     data = data_of(task)
     with Study.hold("own", settings) as study:
         study.begin(terms_of(task, own.reference, data))
-        sampler = samplers.sampler(search, task.space, task.objective, 0, study.record().trials)
+        sampler = samplers.make_sampler(search, task.space, task.objective, 0, study.record().trials)
         slots = slots or cluster.slots(1, 0, None)
         sweep_limits = SweepLimits(trials, time_limit_s, limits or TrialLimits())
         placement = Placement(Packing.fixed(slots))
         context = worker.SweepContext(source, task.protocol, (task.objective,), data, 1.0)
-        judge = schedulers.scheduler(
+        judge = schedulers.make_scheduler(
             schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
         )
         interruption = interruption or Interruption()
@@ -294,7 +294,7 @@ def test_a_study_grows_by_what_an_undisturbed_search_would_have_tried(tmp_path: 
     own = own_task(tmp_path, width="Float(1.0, 1e3, log=True)")
     sweep(own, settings, search="random", trials=2)
     grown = sweep(own, settings, search="random", trials=4)
-    undisturbed = samplers.sampler("random", own.task.space, own.task.objective, 0, ())
+    undisturbed = samplers.make_sampler("random", own.task.space, own.task.objective, 0, ())
     assert [candidates.Candidate(trial.params, trial.seed) for trial in grown.trials] == [
         undisturbed.ask() for _ in range(4)
     ]

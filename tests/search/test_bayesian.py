@@ -75,16 +75,16 @@ def number(params: Params, name: str) -> float:
 )
 def test_a_point_of_the_cube_and_its_params_are_the_same_row(space: Any) -> None:
     columns = Columns(space)
-    shares = np.random.default_rng(0).random((200, len(unit_cube.sides(space))))
-    points = [unit_cube.point(space, row.tolist()) for row in shares]
-    np.testing.assert_allclose(columns.of_shares(shares), columns.of_points(points), atol=1e-12)
+    shares = np.random.default_rng(0).random((200, len(unit_cube.dimensions(space))))
+    points = [unit_cube.params_at(space, row.tolist()) for row in shares]
+    np.testing.assert_allclose(columns.encode_cube(shares), columns.encode(points), atol=1e-12)
 
 
 def test_what_is_not_taken_makes_no_difference_between_rows() -> None:
     space = Space(kind=Variants(a=Space(inner=Float(0.0, 1.0)), b=Space()))
-    rows = Columns(space).of_points([{"kind": "b"}, {"kind": "a", "inner": 0.25}])
+    rows = Columns(space).encode([{"kind": "b"}, {"kind": "a", "inner": 0.25}])
     assert rows.tolist() == [[0, 1, 0.5], [1, 0, 0.25]]
-    assert np.ptp(Columns(space).of_shares(np.array([[0.9, 0.0], [0.9, 1.0]])), axis=0).tolist() == [0, 0, 0]
+    assert np.ptp(Columns(space).encode_cube(np.array([[0.9, 0.0], [0.9, 1.0]])), axis=0).tolist() == [0, 0, 0]
 
 
 # --- the process ------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_the_slope_of_the_covariance_is_the_one_of_finite_differences() -> None:
 @pytest.mark.parametrize("best", [2.0, 0.0, -3.0, -30.0])
 def test_the_expected_improvement_is_the_integral_that_it_is_defined_as(best: float) -> None:
     x = np.array([[0.2], [0.6]])
-    kernel = gaussian_process.fitted(x, np.array([-1.0, 1.0]), (0,))
+    kernel = gaussian_process.fit_kernel(x, np.array([-1.0, 1.0]), (0,))
     posterior = gaussian_process.Posterior(x, np.array([-1.0, 1.0]), kernel)
     at = np.array([[0.9]])
     cross, inside = kernel.k1(at, x), kernel(x)
@@ -112,14 +112,14 @@ def test_the_expected_improvement_is_the_integral_that_it_is_defined_as(best: fl
     z = (best - mean) / deviation
     scaled, _ = integrate.quad(lambda u: u * math.exp(z * u - u * u / 2), 0, np.inf)  # u = z - t, over pdf(z)
     expected = math.log(deviation) + norm.logpdf(z) + math.log(scaled)
-    assert posterior.log_improvement(at, best).item() == pytest.approx(expected, rel=1e-5)
+    assert posterior.log_expected_improvement(at, best).item() == pytest.approx(expected, rel=1e-5)
 
 
 # --- the search -------------------------------------------------------------------------------------------------------
 
 
 def test_the_first_ten_trials_are_quasi_random() -> None:
-    sampler = samplers.sampler("gp", SPACE, MAXIMIZE, 4, ())
+    sampler = samplers.make_sampler("gp", SPACE, MAXIMIZE, 4, ())
     points = sobol.points(SPACE, 4)
     for at in range(10):
         assert must(sampler.ask()) == next(points)
@@ -132,7 +132,7 @@ VALLEY = Space(x=Float(-1.0, 1.0), y=Float(1e-4, 1.0, log=True), kind=Choice("a"
 
 def found(search: Search, seed: int, objective: Objective = MAXIMIZE, n: int = 30) -> list[Params]:
     """Of a space in which `a` at x = 0.5 and y = 0.01 is best, the points proposed after the first."""
-    sampler = samplers.sampler(search, VALLEY, objective, seed, ())
+    sampler = samplers.make_sampler(search, VALLEY, objective, seed, ())
     sign = 1 if objective.direction == "maximize" else -1
     asked = []
     for at in range(n):
@@ -159,7 +159,7 @@ def test_it_comes_closer_to_the_bottom_of_a_bowl_than_random_search(direction: A
 
 def test_those_asked_at_the_same_time_get_different_answers() -> None:
     trials = tuple(ended(at, params, bowl(params)) for at, params in enumerate(found("gp", 0, n=12)))
-    sampler = samplers.sampler("gp", VALLEY, MAXIMIZE, 0, trials)
+    sampler = samplers.make_sampler("gp", VALLEY, MAXIMIZE, 0, trials)
     together = [must(sampler.ask()) for _ in range(4)]
     places = [(number(params, "x"), math.log10(number(params, "y")) / 2) for params in together]
     apart = [math.dist(one, other) for at, one in enumerate(places) for other in places[:at]]
@@ -169,7 +169,7 @@ def test_those_asked_at_the_same_time_get_different_answers() -> None:
 @pytest.mark.parametrize("state", ["failed", "stopped"])
 def test_what_did_not_end_is_never_taken_for_the_best(state: Any) -> None:
     """A quarter of the space fails, or is stopped with a score that looks good: the search keeps away from it."""
-    sampler = samplers.sampler("gp", Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0)), MAXIMIZE, 0, ())
+    sampler = samplers.make_sampler("gp", Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0)), MAXIMIZE, 0, ())
     asked = []
     for at in range(30):
         asked.append(must(sampler.ask()))
@@ -183,7 +183,7 @@ def test_what_did_not_end_is_never_taken_for_the_best(state: Any) -> None:
 
 
 def test_scores_that_are_all_alike_do_no_harm() -> None:
-    sampler = samplers.sampler("gp", SPACE, MAXIMIZE, 0, ())
+    sampler = samplers.make_sampler("gp", SPACE, MAXIMIZE, 0, ())
     asked = []
     for at in range(16):
         asked.append(must(sampler.ask()))
@@ -194,7 +194,7 @@ def test_scores_that_are_all_alike_do_no_harm() -> None:
 def test_every_fifth_trial_takes_another_option_than_the_best_one() -> None:
     """Whatever the scores say: `a` alone looks good, and `b` would only be good where nobody has looked yet."""
     space = Space(kind=Variants(a=Space(), b=Space(inner=Float(0.0, 1.0))), x=Float(0.0, 1.0))
-    sampler = samplers.sampler("gp", space, MAXIMIZE, 0, ())
+    sampler = samplers.make_sampler("gp", space, MAXIMIZE, 0, ())
     kinds = []
     for at in range(31):
         params = must(sampler.ask())
@@ -204,16 +204,16 @@ def test_every_fifth_trial_takes_another_option_than_the_best_one() -> None:
 
 
 def test_more_trials_than_it_fits_are_the_best_and_the_latest() -> None:
-    from tune_jobs.search.bayesian import _most_telling
+    from tune_jobs.search.bayesian import _most_informative
 
     losses = np.array([5.0, 1.0, 4.0, 0.0, 3.0, 9.0, 8.0, 2.0])
-    assert _most_telling(losses, 8).tolist() == list(range(8))
-    assert _most_telling(losses, 4).tolist() == [1, 3, 6, 7]
+    assert _most_informative(losses, 8).tolist() == list(range(8))
+    assert _most_informative(losses, 4).tolist() == [1, 3, 6, 7]
 
 
 def test_a_large_finite_space_is_searched_without_listing_it() -> None:
     space = Space(**{f"n{at}": Int(1, 40) for at in range(4)})
-    sampler = samplers.sampler("gp", space, MAXIMIZE, 0, ())
+    sampler = samplers.make_sampler("gp", space, MAXIMIZE, 0, ())
     scores = []
     for at in range(35):
         params = must(sampler.ask())

@@ -48,16 +48,16 @@ def test_a_search_ends_after_so_many_trials_without_a_better_score() -> None:
 
 def test_a_trial_that_was_stopped_is_no_better_score() -> None:
     sampler = bounded(Budget(flat=2), ended(0, 0.5), ended(1, 0.1, "stopped"))
-    assert sampler.left == "no better score in 1 of 2 trials"
+    assert sampler.remaining == "no better score in 1 of 2 trials"
     sampler.tell(ended(2, 0.3, "stopped"))
-    assert sampler.spent == "2 trials brought no better score and --stop-when-flat is 2"
+    assert sampler.end_reason == "2 trials brought no better score and --stop-when-flat is 2"
 
 
 def test_the_order_in_which_trials_ended_counts() -> None:
     late = TrialRecord(0, {"x": 0}, 0, "complete", score=0.1, history=({"val_loss": 0.1},), finished=9.0)
-    assert bounded(Budget(flat=2), late, ended(1, 0.5), ended(2, 0.6)).left == "no better score in 0 of 2 trials"
+    assert bounded(Budget(flat=2), late, ended(1, 0.5), ended(2, 0.6)).remaining == "no better score in 0 of 2 trials"
 
 
 def test_what_is_left_is_told() -> None:
     sampler = bounded(Budget(epochs=2000, flat=5), ended(0, 0.5))
-    assert sampler.left == "1,997 epochs left · no better score in 0 of 5 trials"
+    assert sampler.remaining == "1,997 epochs left · no better score in 0 of 5 trials"

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from tune_jobs.records.trials import Segment, TrialRecord
-from tune_jobs.search.population import Member, boundaries, changed, moved_on
+from tune_jobs.search.population import Member, comparison_epochs, next_lineages, perturb
 from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Space, Variants
 
 SPACE = Space(
@@ -30,13 +30,13 @@ def members(scores: list[float]) -> list[Member]:
 
 
 def test_members_are_compared_every_so_many_epochs_but_not_after_the_last() -> None:
-    assert boundaries(8, 2) == (2, 4, 6)
-    assert boundaries(9, 4) == (4, 8)
-    assert boundaries(3, 3) == ()
+    assert comparison_epochs(8, 2) == (2, 4, 6)
+    assert comparison_epochs(9, 4) == (4, 8)
+    assert comparison_epochs(3, 3) == ()
 
 
 def test_the_worst_quarter_copies_the_best_and_the_others_go_on() -> None:
-    found = moved_on(members([0.8, 0.1, 0.5, 0.6, 0.9, 0.2, 0.7, 0.4]), 3, SPACE, MAXIMIZE, seed=0)
+    found = next_lineages(members([0.8, 0.1, 0.5, 0.6, 0.9, 0.2, 0.7, 0.4]), 3, SPACE, MAXIMIZE, seed=0)
     copied = {number: course[-1].parent for number, course in found.items() if course[-1].parent != number}
     assert copied.keys() == {1, 5}
     assert set(copied.values()) <= {4, 0}
@@ -49,25 +49,30 @@ def test_the_worst_quarter_copies_the_best_and_the_others_go_on() -> None:
 
 
 def test_the_smaller_is_the_better_where_the_objective_says_so() -> None:
-    found = moved_on(members([0.8, 0.1, 0.5, 0.6]), 3, SPACE, MINIMIZE, seed=0)
+    found = next_lineages(members([0.8, 0.1, 0.5, 0.6]), 3, SPACE, MINIMIZE, seed=0)
     assert {number for number, course in found.items() if course[-1].parent != number} == {0}
     assert found[0][-1].parent == 1
 
 
 def test_one_alone_copies_nobody_and_of_two_one_does() -> None:
-    assert moved_on(members([0.1]), 3, SPACE, MAXIMIZE, 0)[0][-1].parent == 0
-    assert [course[-1].parent for course in moved_on(members([0.1, 0.2]), 3, SPACE, MAXIMIZE, 0).values()] == [1, 1]
+    assert next_lineages(members([0.1]), 3, SPACE, MAXIMIZE, 0)[0][-1].parent == 0
+    assert [course[-1].parent for course in next_lineages(members([0.1, 0.2]), 3, SPACE, MAXIMIZE, 0).values()] == [
+        1,
+        1,
+    ]
 
 
 def test_what_is_drawn_depends_on_seed_epoch_and_member_alone() -> None:
     herd = members([0.8, 0.1, 0.5, 0.6])
-    assert moved_on(herd, 3, SPACE, MAXIMIZE, 5) == moved_on(herd[::-1], 3, SPACE, MAXIMIZE, 5)
-    drawn = {repr(moved_on(herd, epoch, SPACE, MAXIMIZE, seed)[1][-1].params) for epoch in (3, 4) for seed in (5, 6)}
+    assert next_lineages(herd, 3, SPACE, MAXIMIZE, 5) == next_lineages(herd[::-1], 3, SPACE, MAXIMIZE, 5)
+    drawn = {
+        repr(next_lineages(herd, epoch, SPACE, MAXIMIZE, seed)[1][-1].params) for epoch in (3, 4) for seed in (5, 6)
+    }
     assert len(drawn) == 4
 
 
 def test_rates_change_and_what_shapes_the_network_stays() -> None:
-    found = [changed(PARAMS, SPACE, np.random.default_rng(seed)) for seed in range(300)]
+    found = [perturb(PARAMS, SPACE, np.random.default_rng(seed)) for seed in range(300)]
     assert all(SPACE.why_not(params) is None for params in found)
     for name in ("units", "held", "optimizer"):
         assert {params[name] for params in found} == {PARAMS[name]}
@@ -79,7 +84,7 @@ def test_rates_change_and_what_shapes_the_network_stays() -> None:
 
 def test_a_rate_of_zero_stays() -> None:
     assert {
-        changed({**PARAMS, "dropout": 0.0}, SPACE, np.random.default_rng(seed))["dropout"] for seed in range(50)
+        perturb({**PARAMS, "dropout": 0.0}, SPACE, np.random.default_rng(seed))["dropout"] for seed in range(50)
     } == {0.0}
 
 

@@ -54,7 +54,7 @@ def ended(number: int, params: Params, score: float = 0.5, state: State = "compl
 
 def walk(search: Any, space: Space, n: int, trials: tuple[TrialRecord, ...] = (), seed: int = 0) -> list[Params]:
     """Asked and told n times, one trial after another, after those that are there already."""
-    sampler = samplers.sampler(search, space, MAXIMIZE, seed, trials)
+    sampler = samplers.make_sampler(search, space, MAXIMIZE, seed, trials)
     asked: list[Params] = []
     for number in range(len(trials), len(trials) + n):
         candidate = sampler.ask()
@@ -85,16 +85,16 @@ def test_a_grid_skips_what_was_tried() -> None:
 
 def test_a_grid_over_a_space_without_end_is_refused_before_it_is_walked() -> None:
     with pytest.raises(SpaceError, match=r"--set learning_rate="):
-        samplers.check("grid", ENDLESS)
+        samplers.check_search("grid", ENDLESS)
     for search in ALGORITHMS:
-        samplers.check(search, FINITE)
+        samplers.check_search(search, FINITE)
 
 
 @pytest.mark.parametrize("search", ALGORITHMS)
 def test_a_finite_space_is_used_up_without_a_repeat_and_then_nothing_is_left(search: Any) -> None:
     asked = walk(search, FINITE, 99)
     assert sorted(params_id(params) for params in asked) == sorted(params_id(params) for params in FINITE.grid())
-    assert samplers.sampler(search, FINITE, MAXIMIZE, 0, tuple(map(ended, range(10), asked))).ask() is None
+    assert samplers.make_sampler(search, FINITE, MAXIMIZE, 0, tuple(map(ended, range(10), asked))).ask() is None
 
 
 @pytest.mark.parametrize("search", ENDLESSLY)
@@ -120,14 +120,14 @@ def test_a_search_continued_from_the_record_proposes_what_an_undisturbed_one_wou
 @pytest.mark.parametrize("search", ["random", "qmc", "tpe", "gp"])
 def test_trials_that_still_run_count_the_same_before_and_after_a_restart(search: Any) -> None:
     """Four run at a time: twelve have ended when the driver is killed, and the others begin again in the next one."""
-    undisturbed = samplers.sampler(search, ENDLESS, MAXIMIZE, 5, ())
+    undisturbed = samplers.make_sampler(search, ENDLESS, MAXIMIZE, 5, ())
     asked = [must(undisturbed.ask()) for _ in range(16)]
     told = [ended_by_number(number, params) for number, params in enumerate(asked[:12])]
     for trial in told:
         undisturbed.tell(trial)
     running = [TrialRecord(number, asked[number], seed=0, state="running") for number in range(12, 15)]
     waiting = TrialRecord(15, asked[15], seed=0, state="waiting")
-    continued = samplers.sampler(search, ENDLESS, MAXIMIZE, 5, (*told, *running, waiting))
+    continued = samplers.make_sampler(search, ENDLESS, MAXIMIZE, 5, (*told, *running, waiting))
     for number in range(12, 16):
         assert continued.ask() == undisturbed.ask()
         for one in (undisturbed, continued):
@@ -154,7 +154,7 @@ def test_tpe_reaches_a_good_point_of_a_conditional_space_sooner_than_random() ->
     """The median over seeds of the best score after 40 trials."""
 
     def best(search: Any, seed: int) -> float:
-        sampler = samplers.sampler(search, ENDLESS, MAXIMIZE, seed, ())
+        sampler = samplers.make_sampler(search, ENDLESS, MAXIMIZE, seed, ())
         scores = []
         for number in range(40):
             params = must(sampler.ask())
@@ -170,7 +170,7 @@ def test_tpe_reaches_a_good_point_of_a_conditional_space_sooner_than_random() ->
 
 
 def test_tpe_minimizes_where_the_objective_does() -> None:
-    sampler = samplers.sampler("tpe", Space(x=Float(0.0, 1.0)), Objective("val_accuracy", "minimize"), 0, ())
+    sampler = samplers.make_sampler("tpe", Space(x=Float(0.0, 1.0)), Objective("val_accuracy", "minimize"), 0, ())
     asked = []
     for number in range(40):
         asked.append(must(sampler.ask()))
@@ -181,7 +181,7 @@ def test_tpe_minimizes_where_the_objective_does() -> None:
 def test_tpe_goes_on_where_its_favourite_can_be_tried_only_once() -> None:
     """Drawing alone would propose the one flat point for ever, and what is left of a Float cannot be listed."""
     space = Space(kind=Variants(flat=Space(), deep=Space(rate=Float(0.0, 1.0))))
-    sampler = samplers.sampler("tpe", space, MAXIMIZE, 0, ())
+    sampler = samplers.make_sampler("tpe", space, MAXIMIZE, 0, ())
     kinds = []
     for number in range(25):
         params = must(sampler.ask())
@@ -223,7 +223,7 @@ def bowl(params: Params) -> float:
 
 def best_of(search: Any, n: int, seed: int, objective: Objective = MAXIMIZE) -> float:
     sign = 1 if objective.direction == "maximize" else -1
-    sampler = samplers.sampler(search, BOWL, objective, seed, ())
+    sampler = samplers.make_sampler(search, BOWL, objective, seed, ())
     scores = []
     for number in range(n):
         params = must(sampler.ask())
@@ -244,7 +244,7 @@ def test_cma_es_comes_closer_to_the_bottom_of_a_bowl_than_random_search(directio
 
 def test_cma_es_waits_for_its_generation_and_does_not_mind_in_which_order_it_ends() -> None:
     def second_generation(order: Callable[[list[Params]], list[Params]]) -> list[Params]:
-        sampler = samplers.sampler("cmaes", BOWL, MAXIMIZE, 0, ())
+        sampler = samplers.make_sampler("cmaes", BOWL, MAXIMIZE, 0, ())
         first = []
         while (candidate := sampler.ask()) is not None:
             first.append(candidate.params)
@@ -261,7 +261,7 @@ def test_cma_es_waits_for_its_generation_and_does_not_mind_in_which_order_it_end
 @pytest.mark.parametrize("state", ["failed", "stopped"])
 def test_cma_es_takes_what_did_not_end_for_worse_than_all_that_did(state: Any) -> None:
     def after(score: float, ending: State) -> list[Params]:
-        sampler = samplers.sampler("cmaes", BOWL, MAXIMIZE, 0, ())
+        sampler = samplers.make_sampler("cmaes", BOWL, MAXIMIZE, 0, ())
         first = [must(sampler.ask()) for _ in range(7)]
         for number, params in enumerate(first):
             sampler.tell(
@@ -282,13 +282,13 @@ def test_cma_es_goes_on_with_the_rest_of_a_space_that_it_has_seen_enough_of() ->
 @pytest.mark.parametrize(("space", "came"), [(FINITE, "none"), (Space(x=Float(0.0, 1.0), k=Choice(1, 2)), "x alone")])
 def test_cma_es_needs_two_numbers_that_every_point_has(space: Space, came: str) -> None:
     with pytest.raises(SpaceError, match=f"two or more of them, and this space has {came}: take another search"):
-        samplers.check("cmaes", space)
+        samplers.check_search("cmaes", space)
 
 
 @pytest.mark.parametrize("rebuilt", [False, True])
 def test_a_stopped_trial_is_told_as_pruned_and_a_failed_one_as_no_value(rebuilt: bool) -> None:
     """A trial that was stopped with a good score must not pass for a whole training."""
-    sampler = samplers.sampler("tpe", ENDLESS, MAXIMIZE, 0, ())
+    sampler = samplers.make_sampler("tpe", ENDLESS, MAXIMIZE, 0, ())
     asked = [must(sampler.ask()) for _ in range(3)]
     records = [
         ended(0, asked[0], 0.7),
@@ -296,7 +296,7 @@ def test_a_stopped_trial_is_told_as_pruned_and_a_failed_one_as_no_value(rebuilt:
         ended(2, asked[2], state="failed"),
     ]
     if rebuilt:
-        sampler = samplers.sampler("tpe", ENDLESS, MAXIMIZE, 0, tuple(records))
+        sampler = samplers.make_sampler("tpe", ENDLESS, MAXIMIZE, 0, tuple(records))
     else:
         for record in records:
             sampler.tell(record)
@@ -310,7 +310,7 @@ def test_a_stopped_trial_is_told_as_pruned_and_a_failed_one_as_no_value(rebuilt:
 
 @pytest.mark.parametrize("search", ALGORITHMS)
 def test_a_trial_that_nobody_here_asked_for_counts_as_tried(search: Any) -> None:
-    sampler: Sampler = samplers.sampler(search, FINITE, MAXIMIZE, 0, (ended(0, next(FINITE.grid())),))
+    sampler: Sampler = samplers.make_sampler(search, FINITE, MAXIMIZE, 0, (ended(0, next(FINITE.grid())),))
     asked = []
     while (candidate := sampler.ask()) is not None:
         asked.append(candidate.params)

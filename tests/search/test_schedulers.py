@@ -12,7 +12,7 @@ import pytest
 from tune_jobs.errors import UserError
 from tune_jobs.records.studies import Scheduling
 from tune_jobs.records.trials import State, TrialRecord
-from tune_jobs.search.schedulers import Scheduler, scheduler
+from tune_jobs.search.schedulers import Scheduler, make_scheduler
 from tune_jobs.search_spaces import Objective
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
@@ -21,7 +21,7 @@ STOPPING: tuple[Any, ...] = ("asha", "hyperband", "median")
 
 
 def made(name: Any, *trials: TrialRecord, objective: Objective = MAXIMIZE, epochs: int = 27, eta: int = 3) -> Scheduler:
-    found = scheduler(Scheduling(name, 1, eta), objective, epochs, trials)
+    found = make_scheduler(Scheduling(name, 1, eta), objective, epochs, trials)
     assert found is not None
     return found
 
@@ -34,7 +34,7 @@ def ended(number: int, scores: list[float], state: State = "complete", objective
 def run(judge: Scheduler, number: int, scores: list[float], objective: Objective = MAXIMIZE) -> TrialRecord:
     """A trial that is asked about at each milestone, and told of when it ends."""
     for epoch in judge.milestones(number):
-        if judge.stops(number, scores[:epoch]):
+        if judge.should_stop(number, scores[:epoch]):
             trial = ended(number, scores[:epoch], "stopped", objective)
             break
     else:
@@ -53,12 +53,12 @@ def curves(count: int, epochs: int = 27, seed: int = 0) -> list[list[float]]:
 
 
 def test_no_scheduler_is_none() -> None:
-    assert scheduler(Scheduling(), MAXIMIZE, 27, ()) is None
+    assert make_scheduler(Scheduling(), MAXIMIZE, 27, ()) is None
 
 
 def test_a_grace_of_all_epochs_is_refused() -> None:
     with pytest.raises(UserError, match="--scheduler asha has nothing to decide: --grace 5 is all of the 5 epochs"):
-        scheduler(Scheduling("asha", 5), MAXIMIZE, 5, ())
+        make_scheduler(Scheduling("asha", 5), MAXIMIZE, 5, ())
 
 
 def test_asha_lets_a_third_pass_each_rung() -> None:
@@ -73,8 +73,8 @@ def test_asha_lets_a_third_pass_each_rung() -> None:
 
 def test_a_rung_counts_the_best_so_far_and_not_the_last_epoch() -> None:
     judge = made("asha", *(ended(number, [0.5] * 27) for number in range(3)))
-    assert not judge.stops(3, [0.1, 0.9, 0.2])
-    assert judge.stops(4, [0.1, 0.4, 0.4])
+    assert not judge.should_stop(3, [0.1, 0.9, 0.2])
+    assert judge.should_stop(4, [0.1, 0.4, 0.4])
 
 
 def test_hyperband_has_brackets_that_look_later_and_one_that_never_does() -> None:
@@ -88,17 +88,17 @@ def test_hyperband_has_brackets_that_look_later_and_one_that_never_does() -> Non
 
 def test_the_median_rule_stops_what_is_behind_the_middle_of_three_others() -> None:
     judge = made("median", ended(0, [0.2] * 27), ended(1, [0.4] * 27))
-    assert not judge.stops(5, [0.1])
+    assert not judge.should_stop(5, [0.1])
     judge.tell(ended(2, [0.6] * 27))
-    assert judge.stops(5, [0.39])
-    assert not judge.stops(5, [0.4])
-    assert not judge.stops(5, [0.5, 0.1, 0.1])
+    assert judge.should_stop(5, [0.39])
+    assert not judge.should_stop(5, [0.4])
+    assert not judge.should_stop(5, [0.5, 0.1, 0.1])
 
 
 @pytest.mark.parametrize("name", STOPPING)
 def test_what_failed_stops_nobody(name: Any) -> None:
     judge = made(name, *(ended(number, [0.9] * 9, "failed") for number in range(9)))
-    assert not judge.stops(10, [0.1])
+    assert not judge.should_stop(10, [0.1])
 
 
 @pytest.mark.parametrize("name", STOPPING)
@@ -109,8 +109,8 @@ def test_a_scheduler_made_from_the_record_judges_as_the_one_that_lived_through_i
     lived, trials = made(name, objective=objective), []
     for number, scores in enumerate(curves(30)):
         again = made(name, *trials, objective=objective)
-        assert [again.stops(number, scores[:at]) for at in again.milestones(number)[:1]] == [
-            lived.stops(number, scores[:at]) for at in lived.milestones(number)[:1]
+        assert [again.should_stop(number, scores[:at]) for at in again.milestones(number)[:1]] == [
+            lived.should_stop(number, scores[:at]) for at in lived.milestones(number)[:1]
         ]
         trials.append(run(lived, number, scores, objective))
     assert {trial.state for trial in trials} == {"complete", "stopped"}

@@ -108,7 +108,7 @@ def asked(search: Any, first: list[Params], n: int, trials: tuple[TrialRecord, .
     """The first n params of a study of a small space, each told before the next is asked for."""
     space = narrow(MLP.space, {"optimizer": "adam", "learning_rate": "0.001,0.01", "dropout": "without"})
     objective = Objective("val_accuracy", "maximize")
-    then = samplers.sampler(search, space, objective, 0, trials)
+    then = samplers.make_sampler(search, space, objective, 0, trials)
     warm = WarmStartSampler([Candidate(params, 0) for params in first], then, trials)
     found: list[Params] = []
     while len(found) + len(trials) < n and (candidate := warm.ask()) is not None:
@@ -144,11 +144,11 @@ def test_what_a_search_began_with_counts_the_same_while_it_runs_and_after_a_rest
     space = Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0))
     objective = Objective("val_accuracy", "maximize")
     given = [Candidate({"x": 0.5, "y": 0.5}, 0), Candidate({"x": 0.25, "y": 0.75}, 0)]
-    undisturbed = WarmStartSampler(given, samplers.sampler(search, space, objective, 0, ()), ())
+    undisturbed = WarmStartSampler(given, samplers.make_sampler(search, space, objective, 0, ()), ())
     begun = [undisturbed.ask() for _ in range(4)]
     assert begun[:2] == given
     trials = tuple(TrialRecord(number, one.params, 0, "running") for number, one in enumerate(begun) if one)
-    continued = WarmStartSampler(given, samplers.sampler(search, space, objective, 0, trials), trials)
+    continued = WarmStartSampler(given, samplers.make_sampler(search, space, objective, 0, trials), trials)
     for number in range(4, 18):
         one = continued.ask()
         assert undisturbed.ask() == one

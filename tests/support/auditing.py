@@ -55,7 +55,7 @@ def undisturbed(
     home = folder / "undisturbed"
     settings = Settings(home, home / "data", None, f"sqlite:///{home / 'mlflow.db'}")
     task = own.task
-    sampler = samplers.sampler(search, task.space, task.objective, seed, ())
+    sampler = samplers.make_sampler(search, task.space, task.objective, seed, ())
     sampler = warm_starts.WarmStartSampler([Candidate(task.baseline, seed)], sampler, ())
     found: list[Candidate] = []
     while (trials is None or len(found) < trials) and (candidate := sampler.ask()) is not None:

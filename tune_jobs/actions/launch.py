@@ -103,7 +103,7 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         inputs = resolve(task, request, begun, settings)
         launching = _Launching(request, begun, inputs, settings, say)
         search, trials = _search(launching)
-        samplers.check(search, inputs.space, inputs.further)
+        samplers.check_search(search, inputs.space, inputs.further)
         first = _first(launching, search)
         scheduling = _scheduling(launching, search)
         is_population = scheduling.name == "pbt" and search not in _LISTS
@@ -113,8 +113,8 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         held.study.note_launch(now)
         plan = _plan(held.study, inputs, now, first, say)
         outcome = held.run(inputs, plan, request.resources)
-        if plan is not None and plan.bounded is not None and plan.bounded.spent is not None:
-            say(f"no further trial began: {plan.bounded.spent}")
+        if plan is not None and plan.bounded is not None and plan.bounded.end_reason is not None:
+            say(f"no further trial began: {plan.bounded.end_reason}")
         return outcome
 
 
@@ -153,7 +153,7 @@ def _search(launching: _Launching) -> tuple[Search, int | None]:
     last = launching.last if launching.last and launching.last.search not in _LISTS else None
     trials = request.trials or (last.trials if last else None)
     if request.search == "auto":
-        search, why = auto.pick_search(inputs.space, trials or DEFAULT_TRIALS, has_several=bool(inputs.further))
+        search, why = auto.pick_search(inputs.space, trials or DEFAULT_TRIALS, multi_objective=bool(inputs.further))
         if last:
             search, why = last.search, "the study was begun with it"
         launching.say(f"search: {search}, for {why}")
@@ -223,7 +223,7 @@ def _scheduling(launching: _Launching, search: Search) -> Scheduling:
     usual = max(1, task.protocol.epochs // (_GENERATIONS if name == "pbt" else eta**3))
     grace = request.grace or (last.grace if last.name == name else usual)
     scheduling = Scheduling(name, grace, eta)
-    schedulers.scheduler(scheduling, task.objective, task.protocol.epochs, ())
+    schedulers.make_scheduler(scheduling, task.objective, task.protocol.epochs, ())
     return scheduling
 
 
@@ -266,12 +266,14 @@ def _searched(
     """Return the plan of a search, and a message if it is at its end."""
     searched, others = record.searched, len(record.trials) - len(record.searched)
     objective, size = inputs.task.objective, inputs.space.size
-    sampler = samplers.sampler(now.search, inputs.space, objective, inputs.seed, searched, further=inputs.further)
+    sampler = samplers.make_sampler(
+        now.search, inputs.space, objective, inputs.seed, searched, further_objectives=inputs.further
+    )
     if first:
         sampler = warm_starts.WarmStartSampler(first, sampler, searched)
     bounded = budgets.BudgetedSampler(sampler, now.budget, objective, record.trials) if now.budget != Budget() else None
     total = size if now.trials is None else now.trials
-    judge = schedulers.scheduler(now.scheduling, objective, inputs.task.protocol.epochs, searched)
+    judge = schedulers.make_scheduler(now.scheduling, objective, inputs.task.protocol.epochs, searched)
     compare_every = now.scheduling.grace if now.scheduling.name == "pbt" else None
     total = None if total is None else total + others
     plan = Plan(bounded or sampler, now.trials, total, judge, bounded, compare_every)
@@ -286,8 +288,8 @@ def _end(record: StudyRecord, space: AnySpace, now: Launch, bounded: budgets.Bud
         return f"study {record.name} has its {len(searched)} trials; --trials asks for more"
     if space.size is not None and inside >= space.size:
         return f"study {record.name} has tried all {space.size} configurations of its space"
-    if bounded is not None and bounded.spent is not None:
-        return f"study {record.name}: {bounded.spent}"
+    if bounded is not None and bounded.end_reason is not None:
+        return f"study {record.name}: {bounded.end_reason}"
     return None
 
 

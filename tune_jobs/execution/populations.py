@@ -38,7 +38,7 @@ class Population:
     ) -> None:
         self._study, self._terms, self._checkpoints, self._space = study, terms, checkpoints, space
         self._every = every
-        self._boundaries = population.boundaries(terms.protocol.epochs, every)
+        self._boundaries = population.comparison_epochs(terms.protocol.epochs, every)
         self._members: dict[int, _Member] = {}
 
     def add(self, trial: TrialRecord) -> None:
@@ -97,7 +97,7 @@ class Population:
         epoch = min(member.epoch for member in waiting)
         compared = [member for member in waiting if member.epoch == epoch]
         members = [Member(m.trial.number, m.trial.seed, m.lineage, m.scores[epoch]) for m in compared]
-        lineages = population.moved_on(members, epoch, self._space, self._terms.objective, self._terms.seed)
+        lineages = population.next_lineages(members, epoch, self._space, self._terms.objective, self._terms.seed)
         self._study.note_courses(lineages)
         for member in compared:
             member.lineage, member.is_waiting = lineages[member.trial.number], False

@@ -212,7 +212,7 @@ class Sweep:
         if self._rules.is_over_time(active.seconds):
             return self._rules.timed_out(active.seconds)
         scheduler = self._strategy.scheduler
-        if report.so_far is None or scheduler is None or not scheduler.stops(active.number, active.scores):
+        if report.so_far is None or scheduler is None or not scheduler.should_stop(active.number, active.scores):
             return None
         message = f"behind the others after epoch {len(active.scores)}"
         return replace(report.so_far, reason="scheduler", message=message)

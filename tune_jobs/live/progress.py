@@ -124,7 +124,7 @@ class Progress:
     @property
     def _left(self) -> str:
         """What is left of the budgets."""
-        parts = [] if self._bounded is None else [self._bounded.left]
+        parts = [] if self._bounded is None else [self._bounded.remaining]
         if self._time_limit_s is not None:
             parts.append(f"ends in {duration(max(0.0, self._begun + self._time_limit_s - time.monotonic()))}")
         return " · ".join(parts)

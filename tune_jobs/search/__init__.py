@@ -1,1 +1,4 @@
-"""What to try next, and which trials to stop."""
+"""What to try next, and which trials to stop.
+
+Searches (`samplers.py` makes each), what bounds them (`budgets.py`), schedulers, and populations.
+"""

@@ -1,4 +1,4 @@
-"""`--search auto`: which search suits a space and a number of trials, and why. docs/search.md has what it rests on."""
+"""`--search auto`: pick the search that suits a space and a number of trials. docs/search.md has the measurements."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ from tune_jobs.records.studies import Search
 from tune_jobs.search import unit_cube
 from tune_jobs.search_spaces.one_factor import AnySpace
 
-FEW = 10  # trials, after which a model has nothing to go on yet
-OF_SEVERAL = 100  # trials, up to which TPE is ahead of NSGA-II (docs/leaderboard.md)
-MANY = 300  # trials, beyond which a Gaussian process takes as long for a proposal as a small network to train
+RANDOM_UP_TO = 10  # trials; a model cannot learn from fewer
+TPE_UP_TO = 100  # trials of a study of several objectives; beyond it NSGA-II is ahead (docs/leaderboard.md)
+GP_UP_TO = 300  # trials; beyond it a proposal by a Gaussian process takes as long as training a small network
 
 
-def pick_search(space: AnySpace, trials: int, *, has_several: bool = False) -> tuple[Search, str]:
-    """A search for a space, if so many trials are allowed, and the reason as the rest of a sentence; `has_several` is
-    whether it is for several objectives."""
+def pick_search(space: AnySpace, trials: int, *, multi_objective: bool = False) -> tuple[Search, str]:
+    """Return the search for a space if `trials` trials are allowed, and the reason as the rest of a sentence."""
     allowed = f"{trials} trial{'s' * (trials != 1)} {'were' if trials != 1 else 'was'} allowed"
     if space.size is not None and space.size <= trials:
         return "grid", f"the space has {space.size} configurations and {allowed}"
-    if trials <= FEW:
+    if trials <= RANDOM_UP_TO:
         return "random", f"{allowed}, too few for a model to learn from"
-    if has_several and trials > OF_SEVERAL:
+    if multi_objective and trials > TPE_UP_TO:
         return "nsga2", f"there are several objectives and {allowed}"
-    if has_several:
+    if multi_objective:
         return "tpe", f"there are several objectives and {allowed}, few for generations of parents and children"
-    if trials > MANY:
+    if trials > GP_UP_TO:
         return "tpe", f"{allowed}, more than a Gaussian process can follow"
-    sides = len(unit_cube.sides(space))
-    return "gp", f"the space has {sides} parameters to choose and {allowed}"
+    n_parameters = len(unit_cube.dimensions(space))
+    return "gp", f"the space has {n_parameters} parameters to choose and {allowed}"

@@ -1,9 +1,9 @@
-"""Bayesian optimization: a Gaussian process of the scores so far, and next what promises most beyond the best.
+"""Bayesian optimization: model the scores by a Gaussian process, and propose the point of most expected improvement.
 
 J. Snoek, H. Larochelle and R. P. Adams, Practical Bayesian Optimization of Machine Learning Algorithms, 2012. The first
-trials are points of a Sobol sequence. Trials that still run count as if they came out as the model expects (kriging
-believer: D. Ginsbourger, R. Le Riche and L. Carraro, Kriging Is Well-Suited to Parallelize Optimization, 2010), so that
-workers asking at the same time get different answers.
+trials are points of a Sobol sequence. Trials that still run count as if they had the score that the model expects
+(kriging believer: D. Ginsbourger, R. Le Riche and L. Carraro, Kriging Is Well-Suited to Parallelize Optimization,
+2010), so that workers that ask at the same time get different proposals.
 """
 
 from __future__ import annotations
@@ -30,187 +30,207 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-FIRST = 10  # trials, before the model is asked
-_LEAST = 3  # scores, without which there is nothing to model
-_FITTED = 100  # trials at most that the length scales are fitted to, which is what takes long
-KNOWN = 400  # trials at most that the model knows: its time grows with their third power
-_LISTED = 2000  # the largest finite space of which all points are looked at
-_LEFT = 100_000  # the largest whose last points are looked for
-_DRAWN = 400  # candidates anywhere in the space
-_LEADERS = 5  # of the tried and of the candidates, around which further ones are drawn
-_AROUND = 40  # of each of them
-_SWITCH = 5  # every so many trials the best one's options are not all taken
-_SPREADS = (0.2, 0.05, 0.02, 0.005)  # of these, round by round, in sides of the cube
+N_INITIAL = 10  # quasi-random trials before the model is used
+_MIN_SCORES = 3  # complete trials that the model needs
+_MAX_FITTED = 100  # trials that the length scales are fitted to, which is what takes long
+MAX_MODELLED = 400  # trials that the model knows: its time grows with their third power
+_MAX_LISTED = 2000  # points of a finite space, if all of them are to be compared
+_MAX_UNTRIED = 100_000  # points of a finite space among which untried ones are looked for
+_N_DRAWN = 400  # candidates drawn anywhere in the space
+_N_LEADERS = 5  # of the trials, and of the candidates, around which further candidates are drawn
+_N_NEIGHBOURS = 40  # candidates drawn around each leader
+_EXPLORE_EVERY = 5  # trials; then one must take another option than the best trial
+_SPREADS = (0.2, 0.05, 0.02, 0.005)  # standard deviations of the neighbours, round by round, in sides of the cube
 
 
-class Bayesian:
-    """Proposes what promises most; a function of the seed and of the trials in the order they were begun."""
+class GaussianProcessSampler:
+    """Proposes the point of most expected improvement.
+
+    It is a function of the seed, and of the trials in the order in which they were begun.
+    """
 
     def __init__(self, space: AnySpace, objective: Objective, seed: int, trials: Iterable[TrialRecord]) -> None:
         self._space, self._objective, self._seed = space, objective, seed
-        self._sides = unit_cube.sides(space)
-        asked = unit_cube.questions(space).values()
-        self._is_category = np.array([isinstance(one.domain, Choice) for one in asked])
-        self._switches = [
-            (at, one.domain.size) for at, one in enumerate(asked) if isinstance(one.domain, Choice) and not one.under
-        ]  # the categories that every point has, and how many options they have
+        self._dimensions = unit_cube.dimensions(space)
+        questions = unit_cube.questions(space).values()
+        self._is_category = np.array([isinstance(question.domain, Choice) for question in questions])
+        self._categories = [  # that every point has: the index of the dimension, and the number of options
+            (index, question.domain.size)
+            for index, question in enumerate(questions)
+            if isinstance(question.domain, Choice) and not question.under
+        ]
         self._columns = Columns(space)
-        self._trials: dict[str, TrialRecord] = {}  # of each params the first
-        self._known: dict[str, Array] = {}  # the rows of these
+        self._trials: dict[str, TrialRecord] = {}  # the first trial of each params
+        self._row_of: dict[str, Array] = {}
         self._sequence = sobol.points(space, seed)
-        self._fit: tuple[Any, Any] = (None, None)  # what the covariance was fitted to, and the covariance
+        self._fit: tuple[Any, Any] = (None, None)  # the rows and losses that the covariance was fitted to, and it
         for trial in trials:
             self.tell(trial)
 
     def ask(self) -> Candidate | None:
-        params = self._proposed()
+        params = self._propose()
         if params is None:
             return None
         self.tell(TrialRecord(number=len(self._trials), params=params, seed=self._seed, state="waiting"))
         return Candidate(params, self._seed)
 
     def tell(self, trial: TrialRecord) -> None:
-        known = self._trials.get(trial.params_id)
-        if known is None or not known.is_finished:
+        earlier = self._trials.get(trial.params_id)
+        if earlier is None or not earlier.is_finished:
             self._trials[trial.params_id] = trial
 
-    def _proposed(self) -> Params | None:
-        scored = sum(trial.state == "complete" and trial.score is not None for trial in self._trials.values())
-        if len(self._trials) < FIRST or scored < _LEAST or not self._sides:
-            return next((params for params in self._sequence if params_id(params) not in self._trials), None)
+    def _propose(self) -> Params | None:
+        n_scores = sum(trial.state == "complete" and trial.score is not None for trial in self._trials.values())
+        if len(self._trials) < N_INITIAL or n_scores < _MIN_SCORES or not self._dimensions:
+            return next((params for params in self._sequence if self._is_untried(params)), None)
         random = np.random.default_rng((self._seed, len(self._trials)))
         posterior, best = self._model()
-        found = self._best_of_grid(posterior, best) if self._is_listed else self._best_drawn(posterior, best, random)
-        return self._left(random) if found is None else found
+        if self._space.size is not None and self._space.size <= _MAX_LISTED:
+            params = self._best_listed(posterior, best)
+        else:
+            params = self._best_drawn(posterior, best, random)
+        return self._any_untried(random) if params is None else params
 
-    @property
-    def _is_listed(self) -> bool:
-        return self._space.size is not None and self._space.size <= _LISTED
+    def _is_untried(self, params: Params) -> bool:
+        return params_id(params) not in self._trials
 
     def _model(self) -> tuple[Posterior, float]:
-        """What the trials so far say of the space, and what the best of them is expected to come to."""
+        """Return the model of the trials so far, and the loss that it expects of the best of them."""
         from tune_jobs.search import gaussian_process
 
-        ended = [trial for trial in self._trials.values() if trial.is_finished]
-        losses = _losses(ended, self._objective)
-        kept = _most_telling(losses, KNOWN)
-        x = self._rows([ended[at] for at in kept])
-        posterior = gaussian_process.Posterior(x, losses[kept], kernel := self._covariance(ended))
+        ended = self._ended()
+        losses = _standardized_losses(ended, self._objective)
+        chosen = _most_informative(losses, MAX_MODELLED)
+        x = self._rows([ended[index] for index in chosen])
+        posterior = gaussian_process.Posterior(x, losses[chosen], kernel := self._covariance(ended))
         expected = posterior.mean(x)
         running = [trial for trial in self._trials.values() if not trial.is_finished]
         if running:
             rows = self._rows(running)
-            believed = np.concatenate([losses[kept], posterior.mean(rows)])
+            believed = np.concatenate([losses[chosen], posterior.mean(rows)])
             posterior = gaussian_process.Posterior(np.concatenate([x, rows]), believed, kernel)
         return posterior, float(expected.min())
 
+    def _ended(self) -> list[TrialRecord]:
+        return [trial for trial in self._trials.values() if trial.is_finished]
+
     def _covariance(self, ended: Sequence[TrialRecord]) -> Any:
-        """Fitted to what had ended when a tenth fewer had, and only once to that."""
+        """Fit the covariance anew whenever a tenth more trials have ended; until then return the last one."""
         from tune_jobs.search import gaussian_process
 
         first = ended[: len(ended) - len(ended) % max(1, len(ended) // 10)]
         ended = first if any(trial.state == "complete" for trial in first) else ended
-        losses = _losses(ended, self._objective)
-        kept = _most_telling(losses, _FITTED)
-        x = self._rows([ended[at] for at in kept])
-        seen = x.tobytes(), losses[kept].tobytes()
-        if self._fit[0] != seen:
-            self._fit = seen, gaussian_process.fitted(x, losses[kept], self._columns.groups)
+        losses = _standardized_losses(ended, self._objective)
+        chosen = _most_informative(losses, _MAX_FITTED)
+        x = self._rows([ended[index] for index in chosen])
+        key = x.tobytes(), losses[chosen].tobytes()
+        if self._fit[0] != key:
+            self._fit = key, gaussian_process.fit_kernel(x, losses[chosen], self._columns.groups)
         return self._fit[1]
 
     def _rows(self, trials: Sequence[TrialRecord]) -> Array:
-        new = {trial.params_id: trial.params for trial in trials if trial.params_id not in self._known}
-        self._known |= zip(new, self._columns.of_points(list(new.values())), strict=True)
-        return np.array([self._known[trial.params_id] for trial in trials])
+        new = {trial.params_id: trial.params for trial in trials if trial.params_id not in self._row_of}
+        self._row_of |= zip(new, self._columns.encode(list(new.values())), strict=True)
+        return np.array([self._row_of[trial.params_id] for trial in trials])
 
-    def _best_of_grid(self, posterior: Posterior, best: float) -> Params | None:
-        rows = np.array([row for identity, (_, row) in self._grid.items() if identity not in self._trials])
-        left = [params for identity, (params, _) in self._grid.items() if identity not in self._trials]
-        return left[int(posterior.log_improvement(rows, best).argmax())] if left else None
+    def _best_listed(self, posterior: Posterior, best: float) -> Params | None:
+        """Return the best of all untried points of a small space; None if all were tried."""
+        untried = [(params, row) for identity, (params, row) in self._grid.items() if identity not in self._trials]
+        if not untried:
+            return None
+        rows = np.array([row for _, row in untried])
+        return untried[int(posterior.log_expected_improvement(rows, best).argmax())][0]
 
     @functools.cached_property
     def _grid(self) -> dict[str, tuple[Params, Array]]:
         points = list(self._space.grid())
-        rows = self._columns.of_points(points)
+        rows = self._columns.encode(points)
         return {params_id(params): (params, row) for params, row in zip(points, rows, strict=True)}
 
     def _best_drawn(self, posterior: Posterior, best: float, random: np.random.Generator) -> Params | None:
-        """Of points drawn everywhere and around the best trials, then closer and closer around the most promising."""
+        """Return the best of points drawn everywhere and around the best trials, and then, round by round, closer and
+        closer around the best of those; None if all were tried."""
         leaders = self._leaders(random)
-        drawn = np.concatenate([random.random((_DRAWN, len(self._sides))), self._moved(leaders, _SPREADS[0], random)])
-        shares, promises = drawn[:0], np.empty(0)
+        anywhere = random.random((_N_DRAWN, len(self._dimensions)))
+        drawn = np.concatenate([anywhere, self._neighbours(leaders, _SPREADS[0], random)])
+        points, improvements = drawn[:0], np.empty(0)
         for spread in (*_SPREADS[1:], 0.0):
-            shares = np.concatenate([shares, drawn])
-            promise = posterior.log_improvement(self._columns.of_shares(drawn), best)
-            promises = np.append(promises, np.where(self._is_allowed(drawn, leaders[0]), promise, -np.inf))
-            order = np.argsort(-promises, kind="stable")
-            drawn = self._moved(shares[order[:_LEADERS]], spread, random)
-        points = (unit_cube.point(self._space, shares[at].tolist()) for at in order)
-        return next((params for params in points if params_id(params) not in self._trials), None)
+            points = np.concatenate([points, drawn])
+            improvement = posterior.log_expected_improvement(self._columns.encode_cube(drawn), best)
+            allowed = np.where(self._is_allowed(drawn, leaders[0]), improvement, -np.inf)
+            improvements = np.append(improvements, allowed)
+            order = np.argsort(-improvements, kind="stable")
+            drawn = self._neighbours(points[order[:_N_LEADERS]], spread, random)
+        candidates = (unit_cube.params_at(self._space, points[index].tolist()) for index in order)
+        return next((params for params in candidates if self._is_untried(params)), None)
 
-    def _is_allowed(self, shares: Array, leader: Array) -> NDArray[np.bool_]:
-        """Every fifth trial has to take another option than the best one, of one category after the other: what is best
-        under an option that did badly at first would else be looked for late or never."""
-        turn, place = divmod(len(self._trials), _SWITCH)
-        if place or not self._switches:
-            return np.ones(len(shares), dtype=bool)
-        at, options = self._switches[turn % len(self._switches)]
-        is_other: NDArray[np.bool_] = np.floor(shares[:, at] * options) != np.floor(leader[at] * options)
+    def _is_allowed(self, points: Array, leader: Array) -> NDArray[np.bool_]:
+        """Return which points may be proposed now, `(points,)`.
+
+        Every fifth trial has to take another option than the best one, of one category after the other. Otherwise the
+        best point under an option whose first trials did badly would be found late or never.
+        """
+        turn, position = divmod(len(self._trials), _EXPLORE_EVERY)
+        if position or not self._categories:
+            return np.ones(len(points), dtype=bool)
+        index, n_options = self._categories[turn % len(self._categories)]
+        is_other: NDArray[np.bool_] = np.floor(points[:, index] * n_options) != np.floor(leader[index] * n_options)
         return is_other
 
     def _leaders(self, random: np.random.Generator) -> Array:
-        """The best trials as points of the cube; sides that they do not have are anywhere."""
-        ended = [trial for trial in self._trials.values() if trial.is_finished]
-        order = np.argsort(_losses(ended, self._objective), kind="stable")[:_LEADERS]
-        shares = random.random((len(order), len(self._sides)))
-        for row, at in zip(shares, order, strict=True):
-            for side, share in unit_cube.shares(self._space, ended[at].params).items():
-                row[self._sides.index(side)] = share
-        return shares
+        """Return the best trials as points of the cube, with random coordinates along dimensions they do not have."""
+        ended = self._ended()
+        order = np.argsort(_standardized_losses(ended, self._objective), kind="stable")[:_N_LEADERS]
+        points = random.random((len(order), len(self._dimensions)))
+        for row, index in zip(points, order, strict=True):
+            for dimension, coordinate in unit_cube.coordinates(self._space, ended[index].params).items():
+                row[self._dimensions.index(dimension)] = coordinate
+        return points
 
-    def _moved(self, points: Array, spread: float, random: np.random.Generator) -> Array:
-        """Points around each of these: half of the numbers moved, and now and then another option."""
-        around = np.repeat(points, _AROUND, axis=0)
+    def _neighbours(self, points: Array, spread: float, random: np.random.Generator) -> Array:
+        """Draw points around each of these: about half of the numbers move, and now and then an option changes."""
+        around = np.repeat(points, _N_NEIGHBOURS, axis=0)
         steps = random.normal(0.0, spread, around.shape) * (random.random(around.shape) < 0.5)
         moved = np.clip(around + np.where(self._is_category, 0.0, steps), 0.0, 1.0)
-        is_other = self._is_category & (random.random(around.shape) < 1 / len(self._sides))
+        is_other = self._is_category & (random.random(around.shape) < 1 / len(self._dimensions))
         return np.where(is_other, random.random(around.shape), moved)
 
-    def _left(self, random: np.random.Generator) -> Params | None:
-        """Any point not tried yet, where what was drawn has none: the space is nearly used up."""
+    def _any_untried(self, random: np.random.Generator) -> Params | None:
+        """Return any untried point, for a space that is nearly used up; None if there is none."""
         points: Iterator[Params]
         if self._space.size is None:
-            points = (unit_cube.point(self._space, row.tolist()) for row in random.random((1000, len(self._sides))))
-            return next((params for params in points if params_id(params) not in self._trials), None)
-        points = itertools.islice(self._space.grid(), _LEFT)
-        left = [params for params in points if params_id(params) not in self._trials]
-        return left[int(random.integers(len(left)))] if left else None
+            rows = random.random((1000, len(self._dimensions)))
+            points = (unit_cube.params_at(self._space, row.tolist()) for row in rows)
+            return next((params for params in points if self._is_untried(params)), None)
+        points = itertools.islice(self._space.grid(), _MAX_UNTRIED)
+        untried = [params for params in points if self._is_untried(params)]
+        return untried[int(random.integers(len(untried)))] if untried else None
 
 
-def _losses(ended: Sequence[TrialRecord], objective: Objective) -> Array:
-    """What is minimized, with a median of 0 and a deviation of 1.
+def _standardized_losses(ended: Sequence[TrialRecord], objective: Objective) -> Array:
+    """Return the values to minimize, `(trials,)`, with a median of 0 and a standard deviation of 1.
 
-    A failed trial is as poor as the worst that came to its end; one that was stopped lies between that and the median,
-    for it was stopped as one of the poorer ones. How poor the poor are does not matter: none counts as further from the
-    median than the best is.
+    A failed trial counts as the worst complete one. A stopped trial lies between that and the median, because it was
+    stopped as one of the poorer ones. How poor the poor are does not matter: none counts as further from the median
+    than the best is.
     """
     sign = -1.0 if objective.direction == "maximize" else 1.0
     known = [sign * trial.score for trial in ended if trial.state == "complete" and trial.score is not None]
     best, median = min(known), statistics.median(known)
     worst = min(max(known), 2 * median - best) if median > best else max(known)
     losses = np.full(len(ended), worst)
-    for at, trial in enumerate(ended):
+    for index, trial in enumerate(ended):
         if trial.score is not None and trial.state != "failed":
-            losses[at] = min(max(sign * trial.score, median if trial.state == "stopped" else best), worst)
+            losses[index] = min(max(sign * trial.score, median if trial.state == "stopped" else best), worst)
     deviation = float(losses.std())
-    found: Array = (losses - median) / (deviation or 1.0)
-    return found
+    standardized: Array = (losses - median) / (deviation or 1.0)
+    return standardized
 
 
-def _most_telling(losses: Array, n: int) -> NDArray[np.intp]:
-    """The places of the best and of the latest, half of each, where there are more than `n`."""
+def _most_informative(losses: Array, n: int) -> NDArray[np.intp]:
+    """Return the indices of at most `n` losses: if there are more, half of them the best and half the latest."""
     if len(losses) <= n:
         return np.arange(len(losses))
     latest = np.arange(len(losses) - n // 2, len(losses))
-    best = [at for at in np.argsort(losses, kind="stable") if at < latest[0]][: n - n // 2]
+    best = [index for index in np.argsort(losses, kind="stable") if index < latest[0]][: n - n // 2]
     return np.sort(np.concatenate([best, latest]))

@@ -1,4 +1,4 @@
-"""What a search hands to the driver, and the simplest of searches: a list."""
+"""What a search proposes, the interface of every search, and the simplest one: a list."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from tune_jobs.search_spaces.scalars import Params, params_id
 
 @dataclass(frozen=True)
 class Candidate:
-    """What to train next: params, with a seed."""
+    """A configuration to train next: params, with a seed."""
 
     params: Params
     seed: int
 
 
 class Sampler(Protocol):
-    """Proposes candidates; told of every trial that ended."""
+    """A search: it proposes candidates, and learns how each trial ended."""
 
     def ask(self) -> Candidate | None:
-        """The next one, or None where there is none as things are; an ended trial may change that."""
+        """Return the next candidate, or None if there is none now; a trial that ends may change that."""
 
     def tell(self, trial: TrialRecord) -> None:
-        """What became of params asked for earlier."""
+        """Learn how a trial ended."""
 
 
 class ListSampler:
-    """Candidates in their order, a grid's or others, but for those that were tried."""
+    """Proposes given candidates in their order, without those that were tried."""
 
     def __init__(self, candidates: Iterable[Candidate], trials: Iterable[TrialRecord]) -> None:
         self._candidates: Iterator[Candidate] = iter(candidates)
         self._tried = {(trial.params_id, trial.seed) for trial in trials}
 
     def ask(self) -> Candidate | None:
-        for one in self._candidates:
-            key = params_id(one.params), one.seed
+        for candidate in self._candidates:
+            key = params_id(candidate.params), candidate.seed
             if key not in self._tried:
                 self._tried.add(key)
-                return one
+                return candidate
         return None
 
     def tell(self, trial: TrialRecord) -> None:
-        """A list learns nothing."""
+        """Do nothing: a list does not learn."""

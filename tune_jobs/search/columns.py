@@ -1,7 +1,8 @@
-"""A space as columns of numbers, for models of what its points score.
+"""A search space as columns of numbers, for models that predict the score of a point.
 
-A number is a column from 0 to 1; a category a column for each of its options, of which one is 1. What lies under an
-option that is not taken is the same in all such points, and the option's own column tells these points from others.
+A number is one column from 0 to 1. A category is one column for each of its options, of which one is 1 (one-hot). A
+parameter under an option that is not taken has the same value in every such point; the option's own column tells these
+points from others.
 """
 
 from __future__ import annotations
@@ -17,59 +18,68 @@ from tune_jobs.search_spaces.scalars import Choice, Params, Scalar
 
 Array = NDArray[np.float64]
 
-_IDLE = 0.5  # a number that is not there
+_INACTIVE = 0.5  # the column of a number that a point does not have
 
 
 class Columns:
-    """The columns of a space, and the rows that its points are."""
+    """The encoder of one space: points in, rows out.
+
+    `groups` has one entry for each column: the number of its parameter. Columns of one category share a group.
+    """
 
     def __init__(self, space: AnySpace) -> None:
         self._space = space
-        self._asked = unit_cube.questions(space)
-        widths = [one.domain.size if isinstance(one.domain, Choice) else 1 for one in self._asked.values()]
-        # of each column its parameter's: those of one belong together
+        self._questions = unit_cube.questions(space)
+        domains = [question.domain for question in self._questions.values()]
+        widths = [domain.size if isinstance(domain, Choice) else 1 for domain in domains]
         self.groups = tuple(group for group, width in enumerate(widths) for _ in range(width))
 
-    def of_points(self, points: Sequence[Params]) -> Array:
-        """Params as rows, `(points, columns)`; what lies outside its domain is as if it were not there."""
-        known = [unit_cube.shares(self._space, params) for params in points]
-        shares = [np.array([one.get(side, np.nan) for one in known]) for side in self._asked]
-        return self._rows(shares)
+    def encode(self, points: Sequence[Params]) -> Array:
+        """Return the rows of params, `(points, columns)`. A value outside its domain counts as inactive."""
+        known = [unit_cube.coordinates(self._space, params) for params in points]
+        coordinates = [np.array([point.get(dimension, np.nan) for point in known]) for dimension in self._questions]
+        return self._rows(coordinates)
 
-    def of_shares(self, shares: Array) -> Array:
-        """Points of the cube, `(points, sides)`, as rows: the same as of the params there, and much sooner."""
-        sides = dict(zip(self._asked, shares.T, strict=True))
-        taken = {
-            side: _part(sides[side], asked.domain.size)
-            for side, asked in self._asked.items()
-            if isinstance(asked.domain, Choice)
+    def encode_cube(self, coordinates: Array) -> Array:
+        """Return the rows of points of the cube, `(points, dimensions)`.
+
+        They equal the rows of the params there, and take much less time.
+        """
+        by_dimension = dict(zip(self._questions, coordinates.T, strict=True))
+        options = {
+            dimension: _option_index(by_dimension[dimension], question.domain.size)
+            for dimension, question in self._questions.items()
+            if isinstance(question.domain, Choice)
         }
-        there = []
-        for side, asked in self._asked.items():
-            is_there = np.ones(len(shares), dtype=bool)
-            for question, answer in asked.given.items():
-                if question in self._asked:
-                    options = self._asked[question].domain.options  # type: ignore[union-attr]
-                    is_there &= taken[question] == options.index(answer)
-            there.append(np.where(is_there, sides[side], np.nan))
-        return self._rows(there)
+        active = []
+        for dimension, question in self._questions.items():
+            is_active = np.ones(len(coordinates), dtype=bool)
+            for parent, answer in question.given.items():
+                if parent in self._questions:
+                    index = self._questions[parent].domain.options.index(answer)  # type: ignore[union-attr]
+                    is_active &= options[parent] == index
+            active.append(np.where(is_active, by_dimension[dimension], np.nan))
+        return self._rows(active)
 
-    def _rows(self, shares: Sequence[Array]) -> Array:
-        """From the shares of each side, which are NaN where a point does not have it."""
-        columns = [_columns(asked.domain, of_side) for asked, of_side in zip(self._asked.values(), shares, strict=True)]
+    def _rows(self, coordinates: Sequence[Array]) -> Array:
+        """Return rows, given the coordinates along each dimension, which are NaN where a point does not have it."""
+        columns = [
+            _encode_dimension(question.domain, along)
+            for question, along in zip(self._questions.values(), coordinates, strict=True)
+        ]
         return np.concatenate(columns, axis=1)
 
 
-def _columns(domain: Scalar, shares: Array) -> Array:
-    is_there = ~np.isnan(shares)
-    known = np.where(is_there, shares, 0.0)
+def _encode_dimension(domain: Scalar, coordinates: Array) -> Array:
+    is_active = ~np.isnan(coordinates)
+    known = np.where(is_active, coordinates, 0.0)
     if isinstance(domain, Choice):
-        return np.eye(domain.size)[_part(known, domain.size)] * is_there[:, None]
-    if domain.size is not None:  # a number is what it is counted as
+        return np.eye(domain.size)[_option_index(known, domain.size)] * is_active[:, None]
+    if domain.size is not None:  # round to the nearest value of the domain
         known = np.array([domain.share(domain.at(share)) for share in known.tolist()])
-    return np.where(is_there, known, _IDLE)[:, None]
+    return np.where(is_active, known, _INACTIVE)[:, None]
 
 
-def _part(shares: Array, parts: int) -> NDArray[np.intp]:
-    """In which of so many equal parts of 0 to 1 the shares lie, as `scalars.py` has it."""
-    return np.minimum((shares * parts).astype(np.intp), parts - 1)
+def _option_index(coordinates: Array, n_options: int) -> NDArray[np.intp]:
+    """Return which of `n_options` equal parts of 0 to 1 each coordinate lies in, as `scalars.py` does."""
+    return np.minimum((coordinates * n_options).astype(np.intp), n_options - 1)

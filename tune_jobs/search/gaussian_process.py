@@ -1,11 +1,11 @@
-"""A Gaussian process over points in a cube, and how much better than the best so far a point may be expected to be.
+"""A Gaussian process over the rows of points, and how much better than the best a point is expected to be.
 
 The covariance is a Matern 5/2 with a length scale for each group of columns, plus white noise. J. Snoek, H. Larochelle
 and R. P. Adams, Practical Bayesian Optimization of Machine Learning Algorithms, 2012. The length scales have the prior
-of C. Hvarfner, E. O. Hellsten and L. Nardi, Vanilla Bayesian Optimization Performs Great in High Dimensions, 2024,
-without which a handful of points is often explained by noise alone.
+of C. Hvarfner, E. O. Hellsten and L. Nardi, Vanilla Bayesian Optimization Performs Great in High Dimensions, 2024.
+Without a prior, the fit often explains a handful of points by noise alone.
 
-Importing scikit-learn takes seconds: whoever only reads a study must not import this module.
+Importing scikit-learn takes seconds: a command that only reads a study must not import this module.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from sklearn.gaussian_process.kernels import Hyperparameter, Kernel, StationaryK
 
 Array = NDArray[np.float64]
 
-_SCALES = (1e-2, 1e2)  # in sides of the cube
-_NOISE = (1e-6, 1.0)  # variance, of scores whose own is 1
-_NOISE_PRIOR = (-4.0, 1.0)  # mean and spread of the logarithm
-_SCALE_PRIOR = (-0.7, math.sqrt(3))  # the same; they have 1.4, which found less here (benchmarks/search.py)
-_STEPS = 60  # of L-BFGS: what it still finds after these does not change what is proposed
+_SCALES = (1e-2, 1e2)  # bounds of a length scale, in sides of the cube
+_NOISE = (1e-6, 1.0)  # bounds of the noise's variance, of scores whose own variance is 1
+_NOISE_PRIOR = (-4.0, 1.0)  # mean and standard deviation of its logarithm
+_SCALE_PRIOR = (-0.7, math.sqrt(3))  # likewise; the paper's mean of 1.4 did worse here (benchmarks/search.py)
+_MAX_STEPS = 60  # of L-BFGS: further ones do not change what is proposed
 
 
 class GroupedMatern(StationaryKernelMixin, Kernel):  # type: ignore[misc]
-    """Matern 5/2 with one length scale for a group of columns: those of one category, coded one-hot, stay together."""
+    """Matern 5/2 with one length scale for each group of columns, so that a category's one-hot columns share theirs."""
 
     def __init__(self, length_scales: Array, groups: tuple[int, ...]) -> None:
         self.length_scales = length_scales
@@ -45,11 +45,11 @@ class GroupedMatern(StationaryKernelMixin, Kernel):  # type: ignore[misc]
 
     def __call__(self, x: Array, y: Array | None = None, eval_gradient: bool = False) -> Any:
         other = x if y is None else y
-        scales = np.atleast_1d(self.length_scales)  # scikit-learn makes a number of a single one
+        scales = np.atleast_1d(self.length_scales)  # scikit-learn turns an array of one into a number
         members = np.eye(len(scales))[list(self.groups)] / np.square(scales)
         if not eval_gradient:
             weights = np.sqrt(members.sum(axis=1))
-            return _matern(_squares(x * weights, other * weights))[0]
+            return _matern(_squared_distances(x * weights, other * weights))[0]
         parts = np.square(x[:, None, :] - other[None, :, :]) @ members
         covariance, slope = _matern(parts.sum(axis=2))
         return covariance, parts * slope[:, :, None]
@@ -61,71 +61,77 @@ class GroupedMatern(StationaryKernelMixin, Kernel):  # type: ignore[misc]
         return f"GroupedMatern({self.length_scales})"
 
 
-def _squares(x: Array, y: Array) -> Array:
-    """Squared distances between the rows of `x` and those of `y`."""
+def _squared_distances(x: Array, y: Array) -> Array:
+    """Return the squared distances between the rows of `x` and those of `y`."""
     squares = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1)[None, :] - 2 * x @ y.T
-    found: Array = np.maximum(squares, 0.0)
-    return found
+    distances: Array = np.maximum(squares, 0.0)
+    return distances
 
 
 def _matern(squares: Array) -> tuple[Array, Array]:
-    """The covariance at squared distances, and what the logarithm of a length scale changes for each unit of them."""
+    """Return the covariance at squared distances, and its slope: by how much the logarithm of a length scale changes it
+    for each unit of them."""
     distance = np.sqrt(5 * squares)
-    falling = np.exp(-distance)
-    return (1 + distance + 5 / 3 * squares) * falling, 5 / 3 * (1 + distance) * falling
+    decay = np.exp(-distance)
+    return (1 + distance + 5 / 3 * squares) * decay, 5 / 3 * (1 + distance) * decay
 
 
-def fitted(x: Array, y: Array, groups: tuple[int, ...]) -> Kernel:
-    """The covariance that is most likely after `y` was seen at the rows of `x`, whose columns are in `groups`."""
-    middle = _SCALE_PRIOR[0] + math.log(max(groups) + 1) / 2  # longer, the more of them add up to a distance
+def fit_kernel(x: Array, y: Array, groups: tuple[int, ...]) -> Kernel:
+    """Return the covariance with the highest posterior probability, given `y` at the rows of `x`.
+
+    `x`: `(points, columns)`, whose columns belong to `groups`; `y`: `(points,)`.
+    """
+    middle = _SCALE_PRIOR[0] + math.log(max(groups) + 1) / 2  # longer with more groups, which add up to a distance
     start = np.full(max(groups) + 1, math.exp(middle) / 4)
     kernel = GroupedMatern(start, groups) + WhiteKernel(math.exp(_NOISE_PRIOR[0]), _NOISE)
     means = np.append(np.full(len(start), middle), _NOISE_PRIOR[0])
     spreads = np.append(np.full(len(start), _SCALE_PRIOR[1]), _NOISE_PRIOR[1])
 
-    def most_likely(loss: Callable[[Array], tuple[float, Array]], at: Array, bounds: Array) -> tuple[Array, float]:
-        def with_prior(theta: Array) -> tuple[float, Array]:
-            off = (theta - means) / spreads
+    def optimizer(loss: Callable[[Array], tuple[float, Array]], theta: Array, bounds: Array) -> tuple[Array, float]:
+        def loss_with_prior(theta: Array) -> tuple[float, Array]:
+            deviations = (theta - means) / spreads
             value, slope = loss(theta)
-            return value + float(off @ off) / 2, slope + off / spreads
+            return value + float(deviations @ deviations) / 2, slope + deviations / spreads
 
-        found = minimize(with_prior, at, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": _STEPS})
-        return found.x, found.fun
+        options = {"maxiter": _MAX_STEPS}
+        optimum = minimize(loss_with_prior, theta, jac=True, bounds=bounds, method="L-BFGS-B", options=options)
+        return optimum.x, optimum.fun
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a length scale is at its bound: its column makes no difference
-        return GaussianProcessRegressor(kernel, optimizer=most_likely).fit(x, y).kernel_
+        warnings.simplefilter("ignore")  # a length scale at its bound: its column makes no difference
+        return GaussianProcessRegressor(kernel, optimizer=optimizer).fit(x, y).kernel_
 
 
 class Posterior:
-    """What is known everywhere after `y` was seen at the rows of `x`, with a covariance from `fitted`."""
+    """The process given `y` at the rows of `x`, with a covariance from `fit_kernel`."""
 
     def __init__(self, x: Array, y: Array, kernel: Kernel) -> None:
         self._process = GaussianProcessRegressor(kernel, optimizer=None).fit(x, y)
         self._noise = float(kernel.k2.noise_level)
 
     def mean(self, x: Array) -> Array:
-        found: Array = self._process.predict(x)
-        return found
+        """Return the expected value at each row of `x`."""
+        mean: Array = self._process.predict(x)
+        return mean
 
-    def log_improvement(self, x: Array, best: float) -> Array:
-        """The logarithm of how far below `best` the truth at each row of `x` is expected to be, noise left aside.
+    def log_expected_improvement(self, x: Array, best: float) -> Array:
+        """Return the logarithm of how far below `best` the value at each row of `x` is expected to be, without noise.
 
-        D. R. Jones, M. Schonlau and W. J. Welch, Efficient Global Optimization of Expensive Black-Box Functions, 1998;
-        as a logarithm, for far from all that is good it is zero to a computer: S. Ament et al., Unexpected
-        Improvements to Expected Improvement for Bayesian Optimization, 2023.
+        D. R. Jones, M. Schonlau and W. J. Welch, Efficient Global Optimization of Expensive Black-Box Functions, 1998.
+        The logarithm, because far from all good points the improvement itself underflows to zero: S. Ament et al.,
+        Unexpected Improvements to Expected Improvement for Bayesian Optimization, 2023.
         """
         mean, deviation = self._process.predict(x, return_std=True)
         spread = np.sqrt(np.maximum(np.square(deviation) - self._noise, 1e-10))
-        found: Array = np.log(spread) + _log_h((best - mean) / spread)
-        return found
+        improvement: Array = np.log(spread) + _log_h((best - mean) / spread)
+        return improvement
 
 
 def _log_h(z: Array) -> Array:
-    """log(pdf(z) + z cdf(z)) of a normal distribution, without the loss of digits below -1."""
+    """Return log(pdf(z) + z cdf(z)) of a normal distribution, without the loss of digits below -1."""
     low = np.minimum(z, -1.0)
     ratio = -low * erfcx(-low / math.sqrt(2)) * math.sqrt(math.pi / 2)
     below = norm.logpdf(low) + np.where(low > -1e3, np.log1p(-np.minimum(ratio, 1 - 1e-12)), -2 * np.log(-low))
     high = np.maximum(z, -1.0)
-    found: Array = np.where(z > -1.0, np.log(norm.pdf(high) + high * np.exp(log_ndtr(high))), below)
-    return found
+    log_h: Array = np.where(z > -1.0, np.log(norm.pdf(high) + high * np.exp(log_ndtr(high))), below)
+    return log_h

@@ -1,11 +1,10 @@
-"""Population based training: all trials train side by side, and now and then the worst go on from copies of the best,
-with params a little changed.
+"""Population based training: all trials train side by side; at intervals the worst continue from copies of the best.
 
-Jaderberg et al., Population Based Training of Neural Networks, 2017, in its synchronous form with truncation selection:
-when all members have come to a boundary, those in the worst quarter take up the weights and the params of one in the
-best quarter, drawn at random, and each numeric parameter is multiplied by 0.8 or 1.2, or drawn anew. What is drawn
-depends on the study's seed, the epoch and the member alone, so that a population that was killed goes on as it would
-have.
+Jaderberg et al., Population Based Training of Neural Networks, 2017, in its synchronous form with truncation selection.
+When all members have trained to an epoch of comparison, each of the worst quarter copies the weights and params of a
+member of the best quarter, drawn at random. Each of its numeric parameters is then multiplied by 0.8 or 1.2, or drawn
+anew. Draws depend on the study's seed, the epoch and the member alone, so that a population that was killed continues
+as an undisturbed one would have.
 """
 
 from __future__ import annotations
@@ -21,56 +20,60 @@ from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Float, Params, Scalar, Value
 
-_SHARE = 0.25  # of the members that copy, and that are copied from
-_ANEW = 0.25  # how often a parameter is drawn anew rather than changed a little
+_SHARE = 0.25  # of the members that copy, and of those that are copied
+_RESAMPLED = 0.25  # the probability that a parameter is drawn anew instead of being multiplied
 _FACTORS = (0.8, 1.2)
 
 
 @dataclass(frozen=True)
 class Member:
-    """A trial of a population that has come to a boundary, with its score there."""
+    """A trial of a population at an epoch of comparison, with its score there."""
 
     number: int
     seed: int
-    course: Lineage
+    lineage: Lineage
     score: float
 
 
-def boundaries(epochs: int, every: int) -> tuple[int, ...]:
-    """The epochs after which members are compared; not the last one, after which nothing comes."""
+def comparison_epochs(epochs: int, every: int) -> tuple[int, ...]:
+    """Return the epochs after which members are compared: every `every` epochs, but not after the last one."""
     return tuple(range(every, epochs, every))
 
 
-def moved_on(
+def next_lineages(
     members: Sequence[Member], epoch: int, space: AnySpace, objective: Objective, seed: int
 ) -> dict[int, Lineage]:
-    """The course of each member after the boundary at `epoch`: its own or that of one it copies, and a new stretch."""
-    order = sorted(members, key=functools.cmp_to_key(functools.partial(_compared, objective)))
-    count = int(len(members) * _SHARE) or int(len(members) > 1)
-    courses: dict[int, Lineage] = {}
-    for place, member in enumerate(order):
-        parent, params = member, member.course[-1].params
-        if place >= len(order) - count:
-            rng = np.random.default_rng((seed, epoch, member.number))
-            parent = order[int(rng.integers(count))]
-            params = changed(parent.course[-1].params, space, rng)
-        courses[member.number] = (*parent.course, Segment(epoch + 1, params, member.seed, parent.number))
-    return courses
+    """Return each member's lineage after the comparison at `epoch`, by the member's number.
+
+    It is the member's own lineage, or that of the member it copies, with one new segment.
+    """
+    ranking = sorted(members, key=functools.cmp_to_key(functools.partial(_compare, objective)))
+    n_copied = int(len(members) * _SHARE) or int(len(members) > 1)
+    lineages: dict[int, Lineage] = {}
+    for place, member in enumerate(ranking):
+        parent, params = member, member.lineage[-1].params
+        if place >= len(ranking) - n_copied:
+            random = np.random.default_rng((seed, epoch, member.number))
+            parent = ranking[int(random.integers(n_copied))]
+            params = perturb(parent.lineage[-1].params, space, random)
+        lineages[member.number] = (*parent.lineage, Segment(epoch + 1, params, member.seed, parent.number))
+    return lineages
 
 
-def changed(params: Params, space: AnySpace, rng: np.random.Generator) -> dict[str, Value]:
-    """The params with each of their numbers moved a little or drawn anew; what shapes the network stays as it is."""
-    found = dict(params)
+def perturb(params: Params, space: AnySpace, random: np.random.Generator) -> dict[str, Value]:
+    """Return the params with each rate among them moved a little or drawn anew; the network's shape stays."""
+    perturbed = dict(params)
     for decision in space.decisions(params):
-        if _is_movable(decision.domain, decision.value):
-            is_anew, share, factor = rng.random() < _ANEW, rng.random(), _FACTORS[int(rng.integers(2))]
-            value = decision.domain.at(share) if is_anew else _near(decision.domain, decision.value, factor)
-            found[decision.name] = value if value else decision.value  # a rate of zero is another network
-    return found
+        if _is_rate(decision.domain, decision.value):
+            is_resampled, share = random.random() < _RESAMPLED, random.random()
+            factor = _FACTORS[int(random.integers(2))]
+            value = decision.domain.at(share) if is_resampled else _scale(decision.domain, decision.value, factor)
+            perturbed[decision.name] = value if value else decision.value  # a rate of zero is another network
+    return perturbed
 
 
-def _compared(objective: Objective, one: Member, other: Member) -> int:
-    """The better one first; equal ones in the order of their numbers."""
+def _compare(objective: Objective, one: Member, other: Member) -> int:
+    """Order the better member first, and equal ones by their numbers."""
     if objective.is_better(one.score, other.score):
         return -1
     if objective.is_better(other.score, one.score):
@@ -78,18 +81,21 @@ def _compared(objective: Objective, one: Member, other: Member) -> int:
     return one.number - other.number
 
 
-def _is_movable(domain: Scalar, value: Value) -> bool:
-    """Floats are rates: of learning, of dropout. Whole numbers are sizes, and options that are words are kinds."""
+def _is_rate(domain: Scalar, value: Value) -> bool:
+    """Return whether a value may change during training.
+
+    Floats are rates, such as of learning or of dropout. Whole numbers are sizes, and words are kinds.
+    """
     if not isinstance(value, float) or value == 0.0:
         return False
     return isinstance(domain, Float) or all(isinstance(option, float) for option in domain.values())
 
 
-def _near(domain: Scalar, value: Value, factor: float) -> Value:
-    """The value times the factor, within its range; where values can be counted, the next one up or down."""
+def _scale(domain: Scalar, value: Value, factor: float) -> Value:
+    """Return the value times the factor, within its range; in a finite domain, the next value up or down."""
     if isinstance(domain, Float) and domain.size is None:
         assert isinstance(value, float)
         return min(max(value * factor, domain.low), domain.high)
     options = sorted(option for option in domain.values() if isinstance(option, float))
-    at = options.index(value) + (1 if factor > 1 else -1)  # type: ignore[arg-type]
-    return options[min(max(at, 0), len(options) - 1)]
+    index = options.index(value) + (1 if factor > 1 else -1)  # type: ignore[arg-type]
+    return options[min(max(index, 0), len(options) - 1)]

@@ -1,4 +1,4 @@
-"""Quasi-random search: points of a scrambled Sobol sequence, which leave no large part of the space unlooked at.
+"""Quasi-random search: points of a scrambled Sobol sequence, which cover a space evenly.
 
 I. M. Sobol, 1967; scrambled as in A. B. Owen, Scrambling Sobol and Niederreiter-Xing points, 1998, by SciPy. For
 hyperparameters: J. Bergstra and Y. Bengio, Random Search for Hyper-Parameter Optimization, 2012, section 5.
@@ -12,32 +12,34 @@ from tune_jobs.search import unit_cube
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.scalars import Params, params_id
 
-_BLOCK = 64  # points drawn at once; a power of two, of which Sobol's sequence is made
-_LOOKED_AT = 4096  # points of a finite space that bring nothing new, before the rest is taken in the grid's order
+_BLOCK = 64  # points drawn at once; Sobol's sequence needs a power of two
+_MAX_REPEATS = 4096  # points in a row that repeat earlier ones, before the rest of a finite space comes in grid order
 
 
 def points(space: AnySpace, seed: int) -> Iterator[Params]:
-    """The params of one sequence, each once; of a finite space all of them, then no more."""
+    """Yield the params of one sequence, each once. A finite space ends after all of its points."""
     seen: set[str] = set()
-    n_sides = len(unit_cube.sides(space))
-    without_news = 0
-    for params in _sequence(space, n_sides, seed) if n_sides else ():
+    n_dimensions = len(unit_cube.dimensions(space))
+    repeats = 0
+    for params in _sequence(space, n_dimensions, seed) if n_dimensions else ():
         identity = params_id(params)
         if identity not in seen:
             seen.add(identity)
-            without_news = 0
+            repeats = 0
             yield params
         elif space.size is not None:
-            without_news += 1
-            if len(seen) >= space.size or without_news > _LOOKED_AT:
+            repeats += 1
+            if len(seen) >= space.size or repeats > _MAX_REPEATS:
                 break
     yield from (params for params in space.grid() if params_id(params) not in seen)
 
 
-def _sequence(space: AnySpace, n_sides: int, seed: int) -> Iterator[Params]:
-    from scipy.stats import qmc  # takes a second, which no command should wait for that only reads a study
+def _sequence(space: AnySpace, n_dimensions: int, seed: int) -> Iterator[Params]:
+    from scipy.stats import (
+        qmc,
+    )  # takes a second to import, and a command that only reads a study should not wait for it
 
-    sobol = qmc.Sobol(n_sides, rng=seed)
+    sobol = qmc.Sobol(n_dimensions, rng=seed)
     while True:
-        for shares in sobol.random(_BLOCK):
-            yield unit_cube.point(space, shares.tolist())
+        for coordinates in sobol.random(_BLOCK):
+            yield unit_cube.params_at(space, coordinates.tolist())
