@@ -29,6 +29,7 @@ from tests.support.sweeping import (
     own_task,
     until,
 )
+from tests.support.trials import trial_record
 from tune_jobs import datasets, exports
 from tune_jobs.actions import evaluate
 from tune_jobs.actions.evaluate import EvaluateRequest
@@ -367,7 +368,7 @@ def candidate(tmp_path: Path, tiny_task: Callable[..., Task], tiny_data: Trainin
     run = trained(task, PARAMS, tiny_data, 3)
     assert run.model is not None
     weights.keep(weights.packed(run.model), tmp_path, 7)
-    trial = TrialRecord(7, PARAMS, 3, "complete", score=run.result.score, best_epoch=run.result.best_epoch)
+    trial = trial_record(7, PARAMS, 3, "complete", score=run.result.score, best_epoch=run.result.best_epoch)
     held_out = tiny_data.validation
     return Finalist(task, trial, tiny_data, Split(held_out.x[::-1][:20], held_out.labels[::-1][:20]), tmp_path)
 

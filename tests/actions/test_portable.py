@@ -77,7 +77,7 @@ def full(own: Own, settings: Settings) -> StudyRecord:
         study.finish(study.start(study.add(task.space, params(2, 2), seed=0)), COMPLETE, cpus=1.0)  # transferred
         study.note_replication(Replication(1, 2, False, None, (params_id(params(1)),), begun_at=4))
         study.finish(study.start(study.add(task.space, params(1), seed=1)), COMPLETE, cpus=2.0)
-        study.note_reading(Evaluation(time.time(), "ada", (0, 4)))
+        study.note_evaluation(Evaluation(time.time(), "ada", (0, 4)))
         metrics = {"test_accuracy": 0.75, "test_loss": float("inf")}
         study.note_test(0, TestResult(metrics, MINUTES, 1 / 3, readings=TIMES, worst=PICTURE))
         study.note_test(4, TestResult(failure="crashed (no)"))
@@ -389,30 +389,33 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no trials": (without("trials"), "it has no 'trials'"),
     "unknown key": (at("note", to=1), "it has 'note', which nothing here knows; near it: notes"),
     "name": (at("name", to="../own"), "a study's name is letters"),
-    "name type": (at("name", to=3), "name needs a text; got 3"),
-    "notes type": (at("notes", to=[]), "notes needs a mapping; got a list"),
-    "trials type": (at("trials", to={}), "trials needs a list; got a mapping"),
+    "name type": (at("name", to=3), "it: name needs a text; got 3"),
+    "notes type": (at("notes", to=[]), "it: notes needs a mapping; got a list"),
+    "trials type": (at("trials", to={}), "it: trials needs a list; got a mapping"),
     "trial type": (at("trials", 0, to=7), "trial 0 needs a mapping; got 7"),
     "no identity": (without("notes", "identity"), "the study has no 'identity'"),
     "identity": (at("notes", "identity", to="../../x"), "identity needs 32 digits of 0-9a-f; got '../../x'"),
     "created": (at("notes", "created", to=1e308), "created needs a time in unix seconds"),
-    "infinite": (at("notes", "created", to=float("inf")), "created needs a number; got inf"),
+    "infinite": (at("notes", "created", to=float("inf")), "the study: created needs a number; got inf"),
     "unknown note": (at("notes", "reading", to=[]), "the study has 'reading', which nothing here knows; near it"),
     "task": (at("notes", "terms", "task", to="/etc"), "terms.task needs a task's name; got '/etc'"),
-    "terms": (without("notes", "terms", "dataset"), "terms has no 'dataset'"),
-    "unknown term": (at("notes", "terms", "speed", to=1), "terms has 'speed', which nothing here knows"),
+    "terms": (without("notes", "terms", "dataset"), "the study: terms has no 'dataset'"),
+    "unknown term": (at("notes", "terms", "speed", to=1), "the study: terms has 'speed', which nothing here knows"),
     "direction": (
         at("notes", "terms", "objective", "direction", to="up"),
-        "terms.objective.direction needs one of maximize, minimize; got 'up'",
+        "the study: terms.objective.direction needs 'maximize' or 'minimize'; got 'up'",
     ),
-    "protocol": (at("notes", "terms", "protocol", "epochs", to=0), "terms: Protocol needs epochs of 1 or more; got 0"),
+    "protocol": (
+        at("notes", "terms", "protocol", "epochs", to=0),
+        "terms.protocol: Protocol needs epochs of 1 or more; got 0",
+    ),
     "space": (at("notes", "terms", "space", to={}), "terms.space: not a space in JSON form"),
     "domain": (
         at("notes", "terms", "space", "parameters", 1, to={"name": "width", "type": "float", "low": 1, "high": 0}),
         "terms.space: not a space in JSON form",
     ),
-    "launch": (at("notes", "launch", "search", to="luck"), "launch.search needs one of grid, random"),
-    "versions": (at("notes", "launch", "versions", to={"keras": 3}), "launch.versions.'keras' needs a text; got 3"),
+    "launch": (at("notes", "launch", "search", to="luck"), "launch.search needs 'grid', 'random', 'qmc', 'tpe'"),
+    "versions": (at("notes", "launch", "versions", to={"keras": 3}), "launch.versions.keras needs a text; got 3"),
     "reading": (at("notes", "readings", 0, "trials", to=[9]), "readings[0] is about a trial that is not there"),
     "replication": (
         at("notes", "replication", "params_ids", to=["0" * 12]),
@@ -420,15 +423,21 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     ),
     "test of none": (at("notes", "test:7", to={"metrics": {}}), "test:7 is about no complete trial"),
     "test of failed": (at("notes", "test:2", to={"metrics": {}}), "test:2 is about no complete trial"),
-    "test type": (at("notes", "test:0", "metrics", to={"a": "b"}), "test:0.metrics.'a' needs a number; got 'b'"),
+    "test type": (at("notes", "test:0", "metrics", to={"a": "b"}), "test:0: metrics.a needs a number; got 'b'"),
     "test number": (at("notes", "test:00", to={}), "the study has 'test:00', which nothing here knows"),
-    "state": (at("trials", 0, "state", to="done"), "trial 0: state needs one of waiting, running, complete, stopped"),
+    "state": (
+        at("trials", 0, "state", to="done"),
+        "trial 0: state needs 'waiting', 'running', 'complete', 'stopped' or 'failed'; got 'done'",
+    ),
     "no seed": (without("trials", 1, "seed"), "trial 1 has no 'seed'"),
     "seed": (at("trials", 1, "seed", to=True), "trial 1: seed needs a whole number; got True"),
     "negative seed": (at("trials", 1, "seed", to=-1), "trial 1: seed needs to be 0 or more; got -1"),
     "large seed": (at("trials", 1, "seed", to=2**63), "trial 1: seed needs a whole number; got 9223372036854775808"),
     "params": (at("trials", 0, "params", "width", to=9), "trial 0 lies outside the study's space: width is 9"),
-    "params kind": (at("trials", 0, "params", "width", to=[1]), "trial 0: params.'width' needs null or true or false"),
+    "params kind": (
+        at("trials", 0, "params", "width", to=[1]),
+        "trial 0: params.width needs true or false or a number or a text; got a list",
+    ),
     "params less": (without("trials", 0, "params", "width"), "trial 0 lies outside the study's space: width is miss"),
     "params more": (at("trials", 0, "params", "x", to=1), "trial 0 lies outside the study's space: no parameter 'x'"),
     "params name": (at("trials", 3, "params", "a\udfff", to=1), "trial 3 has a parameter with the name"),
@@ -445,7 +454,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "metric": (without("trials", 0, "result", "history", 0, "val_accuracy"), "has an epoch without 'val_accuracy'"),
     "nan": (
         at("trials", 0, "result", "history", 0, "loss", to=float("nan")),
-        "trial 0: result.history[0].'loss' needs a number; got nan",
+        "trial 0: result.history[0].loss needs a number; got nan",
     ),
     "attempt": (at("trials", 0, "attempt", "number", to=0), "trial 0: attempt.number counts from one; got 0"),
     "started": (at("trials", 0, "attempt", "started", to=-1), "trial 0: attempt.started needs a time"),
@@ -466,7 +475,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "test pictures": (at("notes", "test:0", "worst", to="p" + "0" * 2**20), "test:0.worst needs at most 1048576 char"),
     "test score": (
         at("notes", "test:0", "metrics", "test_accuracy", to=float("nan")),
-        "test:0.metrics.'test_accuracy' needs a number; got nan",
+        "test:0: metrics.'test_accuracy' needs a number; got nan",
     ),
     "errors that are less": (at("trials", 0, "result", "errors", to=BOMB), "trial 0: errors: no packed errors"),
     "errors of too many": (

@@ -24,9 +24,9 @@ from tune_jobs.reproduction.reported import budget
 from tune_jobs.search_spaces import Protocol, TaskError
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
-from tune_jobs.study import contents
 from tune_jobs.study import file as study_file
 from tune_jobs.study.study import Study
+from tune_jobs.study.terms import note_of_terms
 from tune_jobs.tracking import words
 
 STUDIES = sorted((Path(__file__).parents[2] / "docs" / "studies").rglob("*.study"))
@@ -36,18 +36,18 @@ OLD = {"epochs": 3, "patience": None, "batch_size": 128, "validation": 0.2, "ima
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_kept_studies_open_and_are_written_as_they_were(path: Path) -> None:
     content = study_file.read(path)
-    terms = contents.terms_of(content.notes)
+    terms = content.record.terms
     assert (terms.protocol.precision, terms.protocol.deterministic) == ("float32", False)
-    assert contents.note_of_terms(terms)["protocol"] == content.notes["terms"]["protocol"]
+    assert note_of_terms(terms)["protocol"] == content.notes["terms"]["protocol"]
     if path.stem != "clock-final":  # its task has changed since
         assert find(terms.reference).digest() == terms.task_digest
 
 
 def test_defaults_are_not_said() -> None:
-    assert Protocol(epochs=3, validation=0.2).said == OLD
+    assert Protocol(epochs=3, validation=0.2).to_dict() == OLD
     assert Protocol(epochs=3).special == ()
     both = Protocol(epochs=3, validation=0.2, precision="mixed_float16", deterministic=True)
-    assert both.said == {**OLD, "precision": "mixed_float16", "deterministic": True}
+    assert both.to_dict() == {**OLD, "precision": "mixed_float16", "deterministic": True}
     assert both.special == ("mixed_float16", "deterministic")
     digits = find("digits-mlp")
     digests = {
@@ -167,6 +167,6 @@ def test_best_yaml_brings_them_back_and_old_files_are_read(mixed: StudyRecord, t
 
 def test_a_study_file_brings_them_back(mixed: StudyRecord, settings: Settings) -> None:
     content = Study.open("own", settings).content()
-    notes = {**content.notes, "terms": contents.note_of_terms(mixed.terms)}
+    notes = {**content.notes, "terms": note_of_terms(mixed.terms)}
     again = study_file.decoded(study_file.encoded(replace(content, notes=notes)))
-    assert contents.terms_of(again.notes).protocol == mixed.terms.protocol
+    assert again.record.terms.protocol == mixed.terms.protocol

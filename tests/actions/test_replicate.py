@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.support.sweeping import Own, SharedRay, called, finished_study, kill_family, own_task, until
+from tests.support.trials import trial_record
 from tune_jobs.actions import launch, replicate
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.actions.replicate import Race, ReplicateRequest
@@ -254,7 +255,7 @@ def trained(number: int, name: str, error_rate: float, seed: int) -> TrialRecord
     params = {"name": name}
     wrong = np.random.default_rng((seed, number % 7, ord(name))).random(IMAGES) < error_rate
     score = float(1 - wrong.mean())
-    return TrialRecord(number, params, seed, "complete", score=score, errors=pack(wrong.astype(np.uint8)))
+    return trial_record(number, params, seed, "complete", score=score, errors=pack(wrong.astype(np.uint8)))
 
 
 @dataclass

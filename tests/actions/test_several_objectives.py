@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.sweeping import command_line, ended, kill_family, own_task, until
+from tests.support.trials import trial_record
 from tune_jobs.errors import UserError
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search import samplers
@@ -51,9 +52,9 @@ BEST = 4 - 1 / 3  # the area under the front itself: of sqrt(x) - 1 + 4 from 0 t
 def record(number: int, params: Params, state: State = "complete") -> TrialRecord:
     near, far = problem(params) if "x" in params else (float(number % 5), float(number % 3))
     if state == "failed":
-        return TrialRecord(number, params, 0, state, reason="crashed")
+        return trial_record(number, params, 0, state, reason="crashed")
     metrics = {"near": near, "far": far}
-    return TrialRecord(number, params, 0, state, score=near, metrics=metrics, history=(metrics,))
+    return trial_record(number, params, 0, state, score=near, metrics=metrics, history=(metrics,))
 
 
 def by_number(number: int, params: Params) -> TrialRecord:
@@ -157,7 +158,7 @@ def test_nsga2_inherits_what_is_under_an_option_that_both_parents_took() -> None
     def parent(number: int) -> TrialRecord:
         near, far = number / 10, math.sqrt(number / 10)
         params = {"kind": "deep", "y": 0.75, "x": near}
-        return TrialRecord(number, params, 0, "complete", score=near, metrics={"near": near, "far": far})
+        return trial_record(number, params, 0, "complete", score=near, metrics={"near": near, "far": far})
 
     def inheriting(search: Any) -> float:
         asked = [sampler(search, space, seed, tuple(map(parent, range(10)))).ask().params for seed in range(40)]

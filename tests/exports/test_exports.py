@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from tests.support.trials import changed, trial_record
 from tune_jobs import exports
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.records.studies import Evaluation, Launch, StudyRecord, StudyTerms
@@ -30,7 +31,7 @@ HOSTILE = "=1+1|`x`\n<script>alert('\"&')</script>_\x1b[31m**b**"
 
 
 def trial(number: int, score: float | None, state: State = "complete", **params: Value) -> TrialRecord:
-    return TrialRecord(
+    return trial_record(
         number, params, seed=4, state=state, score=score, best_epoch=9, train_seconds=1.25, weights=10, cpus=1.0
     )
 
@@ -56,7 +57,7 @@ SMALL = study(
     trial(1, 0.9, optimizer="sgd", units=128),
     trial(2, 0.9, optimizer="adam", learning_rate=0.01, units=128),
     trial(3, 0.95, "stopped", optimizer="rmsprop", units=128),
-    replace(trial(4, None, "failed", optimizer="lion", units=128), reason="diverged"),
+    changed(trial(4, None, "failed", optimizer="lion", units=128), reason="diverged"),
 )
 
 
@@ -205,7 +206,7 @@ def test_csv_text_is_never_a_formula_and_numbers_stay_numbers(text: str) -> None
 
 def hostile() -> StudyRecord:
     trials = (trial(0, 0.5, **{HOSTILE: HOSTILE, "units": 1}), trial(1, 0.4, **{HOSTILE: "plain", "units": 1}))
-    failed = replace(trial(2, None, "failed", **{HOSTILE: "x", "units": 1}), reason=HOSTILE)
+    failed = changed(trial(2, None, "failed", **{HOSTILE: "x", "units": 1}), reason=HOSTILE)
     return study(*trials, failed, name=HOSTILE, task=HOSTILE, dataset=HOSTILE, reference=f"{HOSTILE}.py")
 
 

@@ -318,7 +318,7 @@ def _read_study_file(content: bytes) -> None:
         settings = Settings(home, home, None, "")
         settings.prepare()
         with Study.hold("imported", settings) as study:
-            study.fill(found)
+            study.import_content(found)
             exports.render(study.record(), "table")
 
 

@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.sweeping import finished_study, own_task
+from tests.support.trials import changed, trial_record
 from tune_jobs.cli import run
 from tune_jobs.errors import UserError
 from tune_jobs.leaderboard import comparison
 from tune_jobs.records.studies import StudyRecord, StudyTerms
-from tune_jobs.records.trials import TestResult, TrialRecord
+from tune_jobs.records.trials import TestResult
 from tune_jobs.search_spaces import Objective, Protocol
 from tune_jobs.settings import Settings
 
@@ -34,10 +35,10 @@ def study(name: str, scores: Mapping[int, float], **terms: Any) -> StudyRecord:
     made = StudyTerms(**known | terms)
     worse = -1e3 if made.objective.direction == "maximize" else 1e3
     trials = [
-        TrialRecord(number, {"units": 8}, seed, "complete", score=score)
+        trial_record(number, {"units": 8}, seed, "complete", score=score)
         for number, (seed, score) in enumerate(scores.items())
     ]
-    trials.append(TrialRecord(len(trials), {"units": 4}, 0, "complete", score=worse))
+    trials.append(trial_record(len(trials), {"units": 4}, 0, "complete", score=worse))
     return StudyRecord(name, "identity", made, None, 0.0, tuple(trials))
 
 
@@ -72,7 +73,7 @@ def test_only_shared_seeds_are_compared_whatever_their_order() -> None:
 
 def test_a_seed_that_was_trained_twice_counts_once() -> None:
     first = study("first", {0: 0.8, 1: 0.9})
-    again = TrialRecord(9, {"units": 8}, 0, "complete", score=0.9)
+    again = trial_record(9, {"units": 8}, 0, "complete", score=0.9)
     (winner,) = comparison.compare([replace(first, trials=(*first.trials, again))]).winners
     assert winner.scores == pytest.approx({0: 0.85, 1: 0.9})
 
@@ -122,7 +123,7 @@ def test_winners_stand_best_first_within_each_objective() -> None:
 
 def test_the_winner_is_the_leaderboards_with_its_test_score() -> None:
     record = study("first", {0: 0.9, 1: 0.7})
-    lucky = TrialRecord(7, {"units": 16}, 0, "complete", score=0.95)  # one seed: not before those that have two
+    lucky = trial_record(7, {"units": 16}, 0, "complete", score=0.95)  # one seed: not before those that have two
     tested = TestResult({"test_accuracy": 0.75}, None, 0.9)
     trials = (replace(record.trials[0], tested=tested), *record.trials[1:], lucky)
     (winner,) = comparison.compare([replace(record, trials=trials)]).winners
@@ -165,7 +166,7 @@ def test_a_study_without_a_winner_or_named_twice_is_refused() -> None:
     first = study("first", {0: 0.9})
     with pytest.raises(UserError, match="'first' is named 2 times"):
         comparison.compare([first, study("second", {0: 0.9}), first])
-    failed = replace(first.trials[0], state="failed", reason="diverged")
+    failed = changed(first.trials[0], state="failed", reason="diverged")
     with pytest.raises(UserError, match=r"'first' has no winner .* has 1 trial: 1 failed \(1 diverged\)"):
         comparison.compare([replace(first, trials=(failed,))])
 

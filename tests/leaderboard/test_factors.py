@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support.sweeping import data_of, own_task, terms_of
+from tests.support.trials import changed, trial_record
 from tune_jobs import exports
 from tune_jobs.cli import run
 from tune_jobs.errors import UserError
@@ -45,7 +46,7 @@ def study(runs: Runs, *others: TrialRecord, space: Mapping[str, Any] | None = No
     form = OneFactor({**BASELINE, "clip": None}, FACTORS).to_json() if space is None else space  # None: not there
     terms = StudyTerms("own", "d", "own", "digits", "da", form, HIGHER, Protocol(epochs=2), 0)
     trials = [
-        TrialRecord(0, params, seed, "complete", score=score, history=({"val_accuracy": score},))
+        trial_record(0, params, seed, "complete", score=score, history=({"val_accuracy": score},))
         for params, scores in runs
         for seed, score in enumerate(scores)
     ]
@@ -54,7 +55,7 @@ def study(runs: Runs, *others: TrialRecord, space: Mapping[str, Any] | None = No
 
 
 def failed(params: Params, reason: str) -> TrialRecord:
-    return TrialRecord(0, params, 9, "failed", reason=reason, message="it did")
+    return trial_record(0, params, 9, "failed", reason=reason, message="it did")
 
 
 def level(record: StudyRecord, factor: str, name: str) -> ScoredLevel:
@@ -116,7 +117,7 @@ def test_what_failed_says_why_and_what_was_not_run_is_empty() -> None:
 
 
 def test_a_stopped_level_is_neither_judged_nor_compared() -> None:
-    stopped = TrialRecord(0, TANH, 0, "stopped", score=0.99)
+    stopped = trial_record(0, TANH, 0, "stopped", score=0.99)
     found = level(study([FULL[0], FULL[2]], stopped), "activation", "tanh")
     assert found.row is not None
     assert (found.row.state, found.difference, found.standing) == ("stopped", None, None)
@@ -126,10 +127,10 @@ def test_a_stopped_level_is_neither_judged_nor_compared() -> None:
 def test_a_curve_is_over_the_epochs_that_every_seed_was_trained() -> None:
     histories = [[0.1, 0.5, 0.8, 0.9], [0.3, 0.6, 0.7]]
     trials = [
-        TrialRecord(0, TANH, seed, "complete", score=0.8, history=tuple({"val_accuracy": value} for value in history))
+        trial_record(0, TANH, seed, "complete", score=0.8, history=tuple({"val_accuracy": value} for value in history))
         for seed, history in enumerate(histories)
     ]
-    stopped = replace(trials[0], seed=5, state="stopped", history=({"val_accuracy": 0.0},))  # not in the mean either
+    stopped = changed(trials[0], seed=5, state="stopped", history=({"val_accuracy": 0.0},))  # not in the mean either
     table = np.array([history[:3] for history in histories])
     found = level(study([], *trials, stopped), "activation", "tanh").curve
     assert found == Curve(tuple(table.mean(axis=0)), tuple(table.min(axis=0)), tuple(table.max(axis=0)), 2)
@@ -138,11 +139,11 @@ def test_a_curve_is_over_the_epochs_that_every_seed_was_trained() -> None:
 @pytest.mark.parametrize("gap", [{"val_accuracy": float("nan")}, {"score": 0.7}], ids=["no number", "other metric"])
 def test_a_curve_ends_where_its_values_do(gap: dict[str, float]) -> None:
     history = ({"val_accuracy": 0.5}, {"val_accuracy": 0.6}, gap, {"val_accuracy": 0.9})
-    only = TrialRecord(0, TANH, 0, "complete", score=0.9, history=history)
+    only = trial_record(0, TANH, 0, "complete", score=0.9, history=history)
     found = level(study([], only), "activation", "tanh").curve
     assert found is not None
     assert found.mean == (0.5, 0.6)
-    assert level(study([], replace(only, history=(gap,))), "activation", "tanh").curve is None
+    assert level(study([], changed(only, history=(gap,))), "activation", "tanh").curve is None
 
 
 def test_another_kind_of_space_is_refused_with_what_is_needed() -> None:

@@ -17,6 +17,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.trials import changed, trial_record
 from tune_jobs import exports
 from tune_jobs.errors import StudyError
 from tune_jobs.exports import front_plot, plots
@@ -35,7 +36,7 @@ def trial(
     number: int, score: float, weights: int, latency: float = 1.0, state: State = "complete", **params: Value
 ) -> TrialRecord:
     metrics = {"val_accuracy": score, "latency": latency}
-    return TrialRecord(
+    return trial_record(
         number, params or {"units": number}, 0, state, score=score, best_epoch=2, metrics=metrics, weights=weights,
         train_seconds=1.5, cpus=1.0
     )  # fmt: skip
@@ -103,7 +104,7 @@ def test_the_front_comes_first_and_within_a_front_the_best_in_the_first_objectiv
 
 
 def test_what_was_stopped_or_failed_is_never_on_the_front() -> None:
-    failed = replace(trial(1, 0.9, 1), state="failed", score=None)
+    failed = changed(trial(1, 0.9, 1), state="failed", score=None)
     assert [row.trials for row in fronts.first(rows_of(trial(0, 0.1, 999), failed, *SMALL.trials[3:4]))] == [(0,)]
     assert fronts.first(rows_of(SMALL.trials[3])) == ()
     assert fronts.best(rows_of(SMALL.trials[3])) is None
@@ -141,7 +142,7 @@ def test_one_objective_is_ranked_and_shown_as_ever() -> None:
 
 
 def test_a_value_that_is_not_there_is_the_worst() -> None:
-    without = replace(trial(0, 0.5, 1), weights=None)
+    without = changed(trial(0, 0.5, 1), weights=None)
     assert [(row.rank, row.trials) for row in rows_of(without, trial(1, 0.6, 10))] == [(1, (1,)), (2, (0,))]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from tests.support.trials import changed, trial_record
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row, Summary
 from tune_jobs.records.trials import State, TrialRecord
@@ -21,7 +21,7 @@ LOWER = Objective("val_loss", "minimize")
 
 
 def trial(number: int, units: int, score: float | None, *, seed: int = 0, state: State = "complete") -> TrialRecord:
-    return TrialRecord(number, {"units": units}, seed, state, score=score, best_epoch=3, train_seconds=2.0, weights=10)
+    return trial_record(number, {"units": units}, seed, state, score=score, best_epoch=3, train_seconds=2.0, weights=10)
 
 
 def order(rows: tuple[Row, ...]) -> list[object]:
@@ -100,7 +100,7 @@ def test_the_best_is_complete_and_among_equals_the_first_tried() -> None:
 
 def test_the_summary_counts_states_and_reasons() -> None:
     failed = [
-        replace(trial(number, number, None, state="failed"), reason=reason)
+        changed(trial(number, number, None, state="failed"), reason=reason)
         for number, reason in enumerate(["out-of-memory", "diverged", "diverged", None])
     ]
     found = ranking.summary([*failed, trial(4, 4, 0.5), trial(5, 5, 0.5, state="stopped")])

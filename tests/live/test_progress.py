@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.support.trials import trial_record
 from tune_jobs.live.activity import Activity
 from tune_jobs.live.progress import Progress, short_params
 from tune_jobs.live.signals import Interruption
@@ -28,11 +29,11 @@ def progress(
 
 
 def trial(number: int, **fields: object) -> TrialRecord:
-    return TrialRecord(number=number, params=PARAMS, seed=0, started=100.0, finished=103.0, **fields)  # type: ignore[arg-type]
+    return trial_record(number, PARAMS, started=100.0, **fields)
 
 
 def complete(number: int, score: float) -> TrialRecord:
-    return trial(number, state="complete", score=score, best_epoch=4)
+    return trial(number, state="complete", finished=103.0, score=score, best_epoch=4)
 
 
 def running(number: int) -> TrialRecord:
@@ -40,7 +41,7 @@ def running(number: int) -> TrialRecord:
 
 
 def failed(number: int, message: str = "loss was nan in epoch 3") -> TrialRecord:
-    return trial(number, state="failed", reason="diverged", message=message)
+    return trial(number, state="failed", finished=103.0, reason="diverged", message=message)
 
 
 def seen(view: Progress, width: int = 100) -> str:

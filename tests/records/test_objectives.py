@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 
 from tests.support.sweeping import data_of, own_task, terms_of
+from tests.support.trials import trial_record
 from tune_jobs.actions import launch, portable
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.datasets import TrainingData
+from tune_jobs.decoding import decode
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.records import objectives
-from tune_jobs.records.trials import TrialRecord
+from tune_jobs.records.studies import StudyTerms
 from tune_jobs.search_spaces import Objective, Params, Protocol, Task
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
-from tune_jobs.study import contents
 from tune_jobs.study import file as study_file
 from tune_jobs.study.study import Study
+from tune_jobs.study.terms import note_of_terms
 from tune_jobs.training.trial import TrialRun, run_trial
 
 MakeTask = Callable[..., Task]
@@ -79,7 +81,7 @@ def test_a_network_has_its_weights_its_time_and_its_latency(tiny_task: MakeTask,
     task = tiny_task()
     result = run_trial(task, TINY, tiny_data, seed=0, further=(PARAMETERS, SECONDS, LATENCY))
     assert result.state == "complete", result.message
-    trial = TrialRecord(
+    trial = trial_record(
         0, TINY, 0, "complete", metrics=result.metrics, weights=result.weights, train_seconds=result.train_seconds
     )
     assert objectives.value(trial, PARAMETERS) == 16 * 8 + 8 + 8 * 3 + 3
@@ -111,7 +113,7 @@ def test_the_first_objective_alone_decides_on_the_best_epoch_and_on_patience(tin
     cost = Objective("cost", "minimize")
     result = run_trial(own(*curve), {}, tiny_data, seed=0, further=(cost,))
     assert (result.best_epoch, len(result.history)) == (2, 3)
-    assert objectives.value(TrialRecord(0, {}, 0, "complete", metrics=result.metrics), cost) == 9.0
+    assert objectives.value(trial_record(0, {}, 0, "complete", metrics=result.metrics), cost) == 9.0
 
 
 @pytest.mark.parametrize("lacking", ["parameters", "latency", "cost"])
@@ -167,18 +169,18 @@ def test_one_objective_in_place_of_the_tasks_stays_with_the_study(tmp_path: Path
 def test_the_terms_of_one_objective_are_kept_as_they_were_before_there_were_several(tmp_path: Path) -> None:
     own = own_task(tmp_path / "task")
     terms = terms_of(own.task, own.reference, data_of(own.task))
-    assert "further_objectives" not in contents.note_of_terms(terms)
+    assert "further_objectives" not in note_of_terms(terms)
     several = replace(terms, further_objectives=(PARAMETERS,))
-    assert contents.note_of_terms(several)["further_objectives"] == [{"metric": "parameters", "direction": "minimize"}]
+    assert note_of_terms(several)["further_objectives"] == [{"metric": "parameters", "direction": "minimize"}]
     for one in (terms, several):
-        assert contents.terms_of({"terms": contents.note_of_terms(one)}) == one
+        assert decode(StudyTerms, note_of_terms(one), "terms") == one
 
 
 def test_a_study_from_before_there_were_several_has_the_same_terms(tmp_path: Path) -> None:
     file = sorted((Path(__file__).parents[2] / "docs" / "studies").rglob("*.study"))[0]
     content = study_file.read(file)
     assert content.record.terms.further_objectives == ()
-    assert contents.note_of_terms(content.record.terms) == content.notes["terms"]
+    assert note_of_terms(content.record.terms) == content.notes["terms"]
     assert study_file.encoded(content) == file.read_bytes()
 
 

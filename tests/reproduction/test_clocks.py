@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.trials import trial_record
 from tune_jobs import cli
 from tune_jobs.records import readings
 from tune_jobs.records.per_image import pack
@@ -77,7 +78,7 @@ def trial(number: int, chosen: Mapping[str, Any], error: float, seed: int = 0, *
     history = ({"val_error_minutes": 2 * error}, {"val_error_minutes": error})
     metrics = {"val_error_minutes": error, "val_within_5_minutes": 0.25, "val_hour_slips": 0.125} | more.pop("more", {})
     known: dict[str, Any] = {"metrics": metrics, "history": history, "errors": pack(per_image), "train_seconds": 30.0}
-    return TrialRecord(number, chosen, seed, "complete", score=error, **known | more)
+    return trial_record(number, chosen, seed, "complete", score=error, **known | more)
 
 
 def evaluated(error: float, **more: Any) -> TestResult:
@@ -369,7 +370,7 @@ def saved(settings: Settings, record: StudyRecord) -> None:
             )
             ended = held.finish(begun, result, cpus=1.0)
             if one.tested is not None:
-                held.note_reading(Evaluation(0.0, "ada", (ended.number,)))
+                held.note_evaluation(Evaluation(0.0, "ada", (ended.number,)))
                 held.note_test(ended.number, one.tested)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.trials import trial_record
 from tune_jobs import cli
 from tune_jobs.records.studies import Evaluation, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
@@ -42,7 +43,7 @@ def trial(
     number: int, params: Mapping[str, Any], score: float, test: float | None = None, seed: int = 0
 ) -> TrialRecord:
     tested = None if test is None else TestResult({"test_accuracy": test, "test_loss": 1 - test}, None, score)
-    return TrialRecord(number, params, seed, "complete", score=score, train_seconds=30.0, tested=tested)
+    return trial_record(number, params, seed, "complete", score=score, train_seconds=30.0, tested=tested)
 
 
 def study(name: str, task_name: str, *trials: TrialRecord, **changes: Any) -> StudyRecord:

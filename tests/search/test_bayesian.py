@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from scipy import integrate
 from scipy.stats import norm
 
+from tests.support.trials import changed, trial_record
 from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search import gaussian_process, samplers, sobol, unit_cube
@@ -52,7 +52,7 @@ def must(candidate: Candidate | None) -> Params:
 
 
 def ended(number: int, params: Params, score: float | None, state: State = "complete") -> TrialRecord:
-    return TrialRecord(number, params, seed=0, state=state, score=score)
+    return trial_record(number, params, seed=0, state=state, score=score)
 
 
 def number(params: Params, name: str) -> float:
@@ -176,7 +176,7 @@ def test_what_did_not_end_is_never_taken_for_the_best(state: Any) -> None:
         x, y = (number(asked[-1], name) for name in "xy")
         is_bad = x > 0.5 and y > 0.5
         record = ended(at, asked[-1], x + y / 10)
-        sampler.tell(replace(record, state=state, score=None if state == "failed" else 9.0) if is_bad else record)
+        sampler.tell(changed(record, state=state, score=None if state == "failed" else 9.0) if is_bad else record)
     late = asked[15:]
     assert sum(number(params, "x") > 0.5 and number(params, "y") > 0.5 for params in late) <= 4
     assert max(number(params, "x") for params in late if number(params, "y") <= 0.5) > 0.95

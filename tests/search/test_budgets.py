@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.support.trials import trial_record
 from tune_jobs.records.studies import Budget
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search.budgets import BudgetedSampler
@@ -13,7 +14,7 @@ OBJECTIVE = Objective("val_loss", "minimize")
 
 def ended(number: int, score: float | None, state: State = "complete", epochs: int = 3) -> TrialRecord:
     history = ({"val_loss": score or 0.0},) * epochs
-    return TrialRecord(number, {"x": number}, 0, state, score=score, history=history, finished=float(number))
+    return trial_record(number, {"x": number}, 0, state, score=score, history=history, finished=float(number))
 
 
 def bounded(budget: Budget, *trials: TrialRecord) -> BudgetedSampler:
@@ -54,7 +55,7 @@ def test_a_trial_that_was_stopped_is_no_better_score() -> None:
 
 
 def test_the_order_in_which_trials_ended_counts() -> None:
-    late = TrialRecord(0, {"x": 0}, 0, "complete", score=0.1, history=({"val_loss": 0.1},), finished=9.0)
+    late = trial_record(0, {"x": 0}, 0, "complete", score=0.1, history=({"val_loss": 0.1},), finished=9.0)
     assert bounded(Budget(flat=2), late, ended(1, 0.5), ended(2, 0.6)).remaining == "no better score in 0 of 2 trials"
 
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tests.support.trials import trial_record
 from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search import samplers
@@ -48,8 +49,8 @@ def surrogate(params: Params) -> float:
 def ended(number: int, params: Params, score: float = 0.5, state: State = "complete", epochs: int = 1) -> TrialRecord:
     history = tuple({"loss": 1.0, "val_accuracy": score} for _ in range(epochs))
     if state == "failed":
-        return TrialRecord(number, params, seed=0, state=state, history=({"loss": 1.0},), reason="invalid")
-    return TrialRecord(number, params, seed=0, state=state, score=score, history=history)
+        return trial_record(number, params, seed=0, state=state, history=({"loss": 1.0},), reason="invalid")
+    return trial_record(number, params, seed=0, state=state, score=score, history=history)
 
 
 def walk(search: Any, space: Space, n: int, trials: tuple[TrialRecord, ...] = (), seed: int = 0) -> list[Params]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.trials import trial_record
 from tune_jobs.errors import UserError
 from tune_jobs.records.studies import Scheduling
 from tune_jobs.records.trials import State, TrialRecord
@@ -28,7 +29,7 @@ def made(name: Any, *trials: TrialRecord, objective: Objective = MAXIMIZE, epoch
 
 def ended(number: int, scores: list[float], state: State = "complete", objective: Objective = MAXIMIZE) -> TrialRecord:
     history = tuple({objective.metric: score} for score in scores)
-    return TrialRecord(number, {"x": number}, 0, state, score=objective.best(scores), history=history)
+    return trial_record(number, {"x": number}, 0, state, score=objective.best(scores), history=history)
 
 
 def run(judge: Scheduler, number: int, scores: list[float], objective: Objective = MAXIMIZE) -> TrialRecord:

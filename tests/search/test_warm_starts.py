@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.sweeping import finished_study, own_task
+from tests.support.trials import trial_record
 from tune_jobs.actions import launch
 from tune_jobs.errors import StudyError
 from tune_jobs.records.trials import TrialRecord
@@ -118,7 +119,7 @@ def asked(search: Any, first: list[Params], n: int, trials: tuple[TrialRecord, .
 
 
 def _ended(number: int, params: Params) -> TrialRecord:
-    return TrialRecord(number, params, 0, "complete", score=int(params_id(params)[:6], 16) / 16**6)
+    return trial_record(number, params, 0, "complete", score=int(params_id(params)[:6], 16) / 16**6)
 
 
 @pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])

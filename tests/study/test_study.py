@@ -172,7 +172,7 @@ def test_what_is_noted_of_the_protocol_comes_back(stored: Settings) -> None:
     with held(stored) as study:
         study.note_replication(replication)
         for reading in readings:
-            study.note_reading(reading)
+            study.note_evaluation(reading)
         for number, result in results.items():
             study.note_test(number, result)
         study.note_transfers([Transfer("other", 1, "a"), Transfer("other", 2, "b")])

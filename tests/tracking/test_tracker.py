@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.sweeping import Logged, logged, until
+from tests.support.trials import changed, trial_record
 from tune_jobs import tracking
 from tune_jobs.errors import SettingsError
 from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms
@@ -57,10 +58,10 @@ def ended(number: int, *scores: float, **changes: Any) -> TrialRecord:
         "weights": 1234,
         "cpus": 1.0,
     }
-    return TrialRecord(**known | changes)
+    return trial_record(**known | changes)
 
 
-FAILED = replace(
+FAILED = changed(
     ended(2, 0.1),
     state="failed",
     score=None,
@@ -81,9 +82,9 @@ TRIALS = (
 
 def running(trial: TrialRecord, epochs: int) -> TrialRecord:
     """As the study knows it while it runs: scores, and nothing else yet."""
-    scores = tuple({"score": metrics["val_accuracy"]} for metrics in trial.history[:epochs])
+    scores = tuple(metrics["val_accuracy"] for metrics in trial.history[:epochs])
     return TrialRecord(
-        trial.number, trial.params, trial.seed, "running", attempts=1, history=scores, started=trial.started
+        trial.number, trial.params, trial.seed, "running", attempts=1, scores=scores, started=trial.started
     )
 
 
@@ -236,7 +237,7 @@ def test_a_trial_that_was_interrupted_continues_its_own_run(store: Settings) -> 
     first = study(running(TRIALS[0], 2))
     Tracker(store).deliver(first)
     begun = logged(store, first).run(0).info.run_id
-    again = replace(TRIALS[0], attempts=2, started=1.7e9 + 500, finished=1.7e9 + 600)
+    again = changed(TRIALS[0], attempts=2, started=1.7e9 + 500, finished=1.7e9 + 600)
     Tracker(store).deliver(replace(first, trials=(again,)))
     run = logged(store, first)
     assert run.run(0).info.run_id == begun
@@ -259,7 +260,7 @@ def test_what_a_restored_study_does_not_remember_is_gone_from_mlflow(store: Sett
         trials=(
             lost.trials[0],
             replace(lost.trials[1], params=SGD),  # its number went to others
-            replace(lost.trials[2], finished=1.7e9 + 500),  # it was run again
+            changed(lost.trials[2], finished=1.7e9 + 500),  # it was run again
             replace(lost.trials[3], seed=8),
             running(lost.trials[4], 1),  # it runs again now
         ),

@@ -53,7 +53,7 @@ def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:
 
         def score(run: StudyRun, _ended: Callable[[], None]) -> None:
             if not begun:
-                run.study.note_reading(_reading(trials, request))
+                run.study.note_evaluation(_reading(trials, request))
             score_finalists(run, trials)
 
         return held.conduct(score if trials else None, inputs, request.resources)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tune_jobs import exports, tracking
+from tune_jobs.decoding import ContentError
 from tune_jobs.errors import SettingsError, StudyError
 from tune_jobs.files import write_bytes
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import contents
 from tune_jobs.study import file as study_file
-from tune_jobs.study.checking import ContentError
 from tune_jobs.study.contents import StudyContent
 from tune_jobs.study.file import decoded, encoded
 from tune_jobs.study.storage import study_names

@@ -1,6 +1,8 @@
-"""What is known of a trial, as plain values.
+"""What is known of a trial, as plain values; a record is a snapshot.
 
-Nothing here reads, writes or decides; a record is a snapshot."""
+What a study keeps of a trial has the form of these dataclasses: a field that is added here is stored and read with no
+further change.
+"""
 
 from __future__ import annotations
 
@@ -11,36 +13,39 @@ from typing import Literal
 from tune_jobs.search_spaces.scalars import Value, params_id
 
 Metrics = Mapping[str, float]
+State = Literal["waiting", "running", "complete", "stopped", "failed"]
+FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a trial ended. `metrics` are those of the best epoch, and what was measured after it; `history` has one
-    mapping an epoch."""
+    """How a trial ended; epochs are counted from one."""
 
     state: Literal["complete", "stopped", "failed"]
-    score: float | None = None
+    score: float | None = None  # the objective at the best epoch
     best_epoch: int | None = None
-    metrics: Metrics = field(default_factory=dict)
-    history: tuple[Metrics, ...] = ()
+    metrics: Metrics = field(default_factory=dict)  # those of the best epoch, and what was measured after it
+    history: tuple[Metrics, ...] = ()  # one mapping an epoch
     train_seconds: float = 0.0  # inside epochs: without building the model, with compiling it
-    weights: int | None = None
+    weights: int | None = None  # how many the model has
     errors: str | None = None  # of each validation image at the best epoch (`per_image`), where they make up the score
-    reason: str | None = None
-    message: str | None = None
+    reason: str | None = None  # why it failed or was stopped, in one word
+    message: str | None = None  # the same in one line
 
 
-State = Literal["waiting", "running", "complete", "stopped", "failed"]
+@dataclass(frozen=True, kw_only=True)
+class RecordedResult(TrialResult):
+    """A result as a study records it."""
 
-
-FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
+    finished: float  # unix seconds
+    cpus: float | None = None  # that the trial was trained on; part of what makes a score repeatable
 
 
 @dataclass(frozen=True)
 class Segment:
     """The epochs of a trial from `first` on, counted from one, that were trained with these params.
 
-    `parent` is the trial whose checkpoint the stretch began from; the trial itself where it began anew.
+    `parent` is the trial whose checkpoint the segment began from; the trial itself where it began anew.
     """
 
     first: int
@@ -54,9 +59,9 @@ Lineage = tuple[Segment, ...]
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a finalist came to on the test split."""
+    """What a finalist reached on the test split."""
 
-    __test__ = False  # no test class, whatever pytest makes of its name
+    __test__ = False  # pytest would take it for a test class by its name
 
     metrics: Mapping[str, float] = field(default_factory=dict)  # named test_*; none where it failed
     errors: str | None = None  # of each test image, packed (`per_image`)
@@ -68,25 +73,16 @@ class TestResult:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial as the study knows it; times are unix seconds, epochs are counted from one."""
+    """One trial as the study knows it; what it reached is its result's."""
 
     number: int
     params: Mapping[str, Value]
     seed: int
     state: State
     attempts: int = 0  # how often it was started; more than one after an interruption or a lost worker
-    score: float | None = None  # the objective at the best epoch
-    best_epoch: int | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)  # at the best epoch, and what was measured after it
-    history: tuple[Mapping[str, float], ...] = ()  # one mapping an epoch
-    reason: str | None = None  # why it failed or was stopped, in one word
-    message: str | None = None  # the same in one line
-    started: float | None = None
-    finished: float | None = None
-    train_seconds: float | None = None  # inside epochs, without building and compiling
-    weights: int | None = None  # how many the model has
-    errors: str | None = None  # of each validation image at the best epoch, packed (`per_image`)
-    cpus: float | None = None  # that it trained on; part of what makes a score repeatable
+    started: float | None = None  # unix seconds
+    result: RecordedResult | None = None  # there as soon as the trial has ended, before its state says so
+    scores: tuple[float, ...] = ()  # the objective after each epoch, as reported while the trial was trained
     tested: TestResult | None = None  # only of finalists, once they were evaluated
     course: Lineage = ()  # how its params changed in flight, from its first epoch on; empty where they did not
 
@@ -96,17 +92,66 @@ class TrialRecord:
         return params_id(self.params)
 
     @property
+    def score(self) -> float | None:
+        return None if self.result is None else self.result.score
+
+    @property
+    def best_epoch(self) -> int | None:
+        return None if self.result is None else self.result.best_epoch
+
+    @property
+    def metrics(self) -> Metrics:
+        return {} if self.result is None else self.result.metrics
+
+    @property
+    def history(self) -> tuple[Metrics, ...]:
+        """One mapping an epoch; of a trial that has no result yet only its scores."""
+        if self.result is not None and self.result.history:
+            return self.result.history
+        return tuple({"score": score} for score in self.scores)
+
+    @property
+    def train_seconds(self) -> float | None:
+        return None if self.result is None else self.result.train_seconds
+
+    @property
+    def weights(self) -> int | None:
+        return None if self.result is None else self.result.weights
+
+    @property
+    def errors(self) -> str | None:
+        return None if self.result is None else self.result.errors
+
+    @property
+    def reason(self) -> str | None:
+        return None if self.result is None else self.result.reason
+
+    @property
+    def message(self) -> str | None:
+        return None if self.result is None else self.result.message
+
+    @property
+    def finished(self) -> float | None:
+        return None if self.result is None else self.result.finished
+
+    @property
+    def cpus(self) -> float | None:
+        return None if self.result is None else self.result.cpus
+
+    @property
     def changes(self) -> Lineage:
-        """The course without the stretches that only go on with what was before; empty where nothing ever changed."""
+        """The course without the segments that only go on with the one before; empty where nothing ever changed."""
         if not self.course:
             return ()
-        owners = [stretch.parent for stretch in self.course[1:]] + [self.number]
-        kept: list[Segment] = []
-        for at, (stretch, owner) in enumerate(zip(self.course, owners, strict=True)):
-            goes_on = at > 0 and stretch.parent == owner == owners[at - 1] and stretch.params == kept[-1].params
+        owners = [segment.parent for segment in self.course[1:]] + [self.number]
+        distinct: list[Segment] = []
+        for index, (segment, owner) in enumerate(zip(self.course, owners, strict=True)):
+            goes_on = (
+                index > 0 and segment.parent == owner == owners[index - 1] and segment.params == distinct[-1].params
+            )
             if not goes_on:
-                kept.append(stretch)
-        return tuple(kept) if len(kept) > 1 else ()
+                distinct.append(segment)
+        return tuple(distinct) if len(distinct) > 1 else ()
 
     @property
     def seconds(self) -> float | None:

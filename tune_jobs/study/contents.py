@@ -1,7 +1,7 @@
 """What a storage holds of a study, as JSON values, and how it is read as a record.
 
-The names under which a study's notes are kept are written here; storing them is `study.py`'s, moving them from one
-storage to another `portable.py`'s.
+The names under which a study's notes are kept are written here; `study.py` stores them, `file.py` writes them into a
+file. JSON values stay as they were stored, so that a study exports to the same bytes wherever it lies.
 """
 
 from __future__ import annotations
@@ -9,43 +9,67 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
+from tune_jobs.decoding import decode
 from tune_jobs.errors import StudyError
-from tune_jobs.records import objectives
-from tune_jobs.records.studies import (
-    Budget,
-    Evaluation,
-    Launch,
-    Replication,
-    Scheduling,
-    StudyRecord,
-    StudyTerms,
-    Transfer,
-)
-from tune_jobs.records.trials import Lineage, Segment, State, TestResult, TrialRecord
-from tune_jobs.search_spaces.one_factor import space_from_json
-from tune_jobs.search_spaces.protocol import Objective, Protocol
-from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
+from tune_jobs.records.trials import Lineage, RecordedResult, State, TestResult, TrialRecord
+from tune_jobs.search_spaces.scalars import Params, Value
 
-# The names of a study's notes; those of `note_of_test` are further ones.
-NOTES = ("created", "identity", "terms", "launch", "replication", "readings", "transfers", "courses")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TEST = re.compile(r"test:(0|[1-9][0-9]{0,8})")
-_FURTHER = "further_objectives"
-_RESULT_FIELDS = ("score", "best_epoch", "reason", "message", "finished", "train_seconds", "weights", "errors", "cpus")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NamedNotes:
+    """The notes that a study has once, by their names."""
+
+    created: float
+    identity: str
+    terms: StudyTerms
+    launch: Launch | None = None
+    replication: Replication | None = None
+    readings: tuple[Evaluation, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    courses: Mapping[str, Lineage] = field(default_factory=dict)  # by the numbers of trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notes(_NamedNotes):
+    """All notes of a study: those on the test split lie under a name for each trial."""
+
+    tests: Mapping[int, TestResult]
+
+
+NOTES = tuple(note.name for note in fields(_NamedNotes))
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    number: int
+    started: float
+
+
+@dataclass(frozen=True)
+class _TrialAttributes:
+    params: Params
+    seed: int
+    attempt: _Attempt | None  # the last one
+    result: RecordedResult | None  # there before the state says so
 
 
 @dataclass(frozen=True)
 class TrialContent:
-    """What is kept of one trial; its number is its place in the study."""
+    """What is kept of one trial, as JSON values; its number is its place in the study."""
 
     state: State
     params: Mapping[str, Value]
     seed: int
-    attempt: Mapping[str, Any] | None = None  # the last one: its number and when it was started
-    result: Mapping[str, Any] | None = None  # there before the state says so
+    attempt: Mapping[str, Any] | None = None  # of `_Attempt`
+    result: Mapping[str, Any] | None = None  # of `RecordedResult`
     intermediate: Mapping[int, float] = field(default_factory=dict)  # the objective after each epoch
 
 
@@ -57,35 +81,39 @@ class StudyContent:
     notes: Mapping[str, Any]
     trials: tuple[TrialContent, ...]
 
-    @property
+    @cached_property
     def record(self) -> StudyRecord:
-        """The study as everything else knows it."""
+        """The study as everything else knows it.
+
+        Raises:
+            ContentError: a note or a trial is of another type.
+        """
         trials = tuple(trial_record(number, trial) for number, trial in enumerate(self.trials))
-        return study_record(self.name, self.notes, trials)
+        return study_record(self.name, notes_of(self.notes), trials)
 
 
 def check_name(name: str) -> None:
-    """Whether a study, and its file, can be called so.
+    """Refuse what neither a study nor its file can be called.
 
     Raises:
-        StudyError: if not.
+        StudyError: the name has another character in it, or is too long.
     """
     if not is_name(name):
         raise StudyError(f"a study's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
 
 
 def is_name(name: str) -> bool:
-    """Whether a study, and its file, can be called so."""
+    """Return True if a study, and its file, can be called so."""
     return _NAME.fullmatch(name) is not None
 
 
 def note_of_test(number: int) -> str:
-    """The name of the note that a study keeps of what a trial came to on the test split."""
+    """Return the name of the note that a study keeps on what a trial reached on the test split."""
     return f"test:{number}"
 
 
 def tested_number(key: str) -> int | None:
-    """The trial that a note of this name is about; None for a note of another kind."""
+    """Return the trial that a note of this name is about; None for a note of another kind."""
     match = _TEST.fullmatch(key)
     return None if match is None else int(match[1])
 
@@ -95,136 +123,66 @@ def is_note(name: str) -> bool:
 
 
 def version_of(notes: Mapping[str, Any]) -> str:
-    """The version of this program that last ran a study, of whose notes nothing is taken for granted."""
+    """Return the version of this program that last ran a study, of notes that may be damaged."""
     launch = notes.get("launch")
     versions = launch.get("versions") if isinstance(launch, dict) else None
     return str(versions.get("tune-jobs", "unknown"))[:20] if isinstance(versions, dict) else "unknown"
 
 
-def study_record(name: str, notes: Mapping[str, Any], trials: tuple[TrialRecord, ...]) -> StudyRecord:
-    """A study's notes, with its trials' records."""
-    courses = courses_of(notes)
+def notes_of(values: Mapping[str, Any]) -> Notes:
+    """Read a study's notes.
+
+    Raises:
+        ContentError: one of them is of another type, unknown or missing.
+    """
+    numbers = {name: tested_number(name) for name in values}
+    tests = {n: decode(TestResult, values[name], name, finite=False) for name, n in numbers.items() if n is not None}
+    named = decode(_NamedNotes, {name: note for name, note in values.items() if numbers[name] is None}, "the study")
+    return Notes(**vars(named), tests=tests)
+
+
+def study_record(name: str, notes: Notes, trials: tuple[TrialRecord, ...]) -> StudyRecord:
+    """Return a study's notes with its trials' records."""
     return StudyRecord(
         name=name,
-        terms=terms_of(notes),
-        identity=notes["identity"],
-        launch=launch_of(notes),
-        created=notes["created"],
-        trials=tuple(with_course(_with_test(trial, notes), courses) for trial in trials),
-        replication=_replication(notes),
-        transfers=tuple(Transfer(**saved) for saved in notes.get("transfers", ())),
-        readings=tuple(_reading(saved) for saved in notes.get("readings", ())),
+        identity=notes.identity,
+        terms=notes.terms,
+        launch=notes.launch,
+        created=notes.created,
+        trials=tuple(with_notes(trial, notes) for trial in trials),
+        replication=notes.replication,
+        readings=notes.readings,
+        transfers=notes.transfers,
     )
+
+
+def with_notes(trial: TrialRecord, notes: Notes) -> TrialRecord:
+    """Return the trial with its course, and with what it reached on the test split."""
+    course, tested = notes.courses.get(str(trial.number), ()), notes.tests.get(trial.number)
+    return replace(trial, course=course, tested=tested) if course or tested is not None else trial
 
 
 def trial_record(number: int, trial: TrialContent) -> TrialRecord:
-    """A trial's record, without what came of the test split: that is the study's note."""
-    attempt, result = trial.attempt or {}, trial.result or {}
-    history = tuple(result.get("history", ())) or tuple(
-        {"score": value} for _, value in sorted(trial.intermediate.items())
-    )
-    kept: dict[str, Any] = {name: result.get(name) for name in _RESULT_FIELDS}
+    """Read a trial, without what the study's notes say about it.
+
+    Raises:
+        ContentError: a part of it is of another type.
+    """
+    values = {"params": trial.params, "seed": trial.seed, "attempt": trial.attempt, "result": trial.result}
+    attributes = decode(_TrialAttributes, values, f"trial {number}")
+    attempt = attributes.attempt
     return TrialRecord(
         number=number,
-        params=trial.params,
-        seed=trial.seed,
+        params=attributes.params,
+        seed=attributes.seed,
         state=trial.state,
-        attempts=attempt.get("number", 0),
-        started=attempt.get("started"),
-        history=history,
-        metrics=result.get("metrics", {}),
-        **kept,
+        attempts=0 if attempt is None else attempt.number,
+        started=None if attempt is None else attempt.started,
+        result=attributes.result,
+        scores=tuple(score for _, score in sorted(trial.intermediate.items())),
     )
-
-
-def terms_of(notes: Mapping[str, Any]) -> StudyTerms:
-    """What a study was begun on."""
-    saved = notes["terms"]
-    made = {
-        "objective": Objective(**saved["objective"]),
-        "protocol": Protocol(**saved["protocol"]),
-        "further_objectives": tuple(Objective(**one) for one in saved.get("further_objectives", ())),
-    }
-    return StudyTerms(**{**saved, **made})
-
-
-def note_of_terms(terms: StudyTerms) -> dict[str, Any]:
-    """The terms as they are kept: those of a study with one objective say nothing of others, and a protocol nothing of
-    what came later and is not used."""
-    note: dict[str, Any] = plain(terms) | {"protocol": plain(terms.protocol.to_dict())}
-    return note if terms.further_objectives else {name: part for name, part in note.items() if name != _FURTHER}
-
-
-def launch_of(notes: Mapping[str, Any]) -> Launch | None:
-    """How a study was last run; None for one that was not."""
-    saved = notes.get("launch")
-    if saved is None:
-        return None
-    nested = {"scheduling": Scheduling(**saved.get("scheduling", {})), "budget": Budget(**saved.get("budget", {}))}
-    return Launch(**{**saved, **nested})
-
-
-def courses_of(notes: Mapping[str, Any]) -> dict[int, Lineage]:
-    """How the params of a population's trials changed in flight, by the trials' numbers."""
-    saved = notes.get("courses", {})
-    return {int(number): tuple(Segment(**stretch) for stretch in course) for number, course in saved.items()}
-
-
-def with_course(trial: TrialRecord, courses: Mapping[int, Lineage]) -> TrialRecord:
-    """The trial with its course, if it has one."""
-    return replace(trial, course=courses[trial.number]) if trial.number in courses else trial
-
-
-def difference(begun: StudyTerms, now: StudyTerms) -> str | None:
-    """The first thing that is not what a study was begun on, in words; None where nothing is."""
-    named = {
-        "task": "for task {}, and this is {}",
-        "dataset": "on dataset {}, and this task's is {}",
-        "data_digest": "on data {}, and they are now {}",
-        "objectives": "with the objective {}, and it is now {}",
-        "protocol": "with the protocol {}, and it is now {}",
-        "space": "with another search space than {} (see `tune-jobs show`); what differs: {}",
-        "task_digest": "on version {} of its task, which is now {}",
-        "seed": "with --seed {}, and this asks for {}",
-    }
-    for name, words in named.items():
-        old, new = plain(getattr(begun, name)), plain(getattr(now, name))
-        if old != new:
-            if name == "space":
-                return words.format("this", ", ".join(_changed(old, new)))
-            return words.format(_words(getattr(begun, name)), _words(getattr(now, name)))
-    return None
 
 
 def plain(value: Any) -> Any:
-    """As JSON gives it back: tuples become lists, dataclasses mappings."""
+    """Return a value as JSON gives it back: tuples become lists, dataclasses mappings."""
     return json.loads(json.dumps(value, default=asdict))
-
-
-def _with_test(trial: TrialRecord, notes: Mapping[str, Any]) -> TrialRecord:
-    saved = notes.get(note_of_test(trial.number))
-    return trial if saved is None else replace(trial, tested=TestResult(**saved))
-
-
-def _replication(notes: Mapping[str, Any]) -> Replication | None:
-    saved = notes.get("replication")
-    return None if saved is None else Replication(**{**saved, "params_ids": tuple(saved["params_ids"])})
-
-
-def _reading(saved: Mapping[str, Any]) -> Evaluation:
-    return Evaluation(**{**saved, "trials": tuple(saved["trials"])})
-
-
-def _changed(old: Any, new: Any) -> list[str]:
-    """The names of the domains that differ between two spaces in JSON form."""
-    before, after = (space_from_json(form) for form in (old, new))
-    lines = set(before.describe()) ^ set(after.describe())
-    return sorted({line.strip().split(":")[0].split(" ")[0] for line in lines}) or ["the order"]
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, tuple):
-        return objectives.words(value, " and ")
-    if isinstance(value, Protocol):
-        return ", ".join(f"{name} {part}" for name, part in value.to_dict().items())
-    return str(value)

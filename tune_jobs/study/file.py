@@ -13,25 +13,43 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tune_jobs.decoding import ContentError, decode, short
 from tune_jobs.errors import StudyError
 from tune_jobs.records.trials import State
 from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.study.checking import ContentError, check, check_keys, check_name_of, typed
+from tune_jobs.study.checking import check, check_study_name
 from tune_jobs.study.contents import StudyContent, TrialContent
 
 FORMAT = 1
 MOST_BYTES = 256 * 2**20  # of JSON, some 30,000 trials; a gzip'd file can claim a thousand times its size
-_KEYS = ("format", "name", "notes", "trials")
-_TRIAL_NEEDED = ("state", "params", "seed")
-_TRIAL_KEYS = (*_TRIAL_NEEDED, "outside", "attempt", "result", "intermediate")
+
+
+@dataclass(frozen=True)
+class _StudyForm:
+    format: int
+    name: str
+    notes: Mapping[str, Any]
+    trials: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _TrialForm:
+    state: State
+    params: Mapping[str, Value]
+    seed: int
+    outside: bool = False  # of the study's space
+    attempt: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = None
+    intermediate: Mapping[str, float] = field(default_factory=dict)
 
 
 def read(file: Path) -> StudyContent:
-    """The study in a file that `export_study` wrote, or somebody else.
+    """Read the study in a file, whoever wrote it.
 
     Raises:
         StudyError: the file cannot be read, or is no study; in one line.
@@ -48,7 +66,7 @@ def read(file: Path) -> StudyContent:
 
 
 def encoded(content: StudyContent) -> bytes:
-    """The content as the bytes of a file.
+    """Return the content as the bytes of a file.
 
     The order of notes means nothing, and they are sorted; that of params and metrics is how they are shown, and stays.
 
@@ -74,22 +92,25 @@ def encoded(content: StudyContent) -> bytes:
 
 
 def decoded(data: bytes) -> StudyContent:
-    """The content that `encoded` wrote, checked.
+    """Return the content that `encoded` wrote, checked.
 
     Raises:
         ContentError: the bytes are no study's; the message says why, in a line.
     """
-    form = _json(_unzipped(data))
-    check_keys(form, ("format",), tuple(form) if isinstance(form, dict) else (), "it")
-    if form["format"] != FORMAT or isinstance(form["format"], bool):
-        raise ContentError(f"it is of format {str(form['format'])[:20]}, and this version reads {FORMAT}")
-    check_keys(form, _KEYS, _KEYS, "it")
-    check_name_of(form["name"])
-    typed(form["notes"], dict[str, Any], "notes")
-    forms = [_checked_form(one, f"trial {n}") for n, one in enumerate(typed(form["trials"], tuple[Any, ...], "trials"))]
-    content = StudyContent(form["name"], form["notes"], tuple(_trial(one) for one in forms))
-    check(content, frozenset(number for number, one in enumerate(forms) if one.get("outside", False)))
+    values = _json(_unzipped(data))
+    if isinstance(values, dict):  # first of all: of another format nothing else is known
+        _check_format(values.get("format", FORMAT))
+    form = decode(_StudyForm, values, "it")
+    check_study_name(form.name)
+    trials = [decode(_TrialForm, trial, f"trial {number}") for number, trial in enumerate(form.trials)]
+    content = StudyContent(form.name, form.notes, tuple(_trial(n, trial) for n, trial in enumerate(trials)))
+    check(content, frozenset(number for number, trial in enumerate(trials) if trial.outside))
     return content
+
+
+def _check_format(number: object) -> None:
+    if number != FORMAT or isinstance(number, bool):
+        raise ContentError(f"it is of format {short(number)}, and this version reads {FORMAT}")
 
 
 def _trial_form(trial: TrialContent, *, is_outside: bool) -> dict[str, Any]:
@@ -104,35 +125,12 @@ def _trial_form(trial: TrialContent, *, is_outside: bool) -> dict[str, Any]:
     return form
 
 
-def _checked_form(form: Any, where: str) -> Mapping[str, Any]:
-    check_keys(form, _TRIAL_NEEDED, _TRIAL_KEYS, where)
-    kinds = {
-        "state": State,
-        "params": dict[str, Value],
-        "seed": int,
-        "outside": bool,
-        "attempt": dict[str, Any],
-        "result": dict[str, Any],
-        "intermediate": dict[str, float],
-    }
-    for name, value in form.items():
-        typed(value, kinds[name], f"{where}: {name}")
-    for epoch in form.get("intermediate", {}):
+def _trial(number: int, form: _TrialForm) -> TrialContent:
+    for epoch in form.intermediate:
         if not re.fullmatch("[1-9][0-9]{0,8}", epoch):
-            raise ContentError(f"{where}: intermediate needs epochs, counted from one; got {epoch[:20]!r}")
-    checked: Mapping[str, Any] = form
-    return checked
-
-
-def _trial(form: Mapping[str, Any]) -> TrialContent:
-    return TrialContent(
-        state=form["state"],
-        params=form["params"],
-        seed=form["seed"],
-        attempt=form.get("attempt"),
-        result=form.get("result"),
-        intermediate={int(epoch): float(score) for epoch, score in form.get("intermediate", {}).items()},
-    )
+            raise ContentError(f"trial {number}: intermediate needs epochs, counted from one; got {short(epoch)}")
+    scores = {int(epoch): score for epoch, score in form.intermediate.items()}
+    return TrialContent(form.state, form.params, form.seed, form.attempt, form.result, scores)
 
 
 def _unzipped(data: bytes) -> bytes:

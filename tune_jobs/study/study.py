@@ -15,37 +15,32 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import datetime
-from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
 from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
-from tune_jobs.records.trials import Lineage, State, TestResult, TrialRecord, TrialResult
+from tune_jobs.records.trials import Lineage, RecordedResult, TestResult, TrialRecord, TrialResult
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.settings import Settings
 from tune_jobs.study import checking, contents, journal
-from tune_jobs.study.contents import StudyContent, TrialContent, note_of_test, plain
+from tune_jobs.study.contents import Notes, StudyContent, TrialContent, plain
 from tune_jobs.study.locks import Holder, StudyLock, lock_of
 from tune_jobs.study.optuna_form import optuna_form
+from tune_jobs.study.optuna_trials import content_of, frozen_trial, outcome_of
 from tune_jobs.study.storage import journal_file, open_storage, study_id, study_names, writing
+from tune_jobs.study.terms import difference, note_of_terms
 
-_STATES: dict[TrialState, State] = {
-    TrialState.WAITING: "waiting",
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "stopped",
-    TrialState.FAIL: "failed",
-}
-_ENDED = {state: optuna_state for optuna_state, state in _STATES.items()}
+T = TypeVar("T")
+
 _IMPORTING = "importing"  # noted before all else of a study that comes from a file, whose terms are noted last
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -60,17 +55,17 @@ class Study:
         self._lock = lock
         self._id = study_id(storage, name)
         self._is_begun = False  # once it is, it stays so: a database that is away is not asked when a hold ends
-        self._ids: dict[int, int] = {}  # trial numbers to Optuna's trial ids
-        self._clocks: dict[int, float] = {}  # by trials begun here, what the monotonic clock is ahead of their start
-        self._sound: Mapping[str, Any] = {}  # the notes that were last found to be as they must
-        self._ended: dict[int, TrialRecord] = {}  # records that do not change any more
+        self._ids: dict[int, int] = {}  # Optuna's trial ids by trial numbers
+        self._clock_offsets: dict[int, float] = {}  # of trials begun here: the monotonic clock less the start's time
+        self._last_notes: tuple[Mapping[str, Any], Notes] | None = None  # as stored, and as read
+        self._finished: dict[int, TrialRecord] = {}  # records that do not change any more
 
     @classmethod
     def open(cls, name: str, settings: Settings) -> Study:
-        """The study `name`, for reading.
+        """Open the study `name` for reading.
 
         Raises:
-            StudyError: if there is none, it was never begun, or its file is damaged.
+            StudyError: there is none, it was never begun, or its file is damaged.
         """
         names = study_names(settings)
         if name not in names:
@@ -86,10 +81,10 @@ class Study:
     @classmethod
     @contextmanager
     def hold(cls, name: str, settings: Settings) -> Iterator[Study]:
-        """The study `name`, for writing, until the block ends; `begin` makes it where there is none yet.
+        """Open the study `name` for writing until the block ends; `begin` makes it where there is none yet.
 
         Raises:
-            StudyError: if another process holds it, its file is damaged, or the name cannot be a file's.
+            StudyError: another process holds it, its file is damaged, or the name cannot be a file's.
         """
         contents.check_name(name)
         path = journal_file(name, settings)
@@ -105,29 +100,29 @@ class Study:
                     path.unlink(missing_ok=True)
 
     def begin(self, terms: StudyTerms) -> None:
-        """Makes the study on these terms, or holds them against those it was begun on.
+        """Make the study on these terms, or compare them with those it was begun on.
 
         Raises:
-            StudyError: if they differ; the message says in what.
+            StudyError: they differ; the message says in what.
         """
         self._make(terms.objective)
         if not self.has_begun:
             self._note("created", time.time())
             self._note("identity", uuid.uuid4().hex)
-            self._note("terms", contents.note_of_terms(terms))
+            self._note("terms", note_of_terms(terms))
         self._is_begun = True
-        difference = contents.difference(self.terms, terms)
-        if difference:
-            raise StudyError(f"study {self.name!r} was begun {difference}: start another with --study NAME")
+        changed = difference(self.terms, terms)
+        if changed:
+            raise StudyError(f"study {self.name!r} was begun {changed}: start another with --study NAME")
 
     def import_content(self, content: StudyContent) -> None:
-        """Makes the study of a content that `checking.check` has passed, under this study's own name. Whoever kills
-        this leaves no study: the next to hold it drops what is there.
+        """Make the study of a content that `checking.check` has passed, under this study's own name. If interrupted,
+        the next writer removes the half-written study.
 
         Raises:
-            StudyError: if there is one already, or Optuna cannot keep one of its trials.
+            StudyError: there is one already, or Optuna cannot keep one of its trials.
         """
-        terms = contents.terms_of(content.notes)
+        terms = content.record.terms
         if self.has_begun or (self._id is not None and self._storage.get_all_trials(self._id, deepcopy=False)):
             raise StudyError(f"there is another study {self.name!r} in this storage already")
         self._make(terms.objective)
@@ -140,98 +135,82 @@ class Study:
 
     @property
     def terms(self) -> StudyTerms:
-        return contents.terms_of(self._attributes)
+        return self._notes.terms
 
     @property
     def identity(self) -> str:
         """What tells this study from every other, whatever its name."""
-        return str(self._attributes["identity"])
+        return self._notes.identity
 
     @property
     def has_begun(self) -> bool:
         self._is_begun = self._is_begun or "terms" in self._attributes
         return self._is_begun
 
-    @property
-    def _begun_id(self) -> int:
-        assert self._id is not None, f"study {self.name} was not begun"
-        return self._id
-
-    @property
-    def _attributes(self) -> dict[str, Any]:
-        found = {} if self._id is None else dict(self._storage.get_study_user_attrs(self._id))
-        if "terms" in found and found != self._sound:
-            self._check(
-                partial(checking.check_notes, {name: found[name] for name in found if contents.is_note(name)}), found
-            )
-            self._sound = found
-        return found
-
-    def _check(self, check: Callable[[], None], notes: Mapping[str, Any]) -> None:
-        """A field more or less is another version's, for whom the rest may mean something else too."""
-        try:
-            check()
-        except checking.ContentError as error:
-            version = contents.version_of(notes)
-            raise StudyError(
-                f"study {self.name!r} was written by another version of tune-jobs ({version}), or is damaged "
-                f"({error}): open it with that version, or restore it from a backup"
-            ) from error
-
     def delete(self) -> None:
-        """The study is no more, nor what was kept of it in its storage."""
+        """Delete the study from its storage."""
         self._storage.delete_study(self._begun_id)
         self._id, self._is_begun = None, False
 
     def holder(self) -> Holder | None:
-        """The process on this machine that writes the study now, if there is one."""
+        """Return the process on this machine that writes the study now, if there is one."""
         return self._lock.holder()
 
     def record(self) -> StudyRecord:
-        """A snapshot of the study and its trials."""
-        attributes = self._attributes
+        """Return a snapshot of the study and its trials."""
+        notes = self._notes  # before the trials: no note is about a later one
         trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)
-        return contents.study_record(self.name, attributes, tuple(self._trial(trial) for trial in trials))
+        return contents.study_record(self.name, notes, tuple(self._record_of(trial) for trial in trials))
 
     def content(self) -> StudyContent:
-        """All that is kept of the study, as it is now."""
-        notes = {
-            name: value for name, value in self._attributes.items() if contents.is_note(name)
-        }  # before its trials:
-        trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)  # none of them is about a later one
-        return StudyContent(self.name, notes, tuple(_content(trial) for trial in trials))
+        """Return all that is kept of the study, as it is now."""
+        notes = _only_notes(self._attributes)  # before the trials, as above
+        trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)
+        return StudyContent(self.name, notes, tuple(content_of(trial) for trial in trials))
+
+    def unfinished(self) -> tuple[TrialRecord, ...]:
+        """Return the trials to run again: interrupted or never started. One that has its result is settled here
+        instead."""
+        again, notes = [], self._notes
+        for trial in self._storage.get_all_trials(self._begun_id, deepcopy=False):
+            if trial.state.is_finished():
+                continue
+            if "result" in trial.user_attrs:
+                self._settle(trial._trial_id)
+            else:
+                again.append(contents.with_notes(self._record_of(trial), notes))
+        return tuple(again)
 
     def note_launch(self, launch: Launch) -> None:
-        """How the study is run from now on."""
+        """Note how the study is run from now on."""
         self._note("launch", plain(launch))
 
     def note_replication(self, replication: Replication) -> None:
-        """What is to be trained with further seeds."""
+        """Note what is to be trained with further seeds."""
         self._note("replication", plain(replication))
 
     def note_transfers(self, transfers: Sequence[Transfer]) -> None:
-        """What comes from other studies, with the places it has there now."""
+        """Note what comes from other studies, with the places it has there now."""
         new = {(transfer.study, transfer.params_id): plain(transfer) for transfer in transfers}
         saved = {(old["study"], old["params_id"]): old for old in self._attributes.get("transfers", [])}
         self._note("transfers", list((saved | new).values()))
 
     def note_courses(self, courses: Mapping[int, Lineage]) -> None:
-        """How the params of a population's trials go on."""
+        """Note how the params of a population's trials go on."""
         saved = self._attributes.get("courses", {})
-        new = {str(number): [plain(stretch) for stretch in course] for number, course in courses.items()}
-        self._note("courses", saved | new)
+        self._note("courses", saved | {str(number): plain(course) for number, course in courses.items()})
 
-    def note_reading(self, reading: Evaluation) -> None:
-        """The test split is about to be read; durable when this returns."""
-        self._note("readings", [*self._attributes.get("readings", ()), plain(reading)])
+    def note_evaluation(self, evaluation: Evaluation) -> None:
+        """Note that the test split is about to be read; durable when this returns."""
+        self._note("readings", [*self._attributes.get("readings", ()), plain(evaluation)])
 
     def note_test(self, number: int, result: TestResult) -> None:
-        """What a finished trial came to on the test split. The trial itself does not change any more, so this is the
-        study's note."""
-        self._note(note_of_test(number), plain(result))
+        """Note what a finished trial reached on the test split. The trial itself does not change any more, so this is
+        the study's note."""
+        self._note(contents.note_of_test(number), plain(result))
 
     def add(self, space: AnySpace, params: Params, seed: int) -> TrialRecord:
-        """A new trial, waiting; durable when this returns."""
+        """Add a trial, waiting; durable when this returns."""
         form = optuna_form(space, params)
         template = optuna.trial.create_trial(
             state=TrialState.WAITING,
@@ -245,40 +224,68 @@ class Study:
         return TrialRecord(number=number, params=dict(params), seed=seed, state="waiting")
 
     def start(self, trial: TrialRecord) -> TrialRecord:
-        """The trial begins on a worker, perhaps not for the first time."""
+        """Start the trial, perhaps not for the first time."""
         trial_id = self._trial_id(trial.number)
-        attempt = {"number": trial.attempts + 1, "started": time.time()}
-        self._clocks[trial.number] = time.monotonic() - attempt["started"]  # before a write that may take its time
-        self._storage.set_trial_user_attr(trial_id, "attempt", attempt)
+        attempts, started = trial.attempts + 1, time.time()
+        self._clock_offsets[trial.number] = time.monotonic() - started  # before a write that may take its time
+        self._storage.set_trial_user_attr(trial_id, "attempt", {"number": attempts, "started": started})
         if trial.state == "waiting":
             self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-        return replace(trial, state="running", attempts=trial.attempts + 1, started=attempt["started"])
+        return replace(trial, state="running", attempts=attempts, started=started)
 
     def note_epoch(self, number: int, epoch: int, score: float) -> None:
-        """A running trial's objective after an epoch, for those who watch from outside."""
+        """Note a running trial's objective after an epoch, for those who watch from outside."""
         self._storage.set_trial_intermediate_value(self._trial_id(number), epoch, score)
 
     def finish(self, trial: TrialRecord, result: TrialResult, cpus: float) -> TrialRecord:
-        """What became of a trial: its result first, then its state. It ended as long after its start as it took,
-        whatever the machine's clock did meanwhile."""
+        """Write a trial's result, then its state. The time it took is the monotonic clock's: the other may be set
+        meanwhile."""
         trial_id = self._trial_id(trial.number)
-        ahead = self._clocks.pop(trial.number, None)
-        finished = time.time() if ahead is None else time.monotonic() - ahead
-        self._storage.set_trial_user_attr(trial_id, "result", {**asdict(result), "finished": finished, "cpus": cpus})
+        offset = self._clock_offsets.pop(trial.number, None)
+        finished = time.time() if offset is None else time.monotonic() - offset
+        recorded = RecordedResult(**vars(result), finished=finished, cpus=cpus)
+        self._storage.set_trial_user_attr(trial_id, "result", asdict(recorded))
         self._settle(trial_id)
-        return self._trial(self._storage.get_trial(trial_id))
+        return self._record_of(self._storage.get_trial(trial_id))
 
-    def unfinished(self) -> tuple[TrialRecord, ...]:
-        """The trials to run again: interrupted or never started. One that has its result is settled here instead."""
-        again, courses = [], contents.courses_of(self._attributes)
-        for trial in self._storage.get_all_trials(self._begun_id, deepcopy=False):
-            if trial.state.is_finished():
-                continue
-            if "result" in trial.user_attrs:
-                self._settle(trial._trial_id)
-            else:
-                again.append(contents.with_course(self._trial(trial), courses))
-        return tuple(again)
+    @property
+    def _begun_id(self) -> int:
+        assert self._id is not None, f"study {self.name} was not begun"
+        return self._id
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        """What is stored of the study beside its trials."""
+        return {} if self._id is None else dict(self._storage.get_study_user_attrs(self._id))
+
+    @property
+    def _notes(self) -> Notes:
+        """The notes, checked again only where they have changed."""
+        values = _only_notes(self._attributes)
+        if self._last_notes is None or self._last_notes[0] != values:
+            self._last_notes = values, self._read(lambda: _sound_notes(values), values)
+        return self._last_notes[1]
+
+    def _read(self, read: Callable[[], T], notes: Mapping[str, Any]) -> T:
+        """Read what is stored. A field more or less is another version's, for which the rest may mean something else
+        too."""
+        try:
+            return read()
+        except ContentError as error:
+            version = contents.version_of(notes)
+            raise StudyError(
+                f"study {self.name!r} was written by another version of tune-jobs ({version}), or is damaged "
+                f"({error}): open it with that version, or restore it from a backup"
+            ) from error
+
+    def _record_of(self, trial: FrozenTrial) -> TrialRecord:
+        if trial.number in self._finished:
+            return self._finished[trial.number]
+        notes = {} if self._last_notes is None else self._last_notes[0]
+        record = self._read(lambda: contents.trial_record(trial.number, content_of(trial)), notes)
+        if record.is_finished:
+            self._finished[trial.number] = record
+        return record
 
     def _make(self, objective: Objective) -> None:
         if self._id is None:
@@ -287,7 +294,7 @@ class Study:
 
     def _make_trial(self, number: int, trial: TrialContent, space: AnySpace) -> None:
         try:
-            self._storage.create_new_trial(self._begun_id, template_trial=_frozen(space, trial))
+            self._storage.create_new_trial(self._begun_id, template_trial=frozen_trial(space, trial))
         except (ValueError, TypeError, KeyError) as error:
             raise StudyError(f"trial {number} cannot be kept: {type(error).__name__}: {error}") from error
 
@@ -300,58 +307,21 @@ class Study:
         self._storage.set_study_user_attr(self._begun_id, key, value)
 
     def _settle(self, trial_id: int) -> None:
-        result = self._storage.get_trial(trial_id).user_attrs["result"]
-        value = _value(result)
-        self._storage.set_trial_state_values(trial_id, _ENDED[result["state"]], None if value is None else [value])
+        """Write the state that a trial's result has."""
+        state, value = outcome_of(self._storage.get_trial(trial_id).user_attrs["result"])
+        self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
     def _trial_id(self, number: int) -> int:
         if number not in self._ids:
             self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._begun_id, number)
         return self._ids[number]
 
-    def _trial(self, trial: FrozenTrial) -> TrialRecord:
-        if trial.number not in self._ended:
-            content = _content(trial)
-            self._check(partial(checking.check_types, content, f"trial {trial.number}"), self._sound)
-            record = contents.trial_record(trial.number, content)
-            if not record.is_finished:
-                return record
-            self._ended[trial.number] = record
-        return self._ended[trial.number]
+
+def _only_notes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if contents.is_note(name)}
 
 
-def _content(trial: FrozenTrial) -> TrialContent:
-    attributes = trial.user_attrs
-    return TrialContent(
-        state=_STATES[trial.state],
-        params=cast("Params", attributes.get("params")),  # one that has none is refused by who asked
-        seed=cast("int", attributes.get("seed")),
-        attempt=attributes.get("attempt"),
-        result=attributes.get("result"),
-        intermediate=dict(sorted(trial.intermediate_values.items())),
-    )
-
-
-def _frozen(space: AnySpace, trial: TrialContent) -> FrozenTrial:
-    """The trial as Optuna keeps it. Its own times are those of the attempt and the result; nothing here reads them."""
-    form = optuna_form(space, trial.params)
-    attributes = {"params": dict(trial.params), "seed": trial.seed, "attempt": trial.attempt, "result": trial.result}
-    state = _ENDED[trial.state]
-    frozen = optuna.trial.create_trial(
-        state=state,
-        value=_value(trial.result) if trial.result is not None and state.is_finished() else None,
-        params=form.params,
-        distributions=form.distributions,
-        user_attrs={name: value for name, value in attributes.items() if value is not None},
-        intermediate_values=dict(trial.intermediate),
-    )
-    if trial.attempt is not None and trial.state != "waiting":
-        frozen.datetime_start = datetime.fromtimestamp(trial.attempt["started"])
-    if trial.result is not None and state.is_finished():
-        frozen.datetime_complete = datetime.fromtimestamp(trial.result["finished"])
-    return frozen
-
-
-def _value(result: Mapping[str, Any]) -> float | None:
-    """What Optuna takes for a trial's value."""
-    return None if result["state"] == "failed" else result["score"]
+def _sound_notes(values: Mapping[str, Any]) -> Notes:
+    notes = contents.notes_of(values)
+    checking.check_notes(notes)
+    return notes

@@ -1,0 +1,173 @@
+"""Read JSON into frozen dataclasses: every value has the type that its field declares, or one line says what is wrong.
+
+A list becomes a tuple and a whole number a float where a field needs one. Nothing else is converted: neither "1" nor
+true is 1. pydantic does the work, and is imported when something is first read.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tune_jobs.search_spaces.spelling import near
+
+if TYPE_CHECKING:
+    from pydantic_core import SchemaValidator, ValidationError
+
+T = TypeVar("T")
+
+_BOUND = 2**63  # of whole numbers; most that reads them counts in 64 bits
+_WORDS = {
+    "bool": "true or false",
+    "dataclass": "a mapping",
+    "dict": "a mapping",
+    "finite": "a number",
+    "float": "a number",
+    "greater": "a whole number",
+    "int": "a whole number",
+    "invalid": "a text for a key",
+    "less": "a whole number",
+    "list": "a list",
+    "none": "null",
+    "str": "a text",
+    "string": "a text",
+    "tuple": "a list",
+}
+
+
+class ContentError(ValueError):
+    """Content that is not what it has to be; the message says where and why, in one line."""
+
+
+def decode(kind: type[T], value: object, where: str, *, finite: bool = True) -> T:
+    """Return a JSON value as a `kind`: a dataclass, a tuple, a mapping or a plain type.
+
+    A dataclass is read from a mapping, in which fields that have a default may be missing. Numbers have to be finite
+    unless `finite` is False. `where` names the value in the message.
+
+    Raises:
+        ContentError: the value, or a part of it, has another type, a key is unknown or missing, or a constructor
+            refuses its arguments.
+    """
+    from pydantic_core import ValidationError
+
+    try:
+        return typing.cast("T", _validator(typing.cast("Any", kind), finite).validate_python(value))
+    except ValidationError as error:
+        raise ContentError(_message(kind, error, where)) from error
+
+
+def decode_json(kind: type[T], text: str | bytes, where: str, *, finite: bool = True) -> T:
+    """Return a JSON text as a `kind`, as `decode` does.
+
+    Raises:
+        ContentError: as `decode` does, or the text is not JSON.
+    """
+    from pydantic_core import ValidationError
+
+    try:
+        return typing.cast("T", _validator(typing.cast("Any", kind), finite).validate_json(text))
+    except ValidationError as error:
+        raise ContentError(_message(kind, error, where)) from error
+
+
+def short(value: object) -> str:
+    """Show at most a few words of a value that may be anything."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a mapping"
+    text = repr(value[:61] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+@functools.cache
+def _validator(kind: Any, finite: bool) -> SchemaValidator:
+    from pydantic import TypeAdapter
+    from pydantic_core import SchemaValidator
+
+    return SchemaValidator(_strict(TypeAdapter(kind).core_schema, finite))
+
+
+def _strict(schema: Any, finite: bool) -> Any:
+    """Return pydantic's schema with strict numbers and closed dataclasses.
+
+    pydantic's own strict mode would refuse a list in place of a tuple, and a mapping in place of a dataclass.
+    """
+    if isinstance(schema, list | tuple):
+        return type(schema)(_strict(part, finite) for part in schema)
+    if not isinstance(schema, dict):
+        return schema
+    changes: dict[str, dict[str, Any]] = {
+        "bool": {"strict": True},
+        "dataclass-args": {"extra_behavior": "forbid"},
+        "float": {"strict": True, "allow_inf_nan": not finite},
+        "int": {"strict": True, "lt": _BOUND, "gt": -_BOUND},
+        "tuple": {"fail_fast": True},
+        "union": {"custom_error_type": "union", "custom_error_message": _union_words(schema)},
+    }
+    parts = {name: _strict(part, finite) for name, part in schema.items()}
+    return parts | changes.get(str(schema.get("type")), {})
+
+
+def _union_words(schema: dict[str, Any]) -> str:
+    """Return what a union needs, in words: `true or false, a number or a text`."""
+    words = dict.fromkeys(_WORDS.get(choice["type"], choice["type"]) for choice in schema.get("choices", ()))
+    if _WORDS["float"] in words:
+        words.pop(_WORDS["int"], None)
+    return " or ".join(words)
+
+
+def _message(kind: Any, error: ValidationError, where: str) -> str:
+    """Return the first thing that is wrong, in one line."""
+    first = error.errors(include_url=False)[0]
+    path, problem = first["loc"], first["type"]
+    place, outer = _place(where, path), _place(where, path[:-1])
+    if problem == "missing":
+        return f"{outer} has no {path[-1]!r}" if isinstance(path[-1], str) else f"{outer} has too few items"
+    if problem == "too_long":
+        return f"{place} has more than {first['ctx']['max_length']} items"
+    if problem == "unexpected_keyword_argument":
+        name = str(path[-1])
+        return f"{outer} has {short(name)}, which nothing here knows{near(name[:100], _names(kind, path[:-1]))}"
+    if problem == "json_invalid":
+        return f"{where} is not JSON ({first['ctx']['error']})"
+    if problem == "value_error":
+        return f"{place}: {' '.join(str(first['ctx']['error']).split())[:300]}"
+    needed = first["ctx"]["expected"] if problem == "literal_error" else _needed(problem, first["msg"])
+    return f"{place} needs {needed}; got {short(first['input'])}"
+
+
+def _needed(problem: str, message: str) -> str:
+    return message if problem == "union" else _WORDS.get(problem.split("_", maxsplit=1)[0], message)
+
+
+def _place(where: str, path: Sequence[int | str]) -> str:
+    """Return `trial 3: result.history[2].loss`."""
+    parts = "".join(f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in path)
+    return f"{where}: {parts.removeprefix('.')}" if parts else where
+
+
+def _name(key: str) -> str:
+    return key if key.isidentifier() and key.isascii() and len(key) <= 60 else short(key)
+
+
+def _names(kind: Any, path: Iterable[int | str]) -> Sequence[str]:
+    """Return the fields of the dataclass that lies at `path` in a `kind`."""
+    for part in path:
+        kind = _without_none(kind)
+        kind = typing.get_type_hints(kind)[str(part)] if is_dataclass(kind) else _of_items(kind)
+    return tuple(typing.get_type_hints(_without_none(kind)))
+
+
+def _without_none(kind: Any) -> Any:
+    if typing.get_origin(kind) not in (typing.Union, types.UnionType):
+        return kind
+    return next(part for part in typing.get_args(kind) if part is not type(None))
+
+
+def _of_items(kind: Any) -> Any:
+    """Return the kind of the items of a tuple of any length, or of the values of a mapping."""
+    return next(part for part in reversed(typing.get_args(kind)) if part is not Ellipsis)
