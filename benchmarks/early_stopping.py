@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tune_jobs.records.studies import Budget, SchedulerName, Scheduling, Search, StudyRecord
-from tune_jobs.records.trials import TrialRecord
+from tune_jobs.records.trials import RecordedResult, TrialRecord
 from tune_jobs.search import budgets, samplers, schedulers
 from tune_jobs.search_spaces import params_id
 from tune_jobs.search_spaces.one_factor import space_from_json
@@ -100,15 +100,13 @@ def replayed(
             if not is_whole and not (is_judged and judge is not None and judge.should_stop(one.number, one.scores)):
                 continue
             going.remove(one)
-            trial = TrialRecord(
-                one.number,
-                one.recorded.params,
-                seed,
+            result = RecordedResult(
                 "complete" if is_whole else "stopped",
-                score=objective.best(one.scores),
+                objective.best(one.scores),
                 history=one.recorded.history[: len(one.scores)],
                 finished=float(len(ended)),
             )
+            trial = TrialRecord(one.number, one.recorded.params, seed, result.state, result=result)
             ended.append(trial)
             sampler.tell(trial)
             if judge is not None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from search import PROBLEMS
 
 from tune_jobs.records.studies import Search
-from tune_jobs.records.trials import TrialRecord
+from tune_jobs.records.trials import RecordedResult, TrialRecord
 from tune_jobs.search import samplers
 from tune_jobs.search_spaces import Float, Objective, Params, Space
 
@@ -94,7 +94,8 @@ def _areas(problem: Problem, search: Search, seed: int, after: list[int]) -> lis
         first, second = problem.costs(candidate.params)
         found.append((first, second))
         metrics = {"first": first, "second": second}
-        sampler.tell(TrialRecord(number, candidate.params, seed, "complete", score=first, metrics=metrics))
+        result = RecordedResult("complete", first, metrics=metrics, finished=0.0)
+        sampler.tell(TrialRecord(number, candidate.params, seed, "complete", result=result))
         if number + 1 in after:
             areas.append(_area(found, problem.worst) / problem.area)
     return areas

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tune_jobs.records.studies import Search, StudyRecord
-from tune_jobs.records.trials import TrialRecord
+from tune_jobs.records.trials import RecordedResult, TrialRecord
 from tune_jobs.search import samplers
 from tune_jobs.search_spaces import params_id
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
@@ -65,7 +65,8 @@ def _run(search: Search, space: AnySpace, record: StudyRecord, scores: Mapping[s
     found: list[float] = []
     while len(found) < min(len(scores), max(AFTER)) and (candidate := sampler.ask()) is not None:
         score = scores[params_id(candidate.params)]
-        sampler.tell(TrialRecord(len(found), candidate.params, seed, "complete", score=score))
+        result = RecordedResult("complete", score, finished=0.0)
+        sampler.tell(TrialRecord(len(found), candidate.params, seed, "complete", result=result))
         found.append(objective.best([*found[-1:], score]))
     return found
 

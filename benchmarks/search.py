@@ -29,7 +29,7 @@ from search_page import figure, page
 
 from tune_jobs.exports.plots import save
 from tune_jobs.records.studies import Search
-from tune_jobs.records.trials import TrialRecord
+from tune_jobs.records.trials import RecordedResult, TrialRecord
 from tune_jobs.reproduction.images import this_machine
 from tune_jobs.search import samplers
 from tune_jobs.search_spaces import Choice, Float, Int, Objective, Params, Space, SpaceError, Variants, params_id
@@ -189,7 +189,8 @@ def _found(run: Run) -> Found:
         assert candidate is not None
         score = problem.score(candidate.params)
         told = score + noise.gauss(0.0, problem.noise)
-        sampler.tell(TrialRecord(number, candidate.params, seed, "complete", score=told))
+        result = RecordedResult("complete", told, finished=0.0)
+        sampler.tell(TrialRecord(number, candidate.params, seed, "complete", result=result))
         best = max(best, score)
         regrets.append(problem.best - best)
     return Found(regrets, seconds / problem.trials)

@@ -29,11 +29,11 @@ def progress(
 
 
 def trial(number: int, **fields: object) -> TrialRecord:
-    return trial_record(number, PARAMS, started=100.0, **fields)
+    return trial_record(number, PARAMS, started=100.0, finished=103.0, **fields)
 
 
 def complete(number: int, score: float) -> TrialRecord:
-    return trial(number, state="complete", finished=103.0, score=score, best_epoch=4)
+    return trial(number, state="complete", score=score, best_epoch=4)
 
 
 def running(number: int) -> TrialRecord:
@@ -41,7 +41,7 @@ def running(number: int) -> TrialRecord:
 
 
 def failed(number: int, message: str = "loss was nan in epoch 3") -> TrialRecord:
-    return trial(number, state="failed", finished=103.0, reason="diverged", message=message)
+    return trial(number, state="failed", reason="diverged", message=message)
 
 
 def seen(view: Progress, width: int = 100) -> str:
