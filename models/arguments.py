@@ -65,6 +65,22 @@ def widths(name: str, came: int | str) -> tuple[int, ...]:
     raise ValueError(f"{name} must be a width of at least 1 or a label of widths such as '64-128'; {came!r} came")
 
 
+def ascending(name: str, came: Sequence[float], *, at_least: int, at_most: int) -> tuple[float, ...]:
+    """Return the finite numbers, each above the one before; so many of them. Raises ValueError."""
+    numbers = tuple(came)
+    is_right = all(_finite(number) is not None for number in numbers)
+    if not is_right or not at_least <= len(numbers) <= at_most or list(numbers) != sorted(set(numbers)):
+        raise ValueError(f"{name} must be {at_least} to {at_most} ascending finite numbers; {numbers!r} came")
+    return numbers
+
+
+def short_text(name: str, came: object, longest: int) -> str:
+    """Return the text, of 1 to `longest` letters. Raises ValueError."""
+    if not isinstance(came, str) or not 1 <= len(came) <= longest:
+        raise ValueError(f"{name} must be a text of 1 to {longest} letters; {came!r} came")
+    return came
+
+
 def _finite(came: object) -> float | None:
     if isinstance(came, bool) or not isinstance(came, int | float) or not math.isfinite(came):
         return None

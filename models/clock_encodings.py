@@ -11,15 +11,27 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
 from tune_jobs.models import arguments
 from tune_jobs.models.label_encodings import Array
 from tune_jobs.models.lazy_keras import keras
+from tune_jobs.models.scales import Scale, Slip
 
 DIAL: Final = 720  # minutes
+SCALE: Final = Scale(
+    axis="time",
+    unit="minutes",
+    unit_of_one="minute",
+    ticks=tuple(60.0 * hour for hour in range(13)),
+    between_ticks="hour",
+    period=float(DIAL),
+    form="h:mm",
+    error_ticks=(0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 180, 360),
+    slip=Slip(step=60.0, tolerance=10.0, words="whole hours, to within ten minutes"),
+)
 ENCODINGS: Final = (
     "regression",
     "classes",
@@ -47,6 +59,10 @@ class ClockEncoding:
     minutes_of: Decoder = field(repr=False, compare=False)
     activation: str = "linear"
     other_decoders: Mapping[str, Decoder] = field(default_factory=dict, repr=False, compare=False)
+
+    error_unit: ClassVar[str] = SCALE.unit
+    close: ClassVar[float] = 5.0  # minutes
+    scale: ClassVar[Scale] = SCALE
 
     def head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """The outputs of all heads side by side, `(B, outputs)`."""
@@ -96,6 +112,23 @@ class ClockEncoding:
         """Minutes, the shorter way round the dial, `(N,)`."""
         difference = 60.0 * (predicted[:, 0] - labels[:, 0]) + predicted[:, 1] - labels[:, 1]
         return np.asarray(np.abs((difference + DIAL / 2) % DIAL - DIAL / 2), dtype=np.float64)
+
+    def positions(self, labels: Array) -> Array:
+        """Return minutes since twelve o'clock, `(N,)`."""
+        return np.asarray(60.0 * labels[:, 0] + labels[:, 1], dtype=np.float64)
+
+    def label_text(self, label: Array) -> str:
+        """Return a time to the minute, on a dial of twelve hours: "00:00" to "11:59"."""
+        hour, minute = divmod(round(_minutes(label)) % DIAL, 60)
+        return f"{hour:02d}:{minute:02d}"
+
+    def facts(self, label: Array) -> dict[str, str | float]:
+        """Return a time as text, and as minutes since twelve o'clock."""
+        return {"time": self.label_text(label), "minutes": _minutes(label)}
+
+    def mean_of(self, metric: str) -> Literal["error"] | None:
+        """Return "error" for the error of the reading that counts."""
+        return "error" if metric == "error_minutes" else None
 
 
 def build(
@@ -280,6 +313,11 @@ def is_hour_slip(error: Tensor) -> Tensor:
     """Whether an error in minutes is an hour or several, to within ten: the minute was read and the hour was not."""
     hours = keras.ops.round(error / 60)
     return keras.ops.logical_and(hours >= 1, keras.ops.abs(error - 60 * hours) <= 10)
+
+
+def _minutes(label: Array) -> float:
+    hour, minute = label.tolist()
+    return float(60 * hour + minute)
 
 
 def _measured(reading: Decoder, of: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:

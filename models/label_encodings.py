@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -89,3 +89,14 @@ class Classes:
     def errors(self, predicted: Array, labels: Array) -> Array:
         """1.0 where the class is wrong, 0.0 where it is right."""
         return np.asarray(predicted != labels, dtype=np.float64)
+
+    def probability(self, outputs: Array) -> float:
+        """Return the mean softmax, over `(V, n)` logits, of the class that the first of them stand for."""
+        logits = outputs.astype(np.float64)
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        softmax = weights / weights.sum(axis=1, keepdims=True)
+        return float(softmax[:, logits[0].argmax()].mean())
+
+    def mean_of(self, metric: str) -> Literal["right"] | None:
+        """Return "right" for the accuracy: it is the share of images without an error."""
+        return "right" if metric == "accuracy" else None

@@ -230,6 +230,11 @@ class Task:
             )
         return parameters
 
+    @property
+    def encoding_params(self) -> tuple[str, ...]:
+        """The names of the params that the encoding takes; none where the task has one encoding for all params."""
+        return tuple(self._encoding_parameters())
+
     def _encoding_parameters(self) -> Mapping[str, inspect.Parameter]:
         """Return the parameters of the function that makes the encoding; none if one encoding serves all params."""
         return inspect.signature(self.encoding).parameters if callable(self.encoding) else {}

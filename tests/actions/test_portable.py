@@ -22,6 +22,7 @@ from tune_jobs.actions import portable
 from tune_jobs.actions.portable import export_study, import_study
 from tune_jobs.cli import run
 from tune_jobs.errors import StudyError, UserError
+from tune_jobs.models import known_scales
 from tune_jobs.records import readings
 from tune_jobs.records.per_image import pack
 from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, Transfer
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWar
 
 ERRORS = pack((np.arange(300) % 7 == 0).astype(float))
 MINUTES = pack(np.linspace(0, 9, 40))
-TIMES = readings.pack(readings.Readings(np.arange(40.0), np.arange(40.0) + 0.5))
+TIMES = readings.pack(readings.Readings(np.arange(40.0), np.arange(40.0) + 0.5, known_scales.LETTERS["t"]))
 PICTURE = readings.pack_pictures([readings.Picture(39, np.zeros((4, 4, 1), np.uint8))])
 HISTORY = ({"loss": 0.5, "val_accuracy": 0.25}, {"loss": 0.1 + 0.2, "val_accuracy": 1 / 3})
 COMPLETE = TrialResult("complete", 1 / 3, 2, HISTORY[1], HISTORY, train_seconds=1.5, weights=99, errors=ERRORS)

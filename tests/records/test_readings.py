@@ -1,6 +1,9 @@
-"""What a network read on each test image outlives packing, stays small, and is kept of encodings of the time alone."""
+"""What a network read on each test image outlives packing, stays small, and is kept of encodings with a scale alone."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import asdict
 
 import keras
 import numpy as np
@@ -9,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_jobs.models import clock_encodings
+from tune_jobs.models.clock_encodings import SCALE
 from tune_jobs.models.label_encodings import Classes
+from tune_jobs.models.scales import Scale, Slip
 from tune_jobs.records import readings
 from tune_jobs.records.readings import Picture, Readings
 
@@ -19,7 +24,7 @@ times = st.lists(st.floats(0, 720, exclude_max=True), min_size=1, max_size=40)
 @given(times)
 def test_times_come_back_to_within_half_a_second(minutes: list[float]) -> None:
     true, read = np.array(minutes), np.array(minutes[::-1])
-    found = readings.unpack(readings.pack(Readings(true, read)))
+    found = readings.unpack(readings.pack(Readings(true, read, SCALE)))
     for kept, was in ((found.true, true), (found.read, read)):
         np.testing.assert_allclose((kept - was + 360) % 720, 360, atol=0.5 / 60)
         assert (kept < 720).all()
@@ -28,7 +33,7 @@ def test_times_come_back_to_within_half_a_second(minutes: list[float]) -> None:
 def test_whole_minutes_come_back_exactly_and_a_test_split_takes_little_room() -> None:
     rng = np.random.default_rng(0)
     true, read = np.repeat(np.arange(720.0), 5), rng.integers(0, 720, 3600).astype(float)
-    text = readings.pack(Readings(true, read))
+    text = readings.pack(Readings(true, read, SCALE))
     found = readings.unpack(text)
     np.testing.assert_array_equal(found.true, true)
     np.testing.assert_array_equal(found.read, read)
@@ -38,14 +43,14 @@ def test_whole_minutes_come_back_exactly_and_a_test_split_takes_little_room() ->
 @given(times)
 def test_errors_and_slips_are_those_of_the_encodings(minutes: list[float]) -> None:
     true, read = np.array(minutes), np.array(minutes[::-1])
-    found = Readings(true, read)
+    found = Readings(true, read, SCALE)
     encoding = clock_encodings.build(encoding="regression")
     dial = [np.stack([each // 60, each % 60], axis=1) for each in (read, true)]
     np.testing.assert_allclose(found.errors, encoding.errors(*dial), atol=1e-9)
     away = np.abs(found.errors % 60 - 30)  # far from where rounding decides
     clear = np.abs(away - 20) > 1e-3
     slips = np.asarray(clock_encodings.is_hour_slip(keras.ops.convert_to_tensor(found.errors.astype("float32"))))
-    np.testing.assert_array_equal(found.is_hour_slip[clear], slips[clear])
+    np.testing.assert_array_equal(found.is_slip[clear], slips[clear])
 
 
 def images(n: int, side: int = 8) -> np.ndarray:
@@ -86,7 +91,7 @@ def test_other_encodings_and_readings_that_are_no_time_leave_nothing() -> None:
     assert (read is None, worst) == (False, None)
 
 
-GOOD = readings.pack(Readings(np.arange(9.0), np.arange(9.0)))
+GOOD = readings.pack(Readings(np.arange(9.0), np.arange(9.0), SCALE))
 GOOD_PICTURES = readings.pack_pictures([Picture(3, images(1)[0])])
 
 
@@ -107,5 +112,61 @@ def test_what_are_no_pictures_is_refused(text: str) -> None:
         readings.unpack_pictures(text)
 
 
-def test_times_are_written_as_on_a_dial() -> None:
-    assert [readings.time_text(minutes) for minutes in (0, 5.4, 358, 719.6)] == ["0:00", "0:05", "5:58", "0:00"]
+TEMPERATURES = Scale("temperature", "degrees", (-20.0, 0.0, 40.0), decimals=1, slip=Slip(10.0, 0.5, "whole tens"))
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=40))
+def test_values_of_any_scale_come_back_with_it(values: list[float]) -> None:
+    true, read = np.array(values), np.array(values[::-1])
+    found = readings.unpack(readings.pack(Readings(true, read, TEMPERATURES)))
+    assert found.scale == TEMPERATURES
+    np.testing.assert_array_equal(found.true, true)
+    np.testing.assert_array_equal(found.read, read)
+    np.testing.assert_array_equal(found.errors, np.abs(read - true))
+
+
+def test_readings_of_earlier_studies_are_times() -> None:
+    """As version 0.1 wrote them: minutes since twelve, in 64ths."""
+    text = "t2:" + readings._packed(np.array([0, 64 * 90, 32, 64 * 719], "<u2").tobytes())
+    found = readings.unpack(text)
+    assert found.scale == SCALE
+    assert (found.true.tolist(), found.read.tolist()) == ([0.0, 90.0], [0.5, 719.0])
+    assert readings.pack(found) == text
+
+
+def other(**changes: object) -> str:
+    """Readings of a scale of its own, of which some parts are wrong."""
+    form = json.dumps(asdict(TEMPERATURES) | changes).encode()
+    return f"v1x{len(form)}:{readings._packed(form + bytes(8))}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        other(ticks=[1.0]),
+        other(ticks=[0.0, float("inf")]),
+        other(ticks="no ticks"),
+        other(axis=3),
+        other(axis="x" * 100),
+        other(decimals=1000),
+        other(decimals=True),
+        other(form="{0:999999999d}"),
+        other(period=1.0),
+        other(ticks=[0.0, 1e300]),
+        other(error_ticks=[-1.0]),
+        other(slip={"step": 0.0, "tolerance": 1.0, "words": "no step"}),
+        "v1x2:" + readings._packed(b"[]" + bytes(8)),
+        "z1:" + readings._packed(bytes(4)),
+    ],
+)
+def test_a_scale_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no packed readings") as refused:
+        readings.unpack(text)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_value_that_is_not_finite_is_refused() -> None:
+    form = json.dumps(asdict(TEMPERATURES)).encode()
+    infinite = readings._packed(form + np.array([0, np.inf], "<f4").tobytes())
+    with pytest.raises(ValueError, match="a value is not finite"):
+        readings.unpack(f"v1x{len(form)}:{infinite}")

@@ -1,4 +1,4 @@
-"""The page of clocks is made of studies alone: its rows, its order, and verdicts that follow the numbers either way."""
+"""The page of clocks is made of studies alone: its rows, its order, and decisions that follow the numbers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pytest
 
 from tests.support.trials import trial_record
 from tune_jobs import cli
+from tune_jobs.models.clock_encodings import SCALE
 from tune_jobs.records import readings
 from tune_jobs.records.per_image import pack
 from tune_jobs.records.readings import Picture, Readings
-from tune_jobs.records.studies import Evaluation, StudyRecord, StudyTerms
+from tune_jobs.records.studies import Evaluation, Launch, StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
-from tune_jobs.reproduction import clock_studies, clocks
+from tune_jobs.reproduction import clock_studies, clocks, pages
 from tune_jobs.search_spaces import Protocol, open_all
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
@@ -82,7 +83,7 @@ def trial(number: int, chosen: Mapping[str, Any], error: float, seed: int = 0, *
 
 
 def evaluated(error: float, **more: Any) -> TestResult:
-    read = Readings(np.arange(50.0), (np.arange(50.0) + error) % 720)
+    read = Readings(np.arange(50.0), (np.arange(50.0) + error) % 720, SCALE)
     pictures = [Picture(at, np.full((8, 8, 1), 100, np.uint8)) for at in range(3)]
     metrics = {"test_error_minutes": error, "test_within_5_minutes": 0.75, **more}
     packed = readings.pack(read), readings.pack_pictures(pictures)
@@ -103,8 +104,8 @@ def of_errors(errors: Mapping[str, float | Sequence[float]], name: str = "all") 
     return study(name, trials)
 
 
-def verdicts(record: StudyRecord) -> dict[str, str]:
-    return {judgement.claim.words: judgement.verdict for judgement in clock_studies.judgements(record)}
+def decisions(record: StudyRecord) -> dict[str, str]:
+    return {result.claim.words: result.decision for result in clock_studies.claim_results(record)}
 
 
 def rows_of(page: str, first: str) -> list[list[str]]:
@@ -168,6 +169,25 @@ def test_studies_of_other_things_are_not_on_the_page() -> None:
     assert "digits" not in page
 
 
+@pytest.mark.parametrize(
+    ("reference", "noted", "page"),
+    [
+        (CLOCKS.name, (), "clock"),
+        ("own.py:OWN", clock_studies.ENCODING_PARAMS, "clock"),
+        ("own.py:OWN", ("bins",), "images"),
+        ("own.py:OWN", (), "clock"),  # begun by an earlier version, which noted nothing of that
+    ],
+)
+def test_a_study_is_of_clocks_if_its_encoding_takes_what_theirs_take(
+    reference: str, noted: tuple[str, ...], page: str
+) -> None:
+    launch = Launch("random", 1, "host", 0.0, None, {}, encoding_params=noted)
+    record = study("one", [], terms=replace(terms(), reference=reference), launch=launch)
+    assert pages.page_of(record) == page
+    other = replace(record.terms, objective=find("digits-mlp").objective)
+    assert pages.page_of(replace(record, terms=other)) == "images"
+
+
 def test_encodings_stand_in_the_order_of_their_best_configurations() -> None:
     """The second configuration of an encoding is better; one with more seeds comes before a lucky one."""
     weights = [params("multi-head", minute_weight=weight) for weight in (1.0, 3.0)]
@@ -187,12 +207,16 @@ def test_encodings_stand_in_the_order_of_their_best_configurations() -> None:
 
 def test_the_median_is_over_images_where_no_metric_says_it() -> None:
     one = trial(0, params("regression"), 42.0)
-    (entry,) = clock_studies.entries(study("all", [one]))
     errors = 42.0 * np.random.default_rng(0).uniform(0.5, 1.5, 50)
-    assert entry.median == pytest.approx(np.median(errors * 42.0 / errors.mean()), rel=1e-5)
-    said = trial(0, params("regression"), 42.0, more={"val_median_minutes": 7.0})
-    (entry,) = clock_studies.entries(study("all", [said]))
-    assert entry.median == 7.0
+    assert median_of(one) == pytest.approx(np.median(errors * 42.0 / errors.mean()), rel=1e-5)
+    assert median_of(trial(0, params("regression"), 42.0, more={"val_median_minutes": 7.0})) == 7.0
+    assert median_of(replace(one, errors=None)) is None
+
+
+def median_of(one: TrialRecord) -> float | None:
+    record = study("all", [one])
+    (entry,) = clock_studies.entries(record)
+    return clock_studies.median(record, entry.row)
 
 
 def test_an_encoding_that_is_never_the_same_does_not_widen_the_interval_of_another() -> None:
@@ -211,8 +235,8 @@ def test_an_encoding_that_is_never_the_same_does_not_widen_the_interval_of_anoth
 
 def test_what_the_reports_found_is_confirmed_by_their_own_order() -> None:
     record = of_errors(AS_REPORTED)
-    assert set(verdicts(record).values()) == {"confirmed"}
-    worst = clock_studies.judgements(record)[0]
+    assert set(decisions(record).values()) == {"confirmed"}
+    worst = clock_studies.claim_results(record)[0]
     assert (worst.rival, worst.seeds) == ("72 classes", 3)  # the one that is nearly as bad
     assert worst.difference == pytest.approx(125.0, abs=2)
     assert worst.interval is not None
@@ -222,8 +246,8 @@ def test_what_the_reports_found_is_confirmed_by_their_own_order() -> None:
 def test_the_opposite_order_refutes_every_claim_and_names_the_clearest_against_it() -> None:
     turned = {name: 200.0 - error for name, error in AS_REPORTED.items()}
     record = of_errors(turned)
-    assert set(verdicts(record).values()) == {"refuted"}
-    worst, regression, _, best = clock_studies.judgements(record)
+    assert set(decisions(record).values()) == {"refuted"}
+    worst, regression, _, best = clock_studies.claim_results(record)
     assert worst.rival == "two circles"
     assert worst.difference is not None
     assert worst.difference < 0
@@ -237,39 +261,39 @@ def test_the_difference_and_its_interval_are_those_of_the_paired_test() -> None:
     first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
     second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
     record = of_errors({"regression": [5 + x for x in second], "hour-hand tanh": [5 + x for x in first]})
-    judgement = clock_studies.judgements(record)[1]
-    assert (judgement.verdict, judgement.seeds) == ("confirmed", 10)
-    assert judgement.difference == pytest.approx(1.58)
-    assert judgement.interval == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
+    result = clock_studies.claim_results(record)[1]
+    assert (result.decision, result.seeds) == ("confirmed", 10)
+    assert result.difference == pytest.approx(1.58)
+    assert result.interval == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
     turned = of_errors({"regression": [5 + x for x in first], "hour-hand tanh": [5 + x for x in second]})
-    judgement = clock_studies.judgements(turned)[1]
-    assert judgement.verdict == "refuted"
-    assert judgement.interval == pytest.approx((-2.4598858, -0.7001142), abs=1e-6)
+    result = clock_studies.claim_results(turned)[1]
+    assert result.decision == "refuted"
+    assert result.interval == pytest.approx((-2.4598858, -0.7001142), abs=1e-6)
 
 
 def test_seeds_that_scatter_more_than_encodings_differ_decide_nothing() -> None:
     record = of_errors(AS_REPORTED | {"regression": [20.0, 40.0, 10.0], "hour-hand tanh": [25.0, 15.0, 22.0]})
-    judgement = clock_studies.judgements(record)[1]
-    assert (judgement.verdict, judgement.why) == ("not decided", "too close: sine and cosine")
-    assert judgement.interval is not None
-    assert judgement.interval[0] < 0 < judgement.interval[1]
+    result = clock_studies.claim_results(record)[1]
+    assert (result.decision, result.why) == ("not decided", "too close: sine and cosine")
+    assert result.interval is not None
+    assert result.interval[0] < 0 < result.interval[1]
 
 
 def test_one_seed_decides_nothing_and_says_what_is_missing() -> None:
     record = of_errors({name: [error] for name, error in AS_REPORTED.items()})
-    assert set(verdicts(record).values()) == {"not decided"}
-    assert all("one shared seed, 0" in judgement.why for judgement in clock_studies.judgements(record))
+    assert set(decisions(record).values()) == {"not decided"}
+    assert all("one shared seed, 0" in result.why for result in clock_studies.claim_results(record))
 
 
 def test_a_claim_about_encodings_that_were_not_run_is_not_confirmed_and_may_be_refuted() -> None:
     part = {name: AS_REPORTED[name] for name in ("classes 720", "regression", "hour-hand tanh", "multi-head")}
-    found = {judgement.claim.words: judgement for judgement in clock_studies.judgements(of_errors(part))}
-    assert (found[WORST].verdict, found[WORST].why) == ("not decided", "not run: 24 classes, 72 classes, two circles")
-    assert found[REGRESSION].verdict == "confirmed"
-    assert found[SINE].verdict == "not decided"
-    assert (found[BEST].verdict, found[BEST].rival) == ("not decided", None)
+    found = {result.claim.words: result for result in clock_studies.claim_results(of_errors(part))}
+    assert (found[WORST].decision, found[WORST].why) == ("not decided", "not run: 24 classes, 72 classes, two circles")
+    assert found[REGRESSION].decision == "confirmed"
+    assert found[SINE].decision == "not decided"
+    assert (found[BEST].decision, found[BEST].rival) == ("not decided", None)
     other = of_errors({"classes 720": 10.0, "regression": 42.0})
-    assert verdicts(other)[WORST] == "refuted"
+    assert decisions(other)[WORST] == "refuted"
 
 
 def test_one_of_six_rivals_that_is_a_little_better_is_not_enough_to_refute() -> None:
@@ -278,13 +302,13 @@ def test_one_of_six_rivals_that_is_a_little_better_is_not_enough_to_refute() -> 
     errors = close | {"two-hands joint": [3.0, 3.2, 2.9], "hour-hand tanh": [2.0, 2.0, 2.3]}
     difference = np.array(errors["two-hands joint"]) - np.array(errors["hour-hand tanh"])
     assert 4.303 < difference.mean() / (difference.std(ddof=1) / 3**0.5) < 6.2  # t of 5 % and of 2.5 %, two degrees
-    found = {judgement.claim.words: judgement for judgement in clock_studies.judgements(of_errors(errors))}
-    assert (found[BEST].verdict, found[BEST].interval is not None) == ("not decided", True)
+    found = {result.claim.words: result for result in clock_studies.claim_results(of_errors(errors))}
+    assert (found[BEST].decision, found[BEST].interval is not None) == ("not decided", True)
     alone = {name: errors[name] for name in ("two-hands joint", "hour-hand tanh")}
-    assert verdicts(of_errors(alone))[BEST] == "refuted"
+    assert decisions(of_errors(alone))[BEST] == "refuted"
 
 
-def test_verdicts_stand_on_the_page_with_difference_and_interval() -> None:
+def test_decisions_stand_on_the_page_with_difference_and_interval() -> None:
     page = clocks.page([of_errors(AS_REPORTED)], MACHINE, 0.0)
     (row,) = rows_of(page, REGRESSION)
     assert row[1:3] == ["**confirmed**", "sine and cosine"]
@@ -294,7 +318,7 @@ def test_verdicts_stand_on_the_page_with_difference_and_interval() -> None:
     assert "Nothing is decided: no study has two encodings that a claim is about." in alone
 
 
-def test_a_study_that_can_judge_no_claim_is_not_asked() -> None:
+def test_a_study_that_can_decide_no_claim_is_not_asked() -> None:
     beside = of_errors({"multi-head": 36.0, "regression": 42.0}, name="beside")
     page = clocks.page([beside, of_errors(AS_REPORTED)], MACHINE, 0.0)
     assert "### In all" in page
@@ -349,7 +373,7 @@ def test_the_best_of_each_data_set_is_chosen_on_validation_among_those_that_were
         ("clock-faces", "chosen"),
         ("clock-faces-small", "other"),
     ]
-    plots = {("errors", "clock-faces"): "clock-errors-clock-faces.svg", ("curves", "chosen"): "never shown"}
+    plots = {"errors-clock-faces": "clock-errors-clock-faces.svg", "curves-chosen": "never shown"}
     page = clocks.page([lucky, chosen, unread], MACHINE, 0.0, plots)
     assert "| test, read 2 times | **25.00 minutes**" in page
     assert "| test, within 5 minutes | 75.0 % |" in page

@@ -14,6 +14,7 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.models import clock_encodings
 from tune_jobs.models.label_encodings import Classes, Head
+from tune_jobs.models.presentation import MeanOf
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.trials import TrialResult
 from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, Variants
@@ -151,21 +152,25 @@ def test_a_trial_that_failed_has_no_errors(tiny_task: MakeTask, tiny_data: Train
 
 
 @pytest.mark.parametrize(
-    ("score", "errors", "explains"),
+    ("score", "errors", "declared", "explains"),
     [
-        (0.75, [0.0, 0.0, 1.0, 0.0] * 25, True),  # the share without an error
-        (0.25, [0.0, 0.0, 1.0, 0.0] * 25, True),  # the mean error
-        (30.5, [30.0, 31.0], True),
-        (0.74, [0.0, 0.0, 1.0, 0.0] * 25, True),  # one image of a hundred fell to the other side
-        (0.72, [0.0, 0.0, 1.0, 0.0] * 25, False),
-        (0.5, [0.0, 0.0, 1.0, 0.0] * 25, False),
-        (0.4, None, False),
+        (0.75, [0.0, 0.0, 1.0, 0.0] * 25, None, True),  # the share without an error
+        (0.25, [0.0, 0.0, 1.0, 0.0] * 25, None, True),  # the mean error
+        (30.5, [30.0, 31.0], None, True),
+        (0.74, [0.0, 0.0, 1.0, 0.0] * 25, None, True),  # one image of a hundred fell to the other side
+        (0.72, [0.0, 0.0, 1.0, 0.0] * 25, None, False),
+        (0.5, [0.0, 0.0, 1.0, 0.0] * 25, None, False),
+        (0.4, None, None, False),
+        (0.75, [0.0, 0.0, 1.0, 0.0] * 25, "right", True),
+        (0.25, [0.0, 0.0, 1.0, 0.0] * 25, "right", False),
+        (0.25, [0.0, 0.0, 1.0, 0.0] * 25, "error", True),
+        (0.75, [0.0, 0.0, 1.0, 0.0] * 25, "error", False),
     ],
 )
 def test_errors_explain_a_score_that_is_their_mean_or_the_share_without(
-    score: float, errors: list[float] | None, explains: bool
+    score: float, errors: list[float] | None, declared: MeanOf | None, explains: bool
 ) -> None:
-    packed = explaining(score, None if errors is None else np.array(errors))
+    packed = explaining(score, None if errors is None else np.array(errors), declared)
     assert (packed is not None) == explains
     if packed is not None:
         assert unpack(packed).tolist() == errors

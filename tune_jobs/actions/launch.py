@@ -109,7 +109,8 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         is_population = scheduling.name == "pbt" and search not in _LISTS
         session.check(inputs.task, request.resources, is_population=is_population)
         held.study.begin(inputs.terms)
-        now = replace(provenance.note(search, trials), scheduling=scheduling, budget=_budget(launching))
+        now = provenance.note(search, trials, inputs.task.encoding_params)
+        now = replace(now, scheduling=scheduling, budget=_budget(launching))
         held.study.note_launch(now)
         plan = _plan(held.study, inputs, now, first, say)
         outcome = held.run(inputs, plan, request.resources)

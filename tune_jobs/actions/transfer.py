@@ -83,7 +83,7 @@ def _begin(held: Session, task: Task, request: TransferRequest) -> StudyInputs:
     held.study.begin(inputs.terms)
     earlier = begun.launch if begun else None
     search, trials = (earlier.search, earlier.trials) if earlier else ("baseline", None)
-    now = provenance.note(search, trials)
+    now = provenance.note(search, trials, task.encoding_params)
     held.study.note_launch(replace(now, scheduling=earlier.scheduling, budget=earlier.budget) if earlier else now)
     return inputs
 

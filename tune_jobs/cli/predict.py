@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ def predict(model: Path, images: Sequence[Path], as_json: bool) -> int:
             code = 2
             say(f"tune-jobs: {' '.join(str(outcome).split())}")
         else:
-            click.echo(f"{click.format_filename(file):<{width}}  {_words(outcome)}")
+            click.echo(f"{click.format_filename(file):<{width}}  {outcome.words()}")
     return code
 
 
@@ -61,20 +60,4 @@ def _outcomes(reader: Reader, images: Sequence[Path]) -> Iterator[tuple[Path, Re
 
 
 def _facts(outcome: Reading | PictureError) -> dict[str, Any]:
-    from tune_jobs.prediction.reader import TimeReading
-
-    if isinstance(outcome, UserError):
-        return {"error": str(outcome)}
-    first = {"time": outcome.time} if isinstance(outcome, TimeReading) else {}
-    return {**first, **asdict(outcome), "sure": outcome.is_sure}
-
-
-def _words(reading: Reading) -> str:
-    """`10:08  sure: 12 of 12 views within 5 minutes, typically 0.4 minutes apart`."""
-    from tune_jobs.prediction.reader import CLOSE_MINUTES, N_VIEWS, TimeReading
-
-    agreed = f"{'sure' if reading.is_sure else 'unsure'}: {round(reading.agreement * N_VIEWS)} of {N_VIEWS} views"
-    if isinstance(reading, TimeReading):
-        apart = f"typically {reading.spread_minutes:.1f} minutes apart"
-        return f"{reading.time}  {agreed} within {CLOSE_MINUTES:g} minutes, {apart}"
-    return f"{reading.label}  {agreed} agree, mean softmax {reading.probability:.2f}"
+    return {"error": str(outcome)} if isinstance(outcome, UserError) else outcome.to_dict()

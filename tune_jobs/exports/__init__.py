@@ -69,8 +69,9 @@ def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     """Writes `leaderboard.*` in every format and, once a trial is complete, `best.yaml`; the files it wrote.
 
     Of a study with several objectives, once a trial is complete, also `front.yaml` and `front.svg`; of a one-factor
-    study `factors.md` and, once a trial is complete, `curves.svg`; of one of clocks
-    `encodings.svg` and, once the best was evaluated, `test-errors.svg` and `test-worst.svg`.
+    study `factors.md` and, once a trial is complete, `curves.svg`; of one with params of its label encoding, once a
+    trial is complete, `encodings.svg`; of one whose encoding has a scale, once its best was evaluated,
+    `test-errors.svg` and `test-worst.svg`.
 
     Raises:
         UserError: if the folder cannot be written.
@@ -80,12 +81,12 @@ def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     texts = {f"leaderboard.{suffixes.get(name, name)}": _FORMATS[name](board) for name in FORMATS}
     if best_row(study) is not None:
         texts["best.yaml"] = best_text(study)
-    texts |= _front_texts(board) | _factor_texts(study) | _clock_texts(study)
+    texts |= _front_texts(board) | _factor_texts(study) | _encoding_texts(study) | _best_texts(study)
     return _write_texts(texts, folder)
 
 
 def write_test(study: StudyRecord, trial: TrialRecord, folder: Path) -> tuple[Path, ...]:
-    """Writes `errors.svg` and `worst.svg` of a trial that was evaluated, if it tells the time; the files it wrote.
+    """Write `errors.svg` and `worst.svg` of an evaluated trial whose encoding has a scale; return the files.
 
     Raises:
         UserError: if the folder cannot be written.
@@ -130,31 +131,42 @@ def _factor_texts(study: StudyRecord) -> dict[str, str]:
     return texts
 
 
-def _clock_texts(study: StudyRecord) -> dict[str, str]:
-    """None for a study of something else than the time."""
-    from tune_jobs.reproduction.reported import is_of_clocks
+def _encoding_texts(study: StudyRecord) -> dict[str, str]:
+    """Return the plot of the label encodings; nothing for a study without params of its encoding."""
+    from tune_jobs.exports.encodings import encoding_params, error_scale
+    from tune_jobs.leaderboard.encodings import entries
 
-    if not is_of_clocks(study.terms.objective):
+    names = encoding_params(study)
+    if not any(name in trial.params for trial in study.trials for name in names):
         return {}
-    from tune_jobs.exports import clock_plots, plots
-    from tune_jobs.reproduction.clock_studies import entries, evaluated
+    compared = entries(study, names)
+    if not any(entry.curve is not None for entry in compared):
+        return {}
+    from tune_jobs.exports import encodings_plot, plots
 
-    texts = {}
-    found = entries(study)
-    if any(entry.curve is not None for entry in found):
-        texts["encodings.svg"] = plots.svg_text(clock_plots.encodings_plot(study.name, found))
+    scale = error_scale(study, compared[0].row.params)
+    return {
+        "encodings.svg": plots.svg_text(
+            encodings_plot.encodings_plot(study.name, compared, study.terms.objective, scale)
+        )
+    }
+
+
+def _best_texts(study: StudyRecord) -> dict[str, str]:
+    """Return the plots of what the best configuration read on the test split; nothing before it was evaluated."""
     best = best_row(study)
-    trial = None if best is None else evaluated(study, best)
-    if trial is not None:
-        texts |= {f"test-{name}": text for name, text in _test_texts(study, trial).items()}
-    return texts
+    if best is None:
+        return {}
+    from tune_jobs.leaderboard.encodings import evaluated
+
+    trial = evaluated(study, best)
+    return {} if trial is None else {f"test-{name}": text for name, text in _test_texts(study, trial).items()}
 
 
 def _test_texts(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
     if trial.tested is None or trial.tested.readings is None:
         return {}
-    from tune_jobs.exports import clock_plots, plots
+    from tune_jobs.exports import plots, reading_plots
 
-    return {
-        f"{name}.svg": plots.svg_text(figure) for name, figure in clock_plots.plots_of_test(study.name, trial).items()
-    }
+    figures = reading_plots.plots_of_test(study.name, trial)
+    return {f"{name}.svg": plots.svg_text(figure) for name, figure in figures.items()}

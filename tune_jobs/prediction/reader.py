@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tune_jobs.errors import DataError
-from tune_jobs.models.clock_encodings import DIAL, ClockEncoding
-from tune_jobs.models.label_encodings import Classes
+from tune_jobs.models.presentation import Presentation
 from tune_jobs.prediction import image_files, saved_models
 from tune_jobs.prediction.image_files import Picture, PictureError
 from tune_jobs.prediction.saved_models import Origin
@@ -31,13 +31,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-CLOSE_MINUTES = 5.0
 N_VIEWS = 12
 
-# Of the views. A network that reads clocks like its own to half a minute was sure of 93 % of 720 of them at this share,
+# Of the views. A network that reads images like its own to half a minute was sure of 93 % of 720 of them at this share,
 # and of 12 % of 720 turned and tilted ones, which it had never seen and read three hours wrong; of no picture of noise.
 _SURE = 0.75
-_STEP = 1 / 75  # of the sides: a pixel of the reports' smaller clocks
+_STEP = 1 / 75  # of the sides: a pixel of an image of 75 by 75
 _SHIFTS = [(x * step, y * step) for step in (_STEP, 2 * _STEP) for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1))]
 _ZOOMS = (0.96, 1.04)
 _LIGHTS = (0.9, 1.1)
@@ -46,44 +45,50 @@ _LARGEST_SIDE = 4096  # pixels; no task here comes near it
 
 
 @dataclass(frozen=True)
-class TimeReading:
-    """What a model reads from one picture of a clock.
+class Reading:
+    """What a model reads from one picture.
 
-    `minutes`: since twelve o'clock, 0 to 720, from the picture as it is. `agreement`: the share of the changed views
-    read within `CLOSE_MINUTES` of that. `spread_minutes`: the median distance of their readings from it, the shorter
-    way round the dial.
+    `text` is the label of the picture as it is, as people write it, and `facts` the same for programs. `agreement` is
+    the share of the changed views whose labels agree with it: their error from it is at most `close`. `spread` is the
+    median of these errors, in `unit`; None for an encoding whose errors only count. `probability` is the mean softmax
+    over all views of the label; None for an encoding without classes.
     """
 
-    minutes: float
+    text: str
+    facts: Mapping[str, Any]
     agreement: float
-    spread_minutes: float
+    close: float
+    unit: str
+    spread: float | None
+    probability: float | None
 
     @property
     def is_sure(self) -> bool:
         return self.agreement >= _SURE
 
-    @property
-    def time(self) -> str:
-        """To the minute, on a dial of twelve hours: "00:00" to "11:59"."""
-        hour, minute = divmod(round(self.minutes) % DIAL, 60)
-        return f"{hour:02d}:{minute:02d}"
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reading for programs; a spread has its unit in its name, like `spread_minutes`."""
+        spread = "_".join(["spread", *self.unit.split()])
+        measured = {"agreement": self.agreement, spread: self.spread, "probability": self.probability}
+        known = {name: value for name, value in measured.items() if value is not None}
+        return {**self.facts, **known, "sure": self.is_sure}
 
+    def words(self) -> str:
+        """Return the reading for people.
 
-@dataclass(frozen=True)
-class ClassReading:
-    """The class of one picture. `agreement`: the share of the changed views with the same one; `probability`: its mean
-    softmax over all views."""
+        `10:08  sure: 12 of 12 views within 5 minutes, typically 0.4 minutes apart`, or
+        `7  unsure: 8 of 12 views agree, mean softmax 0.61`.
+        """
+        count = f"{'sure' if self.is_sure else 'unsure'}: {round(self.agreement * N_VIEWS)} of {N_VIEWS} views"
+        parts = [f"{count} within {self._measure(f'{self.close:g}')}" if self.close else f"{count} agree"]
+        if self.spread is not None:
+            parts.append(f"typically {self._measure(f'{self.spread:.1f}')} apart")
+        if self.probability is not None:
+            parts.append(f"mean softmax {self.probability:.2f}")
+        return f"{self.text}  {', '.join(parts)}"
 
-    label: int  # from 0
-    agreement: float
-    probability: float
-
-    @property
-    def is_sure(self) -> bool:
-        return self.agreement >= _SURE
-
-
-Reading = TimeReading | ClassReading
+    def _measure(self, number: str) -> str:
+        return f"{number} {self.unit}".rstrip()
 
 
 class Reader:
@@ -109,7 +114,7 @@ class Reader:
         self._encoding = _encoding(path, self._origin)
 
     def read(self, file: Path) -> Reading:
-        """What the model reads from an image file.
+        """Return what the model reads from an image file.
 
         Raises:
             PictureError: this file cannot be read, or there is nothing on it.
@@ -118,24 +123,16 @@ class Reader:
         picture = image_files.load(file, self._shape)
         if picture.min() == picture.max():
             raise PictureError(f"{file} is of one colour where it is read: there is nothing on it")
-        outputs = self._outputs(views(picture))
-        if isinstance(self._encoding, ClockEncoding):
-            return _time(self._encoding, outputs)
-        return _class(outputs)
-
-    def _outputs(self, seen: Array) -> Array:
-        """What the model answers to views, `(B, H, W, C)`."""
         model = self._model  # its devices are prepared before TensorFlow is imported
         from tune_jobs.training import compiled
 
         try:
-            outputs = np.asarray(compiled.outputs(model, seen))
-            self._encoding.decode(outputs)
-        except Exception as error:  # whatever Keras, or decoding what does not fit, raises
+            outputs = np.asarray(compiled.outputs(model, views(picture)))
+            if np.isfinite(outputs).all():
+                return _reading(self._encoding, outputs)
+        except Exception as error:  # whatever Keras, or an encoding whose outputs these are not, raises
             raise DataError(f"{self._path} does not answer as {self._encoding.name} does: {_line(error)}") from error
-        if not np.isfinite(outputs).all():
-            raise DataError(f"{self._path} answers with numbers that are not finite: it is no trained model")
-        return outputs
+        raise DataError(f"{self._path} answers with numbers that are not finite: it is no trained model")
 
     @cached_property
     def _model(self) -> keras.Model:
@@ -172,20 +169,20 @@ def views(picture: Picture) -> Array:
     return np.stack([picture, *moved, *zoomed, *lit])
 
 
-def _time(encoding: ClockEncoding, outputs: Array) -> TimeReading:
-    times = encoding.decode(outputs)  # (1 + N_VIEWS, 2), hours and minutes
-    apart = encoding.errors(times[1:], times[:1])
-    hour, minute = times[0].tolist()
-    return TimeReading(60 * hour + minute, float(np.mean(apart <= CLOSE_MINUTES)), float(np.median(apart)))
-
-
-def _class(outputs: Array) -> ClassReading:
-    logits = outputs.astype(np.float64)  # (1 + N_VIEWS, classes)
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    softmax = weights / weights.sum(axis=1, keepdims=True)
-    classes = logits.argmax(axis=1)
-    label = int(classes[0])
-    return ClassReading(label, float(np.mean(classes[1:] == label)), float(softmax[:, label].mean()))
+def _reading(encoding: LabelEncoding, outputs: Array) -> Reading:
+    """Return what `(1 + N_VIEWS, ...)` outputs say of a picture, the first of which is of the picture as it is."""
+    shown, labels = Presentation(encoding), encoding.decode(outputs)
+    errors = encoding.errors(labels[1:], np.repeat(labels[:1], N_VIEWS, axis=0))
+    has_spread = bool(shown.close or shown.error_unit)
+    return Reading(
+        text=shown.label_text(labels[0]),
+        facts=shown.facts(labels[0]),
+        agreement=float(np.mean(errors <= shown.close)),
+        close=shown.close,
+        unit=shown.error_unit,
+        spread=float(np.median(errors)) if has_spread else None,
+        probability=shown.probability(outputs),
+    )
 
 
 def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:
@@ -212,8 +209,6 @@ def _encoding(path: Path, origin: Origin) -> LabelEncoding:
         raise DataError(
             f"{path} answers as {origin.encoding}, and {origin.reference} now has {encoding.name}: train it again"
         )
-    if not isinstance(encoding, ClockEncoding | Classes):
-        raise DataError(f"{path} reads neither times nor classes: its labels are {encoding.name}")
     return encoding
 
 

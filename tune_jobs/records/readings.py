@@ -1,57 +1,55 @@
-"""What a network that tells the time read on each test image, and the images it read worst, small enough to be kept.
+"""What a network read on each test image, and the images with the largest errors, small enough for a study to keep.
 
-With these in the study, plots and pages need no further look at the test split.
+With these in the study, plots and pages need no further look at the test split. They are kept of label encodings that
+have a scale.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_jobs.models.clock_encodings import DIAL
+from tune_jobs.models import known_scales
+from tune_jobs.models.label_encodings import Array, LabelEncoding
+from tune_jobs.models.presentation import Presentation
+from tune_jobs.models.scales import Scale
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
 WORST = 12  # pictures that are kept
-_A_MINUTE = 64  # steps in which times are kept: under a second each, and the whole dial in two bytes
+_STEPS = 64  # a unit, in which values of a known scale are kept: of minutes under a second, in two bytes
 _LARGEST = 96  # pixels a side of a picture that is kept
-_GREY = 17  # between two of the 16 levels of brightness that are kept: the woven grounds hardly compress
-
-
-@runtime_checkable
-class TellsTime(Protocol):
-    """A label encoding of hours and minutes `(N, 2)` whose outputs stand for minutes since twelve."""
-
-    @property
-    def minutes_of(self) -> Callable[[Any], Any]: ...
+_GREY = 17  # between two of the 16 levels of brightness that are kept: noisy backgrounds hardly compress
+_HEAD = re.compile(r"(?:([a-z])([0-9]{1,7})|v([0-9]{1,7})x([0-9]{1,5})):")
+_HEAD_OF_PICTURES = re.compile(r"p([0-9]{1,3})x([0-9]{1,3})x([0-9]{1,3})x([13]):")
 
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """The `true` and the `read` time of each image, minutes since twelve o'clock, `(N,)` each."""
+    """The `true` and the `read` value of each image on a scale, `(N,)` each."""
 
     true: Floats
     read: Floats
+    scale: Scale
 
     @property
     def errors(self) -> Floats:
-        """Minutes, the shorter way round the dial, `(N,)`."""
-        return np.asarray(np.abs((self.read - self.true + DIAL / 2) % DIAL - DIAL / 2), dtype=np.float64)
+        """How far each value that was read is from the true one, in the scale's unit, `(N,)`."""
+        return self.scale.errors(self.read, self.true)
 
     @property
-    def is_hour_slip(self) -> NDArray[np.bool_]:
-        """Where the error is an hour or several, to within ten minutes: `clock_encodings.is_hour_slip` in NumPy."""
-        hours = np.round(self.errors / 60)
-        return np.asarray((hours >= 1) & (np.abs(self.errors - 60 * hours) <= 10))
+    def is_slip(self) -> NDArray[np.bool_]:
+        """Which images were misread by whole steps of the scale, `(N,)`."""
+        return self.scale.is_slip(self.errors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,46 +60,58 @@ class Picture:
     pixels: Pixels
 
 
-def kept(
-    encoding: object, predicted: NDArray[Any], labels: NDArray[Any], images: NDArray[Any]
-) -> tuple[str | None, str | None]:
-    """What is kept of an evaluation: the readings and the worst pictures, packed; None of what is not to be had.
+def kept(encoding: LabelEncoding, predicted: Array, labels: Array, images: Array) -> tuple[str | None, str | None]:
+    """Return what a study keeps of an evaluation: the readings and the pictures with the largest errors, packed.
 
-    `predicted` and `labels` are hours and minutes, `(N, 2)`; other encodings than those of the time leave nothing.
+    Both are None for an encoding without a scale, or if a prediction is not finite; the second is None for images that
+    are no pictures.
     """
-    if not isinstance(encoding, TellsTime) or not np.isfinite(predicted).all():
+    shown = Presentation(encoding)
+    if shown.scale is None or not np.isfinite(predicted).all():
         return None, None
-    readings = Readings(_minutes(labels), _minutes(predicted))
+    readings = Readings(shown.positions(labels), shown.positions(predicted), shown.scale)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         return pack(readings), None
     worst = np.argsort(-readings.errors, kind="stable")[:WORST]
-    pictures = [Picture(int(at), pixels) for at, pixels in zip(worst, _thinned(images[worst]), strict=True)]
+    thinned = _thinned(images[worst])
+    pictures = [Picture(int(index), pixels) for index, pixels in zip(worst, thinned, strict=True)]
     return pack(readings), pack_pictures(pictures)
 
 
 def pack(readings: Readings) -> str:
-    """Readings as text; times are rounded to a 64th of a minute."""
-    times = np.concatenate([readings.true, readings.read])
-    return (
-        f"t{len(readings.true)}:{_packed((np.round(times * _A_MINUTE) % (DIAL * _A_MINUTE)).astype('<u2').tobytes())}"
-    )
+    """Return readings as text, with their scale: its letter, or all of it.
+
+    Values of a scale with a letter are rounded to a 64th of its unit, others to 32 bits.
+    """
+    values = np.concatenate([readings.true, readings.read])
+    n, scale = len(readings.true), readings.scale
+    for letter, known in known_scales.LETTERS.items():
+        if scale == known and known.period is not None:
+            steps = np.round(values * _STEPS) % (known.period * _STEPS)
+            return f"{letter}{n}:{_packed(steps.astype('<u2').tobytes())}"
+    form = json.dumps(asdict(scale)).encode()
+    return f"v{n}x{len(form)}:{_packed(form + values.astype('<f4').tobytes())}"
 
 
 def unpack(text: str) -> Readings:
-    """The readings that `pack` wrote.
+    """Return the readings that `pack` wrote.
 
     Raises:
         ValueError: it is no such text.
     """
-    (n,) = _head("t([0-9]{1,7})", text)
-    times = np.frombuffer(_unpacked(text, 4 * n), "<u2").astype(np.float64) / _A_MINUTE
-    if times.size and times.max() >= DIAL:
-        raise ValueError(f"no packed readings: a time of {times.max():g} minutes")
-    return Readings(times[:n], times[n:])
+    head = _match(_HEAD, text)
+    if head[1] is not None:
+        return _with_known_scale(text, head[1], int(head[2]))
+    n, length = int(head[3]), int(head[4])
+    raw = _unpacked(text, length + 8 * n)
+    values = np.frombuffer(raw[length:], "<f4").astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("no packed readings: a value is not finite")
+    return Readings(values[:n], values[n:], _scale(raw[:length]))
 
 
-def pack_pictures(pictures: list[Picture]) -> str:
-    """Pictures of one shape as text, in 16 levels of brightness."""
+def pack_pictures(pictures: Sequence[Picture]) -> str:
+    """Return pictures of one shape as text, in 16 levels of brightness."""
     indices = np.array([picture.index for picture in pictures], dtype="<u4")
     pixels = np.stack([picture.pixels for picture in pictures])  # (N, H, W, C)
     levels = np.round(pixels / _GREY).astype(np.uint8)
@@ -109,32 +119,42 @@ def pack_pictures(pictures: list[Picture]) -> str:
 
 
 def unpack_pictures(text: str) -> tuple[Picture, ...]:
-    """The pictures that `pack_pictures` wrote, in their order.
+    """Return the pictures that `pack_pictures` wrote, in their order.
 
     Raises:
         ValueError: it is no such text.
     """
-    n, height, width, channels = _head("p([0-9]{1,3})x([0-9]{1,3})x([0-9]{1,3})x([13])", text)
+    n, height, width, channels = map(int, _match(_HEAD_OF_PICTURES, text).groups())
     raw = _unpacked(text, 4 * n + n * height * width * channels)
     indices, levels = np.frombuffer(raw[: 4 * n], "<u4"), np.frombuffer(raw[4 * n :], np.uint8)
     if levels.size and levels.max() > 255 // _GREY:
         raise ValueError(f"no packed pictures: a level of {levels.max()}")
     pixels = (levels * np.uint8(_GREY)).reshape(n, height, width, channels)
-    return tuple(Picture(int(index), one) for index, one in zip(indices, pixels, strict=True))
+    return tuple(Picture(int(index), picture) for index, picture in zip(indices, pixels, strict=True))
 
 
-def time_text(minutes: float) -> str:
-    """`5:58`, to the nearest minute; twelve o'clock is `0:00`."""
-    hour, minute = divmod(round(minutes) % DIAL, 60)
-    return f"{hour}:{minute:02}"
+def _with_known_scale(text: str, letter: str, n: int) -> Readings:
+    scale = known_scales.LETTERS.get(letter)
+    if scale is None or scale.period is None:
+        raise ValueError(f"no packed readings: no scale has the letter {letter!r}")
+    values = np.frombuffer(_unpacked(text, 4 * n), "<u2").astype(np.float64) / _STEPS
+    if values.size and values.max() >= scale.period:
+        raise ValueError(f"no packed readings: a {scale.axis} of {values.max():g} {scale.unit}")
+    return Readings(values[:n], values[n:], scale)
 
 
-def _minutes(times: NDArray[Any]) -> Floats:
-    return np.asarray(60.0 * times[:, 0] + times[:, 1], dtype=np.float64)
+def _scale(form: bytes) -> Scale:
+    from pydantic import TypeAdapter  # a tenth of a second, which most studies need not pay
+
+    try:
+        return TypeAdapter(Scale).validate_json(form, strict=True)
+    except ValueError as error:
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(f"no packed readings: their scale is wrong: {why}") from error
 
 
 def _thinned(images: Pixels) -> Pixels:
-    """Means over squares of pixels, where a picture is larger than what is kept."""
+    """Return means over squares of pixels, where a picture is larger than what is kept."""
     n, height, width, channels = images.shape
     side = -(-max(height, width) // _LARGEST)
     if side == 1:
@@ -148,15 +168,15 @@ def _packed(content: bytes) -> str:
     return base64.b64encode(zlib.compress(content, 9)).decode()
 
 
-def _head(pattern: str, text: str) -> tuple[int, ...]:
-    head = re.match(f"{pattern}:", text)
-    if head is None:
+def _match(head: re.Pattern[str], text: str) -> re.Match[str]:
+    match = head.match(text)
+    if match is None:
         raise ValueError(f"no packed readings or pictures: they begin with {text[:20]!r}")
-    return tuple(map(int, head.groups()))
+    return match
 
 
 def _unpacked(text: str, size: int) -> bytes:
-    """So many bytes, and no more are unpacked."""
+    """Return exactly `size` bytes; no more are ever unpacked."""
     unpacking = zlib.decompressobj()
     try:
         raw = unpacking.decompress(base64.b64decode(text.partition(":")[2], validate=True), size + 1)

@@ -74,6 +74,7 @@ class Launch:
     versions: Mapping[str, str]
     scheduling: Scheduling = Scheduling()
     budget: Budget = Budget()
+    encoding_params: tuple[str, ...] = ()  # those of the params that the label encoding takes
 
 
 @dataclass(frozen=True)

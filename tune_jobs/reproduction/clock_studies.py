@@ -13,32 +13,24 @@ from typing import Literal
 
 import numpy as np
 
-from tune_jobs.leaderboard import comparison, ranking
+from tune_jobs.leaderboard import comparison, encodings, ranking
 from tune_jobs.leaderboard.comparison import Pair
-from tune_jobs.leaderboard.factors import Curve, curve_of
+from tune_jobs.leaderboard.encodings import Entry
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.models import clock_encodings
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.catalog import TASKS
 from tune_jobs.search_spaces.scalars import Params, Value
+from tune_jobs.search_spaces.tasks import clock
 
-Verdict = Literal["confirmed", "refuted", "not decided"]
+Decision = Literal["confirmed", "refuted", "not decided"]
+
+CLOCK_TASKS = tuple(task for task in TASKS if task.encoding is clock_encodings.build)
 
 _LEVEL = 0.05
 _MEASURES = ("error_minutes", "hour_slips")  # that two-hands networks have of both readings
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An encoding with its best configuration; `metrics` are means over its seeds, on the validation split."""
-
-    name: str
-    row: Row
-    configurations: int  # of the encoding that completed, of which it is the best
-    metrics: Mapping[str, float]
-    median: float | None  # minutes
-    curve: Curve | None  # of the error in minutes
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ClaimResult:
     """A claim and what a study says of it.
 
     `rival` is the one that decides: of those that speak against the claim the clearest, else the one closest to doing
@@ -60,7 +52,7 @@ class Judgement:
     """
 
     claim: Claim
-    verdict: Verdict
+    decision: Decision
     why: str  # what is missing for a decision; empty where there is one
     rival: str | None = None
     difference: float | None = None
@@ -107,48 +99,45 @@ CLAIMS = (
 )
 
 
-def encoding_name(params: Params) -> str:
-    """`classes 720`, `two-hands joint`: the encoding with those of its settings that are words or counts.
+ENCODING_PARAMS = tuple(inspect.signature(clock_encodings.build).parameters)
 
-    Weights and widths are not in it: they are tuned within an encoding.
+
+def is_of_clocks(study: StudyRecord) -> bool:
+    """Return whether a study's networks tell the time, and its scores are errors in minutes.
+
+    A task of the catalogue is asked; of a task file the launch says which params its encoding takes. A study that
+    says nothing of that was begun by an earlier version: its objective decides.
     """
-    told = [params[name] for name in inspect.signature(clock_encodings.build).parameters if name in params]
-    return " ".join(str(value) for value in told if not isinstance(value, float)) or "its own"
-
-
-def judged(study: StudyRecord) -> tuple[Row, ...]:
-    """The configurations in order, each judged beside those of its own encoding alone.
-
-    The spread over seeds of a network that does not learn is a hundred times that of one that does, so encodings
-    cannot lend each other theirs.
-    """
-    objective = study.terms.objective
-    rows = ranking.rank(study.trials, objective)
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(encoding_name(row.params), []).append(row)
-    known = {
-        row.params_id: row
-        for group in groups.values()
-        for row in ranking.with_uncertainty(group, study.trials, objective)
-    }
-    return tuple(known[row.params_id] for row in rows)
+    if study.terms.objective != clock.OBJECTIVE:
+        return False
+    task = next((task for task in CLOCK_TASKS if task.name == study.terms.reference), None)
+    noted = study.launch.encoding_params if study.launch else ()
+    return task is not None or noted in ((), ENCODING_PARAMS)
 
 
 def entries(study: StudyRecord) -> tuple[Entry, ...]:
-    """The encodings that have a complete configuration, the one with the smallest error first."""
-    groups: dict[str, list[Row]] = {}
-    for row in judged(study):
-        groups.setdefault(encoding_name(row.params), []).append(row)
-    found = [
-        _entry(study, name, best, sum(row.state == "complete" for row in rows))
-        for name, rows in groups.items()
-        if (best := ranking.best(rows)) is not None
-    ]
-    return tuple(sorted(found, key=lambda entry: entry.row.score))
+    """Return the encodings that have a complete configuration, the one with the smallest error first."""
+    return encodings.entries(study, ENCODING_PARAMS)
 
 
-def judgements(study: StudyRecord) -> tuple[Judgement, ...]:
+def ranked_rows(study: StudyRecord) -> tuple[Row, ...]:
+    """Return the configurations in order, each with its uncertainty beside those of its own encoding."""
+    return encodings.ranked_rows(study, ENCODING_PARAMS)
+
+
+def encoding_name(params: Params) -> str:
+    """Return an encoding's name: `classes 720`, `two-hands joint`."""
+    return encodings.encoding_name(params, ENCODING_PARAMS)
+
+
+def median(study: StudyRecord, row: Row) -> float | None:
+    """Return the median error in minutes, the mean over a configuration's seeds; None where no trial knows it."""
+    trials = [trial for trial in study.trials if trial.number in row.trials]
+    medians = [median for trial in trials if (median := _median(trial)) is not None]
+    return statistics.mean(medians) if medians else None
+
+
+def claim_results(study: StudyRecord) -> tuple[ClaimResult, ...]:
     """What the study says of each claim, by paired tests over the seeds that two encodings share.
 
     A claim about several rivals is confirmed if it holds beside each; it is refuted if it is wrong beside one, where
@@ -158,10 +147,10 @@ def judgements(study: StudyRecord) -> tuple[Judgement, ...]:
     there = [replace(part, name=name) for name, part in of_each.items() if _has_complete(part)]
     pairs = {(pair.first, pair.second): pair for pair in comparison.compare(there).pairs}
     known = pairs | {(second, first): _turned(pair) for (first, second), pair in pairs.items()}
-    return tuple(_judgement(claim, {part.name for part in there}, known) for claim in CLAIMS)
+    return tuple(_claim_result(claim, {part.name for part in there}, known) for claim in CLAIMS)
 
 
-def can_judge(study: StudyRecord) -> bool:
+def can_decide(study: StudyRecord) -> bool:
     """Whether the encodings of a claim, the one it is about and another, have been run."""
     there = {name for name, params in OF_REPORTS.items() if _has_complete(_part(study, params))}
     return any(claim.subject in there and there & set(claim.rivals) for claim in CLAIMS)
@@ -177,31 +166,6 @@ def read_twice(study: StudyRecord) -> tuple[ReadTwice, ...]:
         for twice in _read_twice(row, [numbers[number] for number in row.trials])
     ]
     return tuple(sorted(found, key=lambda twice: (twice.split == "test", twice.errors[1])))
-
-
-def evaluated(study: StudyRecord, row: Row) -> TrialRecord | None:
-    """The first trial of a configuration that kept what it read on the test split: not the luckiest of its seeds."""
-    kept = [trial for trial in study.trials if trial.tested is not None and trial.tested.readings is not None]
-    return next((trial for trial in kept if trial.number in row.trials), None)
-
-
-def _entry(study: StudyRecord, name: str, row: Row, configurations: int) -> Entry:
-    trials = [trial for trial in study.trials if trial.number in row.trials]
-    medians = [median for trial in trials if (median := _median(trial)) is not None]
-    return Entry(
-        name=name,
-        row=row,
-        configurations=configurations,
-        metrics=means([trial.metrics for trial in trials]),
-        median=statistics.mean(medians) if medians else None,
-        curve=curve_of(trials, study.terms.objective.metric),
-    )
-
-
-def means(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each metric that all have."""
-    names = set.intersection(*(set(metrics) for metrics in measured)) if measured else set()
-    return {name: statistics.mean(metrics[name] for metrics in measured) for name in sorted(names)}
 
 
 def _median(trial: TrialRecord) -> float | None:
@@ -225,27 +189,27 @@ def _turned(pair: Pair) -> Pair:
     return replace(pair, first=pair.second, second=pair.first, difference=difference, interval=interval)
 
 
-def _judgement(claim: Claim, there: set[str], known: Mapping[tuple[str, str], Pair]) -> Judgement:
+def _claim_result(claim: Claim, there: set[str], known: Mapping[tuple[str, str], Pair]) -> ClaimResult:
     missing = [name for name in (claim.subject, *claim.rivals) if name not in there]
     pairs = [known[claim.subject, rival] for rival in claim.rivals if (claim.subject, rival) in known]
     tested = [pair for pair in pairs if pair.p is not None]
     lacks = [pair.why_not or "the difference is the same at every seed" for pair in pairs if pair.p is None]
     if not tested:
         why = f"not run: {', '.join(missing)}" if missing else lacks[0]
-        return Judgement(claim, "not decided", why)
+        return ClaimResult(claim, "not decided", why)
     corrected = comparison.holm([pair.p for pair in tested if pair.p is not None])
     against = [pair for pair, p in zip(tested, corrected, strict=True) if _support(claim, pair) < 0 and p < _LEVEL]
     decides = min(against or tested, key=lambda pair: _support(claim, pair))
     if against:
-        return _told(claim, "refuted", "", decides)
+        return _decided(claim, "refuted", "", decides)
     doubtful = [pair for pair in tested if pair.p is None or pair.p >= _LEVEL or _support(claim, pair) < 0]
     if doubtful:
         beside = ", ".join(pair.second for pair in doubtful)
-        return _told(claim, "not decided", f"too close: {beside}", min(doubtful, key=lambda p: _support(claim, p)))
+        return _decided(claim, "not decided", f"too close: {beside}", min(doubtful, key=lambda p: _support(claim, p)))
     if missing or lacks:
         why = f"not run: {', '.join(missing)}" if missing else lacks[0]
-        return _told(claim, "not decided", why, decides)
-    return _told(claim, "confirmed", "", decides)
+        return _decided(claim, "not decided", why, decides)
+    return _decided(claim, "confirmed", "", decides)
 
 
 def _support(claim: Claim, pair: Pair) -> float:
@@ -254,8 +218,8 @@ def _support(claim: Claim, pair: Pair) -> float:
     return difference if claim.relation == "worse" else -difference
 
 
-def _told(claim: Claim, verdict: Verdict, why: str, pair: Pair) -> Judgement:
-    return Judgement(claim, verdict, why, pair.second, pair.difference, pair.interval, len(pair.seeds))
+def _decided(claim: Claim, decision: Decision, why: str, pair: Pair) -> ClaimResult:
+    return ClaimResult(claim, decision, why, pair.second, pair.difference, pair.interval, len(pair.seeds))
 
 
 def _read_twice(row: Row, trials: Sequence[TrialRecord]) -> list[ReadTwice]:
@@ -266,7 +230,7 @@ def _read_twice(row: Row, trials: Sequence[TrialRecord]) -> list[ReadTwice]:
     )
     found = []
     for split, measured in splits:
-        mean = means(measured)
+        mean = encodings.means(measured)
         names = [f"{split}_{reading}_{what}" for what in _MEASURES for reading in clock_encodings.DECODINGS]
         if all(name in mean for name in names):
             plain, joint, plain_slips, joint_slips = (mean[name] for name in names)

@@ -1,18 +1,21 @@
 """What the reports print of telling the time, beside ours: a page made from studies alone, never by hand.
 
-Verdicts on what the reports claim are computed (`clock_study.py`); every row says what its budget was.
+What the reports claim is decided by tests (`clock_studies.py`); every row says what its budget was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from tune_jobs.datasets.clocks import faces
 from tune_jobs.leaderboard import ranking
+from tune_jobs.leaderboard.encodings import Entry, evaluated, means
+from tune_jobs.models import clock_encodings
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.reproduction import clock_studies
-from tune_jobs.reproduction.clock_studies import Entry, Judgement, ReadTwice, encoding_name
+from tune_jobs.reproduction.clock_studies import CLOCK_TASKS, ClaimResult, ReadTwice, encoding_name, is_of_clocks
+from tune_jobs.reproduction.page import Origin, Section, coverage, rendered
 from tune_jobs.reproduction.reported import (
     ABSENT,
     Figure,
@@ -20,17 +23,17 @@ from tune_jobs.reproduction.reported import (
     beside_ours,
     budget,
     effort,
-    is_of_clocks,
+    elected,
     params_text,
     piped,
     seeds,
     studies_table,
     times,
 )
-from tune_jobs.search_spaces.catalog import TASKS
 from tune_jobs.search_spaces.task import Reported
 
-Plot = tuple[str, str]  # "curves" with the name of a study, "errors" or "worst" with that of its data
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 # Of each metric that reports give: what it is called, and how many minutes its unit has; what is no error is put beside
 # ours in minutes.
@@ -45,8 +48,8 @@ _METRICS: Mapping[str, tuple[str, float]] = {
 
 def of_clocks(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
     """Those that this page is of, the longest trained first."""
-    found = [study for study in studies if is_of_clocks(study.terms.objective)]
-    return sorted(found, key=lambda study: (effort(study.terms.protocol), len(study.trials)), reverse=True)
+    own = [study for study in studies if is_of_clocks(study)]
+    return sorted(own, key=lambda study: (effort(study.terms.protocol), len(study.trials)), reverse=True)
 
 
 def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
@@ -54,79 +57,79 @@ def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
 
     Where several tasks stand for one figure, it is beside the first of them that was run.
     """
-    tasks = [task for task in TASKS if is_of_clocks(task.objective)]
     same: dict[tuple[str, str], list[Figure]] = {}
-    for figure in beside_ours(tasks, [(study, clock_studies.judged(study)) for study in studies]):
+    for figure in beside_ours(CLOCK_TASKS, [(study, clock_studies.ranked_rows(study)) for study in studies]):
         same.setdefault((figure.reported.table, figure.reported.setting), []).append(figure)
     return tuple(next((figure for figure in figures if figure.found), figures[0]) for figures in same.values())
 
 
 def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
     """For each data set the winner with the smallest validation error, of the studies whose test split was read."""
-    best: dict[str, Found] = {}
-    for study in studies:
-        row = ranking.best(clock_studies.judged(study))
-        if row is None or row.tested is None:
-            continue
-        data = study.terms.dataset
-        if data not in best or row.score < best[data].row.score:
-            best[data] = Found(study, row)
-    return tuple(sorted(best.items()))
+    rows = [(study, ranking.best(clock_studies.ranked_rows(study))) for study in studies]
+    return elected((study.terms.dataset, study, row) for study, row in rows)
 
 
-def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping[Plot, str] | None = None) -> str:
-    """The page in Markdown; `machine` is where it was run, `at` unix seconds, `plots` the files of its pictures."""
+def drawings(studies: Sequence[StudyRecord]) -> dict[str, Drawing]:
+    """Draw the plots of the page, by what they show: `curves-STUDY`, `errors-DATA` and `worst-DATA`."""
+    from tune_jobs.exports import encodings_plot, reading_plots
+
+    own, drawn = of_clocks(studies), {}
+    for study in own:
+        entries = clock_studies.entries(study)
+        if len(entries) > 1 and any(entry.curve is not None for entry in entries):
+            objective, scale = study.terms.objective, clock_encodings.SCALE
+            drawn[f"curves-{study.name}"] = encodings_plot.encodings_plot(study.name, entries, objective, scale)
+    for data, best in winners(own):
+        trial = evaluated(best.study, best.row)
+        figures = {} if trial is None else reading_plots.plots_of_test(best.study.name, trial)
+        drawn |= {f"{kind}-{data}": figure for kind, figure in figures.items()}
+    return drawn
+
+
+def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping[str, str] | None = None) -> str:
+    """Return the page in Markdown; `machine` is where it was run, `at` unix seconds, `plots` the files of drawings."""
     studies, plots = of_clocks(studies), plots or {}
     found = figures(studies)
     had = sum(figure.found is not None for figure in found)
-    day = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
-    lines = [
-        "# Telling the time",
-        "",
-        f"Made by `tune-jobs results --page clock` on {day} from {len(studies)} studies run on {machine}.",
-        "An error is the common-sense one: the shorter way round the dial, in minutes where no unit is named.",
-        "Everything is chosen on the validation split; test figures are those that `tune-jobs evaluate` read.",
-        "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)), each encoding with a spread over seeds",
-        "of its own; with one seed, over the images alone.",
-        "",
-        *_about_the_data(studies),
-        "",
-        "## Every figure of the reports on clocks",
-        "",
-        f"{had} of {len(found)} were run. A budget that is not `full` is what this machine had time for:",
-        "such a row says how the encodings compare, not what they can reach.",
-        "",
-        *_figures_table(found),
-        "",
-        "## The encodings",
-        "",
-        "Each by the best of its configurations; `tried` is how many of them there were to choose from.",
-        "",
-        *_encodings(studies, plots),
-        "## The order of the reports",
-        "",
-        "What the reports say of their encodings, and whether it holds here: by paired tests over the seeds that two",
-        "encodings share, on the same validation images, at 95 %. A claim about several is confirmed if it holds",
-        "beside each of them, and refuted if it is wrong beside one.",
-        "`difference` is the first's error less that of the one named: the clearest that speaks against the claim, or",
-        "else the one closest to it.",
-        "",
-        *_order(studies),
-        "## Joint against plain reading",
-        "",
-        "The same outputs of networks with two circles, read hand by hand, and as the time whose two hands are",
-        "closest. Slips are images read wrong by whole hours, to within ten minutes.",
-        "",
-        *_both_readings(studies),
-        "",
-        "## The best model",
-        "",
-        *_best(studies, plots),
-        "## The studies",
-        "",
-        *studies_table(studies, decimals=2),
-    ]
-    return "\n".join(lines).rstrip("\n") + "\n"
+    about = (*_ABOUT, "", *_about_the_data(studies))
+    sections = (
+        Section(
+            "Every figure of the reports on clocks",
+            (*coverage(had, len(found), compares="encodings"), *_figures_table(found)),
+        ),
+        Section("The encodings", (*_ABOUT_ENCODINGS, *_encodings(studies, plots))),
+        Section("The order of the reports", (*_ABOUT_ORDER, *_order(studies))),
+        Section("Joint against plain reading", (*_ABOUT_READINGS, *_both_readings(studies))),
+        Section("The best model", _best(studies, plots)),
+        Section("The studies", studies_table(studies, decimals=2)),
+    )
+    origin = Origin(len(studies), machine, at)
+    return rendered("Telling the time", "tune-jobs results --page clock", origin, about, sections)
+
+
+_ABOUT = (
+    "An error is the common-sense one: the shorter way round the dial, in minutes where no unit is named.",
+    "Everything is chosen on the validation split; test figures are those that `tune-jobs evaluate` read.",
+    "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)), each encoding with a spread over seeds",
+    "of its own; with one seed, over the images alone.",
+)
+_ABOUT_ENCODINGS = (
+    "Each by the best of its configurations; `tried` is how many of them there were to choose from.",
+    "",
+)
+_ABOUT_ORDER = (
+    "What the reports say of their encodings, and whether it holds here: by paired tests over the seeds that two",
+    "encodings share, on the same validation images, at 95 %. A claim about several is confirmed if it holds",
+    "beside each of them, and refuted if it is wrong beside one.",
+    "`difference` is the first's error less that of the one named: the clearest that speaks against the claim, or",
+    "else the one closest to it.",
+    "",
+)
+_ABOUT_READINGS = (
+    "The same outputs of networks with two circles, read hand by hand, and as the time whose two hands are",
+    "closest. Slips are images read wrong by whole hours, to within ten minutes.",
+    "",
+)
 
 
 def _about_the_data(studies: Sequence[StudyRecord]) -> Iterator[str]:
@@ -171,7 +174,7 @@ def _reported(reported: Reported, unit: str) -> str:
     return f"{reported.value:g}" if reported.metric.endswith("accuracy") else f"{reported.value:g} {unit}"
 
 
-def _encodings(studies: Sequence[StudyRecord], plots: Mapping[Plot, str]) -> Iterator[str]:
+def _encodings(studies: Sequence[StudyRecord], plots: Mapping[str, str]) -> Iterator[str]:
     compared = [study for study in studies if len(clock_studies.entries(study)) > 1]
     if not compared:
         yield from ("No study has two encodings to compare.", "")
@@ -183,20 +186,21 @@ def _encodings(studies: Sequence[StudyRecord], plots: Mapping[Plot, str]) -> Ite
         )
         yield piped(":--", *["--:"] * 11)
         for entry in clock_studies.entries(study):
-            yield piped(*_entry_cells(entry))
+            yield piped(*_entry_cells(study, entry))
         yield ""
-        if ("curves", study.name) in plots:
-            yield from (f"![learning curves of {study.name}]({plots['curves', study.name]})", "")
+        if file := plots.get(f"curves-{study.name}"):
+            yield from (f"![learning curves of {study.name}]({file})", "")
 
 
-def _entry_cells(entry: Entry) -> tuple[str, ...]:
+def _entry_cells(study: StudyRecord, entry: Entry) -> tuple[str, ...]:
     row, tested = entry.row, entry.row.tested
+    median = clock_studies.median(study, row)
     shares = ("within_1_minute", "within_5_minutes", "within_10_minutes", "hour_slips")
     return (
         entry.name,
         f"{row.score:.2f}",
         _interval(row.interval),
-        ABSENT if entry.median is None else f"{entry.median:.2f}",
+        ABSENT if median is None else f"{median:.2f}",
         *(_share(entry.metrics.get(f"val_{name}")) for name in shares),
         seeds(row),
         str(entry.configurations),
@@ -206,28 +210,28 @@ def _entry_cells(entry: Entry) -> tuple[str, ...]:
 
 
 def _order(studies: Sequence[StudyRecord]) -> Iterator[str]:
-    compared = [study for study in studies if clock_studies.can_judge(study)]
+    compared = [study for study in studies if clock_studies.can_decide(study)]
     if not compared:
         yield from ("Nothing is decided: no study has two encodings that a claim is about.", "")
     for study in compared:
         yield from (f"### In {study.name}", "", f"{_place(study)}.", "")
         yield piped("claim", "verdict", "beside", "difference", "95 %", "seeds", "why")
         yield piped(":--", ":--", ":--", "--:", "--:", "--:", ":--")
-        for judgement in clock_studies.judgements(study):
-            yield piped(*_judgement_cells(judgement))
+        for result in clock_studies.claim_results(study):
+            yield piped(*_claim_cells(result))
         yield ""
 
 
-def _judgement_cells(judgement: Judgement) -> tuple[str, ...]:
-    interval = judgement.interval
+def _claim_cells(result: ClaimResult) -> tuple[str, ...]:
+    interval = result.interval
     return (
-        judgement.claim.words,
-        f"**{judgement.verdict}**",
-        judgement.rival or ABSENT,
-        ABSENT if judgement.difference is None else f"{judgement.difference:+.2f}",
+        result.claim.words,
+        f"**{result.decision}**",
+        result.rival or ABSENT,
+        ABSENT if result.difference is None else f"{result.difference:+.2f}",
         ABSENT if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}",
-        str(judgement.seeds) if judgement.rival else ABSENT,
-        judgement.why or ABSENT,
+        str(result.seeds) if result.rival else ABSENT,
+        result.why or ABSENT,
     )
 
 
@@ -267,7 +271,7 @@ def _varied(study: StudyRecord) -> set[str]:
     return {name for name in names if len({repr(params.get(name)) for params in rows}) > 1}
 
 
-def _best(studies: Sequence[StudyRecord], plots: Mapping[Plot, str]) -> Iterator[str]:
+def _best(studies: Sequence[StudyRecord], plots: Mapping[str, str]) -> Iterator[str]:
     found = winners(studies)
     if not found:
         yield from ("The test split was not read for any study.", "")
@@ -288,12 +292,12 @@ def _best(studies: Sequence[StudyRecord], plots: Mapping[Plot, str]) -> Iterator
         yield from _test_shares(best)
         yield ""
         for kind, words in (("errors", "error over the true time"), ("worst", "the images that were read worst")):
-            if (kind, data) in plots:
-                yield from (f"![{words}, {data}]({plots[kind, data]})", "")
+            if file := plots.get(f"{kind}-{data}"):
+                yield from (f"![{words}, {data}]({file})", "")
 
 
 def _test_shares(best: Found) -> Iterator[str]:
-    measured = clock_studies.means(
+    measured = means(
         [trial.tested.metrics for trial in best.study.trials if trial.number in best.row.trials and trial.tested]
     )
     named = {

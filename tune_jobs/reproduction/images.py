@@ -1,7 +1,7 @@
 """Every figure that the reports print on images, beside ours: a page made from studies alone, never by hand.
 
 A configuration stands here by what the tasks of the catalogue say was reported for it (`Task.reported`). What was not
-run, or ran with less than its task's protocol, says so in its row. Clocks have a page of their own: `clock_results.py`.
+run, or ran with less than its task's protocol, says so in its row. Clocks have a page of their own: `clocks.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 import platform
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tune_jobs.exports import factor_tables
 from tune_jobs.leaderboard import ranking
@@ -19,16 +19,18 @@ from tune_jobs.leaderboard.factors import factor_study, is_one_factor
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.reproduction.clock_studies import CLOCK_TASKS, is_of_clocks
+from tune_jobs.reproduction.page import Origin, Section, coverage, rendered
 from tune_jobs.reproduction.reported import (
     ABSENT,
     Figure,
     Found,
     beside_ours,
     budget,
-    is_of_clocks,
-    judged,
+    elected,
     params_text,
     piped,
+    ranked_rows,
     seeds,
     studies_table,
     task_of,
@@ -37,68 +39,66 @@ from tune_jobs.reproduction.reported import (
 from tune_jobs.search_spaces.catalog import TASKS
 from tune_jobs.search_spaces.task import Task
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+
+def of_images(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
+    """Return those that this page is of: all but the studies of clocks."""
+    return [study for study in studies if not is_of_clocks(study)]
+
 
 def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
-    """All that the reports print for the catalogue's tasks on images, in its order."""
-    tasks = [task for task in TASKS if not is_of_clocks(task.objective)]
-    return beside_ours(tasks, [(study, judged(study)) for study in studies])
+    """Return all that the reports print for the catalogue's tasks on images, in its order."""
+    tasks = [task for task in TASKS if task not in CLOCK_TASKS]
+    return beside_ours(tasks, [(study, ranked_rows(study)) for study in studies])
 
 
 def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
-    """For each dataset and family of networks the winner with the best validation score, and how it was found.
+    """Return the winner of each data set and family of networks: the best validation score of the studies whose test
+    split was read."""
+    of_tasks = [(task, study) for study in studies if (task := task_of(study)) is not None]
+    return elected(
+        (_kind(task), study, ranking.best(ranked_rows(study)))
+        for task, study in of_tasks
+        if task.build is not None and study.terms.objective == task.objective  # else its scores are another thing
+    )
 
-    Only studies whose test split was read stand for election, for nothing is claimed of the others.
-    """
-    best: dict[str, Found] = {}
-    for study in studies:
-        task = task_of(study)
-        row = ranking.best(judged(study))
-        if task is None or task.build is None or row is None or row.tested is None:
-            continue
-        if study.terms.objective != task.objective:  # its scores are another thing
-            continue
-        kind = _kind(task)
-        if kind not in best or study.terms.objective.is_better(row.score, best[kind].row.score):
-            best[kind] = Found(study, row)
-    return tuple(sorted(best.items()))
+
+def drawings(studies: Sequence[StudyRecord]) -> dict[str, Drawing]:
+    """Draw the learning curves of each one-factor study, by its name."""
+    from tune_jobs.exports import curves
+
+    factors = {study.name: factor_study(study) for study in of_images(studies) if is_one_factor(study)}
+    return {name: curves.curves_plot(study) for name, study in factors.items() if study.has_curves}
 
 
 def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping[str, str] | None = None) -> str:
-    """The page in Markdown; `machine` is where it was run, `at` unix seconds, `plots` one-factor studies' pictures."""
-    studies = [study for study in studies if not is_of_clocks(study.terms.objective)]
+    """Return the page in Markdown; `machine` is where it was run, `at` unix seconds, `plots` the files of drawings."""
+    studies = of_images(studies)
     found = figures(studies)
     had = sum(figure.found is not None for figure in found)
-    day = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
-    lines = [
-        "# Results",
-        "",
-        f"Made by `tune-jobs results` on {day} from {len(studies)} studies run on {machine}.",
-        "Everything is chosen on the validation split; test figures are those that `tune-jobs evaluate` read.",
-        "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)); with one seed, over the images alone.",
-        "",
-        "## The best of each kind",
-        "",
-        "Chosen by its validation score among all studies of the kind that were evaluated.",
-        "`reported` is the best figure of the reports for that data and family.",
-        "",
-        *_winners_table(studies),
-        "",
-        "## Every figure of the reports on images",
-        "",
-        f"{had} of {len(found)} were run. A budget that is not `full` is what this machine had time for:",
-        "such a row says how the settings compare, not what they can reach.",
-        "",
-        *_figures_table(found),
-        "",
-        "## The studies",
-        "",
-        *studies_table(studies),
-        "",
-        "## One factor at a time",
-        "",
-        *_factors(studies, plots or {}),
-    ]
-    return "\n".join(lines).rstrip("\n") + "\n"
+    sections = (
+        Section("The best of each kind", (*_ABOUT_WINNERS, *_winners_table(studies))),
+        Section(
+            "Every figure of the reports on images",
+            (*coverage(had, len(found), compares="settings"), *_figures_table(found)),
+        ),
+        Section("The studies", studies_table(studies)),
+        Section("One factor at a time", _factors(studies, plots or {})),
+    )
+    return rendered("Results", "tune-jobs results", Origin(len(studies), machine, at), _ABOUT, sections)
+
+
+_ABOUT = (
+    "Everything is chosen on the validation split; test figures are those that `tune-jobs evaluate` read.",
+    "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)); with one seed, over the images alone.",
+)
+_ABOUT_WINNERS = (
+    "Chosen by its validation score among all studies of the kind that were evaluated.",
+    "`reported` is the best figure of the reports for that data and family.",
+    "",
+)
 
 
 def this_machine() -> str:

@@ -5,17 +5,16 @@ A configuration is found by what the tasks of the catalogue say was reported for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces.catalog import TASKS
-from tune_jobs.search_spaces.protocol import Objective, Protocol
+from tune_jobs.search_spaces.protocol import Protocol
 from tune_jobs.search_spaces.scalars import Params, params_id, text
 from tune_jobs.search_spaces.task import Reported, Task
-from tune_jobs.search_spaces.tasks import clock
 from tune_jobs.words import duration
 
 ABSENT = "-"
@@ -38,11 +37,6 @@ class Figure:
     found: Found | None
 
 
-def is_of_clocks(objective: Objective) -> bool:
-    """Whether it is the error in minutes by which networks that tell the time are judged."""
-    return objective == clock.OBJECTIVE
-
-
 def beside_ours(tasks: Sequence[Task], studies: Sequence[tuple[StudyRecord, Sequence[Row]]]) -> tuple[Figure, ...]:
     """All that the reports print for these tasks, in their order, each in the study that trained it longest.
 
@@ -51,10 +45,25 @@ def beside_ours(tasks: Sequence[Task], studies: Sequence[tuple[StudyRecord, Sequ
     return tuple(Figure(task, reported, _find(task, reported, studies)) for task in tasks for reported in task.reported)
 
 
-def judged(study: StudyRecord) -> tuple[Row, ...]:
-    """The study's configurations in order, each judged beside all others."""
+def ranked_rows(study: StudyRecord) -> tuple[Row, ...]:
+    """Return the study's configurations in order, each with its uncertainty beside all others."""
     objective = study.terms.objective
     return ranking.with_uncertainty(ranking.rank(study.trials, objective), study.trials, objective)
+
+
+def elected(candidates: Iterable[tuple[str, StudyRecord, Row | None]]) -> tuple[tuple[str, Found], ...]:
+    """Return the winner of each kind: the best validation score of the studies whose test split was read.
+
+    Candidates are kinds, each with a study and its best configuration. Nothing is claimed of a study whose test split
+    was not read.
+    """
+    best: dict[str, Found] = {}
+    for kind, study, row in candidates:
+        if row is None or row.tested is None:
+            continue
+        if kind not in best or study.terms.objective.is_better(row.score, best[kind].row.score):
+            best[kind] = Found(study, row)
+    return tuple(sorted(best.items()))
 
 
 def task_of(study: StudyRecord) -> Task | None:

@@ -11,9 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from tune_jobs.records.studies import Launch, Search
 
 
-def note(search: Search, trials: int | None) -> Launch:
+def note(search: Search, trials: int | None, encoding_params: tuple[str, ...] = ()) -> Launch:
     """How a study is run from now on, by whom it is asked here; with no scheduler and no budget but the trials."""
-    return Launch(search, trials, socket.gethostname(), time.time(), _commit(), versions())
+    here = socket.gethostname(), time.time(), _commit(), versions()
+    return Launch(search, trials, *here, encoding_params=encoding_params)
 
 
 def versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from tune_jobs.records import readings
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training.epochs import built
-from tune_jobs.training.trial import again, explaining
+from tune_jobs.training.trial import again, explaining, mean_of_objective
 from tune_jobs.training.weights import Weights
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept:
     metrics = {f"test_{name}": value for name, value in scored.items()}
     objective = metrics.get(f"test_{task.objective.metric.removeprefix('val_')}", math.nan)
     predicted = encoding.decode(compiled.outputs(model, test.x))
-    errors = explaining(objective, encoding.errors(predicted, test.labels))
+    mean_of = mean_of_objective(task, trial.params)
+    errors = explaining(objective, encoding.errors(predicted, test.labels), mean_of)
     read, worst = readings.kept(encoding, predicted, test.labels, test.x)
     return TestResult(metrics, errors, val_score, readings=read, worst=worst)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.models.presentation import MeanOf, Presentation
 from tune_jobs.records.objectives import LATENCY, TRAIN_SECONDS
 from tune_jobs.records.per_image import Errors, pack
 from tune_jobs.records.trials import Lineage, Metrics, TrialResult
@@ -170,18 +171,26 @@ class TrialRun:
         if progress.best is None:
             raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
         training.restore()
-        progress.errors = explaining(progress.score, training.errors())
+        progress.errors = explaining(progress.score, training.errors(), mean_of_objective(task, params))
         if LATENCY in self._further and LATENCY in training.measures and not self._stopped:
             progress.measured = {LATENCY: training.latency()}
 
 
-def explaining(score: float, errors: Errors | None) -> str | None:
+def mean_of_objective(task: Task, params: Params) -> MeanOf | None:
+    """Return what the encoding says that the task's objective is the mean of; None where it does not say."""
+    if task.train is not None:
+        return None
+    return Presentation(task.encoding_of(params)).mean_of(task.objective.metric.removeprefix("val_"))
+
+
+def explaining(score: float, errors: Errors | None, mean_of: MeanOf | None) -> str | None:
     """The errors, packed, if the score is their mean, or the share of images without one; an image or two may fall to
-    the other side where two outputs are equal."""
+    the other side where two outputs are equal. `mean_of` says which, if the encoding does; else either may be it."""
     if errors is None:
         return None
-    means = (float(errors.mean()), 1 - float(errors.mean()))
-    if not any(math.isclose(score, mean, rel_tol=1e-4, abs_tol=2.5 / len(errors)) for mean in means):
+    means: dict[MeanOf, float] = {"error": float(errors.mean()), "right": 1 - float(errors.mean())}
+    possible = means.values() if mean_of is None else (means[mean_of],)
+    if not any(math.isclose(score, mean, rel_tol=1e-4, abs_tol=2.5 / len(errors)) for mean in possible):
         return None
     return pack(errors)
 

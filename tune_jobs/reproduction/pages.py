@@ -1,0 +1,55 @@
+"""The pages of results there are: which studies each is of, its text and its plots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tune_jobs.errors import UserError
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.reproduction import clocks, images
+from tune_jobs.reproduction.clock_studies import is_of_clocks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PageName = Literal["images", "clock"]
+Records = Sequence[StudyRecord]
+
+
+@dataclass(frozen=True)
+class Page:
+    """How a page is made of studies.
+
+    `text` takes the studies, the machine they were run on, the time in unix seconds, and the files of the plots by
+    what they show; `drawings` has the plots by the same names.
+    """
+
+    text: Callable[[Records, str, float, Mapping[str, str]], str]
+    drawings: Callable[[Records], dict[str, Figure]]
+
+
+PAGES: Mapping[PageName, Page] = {
+    "images": Page(images.page, images.drawings),
+    "clock": Page(clocks.page, clocks.drawings),
+}
+
+
+def page_of(study: StudyRecord) -> PageName:
+    """Return the page that a study stands on."""
+    return "clock" if is_of_clocks(study) else "images"
+
+
+def check(named: Records, page: PageName) -> None:
+    """Check that studies that were asked for by name stand on the page.
+
+    Raises:
+        UserError: one of them stands on another.
+    """
+    for study in named:
+        other = page_of(study)
+        if other != page:
+            raise UserError(
+                f"study {study.name!r} is for --page {other}, and --page {page} was asked for: leave it out"
+            )
