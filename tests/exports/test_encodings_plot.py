@@ -17,7 +17,7 @@ from tune_jobs.leaderboard.encodings import Entry
 from tune_jobs.leaderboard.factors import Curve
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.models.clock_encodings import SCALE
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces.protocol import Objective
 
 MINUTES = Objective("val_error_minutes", "minimize")
 ACCURACY = Objective("val_accuracy", "maximize")

@@ -96,7 +96,7 @@ def test_a_scale_without_a_period_has_its_own_axes_and_words() -> None:
     assert [float(np.asarray(bar.get_ydata())[0]) for bar in bars] == [0.5, 0.5, 90.0]
     (words,) = (text.get_text() for text in figure.texts if "a dot" in text.get_text())
     assert words == (
-        "a dot: an image\nbar: the median of each interval; in all: mean 29.848, median 0.500 degrees Celsius"
+        "a dot: an image\nbar: the median of each interval; in all: mean 29.844, median 0.500 degrees Celsius"
     )
     assert "error over the true temperature" in figure.texts[0].get_text()
 

@@ -10,8 +10,9 @@ from tune_jobs.models.presentation import Presentation
 from tune_jobs.models.scales import Scale
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.scalars import Params
-from tune_jobs.search_spaces.task import Task, TaskError
+from tune_jobs.search_spaces.task import Task
 
 
 def encoding_params(study: StudyRecord) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from tune_jobs.exports.plots import COLOURS, FAINT, INK, LETTER, add_axes, new_f
 from tune_jobs.leaderboard.encodings import Entry
 from tune_jobs.leaderboard.factors import Curve
 from tune_jobs.models.scales import Scale, one_two_five
-from tune_jobs.search_spaces.task import Objective
+from tune_jobs.search_spaces.protocol import Objective
 
 _STYLES: tuple[str | tuple[int, tuple[float, float]], ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))
 _MOST = 20  # encodings that are drawn
