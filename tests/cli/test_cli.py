@@ -27,7 +27,7 @@ VARIABLES = ("TUNE_JOBS_HOME", "TUNE_JOBS_DATA", "TUNE_JOBS_STORAGE", "MLFLOW_TR
 
 @pytest.fixture(autouse=True)
 def home(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A home with the study `own` in it, and a folder with files that are wrong in their own ways."""
+    """Set a home of the test's own, and work in a folder of its own."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TUNE_JOBS_HOME", str(settings.home))
@@ -42,7 +42,7 @@ def study(settings: Settings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """The one line that a wrong command line ends in."""
+    """Run a wrong command line and return its message, which has to be one line, with exit code 2."""
 
     def call(*words: str) -> str:
         capfd.readouterr()
@@ -59,7 +59,7 @@ def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 @pytest.fixture
 def answer(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """What a command prints for programs."""
+    """Run a command with --json and return what it printed."""
 
     def call(*words: str, code: int = 0) -> Any:
         capsys.readouterr()
@@ -132,7 +132,7 @@ def test_a_task_file_that_does_not_import_is_one_line(
     assert says in refused("launch", "broken.py:TASK")
 
 
-def test_an_unknown_study_has_its_near_names_said(study: None, refused: Callable[..., str]) -> None:
+def test_an_unknown_study_is_refused_with_the_nearest_name(study: None, refused: Callable[..., str]) -> None:
     for command in ("status", "leaderboard", "sync"):
         assert "no study named 'owns'; near it: own. `tune-jobs studies` lists all" in refused(command, "owns")
 
@@ -182,9 +182,9 @@ def test_a_wrong_data_file_is_one_line(tmp_path: Path, refused: Callable[..., st
     folder.mkdir(parents=True)
     for name in mnist.MNIST.md5:
         (folder / name).write_bytes(b"not what it says")
-    said = refused("launch", "mnist-mlp", "--data-dir", "data")
-    assert "is not the published file of mnist" in said
-    assert "replace it" in said
+    message = refused("launch", "mnist-mlp", "--data-dir", "data")
+    assert "is not the published file of mnist" in message
+    assert "replace it" in message
 
 
 def test_a_refused_launch_leaves_no_study(home: Path, refused: Callable[..., str]) -> None:
@@ -200,9 +200,9 @@ def test_a_model_is_saved_as_keras_only(study: None, refused: Callable[..., str]
 
 
 def test_tasks_for_programs(answer: Callable[..., Any]) -> None:
-    found = {task["name"]: task for task in answer("tasks")}
-    assert found["fashion-mnist-mlp"]["grid_size"] == 81
-    assert found["digits-mlp"]["grid_size"] is None
+    tasks = {task["name"]: task for task in answer("tasks")}
+    assert tasks["fashion-mnist-mlp"]["grid_size"] == 81
+    assert tasks["digits-mlp"]["grid_size"] is None
 
 
 def test_a_task_for_programs(answer: Callable[..., Any]) -> None:
@@ -212,11 +212,11 @@ def test_a_task_for_programs(answer: Callable[..., Any]) -> None:
 
 
 def test_studies_for_programs(study: None, settings: Settings, answer: Callable[..., Any]) -> None:
-    (found,) = answer("studies")
+    (shown,) = answer("studies")
     record = Study.open("own", settings).record()
     best = max(trial.score for trial in record.trials if trial.score is not None)
     counts = {"study": "own", "task": "own", "trials": 4, "complete": 2, "failed": 2, "best": best}
-    assert counts.items() <= found.items()
+    assert counts.items() <= shown.items()
 
 
 def test_no_studies_for_programs(answer: Callable[..., Any]) -> None:
@@ -298,7 +298,8 @@ def test_the_help_lists_each_command_once_under_its_heading(capsys: pytest.Captu
 
 def test_a_hidden_command_is_in_no_help() -> None:
     context = click.Context(cli)
-    hidden = {name for name in cli.list_commands(context) if (found := cli.get_command(context, name)) and found.hidden}
+    commands = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    hidden = {name for name, command in commands.items() if command is not None and command.hidden}
     assert hidden == {"launch-sent"}
     assert not hidden & COMMANDS.keys()
 
