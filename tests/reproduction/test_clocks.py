@@ -210,7 +210,7 @@ def test_the_median_is_over_images_where_no_metric_says_it() -> None:
     errors = 42.0 * np.random.default_rng(0).uniform(0.5, 1.5, 50)
     assert median_of(one) == pytest.approx(np.median(errors * 42.0 / errors.mean()), rel=1e-5)
     assert median_of(trial(0, params("regression"), 42.0, more={"val_median_minutes": 7.0})) == 7.0
-    assert median_of(replace(one, errors=None)) is None
+    assert median_of(replace(one, result=replace(one.result, errors=None))) is None
 
 
 def median_of(one: TrialRecord) -> float | None:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_jobs.decoding import ContentError, decode_json
 from tune_jobs.models import known_scales
 from tune_jobs.models.label_encodings import Array, LabelEncoding
 from tune_jobs.models.presentation import Presentation
@@ -144,13 +145,10 @@ def _with_known_scale(text: str, letter: str, n: int) -> Readings:
 
 
 def _scale(form: bytes) -> Scale:
-    from pydantic import TypeAdapter  # a tenth of a second, which most studies need not pay
-
     try:
-        return TypeAdapter(Scale).validate_json(form, strict=True)
-    except ValueError as error:
-        why = " ".join(str(error).split())[:200]
-        raise ValueError(f"no packed readings: their scale is wrong: {why}") from error
+        return decode_json(Scale, form, "their scale")
+    except ContentError as error:
+        raise ValueError(f"no packed readings: {error}") from error
 
 
 def _thinned(images: Pixels) -> Pixels:

@@ -67,7 +67,7 @@ class TestResult:
     errors: str | None = None  # of each test image, packed (`per_image`)
     val_score: float | None = None  # of the model that was evaluated; the trial's own where all repeats
     failure: str | None = None  # why it could not be evaluated, in one line
-    readings: str | None = None  # of an encoding of the time: the true and the read time of each image, packed
+    readings: str | None = None  # the true and the read value of each image, packed; of an encoding with a scale
     worst: str | None = None  # the images that were read worst, packed (`readings.py` has both)
 
 
