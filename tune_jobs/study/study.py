@@ -56,7 +56,7 @@ class Study:
         self._id = study_id(storage, name)
         self._is_begun = False  # once it is, it stays so: a database that is away is not asked when a hold ends
         self._ids: dict[int, int] = {}  # Optuna's trial ids by trial numbers
-        self._clock_offsets: dict[int, float] = {}  # of trials begun here: the monotonic clock less the start's time
+        self._start_offsets: dict[int, float] = {}  # of trials begun here: the monotonic clock less the start's time
         self._last_notes: tuple[Mapping[str, Any], Notes] | None = None  # as stored, and as read
         self._finished: dict[int, TrialRecord] = {}  # records that do not change any more
 
@@ -227,7 +227,7 @@ class Study:
         """Start the trial, perhaps not for the first time."""
         trial_id = self._trial_id(trial.number)
         attempts, started = trial.attempts + 1, time.time()
-        self._clock_offsets[trial.number] = time.monotonic() - started  # before a write that may take its time
+        self._start_offsets[trial.number] = time.monotonic() - started  # before a write that may take its time
         self._storage.set_trial_user_attr(trial_id, "attempt", {"number": attempts, "started": started})
         if trial.state == "waiting":
             self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
@@ -241,7 +241,7 @@ class Study:
         """Write a trial's result, then its state. The time it took is the monotonic clock's: the other may be set
         meanwhile."""
         trial_id = self._trial_id(trial.number)
-        offset = self._clock_offsets.pop(trial.number, None)
+        offset = self._start_offsets.pop(trial.number, None)
         finished = time.time() if offset is None else time.monotonic() - offset
         recorded = RecordedResult(**vars(result), finished=finished, cpus=cpus)
         self._storage.set_trial_user_attr(trial_id, "result", asdict(recorded))

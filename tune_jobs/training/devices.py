@@ -153,19 +153,19 @@ class HostReader:
 
     def __init__(self, cpus: float = 1.0) -> None:
         self._cpus = cpus
-        self._since = _clocks()
+        self._since = _wall_and_cpu()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HostReader, (self._cpus,)
 
     def read(self) -> tuple[DeviceFigures, ...]:
-        (wall, used), self._since = self._since, _clocks()
+        (wall, used), self._since = self._since, _wall_and_cpu()
         passed, spent = self._since[0] - wall, self._since[1] - used
         load = min(1.0, spent / (passed * self._cpus)) if passed > 0 else 0.0
         return (DeviceFigures(HOST, resident_mb(), host_memory_mb(), load),)
 
 
-def _clocks() -> tuple[float, float]:
+def _wall_and_cpu() -> tuple[float, float]:
     return time.monotonic(), time.process_time()
 
 
