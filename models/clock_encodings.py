@@ -1,8 +1,8 @@
-"""Label encodings of the time on a 12-hour dial: what a network is asked for decides how well it reads a clock.
+"""Label encodings of the time on a 12-hour dial, which decide how well a network reads a clock.
 
-Labels are `(N, 2)`, hour 0-11 and minute 0-59; targets are minutes since twelve o'clock, from which each loss makes
-what its outputs are compared with. Every encoding decodes to a time, and every error is the common-sense one: the
-shorter way round the dial, in minutes. The sections named below are those of reports A and B.
+Labels are `(N, 2)`, hour 0-11 and minute 0-59. Targets are minutes since twelve o'clock; each loss derives from them
+what it compares its outputs with. Every encoding decodes to a time, and every error is the shorter way round the dial,
+in minutes. The sections named below are those of reports A and B.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Decoder = Callable[[Tensor], Tensor]  # outputs (B, K) to minutes (B,)
 
 @dataclass(frozen=True)
 class ClockEncoding:
-    """What a network is asked for: `outputs` numbers an image, the loss on them, and the time they stand for."""
+    """A network has `outputs` numbers an image, a loss on them, and a decoder to minutes since twelve o'clock."""
 
     name: str
     outputs: int
@@ -65,28 +65,28 @@ class ClockEncoding:
     scale: ClassVar[Scale] = SCALE
 
     def head(self, features: keras.KerasTensor) -> keras.KerasTensor:
-        """The outputs of all heads side by side, `(B, outputs)`."""
+        """Add the outputs of all heads side by side, `(B, outputs)`."""
         return keras.layers.Dense(self.outputs, activation=self.activation, name="time")(features)
 
     def targets(self, labels: Array) -> Array:
-        """Minutes, float32 `(N,)`. Raises ValueError: not an hour from 0 to 11 and a minute from 0 to 59 an image."""
+        """Return minutes, float32 `(N,)`. Raises ValueError: a label is not an hour 0 to 11 and a minute 0 to 59."""
         if labels.ndim != 2 or labels.shape[1] != 2 or labels.dtype.kind not in "iu":
-            raise ValueError(f"labels must be whole numbers of shape (N, 2); {labels.dtype} of {labels.shape} came")
+            raise ValueError(f"labels must be whole numbers of shape (N, 2); got {labels.dtype} of {labels.shape}")
         hour, minute = labels[:, 0], labels[:, 1]
         wrong = (hour < 0) | (hour > 11) | (minute < 0) | (minute > 59)
         if wrong.any():
             first = tuple(labels[np.argmax(wrong)].tolist())
-            raise ValueError(f"labels must be hours 0 to 11 and minutes 0 to 59; {first} came ({wrong.sum()} such)")
+            raise ValueError(f"labels must be hours 0 to 11 and minutes 0 to 59; got {first} ({wrong.sum()} such)")
         return np.asarray(60 * hour + minute, dtype=np.float32)
 
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The loss as a function of targets and outputs, `(B,)`."""
+        """Return the loss as a function of targets and outputs, `(B,)`."""
         return lambda targets, outputs: self.loss_of(_flat(targets), outputs)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The mean and the median error in minutes, the shares within 1, 5 and 10, and that of whole-hour slips.
+        """Return the mean and median error in minutes, the shares within 1, 5 and 10, and that of whole-hour slips.
 
-        Mean error and slips come once more for each of `other_decoders` of the same outputs, under its name.
+        Each of `other_decoders` adds its own mean error and slips of the same outputs, under its name.
         """
         from tune_jobs.models.clock_metrics import MedianMinutes
 
@@ -97,19 +97,19 @@ class ClockEncoding:
             "within_10_minutes": (self.minutes_of, lambda error: error <= 10),
             "hour_slips": (self.minutes_of, is_hour_slip),
         }
-        for name, reading in self.other_decoders.items():
-            means[f"{name}_error_minutes"] = (reading, lambda error: error)
-            means[f"{name}_hour_slips"] = (reading, is_hour_slip)
+        for name, decoder in self.other_decoders.items():
+            means[f"{name}_error_minutes"] = (decoder, lambda error: error)
+            means[f"{name}_hour_slips"] = (decoder, is_hour_slip)
         median = MedianMinutes(_measured(self.minutes_of, lambda error: error), "median_minutes")
         return [keras.metrics.MeanMetricWrapper(_measured(*of), name=name) for name, of in means.items()] + [median]
 
     def decode(self, outputs: Array) -> Array:
-        """Hours and minutes, float64 `(N, 2)`; a minute may have a fraction."""
+        """Return hours and minutes, float64 `(N, 2)`; a minute may have a fraction."""
         minutes = np.asarray(keras.ops.convert_to_numpy(self.minutes_of(outputs)), dtype=np.float64) % DIAL
         return np.stack([minutes // 60, minutes % 60], axis=1)
 
     def errors(self, predicted: Array, labels: Array) -> Array:
-        """Minutes, the shorter way round the dial, `(N,)`."""
+        """Return minutes, the shorter way round the dial, `(N,)`."""
         difference = 60.0 * (predicted[:, 0] - labels[:, 0]) + predicted[:, 1] - labels[:, 1]
         return np.asarray(np.abs((difference + DIAL / 2) % DIAL - DIAL / 2), dtype=np.float64)
 
@@ -141,22 +141,22 @@ def build(
     consistency_weight: float = 0.0,
     width_minutes: float = 5.0,
 ) -> ClockEncoding:
-    """The encoding of that name; each knob is for some of them, and elsewhere keeps its default.
+    """Return the encoding of that name. Each setting is for some of them; others keep its default.
 
     `classes`: of "classes", a divisor of 720 (A 2.2, B 3.3). `output_activation`: of "hour-hand" (A 2.4 has tanh, B
-    3.4.2 linear outputs). `decoding`, `consistency_weight`: of "two-hands" (B 3.4.3). `minute_weight`: what the
-    minute's part of the loss counts beside the hour's 1, of "multi-head" (A 2.3, B 3.1) and "two-hands".
-    `width_minutes`: the standard deviation of the target of "soft-classes".
+    3.4.2 linear outputs). `decoding`, `consistency_weight`: of "two-hands" (B 3.4.3). `minute_weight`: the weight of
+    the minute in the loss, where the hour has 1, of "multi-head" (A 2.3, B 3.1) and "two-hands". `width_minutes`: the
+    standard deviation of the target of "soft-classes".
 
     Raises:
-        ValueError: a value is not allowed, or is set where the encoding does not listen to it.
+        ValueError: a value is not allowed, or the encoding does not use it.
     """
     arguments.one_of("encoding", encoding, ENCODINGS)
     arguments.positive("minute_weight", minute_weight)
     arguments.positive("width_minutes", width_minutes)
     if consistency_weight:
         arguments.positive("consistency_weight", consistency_weight)
-    knobs = {
+    settings = {
         "classes": classes,
         "output_activation": arguments.one_of("output_activation", output_activation, OUTPUT_ACTIVATIONS),
         "decoding": arguments.one_of("decoding", decoding, DECODINGS),
@@ -164,9 +164,9 @@ def build(
         "consistency_weight": consistency_weight,
         "width_minutes": width_minutes,
     }
-    for name, came in knobs.items():
-        if encoding not in _LISTENERS[name] and came != inspect.signature(build).parameters[name].default:
-            raise ValueError(f"{name} is for {' and '.join(_LISTENERS[name])}; {came!r} came with {encoding}")
+    for name, value in settings.items():
+        if encoding not in _USERS[name] and value != inspect.signature(build).parameters[name].default:
+            raise ValueError(f"{name} is for {' and '.join(_USERS[name])}; got {value!r} with {encoding}")
     match encoding:
         case "regression":
             return regression()
@@ -184,7 +184,7 @@ def build(
             return soft_classes(width_minutes)
 
 
-_LISTENERS: Final = {
+_USERS: Final = {
     "classes": ("classes",),
     "output_activation": ("hour-hand",),
     "decoding": ("two-hands",),
@@ -195,7 +195,7 @@ _LISTENERS: Final = {
 
 
 def regression() -> ClockEncoding:
-    """Hours since twelve as one number (A 2.1, B 3.2): 11:55 and 0:05 are as far apart as can be."""
+    """Return one number of hours since twelve (A 2.1, B 3.2), in which 11:55 and 0:05 are far apart."""
 
     def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
         return keras.ops.square(outputs[:, 0] - minutes / 60)
@@ -204,13 +204,13 @@ def regression() -> ClockEncoding:
 
 
 def divided(classes: int) -> ClockEncoding:
-    """Exclusive classes, each a part of the dial, read at its middle (A 2.2, B 3.3).
+    """Return exclusive classes, each a part of the dial, read at its middle (A 2.2, B 3.3).
 
     Raises:
-        ValueError: the minutes of the dial cannot be divided evenly among so many.
+        ValueError: the number of classes does not divide the minutes of the dial.
     """
     if arguments.whole("classes", classes, at_least=2) > DIAL or DIAL % classes:
-        raise ValueError(f"classes must divide {DIAL} minutes; {classes!r} came")
+        raise ValueError(f"classes must divide {DIAL} minutes; got {classes!r}")
     width = DIAL // classes
 
     def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
@@ -218,14 +218,14 @@ def divided(classes: int) -> ClockEncoding:
         return keras.ops.sparse_categorical_crossentropy(of_class, outputs, from_logits=True)
 
     def read(outputs: Tensor) -> Tensor:
-        # the middle of the minutes in a class, so that one of a single minute is that minute
+        # the middle of the minutes in a class: a class of one minute is that minute
         return keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "float32") * width + (width - 1) / 2
 
     return ClockEncoding(f"classes-{classes}", classes, loss, read)
 
 
 def multi_head(minute_weight: float) -> ClockEncoding:
-    """Twelve hour classes, and the minute as a share of the hour (A 2.3, B 3.1)."""
+    """Return twelve hour classes, and the minute as a share of the hour (A 2.3, B 3.1)."""
 
     def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
         hour = keras.ops.cast(minutes, "int32") // 60
@@ -240,7 +240,7 @@ def multi_head(minute_weight: float) -> ClockEncoding:
 
 
 def hour_hand(activation: str) -> ClockEncoding:
-    """Sine and cosine of the hour hand's angle, which knows the minute too (A 2.4, B 3.4.2)."""
+    """Return sine and cosine of the hour hand's angle, from which the minute follows too (A 2.4, B 3.4.2)."""
 
     def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
         return keras.ops.sum(keras.ops.square(outputs - _circle(minutes, DIAL)), axis=-1)
@@ -249,7 +249,7 @@ def hour_hand(activation: str) -> ClockEncoding:
 
 
 def periodic_sine() -> ClockEncoding:
-    """One number of minutes under the squared sine of half its angle's error (B 3.4.1, where it did not converge)."""
+    """Return one number of minutes, its loss the squared sine of half the angle's error (B 3.4.1: did not converge)."""
 
     def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
         return keras.ops.square(keras.ops.sin(math.pi / DIAL * (minutes - outputs[:, 0])))
@@ -258,12 +258,11 @@ def periodic_sine() -> ClockEncoding:
 
 
 def two_hands(decoding: str, minute_weight: float, consistency_weight: float) -> ClockEncoding:
-    """Sine and cosine of the hour hand's angle and of the minute hand's, four numbers (B 3.4.3).
+    """Return sine and cosine of the hour hand's angle and of the minute hand's, four numbers (B 3.4.3).
 
-    Read plainly, the hour is the part of the dial that the hour hand is in and the minute is the minute hand's: near
-    the full hour a small error of the hour hand is a whole hour. Read jointly, it is the minute whose two hands are
-    closest to the four numbers. With a `consistency_weight` the loss also asks that the hour hand's angle times
-    twelve be the minute hand's.
+    Decoded plainly, each hand gives its part of the time: near the full hour, a small error of the hour hand becomes an
+    error of a whole hour. Decoded jointly, the time is the minute whose two hands are closest to the four numbers. With
+    a `consistency_weight`, the loss also has the distance of the minute hand from twelve times the hour hand's angle.
     """
 
     def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
@@ -290,7 +289,7 @@ def two_hands(decoding: str, minute_weight: float, consistency_weight: float) ->
 
 
 def soft_classes(width_minutes: float) -> ClockEncoding:
-    """720 classes under a von Mises target around the time: the minute beside it is nearly right, far ones wrong."""
+    """Return 720 classes with a von Mises target around the time, for which the next minute is nearly right."""
     concentration = (DIAL / (2 * math.pi * width_minutes)) ** 2
 
     def loss(minutes: Tensor, outputs: Tensor) -> Tensor:
@@ -305,12 +304,12 @@ def soft_classes(width_minutes: float) -> ClockEncoding:
 
 
 def distance(minutes: Tensor, others: Tensor) -> Tensor:
-    """The shorter way round the dial between two times in minutes."""
+    """Return the shorter way round the dial between two times in minutes."""
     return keras.ops.abs(keras.ops.mod(minutes - others + DIAL / 2, DIAL) - DIAL / 2)
 
 
 def is_hour_slip(error: Tensor) -> Tensor:
-    """Whether an error in minutes is an hour or several, to within ten: the minute was read and the hour was not."""
+    """Return whether an error is whole hours, to within ten minutes: the minute was read and the hour was not."""
     hours = keras.ops.round(error / 60)
     return keras.ops.logical_and(hours >= 1, keras.ops.abs(error - 60 * hours) <= 10)
 
@@ -320,34 +319,36 @@ def _minutes(label: Array) -> float:
     return float(60 * hour + minute)
 
 
-def _measured(reading: Decoder, of: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """What `of` makes of the errors of a reading, as a function of targets and outputs, `(B,)`."""
+def _measured(decoder: Decoder, of: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return `of` the errors of a decoder as a function of targets and outputs, `(B,)`."""
 
     def measure(targets: Tensor, outputs: Tensor) -> Tensor:
-        return keras.ops.cast(of(distance(reading(outputs), _flat(targets))), "float32")
+        return keras.ops.cast(of(distance(decoder(outputs), _flat(targets))), "float32")
 
     return measure
 
 
 def _flat(targets: Tensor) -> Tensor:
-    """Minutes (B,): beside a single output Keras gives targets a second axis."""
+    """Return minutes `(B,)`: with a single output, Keras gives targets a second axis."""
     return keras.ops.reshape(targets, (-1,))
 
 
 def _circle(minutes: Tensor, turn: int) -> Tensor:
-    """Sine and cosine, `(B, 2)`, of a hand that goes round once in `turn` minutes."""
+    """Return sine and cosine, `(B, 2)`, of a hand that goes round once in `turn` minutes."""
     angle = 2 * math.pi / turn * minutes
     return keras.ops.stack([keras.ops.sin(angle), keras.ops.cos(angle)], axis=-1)
 
 
 def _around(point: Tensor, turn: int) -> Tensor:
-    """Minutes, from 0 to `turn`, at which a hand points towards `(B, 2)`, its sine and cosine."""
+    """Return the minutes, from 0 to `turn`, at which a hand has this sine and cosine, `(B, 2)`."""
     return keras.ops.mod(keras.ops.arctan2(point[:, 0], point[:, 1]) * (turn / (2 * math.pi)), turn)
 
 
 def _closest(outputs: Tensor, minute_weight: float) -> Tensor:
-    """The whole minute whose hands are closest to four outputs: all points of a circle are as long, so it is the one of
-    the largest inner product."""
+    """Return the whole minute whose hands are closest to four outputs.
+
+    All points of a circle have one length, so it is the minute with the largest inner product.
+    """
     times = keras.ops.arange(DIAL, dtype="float32")
     hands = keras.ops.concatenate([_circle(times, DIAL), minute_weight * _circle(times, 60)], axis=-1)  # (720, 4)
     return keras.ops.cast(keras.ops.argmax(keras.ops.matmul(outputs, keras.ops.transpose(hands)), axis=-1), "float32")

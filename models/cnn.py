@@ -42,19 +42,19 @@ def build(
     augmentation: str = "none",
     pixels: str = "original",
 ) -> keras.Model:
-    """Convolutions, one for each width in `filters`, in stages of `pool_every`; the last stage may be shorter.
+    """Build convolutions, one for each width in `filters`, in stages of `pool_every`; the last stage may be shorter.
 
-    Maps images `(B, H, W, C)`, uint8, to what `head` makes of `(B, features)`. Stages of unequal length are written
-    with slashes: "64/128-128" is one convolution, then two. A stage is closed by pooling, which halves height and
-    width (odd ones are rounded down), and then by dropout; `pooling="none"` leaves the first out. `kernel_size` is
-    one for all or a label with one for each convolution, of which the last is for all that follow ("7-3"). `strides`
-    are those of the first convolution: 2 halves height and width at once. Dense layers follow, one for each width in
-    `units` ("none": no such layer), each with its dropout, at `dense_dropout_rate` where that is given. What they are
-    given is dropped at `flatten_dropout_rate`, and `dense_normalization` follows the first of them. `augmentation`
-    and `pixels` are those of `pictures.scaled`.
+    The model maps images `(B, H, W, C)`, uint8, to the outputs of `head`, which gets `(B, features)`. Stages of unequal
+    length are written with slashes: "64/128-128" is one convolution, then two. Pooling ends a stage and halves height
+    and width, rounded down; `pooling="none"` leaves it out. Dropout follows. `kernel_size` is one size for all
+    convolutions or a label with one for each, of which the last is for all that follow ("7-3"). `strides` are those of
+    the first convolution: 2 halves height and width at once. Dense layers come next, one for each width in `units`
+    ("none": no such layer), each with dropout at `dense_dropout_rate`, or at `dropout_rate` if that is None. The
+    features are dropped at `flatten_dropout_rate` before them, and `dense_normalization` follows the first of them.
+    `augmentation` and `pixels` are those of `pictures.scaled`.
 
     Raises:
-        ValueError: an argument is not allowed, has no effect beside the others, or the images are too small for it.
+        ValueError: an argument is not allowed, has no effect given the others, or the images are too small for it.
     """
     hidden = HiddenLayers(
         initializer=initializer,
@@ -76,7 +76,7 @@ def build(
     dense_widths = () if units == "none" else arguments.widths("units", units)
     arguments.one_of("dense_normalization", dense_normalization, NORMALIZATIONS)
     if dense_normalization != "none" and not dense_widths:
-        raise ValueError(f"dense_normalization={dense_normalization!r} needs a dense layer; units='none' came")
+        raise ValueError(f"dense_normalization={dense_normalization!r} needs a dense layer; got units='none'")
     height, width, _ = arguments.shape("input_shape", input_shape, rank=3)
     lost = [kernel - 1 if padding == "valid" else 0 for kernel in kernels]
     _refuse_small_images(height, width, stages, lost=lost, strides=strides, pooling=pooling)
@@ -98,14 +98,14 @@ def build(
 def _stages(filters: int | str, pool_every: int) -> Stages:
     if isinstance(filters, str) and "/" in filters:
         if pool_every != 1:
-            raise ValueError(f"filters={filters!r} says where stages end, and pool_every={pool_every} came with it")
+            raise ValueError(f"filters={filters!r} says where stages end: leave out pool_every; got {pool_every}")
         return tuple(arguments.widths("filters", stage) for stage in filters.split("/"))
     widths = arguments.widths("filters", filters)
     return tuple(widths[first : first + pool_every] for first in range(0, len(widths), pool_every))
 
 
 def _kernels(kernel_size: int | str, n_convolutions: int) -> tuple[int, ...]:
-    """The side of each convolution's kernel."""
+    """Return the side of each convolution's kernel."""
     kernels = arguments.widths("kernel_size", kernel_size)
     if len(kernels) > n_convolutions:
         raise ValueError(f"kernel_size={kernel_size!r} has {len(kernels)} sizes for {n_convolutions} convolutions")
@@ -120,7 +120,7 @@ def _normalization(name: str) -> keras.layers.Layer:
 def _refuse_small_images(
     height: int, width: int, stages: Stages, *, lost: Sequence[int], strides: int, pooling: str
 ) -> None:
-    """Follow the smaller side of the images: a convolution takes its `lost` pixels, pooling halves what is left."""
+    """Refuse images whose smaller side is used up: a convolution takes its `lost` pixels, pooling halves the rest."""
     losses = iter(lost)
     images, side = f"{height} x {width} images", min(height, width)
     for number, stage in enumerate(stages, start=1):
@@ -153,7 +153,7 @@ def _convolved(
     padding: str,
     pooling: str,
 ) -> keras.KerasTensor:
-    """From `(B, H, W, C)` to `(B, H / 2**stages, W / 2**stages, last filters)` when pooled, padded and of strides 1."""
+    """Add all stages: `(B, H, W, C)` to `(B, H / 2**stages, W / 2**stages, last filters)` with pooling and padding."""
     number = 0
     for stage_number, stage in enumerate(stages, start=1):
         for filters in stage:

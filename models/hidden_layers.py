@@ -1,7 +1,7 @@
-"""Hidden layers as the model families share them: what a kernel starts from, what follows it, and in which order.
+"""Hidden layers that the model families share: how a kernel is initialized, and which layers follow it.
 
-The order is kernel, batch normalization, activation, then (where the family says so) pooling and dropout. The output
-layer is no concern of this module: it belongs to the label encoding.
+The order is kernel, batch normalization, activation; then pooling and dropout, which a family adds where it has them.
+The output layer belongs to the label encoding.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ INITIALIZERS: Final = (
 )
 REGULARIZERS: Final = ("none", "l1", "l2")
 DROPOUTS: Final = ("without", "with")
-DEFAULT_FACTOR: Final = 0.01  # what Keras takes for l1 and l2 when they are asked for by name
+DEFAULT_FACTOR: Final = 0.01  # Keras' own default of l1 and l2
 
 
 @dataclass(frozen=True)
 class HiddenLayers:
-    """The knobs every hidden layer of a network shares, checked together when made.
+    """The settings that every hidden layer of a network shares, checked together when they are made.
 
-    A value that would have no effect is refused, so that one network is written in one way only: two trials never
-    differ in a number that neither of them used.
+    A value without effect is refused, so that a network can be written in one way only: two trials never differ in a
+    number that neither of them used.
 
     Raises:
-        ValueError: a value is not allowed, `factor` was set without a regularizer, or dropout and its rate disagree.
+        ValueError: a value is not allowed, `factor` is set without a regularizer, or dropout and its rate disagree.
     """
 
     initializer: str
@@ -48,7 +48,7 @@ class HiddenLayers:
     dropout: str
     dropout_rate: float
     batch_norm: bool
-    dense_dropout_rate: float | None = None  # after dense layers, where that is another one
+    dense_dropout_rate: float | None = None  # after dense layers; None: the same as elsewhere
 
     def __post_init__(self) -> None:
         arguments.one_of("initializer", self.initializer, INITIALIZERS)
@@ -57,35 +57,35 @@ class HiddenLayers:
         arguments.one_of("regularizer", self.regularizer, REGULARIZERS)
         arguments.positive("factor", self.factor)
         if self.regularizer == "none" and self.factor != DEFAULT_FACTOR:
-            raise ValueError(f"factor={self.factor!r} needs a regularizer, l1 or l2; 'none' came")
+            raise ValueError(f"factor={self.factor!r} needs a regularizer, l1 or l2; got 'none'")
         arguments.one_of("dropout", self.dropout, DROPOUTS)
         rates = [arguments.fraction("dropout_rate", self.dropout_rate)]
         if self.dense_dropout_rate is not None:
             rates.append(arguments.fraction("dense_dropout_rate", self.dense_dropout_rate))
         if (self.dropout == "with") != any(rates):
-            came = " and ".join(repr(rate) for rate in rates)
+            given = " and ".join(map(repr, rates))
             raise ValueError(
                 f"dropout='with' needs a dropout_rate above 0, dropout='without' needs 0; "
-                f"dropout={self.dropout!r} came with {came}"
+                f"got dropout={self.dropout!r} with {given}"
             )
         arguments.flag("batch_norm", self.batch_norm)
 
     def dense(self, x: keras.KerasTensor, units: int, *, number: int) -> keras.KerasTensor:
-        """One hidden layer of `units`, from `(B, F)` to `(B, units)`; `number` names it within the network."""
+        """Add a hidden layer of `units`, from `(B, F)` to `(B, units)`; `number` is part of its name."""
         kernel = keras.layers.Dense(units, name=f"dense_{number}", **self._kernel())
         return self._activated(kernel(x), after=f"dense_{number}")
 
     def convolution(
         self, x: keras.KerasTensor, filters: int, *, kernel_size: int, strides: int, padding: str, number: int
     ) -> keras.KerasTensor:
-        """One convolution, from `(B, H, W, C)` to `(B, H', W', filters)`; padding "same" keeps H and W at strides 1."""
+        """Add a convolution, `(B, H, W, C)` to `(B, H', W', filters)`; padding "same" keeps H and W at strides 1."""
         kernel = keras.layers.Conv2D(
             filters, kernel_size, strides=strides, padding=padding, name=f"convolution_{number}", **self._kernel()
         )
         return self._activated(kernel(x), after=f"convolution_{number}")
 
     def dropped(self, x: keras.KerasTensor, *, after: str) -> keras.KerasTensor:
-        """`x` behind one dropout layer, or `x` itself where nothing is dropped."""
+        """Add a dropout layer; return `x` itself at a rate of 0."""
         is_elsewhere = after.startswith("dense") and self.dense_dropout_rate is not None
         rate = self.dense_dropout_rate if is_elsewhere else self.dropout_rate
         return keras.layers.Dropout(rate, name=f"{after}_dropout")(x) if rate else x
@@ -105,13 +105,13 @@ class HiddenLayers:
 
 
 def initializer(name: str, scale: float = 1.0) -> keras.initializers.Initializer:
-    """A fresh initializer whose values are `scale` times those Keras gives under that name.
+    """Return a new initializer whose values are `scale` times those of Keras' initializer of that name.
 
-    One instance draws the same values each time it is asked, so every layer needs its own. It takes its seed from the
-    state that `keras.utils.set_random_seed` sets.
+    An instance draws the same values at every call, so every layer needs its own. Its seed comes from the state that
+    `keras.utils.set_random_seed` sets.
 
     Raises:
-        ValueError: the name is not known, or the scale is not above 0.
+        ValueError: the name is unknown, or the scale is not above 0.
     """
     arguments.one_of("initializer", name, INITIALIZERS)
     arguments.positive("initializer_scale", scale)
@@ -129,10 +129,10 @@ def initializer(name: str, scale: float = 1.0) -> keras.initializers.Initializer
 
 
 def regularizer(name: str, factor: float) -> keras.regularizers.Regularizer | None:
-    """The penalty on one kernel: `factor` times the sum of its absolute values (l1) or of its squares (l2).
+    """Return the penalty on one kernel: `factor` times the sum of its absolute values (l1) or of its squares (l2).
 
     Raises:
-        ValueError: the name is not known, or the factor is not above 0.
+        ValueError: the name is unknown, or the factor is not above 0.
     """
     arguments.one_of("regularizer", name, REGULARIZERS)
     arguments.positive("factor", factor)

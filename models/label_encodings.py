@@ -1,7 +1,7 @@
 """Label encodings: how a label becomes a training target, and how a model's output becomes a label again.
 
-An encoding is one object that nothing else looks into. Its laws hold for every encoding: decoding a perfect output
-gives the label back, and a perfect output loses less than a wrong one.
+An encoding is one object, and nothing else knows what is in it. Two laws hold for every encoding: decoding a perfect
+output returns the label, and a perfect output has a lower loss than a wrong one.
 """
 
 from __future__ import annotations
@@ -21,34 +21,37 @@ Array = npt.NDArray[Any]
 
 
 class LabelEncoding(Protocol):
-    """What training, scoring and evaluation ask of an encoding; N is the number of images, B that of a batch."""
+    """What every encoding needs; N is the number of images, B that of a batch.
+
+    What people and programs are shown of labels is optional: `presentation.py` lists these parts with their defaults.
+    """
 
     @property
     def name(self) -> str:
-        """What studies and leaderboards call it; two encodings that train differently differ in it."""
+        """The name in studies and messages; encodings that train differently have different names."""
 
     def head(self, features: keras.KerasTensor) -> keras.KerasTensor:
-        """The output layers, from features `(B, F)` to outputs `(B, ...)`."""
+        """Add the output layers, from features `(B, F)` to outputs `(B, ...)`."""
 
     def targets(self, labels: Array) -> Array:
-        """What `loss` and `metrics` compare outputs with: N targets for N labels. Raises ValueError on a bad label."""
+        """Return N targets for N labels, for `loss` and `metrics`. Raises ValueError: a bad label."""
 
     def loss(self) -> keras.losses.Loss | Callable[[Any, Any], Any]:
-        """A fresh loss between targets and outputs."""
+        """Return a new loss between targets and outputs."""
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Fresh metrics between targets and outputs, under the names that objectives use."""
+        """Return new metrics between targets and outputs; an objective is `val_` and the name of one."""
 
     def decode(self, outputs: Array) -> Array:
-        """The label each output stands for, in the form in which labels come."""
+        """Return the label that each output stands for, in the form that the data set's labels have."""
 
     def errors(self, predicted: Array, labels: Array) -> Array:
-        """How wrong each of N predicted labels is, `(N,)` floats in the unit people judge by; 0 is right."""
+        """Return how wrong each of N predicted labels is, `(N,)` floats; 0 is right."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """`n` exclusive classes, the labels `(N,)` whole numbers from 0 to n - 1; an error counts 1.
+    """`n` exclusive classes. Labels `(N,)` are whole numbers from 0 to n - 1; an error counts 1.
 
     Raises:
         ValueError: `n` is below 2.
@@ -64,16 +67,16 @@ class Classes:
         return f"classes-{self.n}"
 
     def head(self, features: keras.KerasTensor) -> keras.KerasTensor:
-        """Logits `(B, n)`: the softmax is left to the loss, where it is stable."""
+        """Add logits `(B, n)`; the softmax is part of the loss, where it is numerically stable."""
         return keras.layers.Dense(self.n, name="logits")(features)
 
     def targets(self, labels: Array) -> Array:
-        """The labels as int32 `(N,)`. Raises ValueError: not one whole number an image, or one out of range."""
+        """Return the labels as int32 `(N,)`. Raises ValueError: not one whole number an image, or one out of range."""
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
-            raise ValueError(f"labels must be whole numbers of shape (N,); {labels.dtype} of {labels.shape} came")
+            raise ValueError(f"labels must be whole numbers of shape (N,); got {labels.dtype} of {labels.shape}")
         wrong = labels[(labels < 0) | (labels >= self.n)]
         if wrong.size:
-            raise ValueError(f"labels must be from 0 to {self.n - 1}; {wrong[0]} came ({wrong.size} out of range)")
+            raise ValueError(f"labels must be from 0 to {self.n - 1}; got {wrong[0]} ({wrong.size} out of range)")
         return labels.astype(np.int32)
 
     def loss(self) -> keras.losses.Loss:
@@ -83,11 +86,11 @@ class Classes:
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def decode(self, outputs: Array) -> Array:
-        """The class of the largest logit; `(N, n)` to int64 `(N,)`."""
+        """Return the class of the largest logit: `(N, n)` to int64 `(N,)`."""
         return np.asarray(np.argmax(outputs, axis=-1))
 
     def errors(self, predicted: Array, labels: Array) -> Array:
-        """1.0 where the class is wrong, 0.0 where it is right."""
+        """Return 1.0 for a wrong class, 0.0 for the right one."""
         return np.asarray(predicted != labels, dtype=np.float64)
 
     def probability(self, outputs: Array) -> float:

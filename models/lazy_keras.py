@@ -1,7 +1,7 @@
 """Keras, imported when it is first used.
 
-Importing it brings TensorFlow, 5 to 16 s of CPU: a command that only reads a task must not wait for that. Everything
-in `models` says `from tune_jobs.models.lazy_keras import keras` and then writes Keras as usual.
+Keras imports TensorFlow, which takes 5 to 16 s of CPU; a command that only reads a task must not wait for that. Every
+module of `models` begins with `from tune_jobs.models.lazy_keras import keras` and then uses Keras as usual.
 """
 
 from __future__ import annotations

@@ -25,15 +25,15 @@ def build(
     augmentation: str = "none",
     pixels: str = "original",
 ) -> keras.Model:
-    """Dense layers on flattened images.
+    """Build dense layers on flattened images.
 
-    Maps images `(B, *input_shape)`, uint8, to what `head` makes of `(B, last width)`. `units` is one width or a label
-    of widths ("512-128-32"), and the whole sequence is repeated `layers` times; the output layer is not counted.
-    With dropout, one dropout layer follows each hidden layer. `augmentation` and `pixels` are those of
+    The model maps images `(B, *input_shape)`, uint8, to the outputs of `head`, which gets `(B, last width)`. `units` is
+    one width or a label of widths ("512-128-32"); the whole sequence is repeated `layers` times. The output layer is
+    not counted. With dropout, a dropout layer follows each hidden layer. `augmentation` and `pixels` are those of
     `pictures.scaled`.
 
     Raises:
-        ValueError: an argument is not allowed, or has no effect beside the others.
+        ValueError: an argument is not allowed, or has no effect given the others.
     """
     hidden = HiddenLayers(
         initializer=initializer,

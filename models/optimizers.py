@@ -12,8 +12,8 @@ from tune_jobs.models.schedules import DEFAULT_DECAY_RATE, learning_rate_over_st
 
 OPTIMIZERS: Final = ("sgd", "rmsprop", "adam", "adamw", "nadam", "adadelta")
 
-# Who listens to which knob. Elsewhere it must keep its default, or two trials would differ in name only.
-_LISTENERS: Final[Mapping[str, tuple[str, ...]]] = {
+# The optimizers that use each setting. With others it must keep its default, or two trials would differ in name only.
+_USERS: Final[Mapping[str, tuple[str, ...]]] = {
     "momentum": ("sgd", "rmsprop"),
     "nesterov": ("sgd",),
     "rho": ("rmsprop",),
@@ -40,17 +40,17 @@ def build(
     decay_rate: float = DEFAULT_DECAY_RATE,
     clip_norm: float | None = None,
 ) -> keras.optimizers.Optimizer:
-    """An optimizer for a training of `epochs` times `steps_per_epoch` steps, with the schedules of `models.schedules`.
+    """Return an optimizer for `epochs` times `steps_per_epoch` steps, with a learning rate schedule of `schedules.py`.
 
-    `decay_rate` is what an exponential schedule leaves at the end of the training, and the factor of each drop of a
-    step schedule. `clip_norm` bounds the norm of all gradients together (Pascanu et al. 2013). `weight_decay` is the
-    decoupled one of AdamW (Loshchilov and Hutter 2019), on kernels only; zero is refused there, as that is adam.
-    `nesterov` without momentum is plain gradient descent and allowed.
+    `decay_rate` is the share of the learning rate that an exponential schedule leaves at the end of the training, and
+    the factor of each drop of a step schedule. `clip_norm` bounds the norm of all gradients together (Pascanu et al.
+    2013). `weight_decay` is the decoupled one of AdamW (Loshchilov and Hutter 2019), on kernels only; 0 is refused
+    there, since that is adam. `nesterov` without momentum is plain gradient descent, and allowed.
 
     Raises:
-        ValueError: a value is not allowed, or is set where the optimizer or the schedule does not listen to it.
+        ValueError: a value is not allowed, or the optimizer or the schedule does not use it.
     """
-    knobs = {
+    settings = {
         "momentum": arguments.fraction("momentum", momentum),
         "nesterov": arguments.flag("nesterov", nesterov),
         "rho": arguments.fraction("rho", rho),
@@ -59,7 +59,7 @@ def build(
         "weight_decay": arguments.fraction("weight_decay", weight_decay),
     }
     arguments.one_of("optimizer", optimizer, OPTIMIZERS)
-    _refuse_idle(optimizer, knobs)
+    _refuse_unused(optimizer, settings)
     if clip_norm is not None:
         arguments.positive("clip_norm", clip_norm)
     rate = learning_rate_over_steps(
@@ -70,20 +70,20 @@ def build(
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
     )
-    heard = {name: knob for name, knob in knobs.items() if optimizer in _LISTENERS[name]}
-    return _made(optimizer, heard, rate, clip_norm)
+    used = {name: knob for name, knob in settings.items() if optimizer in _USERS[name]}
+    return _new_optimizer(optimizer, used, rate, clip_norm)
 
 
-def _refuse_idle(optimizer: str, knobs: Mapping[str, float | bool]) -> None:
-    for name, came in knobs.items():
-        if optimizer not in _LISTENERS[name] and came != inspect.signature(build).parameters[name].default:
-            raise ValueError(f"{name} is for {' and '.join(_LISTENERS[name])}; {came!r} came with {optimizer}")
-    if optimizer == "adamw" and not knobs["weight_decay"]:
-        raise ValueError("adamw needs weight_decay above 0, or it is adam; 0.0 came")
+def _refuse_unused(optimizer: str, settings: Mapping[str, float | bool]) -> None:
+    for name, value in settings.items():
+        if optimizer not in _USERS[name] and value != inspect.signature(build).parameters[name].default:
+            raise ValueError(f"{name} is for {' and '.join(_USERS[name])}; got {value!r} with {optimizer}")
+    if optimizer == "adamw" and not settings["weight_decay"]:
+        raise ValueError("adamw needs weight_decay above 0, or it is adam; got 0.0")
 
 
-def _made(
-    optimizer: str, knobs: Mapping[str, float | bool], rate: Any, clip_norm: float | None
+def _new_optimizer(
+    optimizer: str, settings: Mapping[str, float | bool], rate: Any, clip_norm: float | None
 ) -> keras.optimizers.Optimizer:
     classes = {
         "sgd": keras.optimizers.SGD,
@@ -93,7 +93,7 @@ def _made(
         "nadam": keras.optimizers.Nadam,
         "adadelta": keras.optimizers.Adadelta,
     }
-    made = classes[optimizer](learning_rate=rate, global_clipnorm=clip_norm, **knobs)
+    instance = classes[optimizer](learning_rate=rate, global_clipnorm=clip_norm, **settings)
     if optimizer == "adamw":
-        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return made
+        instance.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return instance

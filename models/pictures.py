@@ -1,6 +1,6 @@
-"""What happens to pictures before the first layer: scaling, a fixed permutation, random changes while training.
+"""Change pictures before the first layer: scaling, a fixed permutation, random changes while training.
 
-All of it is inside the model: a saved one takes pictures as they are stored, and evaluates without the random part.
+All of it is inside the model. A saved model takes pictures as they are stored, and evaluates without random changes.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ ZOOM: Final = 0.1  # nearer or farther, at most
 TURN: Final = 180.0  # degrees to either side, at most: every direction
 BRIGHTNESS: Final = 0.15  # of the range from black to white, lighter or darker, at most
 _VIEW: Final = "view"  # the layer's name
-_PERMUTATION_SEED: Final = 0  # one for all: what is compared is pixels in order with pixels out of order
+_PERMUTATION_SEED: Final = 0  # the same for all tasks, which compare pixels in order with pixels out of order
 
 
 def scaled(inputs: keras.KerasTensor, *, augmentation: str, pixels: str) -> keras.KerasTensor:
-    """Pictures `(B, H, W, C)`, uint8 from 0 to 255, as floats from 0 to 1, of the same shape.
+    """Return pictures `(B, H, W, C)`, uint8 from 0 to 255, as floats from 0 to 1, of the same shape.
 
-    `augmentation` is done while training only: "none", or some of `CHANGES` joined by hyphens in their order. "flip"
-    mirrors left and right every other time, "turn" turns to any direction, "zoom" comes nearer or goes farther by up
-    to `ZOOM`, "shift" moves by up to `SHIFT` of each side, "brightness" adds up to `BRIGHTNESS`. A clock may be turned
-    where its numerals say what is up, and never be flipped. `pixels="permuted"` puts all pixels in one fixed random
-    order (a pixel's channels stay together), the same for every picture and every model.
+    `augmentation` is "none", or some of `CHANGES` joined by hyphens in their order; it acts while training only. "flip"
+    mirrors left and right half of the time, "turn" turns to any direction, "zoom" enlarges or shrinks by up to `ZOOM`,
+    "shift" moves by up to `SHIFT` of each side, "brightness" adds up to `BRIGHTNESS`. A clock may be turned if its
+    numerals show what is up, and must never be flipped. `pixels="permuted"` puts all pixels in one fixed random order,
+    the same for every picture and every model; a pixel's channels stay together.
 
     Raises:
-        ValueError: a value is not allowed, or pictures of one axis are to be augmented.
+        ValueError: a value is not allowed, or pictures with one axis are to be augmented.
     """
     changes = _changes(augmentation)
     arguments.one_of("pixels", pixels, PIXEL_ORDERS)
     if changes and len(inputs.shape) != 4:
-        raise ValueError(f"augmentation={augmentation!r} needs pictures (H, W, C); {tuple(inputs.shape[1:])} came")
+        raise ValueError(f"augmentation={augmentation!r} needs pictures (H, W, C); got {tuple(inputs.shape[1:])}")
     x = keras.layers.Rescaling(1 / 255, name="rescaling")(inputs)
     if pixels == "permuted":
         x = _permuted(x)
@@ -55,18 +55,18 @@ def scaled(inputs: keras.KerasTensor, *, augmentation: str, pixels: str) -> kera
 
 
 def _changes(augmentation: str) -> set[str]:
-    """The parts of an augmentation's name."""
+    """Return the parts of an augmentation's name."""
     parts = [] if augmentation == "none" else str(augmentation).split("-")
     if parts != [name for name in CHANGES if name in parts]:
         raise ValueError(
             f"augmentation must be none, or some of {', '.join(CHANGES)} joined by hyphens in this order; "
-            f"{augmentation!r} came"
+            f"got {augmentation!r}"
         )
     return set(parts)
 
 
 def _viewed(x: keras.KerasTensor, changes: set[str]) -> keras.KerasTensor:
-    """Turned, zoomed and shifted at once, as far as each is among the changes."""
+    """Turn, zoom and shift in one layer, as far as each is among the changes."""
     from tune_jobs.models.random_view import RandomView
 
     turn, zoom, shift = (
@@ -76,10 +76,10 @@ def _viewed(x: keras.KerasTensor, changes: set[str]) -> keras.KerasTensor:
 
 
 def without_views(model: keras.Model) -> keras.Model:
-    """The same network without random views, which Keras alone would not know when it loads the model.
+    """Return the same network without random views, whose layer Keras alone could not load.
 
-    A copy of a functional model of images `(B, H, W, C)`, with the same weights and answers; the model itself where
-    there is no view in it.
+    It is a copy of a functional model of images `(B, H, W, C)`, with the same weights and outputs. A model without a
+    view is returned as it is.
     """
     if not any(layer.name == _VIEW for layer in model.layers):
         return model
@@ -93,7 +93,7 @@ def without_views(model: keras.Model) -> keras.Model:
 
 
 def permutation(n_pixels: int) -> list[int]:
-    """Where each pixel comes from, by `np.random.Generator(PCG64)` from a fixed seed."""
+    """Return the place that each pixel comes from, drawn by `np.random.Generator(PCG64)` from a fixed seed."""
     order: list[int] = np.random.Generator(np.random.PCG64(_PERMUTATION_SEED)).permutation(n_pixels).tolist()
     return order
 

@@ -1,7 +1,7 @@
-"""Pictures seen from a slightly other place: turned, nearer or farther, shifted, in one resampling.
+"""A layer that turns, zooms and shifts pictures at random, in one resampling.
 
-Keras has a layer for each of the three; one after the other they would blur a picture three times, and small ones
-suffer from it. Imported where a network asks for it, since a layer's class needs Keras.
+Keras has a layer for each of the three. One after the other they would blur a picture three times, which harms small
+ones. A network that needs the layer imports this module when it is built, since a layer's class needs Keras.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import keras
 
 
 class RandomView(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without types
-    """Each picture `(B, H, W, C)` under a similarity of its own while training; untouched otherwise.
+    """Change each picture of `(B, H, W, C)` in its own way while training; leave all as they are otherwise.
 
-    `turn` is the most that it is turned to either side, in degrees; `zoom` how much nearer or farther at most (0.1: by
-    a tenth); `shift` the most that it is moved, as a share of each side. What comes into view is mirrored from within.
+    A picture is turned by at most `turn` degrees to either side, enlarged or shrunk by at most `zoom` (0.1: a tenth),
+    and moved by at most `shift`, a share of each side. What lies outside the picture is filled with its mirror image.
     """
 
     def __init__(self, *, turn: float, zoom: float, shift: float, **kwargs: Any) -> None:
@@ -25,7 +25,7 @@ class RandomView(keras.layers.Layer):  # type: ignore[misc]  # Keras comes witho
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        """The pictures, of the same shape."""
+        """Return the pictures, of the same shape."""
         if not training:
             return images
         height, width = images.shape[1:3]
@@ -41,7 +41,7 @@ class RandomView(keras.layers.Layer):  # type: ignore[misc]  # Keras comes witho
 
 
 def _about_the_centre(angle: Any, scale: Any, across: Any, down: Any, height: int, width: int) -> keras.KerasTensor:
-    """Keras' eight numbers `(B, 8)` that take a point of the new picture to one of the old."""
+    """Return the eight numbers `(B, 8)` by which Keras maps a point of the new picture to one of the old."""
     x, y = (width - 1) / 2, (height - 1) / 2
     cosine, sine = scale * keras.ops.cos(angle), scale * keras.ops.sin(angle)
     nothing = keras.ops.zeros_like(angle)

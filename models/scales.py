@@ -68,15 +68,15 @@ class Scale:
         arguments.short_text("unit_of_one", self.unit_of_one or self.unit, _LONGEST_TEXT)
         arguments.ascending("ticks", self.ticks, at_least=2, at_most=_MOST_TICKS)
         if self.period is not None and arguments.positive("period", self.period) < self.ticks[-1] - self.ticks[0]:
-            raise ValueError(f"period must reach from the first tick to the last; {self.period!r} came")
+            raise ValueError(f"period must reach from the first tick to the last; got {self.period!r}")
         arguments.one_of("form", self.form, FORMS)
         if arguments.whole("decimals", self.decimals, at_least=0) > 6:
-            raise ValueError(f"decimals must be 6 or fewer; {self.decimals} came")
+            raise ValueError(f"decimals must be 6 or fewer; got {self.decimals}")
         arguments.ascending("error_ticks", self.error_ticks, at_least=0, at_most=_MOST_TICKS)
         if self.error_ticks and self.error_ticks[0] <= 0:
-            raise ValueError(f"error_ticks must be above 0; {self.error_ticks[0]!r} came")
+            raise ValueError(f"error_ticks must be above 0; got {self.error_ticks[0]!r}")
         if not 1 / _LARGEST <= self.reach <= _LARGEST:
-            raise ValueError(f"a scale must reach {1 / _LARGEST:g} to {_LARGEST:g} {self.unit}; {self.reach:g} came")
+            raise ValueError(f"a scale must reach {1 / _LARGEST:g} to {_LARGEST:g} {self.unit}; got {self.reach:g}")
 
     @property
     def reach(self) -> float:

@@ -1,4 +1,4 @@
-"""The learning rate over the steps of a training: linear warm-up, then one of four courses to the last epoch."""
+"""The learning rate over the steps of a training: linear warm-up, then one of four schedules to the last epoch."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ def learning_rate_over_steps(
     epochs: int,
     steps_per_epoch: int,
 ) -> Any:
-    """The learning rate as a Keras optimizer takes it: a number where it stays one, else a schedule over steps.
+    """Return the learning rate as a Keras optimizer takes it: a number if it is constant, else a schedule over steps.
 
-    Let `p` run from 0 to 1 between the end of the warm-up and that of the training, and stay at 1 from there on. The
-    rate is `learning_rate` times 1 (constant), `(1 + cos(pi p)) / 2` (cosine; Loshchilov and Hutter 2017),
-    `decay_rate ** p` (exponential), or `decay_rate` once from `p = 1/2` and again from `p = 3/4` (step; He et al. 2016,
-    section 4.2). Step `s` of a warm-up, counted from 0, has `(s + 1) / warm-up steps` of it (Goyal et al. 2017).
+    Let `p` run from 0 to 1 between the end of the warm-up and that of the training, and stay at 1 after it. The rate is
+    `learning_rate` times 1 (constant), `(1 + cos(pi p)) / 2` (cosine; Loshchilov and Hutter 2017), `decay_rate ** p`
+    (exponential), or `decay_rate` once from `p = 1/2` and again from `p = 3/4` (step; He et al. 2016, section 4.2).
+    Step `s` of a warm-up, counted from 0, has `(s + 1) / warm-up steps` of it (Goyal et al. 2017).
 
     Raises:
-        ValueError: a value is not allowed, or `decay_rate` is set for a schedule that does not decay by it.
+        ValueError: a value is not allowed, or `decay_rate` is set for a schedule that does not use it.
     """
     arguments.positive("learning_rate", learning_rate)
     arguments.one_of("schedule", schedule, SCHEDULES)
     arguments.whole("epochs", epochs, at_least=1)
     arguments.whole("steps_per_epoch", steps_per_epoch, at_least=1)
     if arguments.whole("warmup_epochs", warmup_epochs, at_least=0) >= epochs:
-        raise ValueError(f"warmup_epochs must be below the {epochs} epochs of the training; {warmup_epochs} came")
+        raise ValueError(f"warmup_epochs must be below the {epochs} epochs of the training; got {warmup_epochs}")
     if arguments.positive("decay_rate", decay_rate) >= 1:
-        raise ValueError(f"decay_rate must be below 1; {decay_rate!r} came")
+        raise ValueError(f"decay_rate must be below 1; got {decay_rate!r}")
     if schedule not in DECAYING_BY_RATE and decay_rate != DEFAULT_DECAY_RATE:
-        listeners = " and ".join(DECAYING_BY_RATE)
-        raise ValueError(f"decay_rate is for the schedules {listeners}; {decay_rate!r} came with {schedule}")
+        users = " and ".join(DECAYING_BY_RATE)
+        raise ValueError(f"decay_rate is for the schedules {users}; got {decay_rate!r} with {schedule}")
     if schedule == "constant" and not warmup_epochs:
         return learning_rate
     return schedule_class()(
@@ -57,9 +57,9 @@ def learning_rate_over_steps(
 
 @functools.cache
 def schedule_class() -> Any:
-    """The Keras class of these schedules, made on the first call because its base class brings Keras.
+    """Return the Keras class of these schedules, made at the first call because its base class imports Keras.
 
-    A saved optimizer can be loaded with its schedule once this function has been called.
+    Keras can load a saved optimizer with its schedule after this function was called.
     """
 
     @keras.saving.register_keras_serializable(package="models")
@@ -77,10 +77,10 @@ def schedule_class() -> Any:
         def __call__(self, step: Any) -> Any:
             step = keras.ops.cast(step, "float32")
             progress = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
-            part = _course(self.schedule, self.decay_rate, keras.ops.clip(progress, 0.0, 1.0))
+            share = _share(self.schedule, self.decay_rate, keras.ops.clip(progress, 0.0, 1.0))
             if self.warmup_steps:
-                part = keras.ops.where(step < self.warmup_steps, (step + 1) / self.warmup_steps, part)
-            return self.learning_rate * part
+                share = keras.ops.where(step < self.warmup_steps, (step + 1) / self.warmup_steps, share)
+            return self.learning_rate * share
 
         def get_config(self) -> dict[str, Any]:
             return {
@@ -94,8 +94,8 @@ def schedule_class() -> Any:
     return WarmedUpSchedule
 
 
-def _course(schedule: str, decay_rate: float, progress: keras.KerasTensor) -> keras.KerasTensor:
-    """The part of the learning rate that is left at `progress`, a scalar from 0 to 1."""
+def _share(schedule: str, decay_rate: float, progress: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the share of the learning rate at `progress`, a scalar from 0 to 1."""
     if schedule == "cosine":
         return 0.5 * (1.0 + keras.ops.cos(math.pi * progress))
     if schedule == "exponential":

@@ -57,8 +57,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Swept:
     for words in (
         ("launch", task, "--search", "grid", "--max-concurrent", "1"),
         ("evaluate", "brightness", "--max-concurrent", "1"),
-        ("export", "brightness", "-o", str(folder / "best.yaml")),
-        ("train", str(folder / "best.yaml"), "-o", str(folder / "model.keras"), "--no-mlflow"),
+        ("export", "brightness", "-o", str(folder / "exports")),
+        ("train", str(folder / "exports" / "best.yaml"), "-o", str(folder / "model.keras"), "--no-mlflow"),
         ("export-study", "brightness", "-o", str(folder / "brightness.study")),
     ):
         code, _, said = called(settings, *words)
@@ -80,7 +80,7 @@ def test_the_study_knows_which_params_are_the_encodings(swept: Swept) -> None:
 
 
 def test_exports_have_the_plots_of_the_encoding_on_its_own_scale(swept: Swept) -> None:
-    folder = swept.settings.exports_dir("brightness")
+    folder = swept.folder / "exports"
     encodings = words_in(folder / "encodings.svg")
     assert "val_error_lux (minimized)" in encodings
     assert {line.split("  ")[0] for line in encodings.splitlines() if line.startswith("bins=")} == {"bins=5", "bins=20"}

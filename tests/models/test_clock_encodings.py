@@ -210,8 +210,8 @@ def test_the_minute_weighs_what_it_is_told_to() -> None:
     ("settings", "said"),
     [
         ({"encoding": "clasess"}, "encoding must be one of regression, classes"),
-        ({"encoding": "classes", "classes": 7}, "classes must divide 720 minutes; 7 came"),
-        ({"encoding": "regression", "classes": 24}, "classes is for classes; 24 came with regression"),
+        ({"encoding": "classes", "classes": 7}, "classes must divide 720 minutes; got 7"),
+        ({"encoding": "regression", "classes": 24}, "classes is for classes; got 24 with regression"),
         ({"encoding": "hour-hand", "decoding": "joint"}, "decoding is for two-hands"),
         ({"encoding": "two-hands", "minute_weight": 0.0}, "minute_weight must be a finite number above 0"),
         ({"encoding": "two-hands", "consistency_weight": -1.0}, "consistency_weight must be a finite number above 0"),
@@ -229,7 +229,7 @@ def test_a_label_that_is_no_time_is_refused(labels: np.ndarray) -> None:
 
 
 def test_labels_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape \(N, 2\); int64 of \(3,\) came"):
+    with pytest.raises(ValueError, match=r"shape \(N, 2\); got int64 of \(3,\)"):
         encoding_of("regression").targets(np.arange(3))
 
 

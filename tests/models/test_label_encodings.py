@@ -98,10 +98,10 @@ def test_the_head_of_classes_is_named_logits() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, 3, 7], r"labels must be from 0 to 2; 3 came \(2 out of range\)"),
-        ([0, -1], r"labels must be from 0 to 2; -1 came \(1 out of range\)"),
-        ([0.0, 1.0], r"labels must be whole numbers of shape \(N,\); float64 of \(2,\) came"),
-        ([[0], [1]], r"labels must be whole numbers of shape \(N,\); int64 of \(2, 1\) came"),
+        ([0, 3, 7], r"labels must be from 0 to 2; got 3 \(2 out of range\)"),
+        ([0, -1], r"labels must be from 0 to 2; got -1 \(1 out of range\)"),
+        ([0.0, 1.0], r"labels must be whole numbers of shape \(N,\); got float64 of \(2,\)"),
+        ([[0], [1]], r"labels must be whole numbers of shape \(N,\); got int64 of \(2, 1\)"),
     ],
 )
 def test_a_label_that_is_no_class_is_refused_with_itself_in_the_message(labels: list[int], message: str) -> None:
@@ -110,7 +110,7 @@ def test_a_label_that_is_no_class_is_refused_with_itself_in_the_message(labels: 
 
 
 def test_one_class_is_no_classification() -> None:
-    with pytest.raises(ValueError, match="n must be a whole number of at least 2; 1 came"):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 2; got 1"):
         Classes(1)
 
 

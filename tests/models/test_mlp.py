@@ -110,11 +110,11 @@ def test_small_and_large_normal_starts_are_reached_by_the_scale() -> None:
     ("knobs", "message"),
     [
         ({"units": "none"}, "units must be a width"),
-        ({"layers": 0}, "layers must be a whole number of at least 1; 0 came"),
+        ({"layers": 0}, "layers must be a whole number of at least 1; got 0"),
         ({"input_shape": ()}, "input_shape must be one or more sizes"),
         ({"activation": "softmax"}, "activation must be one of relu"),
-        ({"augmentation": "flips"}, r"augmentation must be none, or some of .*; 'flips' came"),
-        ({"pixels": "none"}, "pixels must be one of original, permuted; 'none' came"),
+        ({"augmentation": "flips"}, r"augmentation must be none, or some of .*; got 'flips'"),
+        ({"pixels": "none"}, "pixels must be one of original, permuted; got 'none'"),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name(knobs: dict[str, Any], message: str) -> None:

@@ -86,8 +86,8 @@ def test_every_pixel_has_one_place(n: int) -> None:
 def test_outside_training_pictures_are_scaled_and_nothing_else(augmentation: str, pixels: str) -> None:
     model, x = through(augmentation, pixels), images(20, 8, 8, 1)
     expected = (permuted_by_hand(x) if pixels == "permuted" else x) / 255
-    for came in (answers(model, x), answers(model, x, training=False), model.predict(x, verbose=0)):
-        np.testing.assert_allclose(came, expected, rtol=1e-6)
+    for answer in (answers(model, x), answers(model, x, training=False), model.predict(x, verbose=0)):
+        np.testing.assert_allclose(answer, expected, rtol=1e-6)
 
 
 def test_without_augmentation_training_changes_nothing() -> None:
@@ -97,9 +97,9 @@ def test_without_augmentation_training_changes_nothing() -> None:
 
 def test_a_flip_mirrors_left_and_right_about_every_other_picture() -> None:
     x = images(200, 6, 8, 1)
-    came = answers(through("flip", shape=(6, 8, 1)), x, training=True)
-    stays = np.isclose(came, x / 255).all(axis=(1, 2, 3))
-    mirrored = np.isclose(came, x[:, :, ::-1] / 255).all(axis=(1, 2, 3))
+    answer = answers(through("flip", shape=(6, 8, 1)), x, training=True)
+    stays = np.isclose(answer, x / 255).all(axis=(1, 2, 3))
+    mirrored = np.isclose(answer, x[:, :, ::-1] / 255).all(axis=(1, 2, 3))
     assert (stays ^ mirrored).all()
     assert abs(mirrored.sum() - 100) < 4 * math.sqrt(200 / 4)  # four standard deviations of a fair coin
 
@@ -108,9 +108,9 @@ def test_a_shift_moves_by_up_to_its_share_of_each_side_and_fills_with_black() ->
     side, at = 25, 12
     x = np.zeros((200, side, side, 1), np.uint8)
     x[:, at, at] = 255
-    came = answers(through("shift", shape=(side, side, 1)), x, training=True)[..., 0]
-    assert came.sum(axis=(1, 2)) == pytest.approx(1, abs=1e-4)  # the bright pixel is shared among its neighbours
-    rows, columns = came.sum(axis=2) @ np.arange(side) - at, came.sum(axis=1) @ np.arange(side) - at
+    answer = answers(through("shift", shape=(side, side, 1)), x, training=True)[..., 0]
+    assert answer.sum(axis=(1, 2)) == pytest.approx(1, abs=1e-4)  # the bright pixel is shared among its neighbours
+    rows, columns = answer.sum(axis=2) @ np.arange(side) - at, answer.sum(axis=1) @ np.arange(side) - at
     for moved in (rows, columns):
         bound = pictures.SHIFT * side
         assert np.abs(moved).max() <= bound + 1e-3
@@ -124,8 +124,8 @@ def test_a_shift_moves_by_up_to_its_share_of_each_side_and_fills_with_black() ->
 def test_flip_shift_does_both() -> None:
     x = np.zeros((100, 25, 25, 1), np.uint8)
     x[:, 12, 4] = 255
-    came = answers(through("flip-shift", shape=(25, 25, 1)), x, training=True)[..., 0]
-    columns = came.sum(axis=1) @ np.arange(25)
+    answer = answers(through("flip-shift", shape=(25, 25, 1)), x, training=True)[..., 0]
+    columns = answer.sum(axis=1) @ np.arange(25)
     mirrored = np.abs(columns - 20) <= 2.001  # two pixels around the mirror image of 4
     assert set(mirrored) == {True, False}
     assert np.abs(columns[~mirrored] - 4).max() <= 2.001
@@ -149,36 +149,36 @@ def centres(pictures_of: np.ndarray) -> np.ndarray:
 
 def test_a_turn_goes_to_every_direction_about_the_centre() -> None:
     x = np.repeat(disc(31), 300, axis=0)
-    came = centres(answers(through("turn", shape=(31, 31, 1)), x, training=True))
-    np.testing.assert_allclose(np.hypot(*came.T), np.hypot(*centres(x)[0]), atol=0.3)
-    sectors = np.histogram(np.arctan2(came[:, 1], came[:, 0]), bins=6, range=(-np.pi, np.pi))[0]
+    answer = centres(answers(through("turn", shape=(31, 31, 1)), x, training=True))
+    np.testing.assert_allclose(np.hypot(*answer.T), np.hypot(*centres(x)[0]), atol=0.3)
+    sectors = np.histogram(np.arctan2(answer[:, 1], answer[:, 0]), bins=6, range=(-np.pi, np.pi))[0]
     assert sectors.min() > 50 - 4 * math.sqrt(300 * 5 / 36)  # four standard deviations of an even spread
 
 
 def test_a_zoom_changes_lengths_by_up_to_its_share_and_no_direction() -> None:
     x = np.repeat(disc(31), 200, axis=0)
-    came = centres(answers(through("zoom", shape=(31, 31, 1)), x, training=True))
-    ratio = came[:, 0] / centres(x)[0, 0]
+    answer = centres(answers(through("zoom", shape=(31, 31, 1)), x, training=True))
+    ratio = answer[:, 0] / centres(x)[0, 0]
     assert 1 / (1 + pictures.ZOOM) - 0.01 <= ratio.min() < 0.95
     assert 1.05 < ratio.max() <= 1 / (1 - pictures.ZOOM) + 0.01
-    np.testing.assert_allclose(came[:, 1], 0, atol=0.05)
+    np.testing.assert_allclose(answer[:, 1], 0, atol=0.05)
 
 
 def test_a_view_shifts_by_up_to_its_share_of_each_side() -> None:
     x = np.zeros((200, 31, 31, 1), np.uint8)
     x[:, 14:17, 14:17] = 255
-    came = centres(answers(through("zoom-shift", shape=(31, 31, 1)), x, training=True))
+    answer = centres(answers(through("zoom-shift", shape=(31, 31, 1)), x, training=True))
     bound = pictures.SHIFT * 31
-    assert np.abs(came).max() <= bound / (1 - pictures.ZOOM) + 0.05
-    assert (came.max(axis=0) > bound / 2).all()
-    assert (came.min(axis=0) < -bound / 2).all()
+    assert np.abs(answer).max() <= bound / (1 - pictures.ZOOM) + 0.05
+    assert (answer.max(axis=0) > bound / 2).all()
+    assert (answer.min(axis=0) < -bound / 2).all()
 
 
 def test_brightness_adds_the_same_to_every_pixel_within_black_and_white() -> None:
     x = np.full((200, 4, 4, 1), 128, np.uint8)
-    came = answers(through("brightness", shape=(4, 4, 1)), x, training=True) - 128 / 255
-    assert np.ptp(came, axis=(1, 2, 3)).max() < 1e-6
-    assert pictures.BRIGHTNESS / 2 < np.abs(came).max() <= pictures.BRIGHTNESS + 1e-6
+    answer = answers(through("brightness", shape=(4, 4, 1)), x, training=True) - 128 / 255
+    assert np.ptp(answer, axis=(1, 2, 3)).max() < 1e-6
+    assert pictures.BRIGHTNESS / 2 < np.abs(answer).max() <= pictures.BRIGHTNESS + 1e-6
     white = answers(through("brightness", shape=(4, 4, 1)), np.full((50, 4, 4, 1), 255, np.uint8), training=True)
     assert white.max() == 1
 
@@ -262,5 +262,5 @@ def test_random_changes_have_no_weights() -> None:
 
 
 def test_images_that_cannot_be_flipped_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^augmentation='flip' needs pictures \(H, W, C\); \(64,\) came$"):
+    with pytest.raises(ValueError, match=r"^augmentation='flip' needs pictures \(H, W, C\); got \(64,\)$"):
         through("flip", shape=(64,))

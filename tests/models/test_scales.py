@@ -68,17 +68,17 @@ def test_marks_of_errors_are_those_of_the_scale_or_one_two_five() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"axis": ""}, "axis must be a text of 1 to 60 letters; '' came"),
+        ({"axis": ""}, "axis must be a text of 1 to 60 letters; got ''"),
         ({"unit": "x" * 61}, "unit must be a text"),
         ({"ticks": (1.0,)}, "ticks must be 2 to 100 ascending finite numbers"),
         ({"ticks": (1.0, 1.0)}, "ticks must be"),
         ({"ticks": (0.0, np.nan)}, "ticks must be"),
-        ({"period": 3.0}, "period must reach from the first tick to the last; 3.0 came"),
+        ({"period": 3.0}, "period must reach from the first tick to the last; got 3.0"),
         ({"period": 0.0}, "period must be a finite number above 0"),
-        ({"form": "roman"}, "form must be one of number, h:mm; 'roman' came"),
-        ({"decimals": 7}, "decimals must be 6 or fewer; 7 came"),
-        ({"error_ticks": (0.0, 1.0)}, "error_ticks must be above 0; 0.0 came"),
-        ({"ticks": (0.0, 1e13)}, "a scale must reach 1e-12 to 1e[+]12 kg; 1e[+]13 came"),
+        ({"form": "roman"}, "form must be one of number, h:mm; got 'roman'"),
+        ({"decimals": 7}, "decimals must be 6 or fewer; got 7"),
+        ({"error_ticks": (0.0, 1.0)}, "error_ticks must be above 0; got 0.0"),
+        ({"ticks": (0.0, 1e13)}, "a scale must reach 1e-12 to 1e[+]12 kg; got 1e[+]13"),
     ],
 )
 def test_a_part_that_cannot_be_is_refused(changes: dict[str, Any], says: str) -> None:
@@ -87,7 +87,7 @@ def test_a_part_that_cannot_be_is_refused(changes: dict[str, Any], says: str) ->
 
 
 def test_a_slip_needs_a_step() -> None:
-    with pytest.raises(ValueError, match="step must be a finite number above 0; 0 came"):
+    with pytest.raises(ValueError, match="step must be a finite number above 0; got 0"):
         Slip(0, 1, "none")
 
 

@@ -68,13 +68,13 @@ def test_a_saved_schedule_is_loaded_with_the_same_rates() -> None:
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"schedule": "linear"}, "schedule must be one of constant, cosine, exponential, step; 'linear' came"),
-        ({"learning_rate": 0.0}, "learning_rate must be a finite number above 0; 0.0 came"),
-        ({"warmup_epochs": EPOCHS}, "warmup_epochs must be below the 6 epochs of the training; 6 came"),
-        ({"warmup_epochs": -1}, "warmup_epochs must be a whole number of at least 0; -1 came"),
-        ({"schedule": "step", "decay_rate": 1.0}, "decay_rate must be below 1; 1.0 came"),
-        ({"schedule": "step", "decay_rate": 0.0}, "decay_rate must be a finite number above 0; 0.0 came"),
-        ({"schedule": "cosine", "decay_rate": 0.5}, "decay_rate is for the schedules exponential and step; 0.5 came"),
+        ({"schedule": "linear"}, "schedule must be one of constant, cosine, exponential, step; got 'linear'"),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number above 0; got 0.0"),
+        ({"warmup_epochs": EPOCHS}, "warmup_epochs must be below the 6 epochs of the training; got 6"),
+        ({"warmup_epochs": -1}, "warmup_epochs must be a whole number of at least 0; got -1"),
+        ({"schedule": "step", "decay_rate": 1.0}, "decay_rate must be below 1; got 1.0"),
+        ({"schedule": "step", "decay_rate": 0.0}, "decay_rate must be a finite number above 0; got 0.0"),
+        ({"schedule": "cosine", "decay_rate": 0.5}, "decay_rate is for the schedules exponential and step; got 0.5"),
     ],
 )
 def test_a_wrong_or_idle_value_is_refused(knobs: dict[str, Any], message: str) -> None:
