@@ -1,7 +1,7 @@
-"""What leaves a study: its leaderboard as text, Markdown, HTML, CSV and JSON, and its best configuration.
+"""Files of a study: its leaderboard as text, Markdown, HTML, CSV and JSON, its best configuration, and its plots.
 
-Everything is a pure function from a study's record to text (`render`, `best_text`); `write_all` and `write` only
-write. Nothing that a study holds can break a format: each escapes what it must.
+Pure functions turn a study's record into text (`render`, `best_text`); `write_all` and `write_test` only write. Each
+format escapes what could break it.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _FORMATS: dict[Format, Callable[[Board], str]] = {
 FORMATS: tuple[Format, ...] = tuple(_FORMATS)
 
 
-def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  # noqa: A002 - what it is called
-    """The leaderboard of `study` in a format, ending with a newline; the best `top` configurations, or all.
+def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  # noqa: A002 - its usual name
+    """Return the leaderboard of `study` in a format, ending with a newline; the best `top` configurations, or all.
 
     Raises:
-        UserError: `top` is below one.
+        UserError: `top` is below 1.
     """
     if top is not None and top < 1:
         raise UserError(f"top needs to be 1 or more; got {top}")
@@ -66,15 +66,17 @@ def _board(study: StudyRecord, top: int | None) -> Board:
 
 
 def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
-    """Writes `leaderboard.*` in every format and, once a trial is complete, `best.yaml`; the files it wrote.
+    """Write the files of a study and return their paths.
 
-    Of a study with several objectives, once a trial is complete, also `front.yaml` and `front.svg`; of a one-factor
-    study `factors.md` and, once a trial is complete, `curves.svg`; of one with params of its label encoding, once a
-    trial is complete, `encodings.svg`; of one whose encoding has a scale, once its best was evaluated,
-    `test-errors.svg` and `test-worst.svg`.
+    These are `leaderboard.*` in every format and, once a trial is complete, `best.yaml`. Some studies have more:
+
+    * with several objectives, once a trial is complete: `front.yaml`, `front.svg`
+    * with one factor at a time: `factors.md` and, once a trial is complete, `curves.svg`
+    * with params of the label encoding, once a trial is complete: `encodings.svg`
+    * with a label encoding that has a scale, once the best was evaluated: `test-errors.svg`, `test-worst.svg`
 
     Raises:
-        UserError: if the folder cannot be written.
+        UserError: the folder cannot be written.
     """
     suffixes = {"table": "txt"}
     board = _board(study, None)
@@ -86,10 +88,10 @@ def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
 
 
 def write_test(study: StudyRecord, trial: TrialRecord, folder: Path) -> tuple[Path, ...]:
-    """Write `errors.svg` and `worst.svg` of an evaluated trial whose encoding has a scale; return the files.
+    """Write `errors.svg` and `worst.svg` of an evaluated trial whose encoding has a scale; return their paths.
 
     Raises:
-        UserError: if the folder cannot be written.
+        UserError: the folder cannot be written.
     """
     return _write_texts(_test_texts(study, trial), folder)
 
@@ -105,7 +107,7 @@ def _write_texts(texts: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
 
 
 def _front_texts(board: Board) -> dict[str, str]:
-    """None for a study with one objective."""
+    """Return the files of the Pareto front; nothing for a study with one objective."""
     terms = board.study.terms
     if not terms.further_objectives or not fronts.first(board.rows):
         return {}
@@ -116,18 +118,18 @@ def _front_texts(board: Board) -> dict[str, str]:
 
 
 def _factor_texts(study: StudyRecord) -> dict[str, str]:
-    """None for a study whose space is of another kind."""
+    """Return the files of a one-factor study; nothing for another."""
     from tune_jobs.exports import factor_tables
     from tune_jobs.leaderboard.factors import factor_study, is_one_factor
 
     if not is_one_factor(study):
         return {}
-    found = factor_study(study)
-    texts = {"factors.md": factor_tables.markdown(found)}
-    if found.has_curves:
-        from tune_jobs.exports import curves, plots  # half a second, which no other study's launch has to pay
+    factors = factor_study(study)
+    texts = {"factors.md": factor_tables.markdown(factors)}
+    if factors.has_curves:
+        from tune_jobs.exports import curves, plots  # matplotlib takes half a second
 
-        texts["curves.svg"] = plots.svg_text(curves.curves_plot(found))
+        texts["curves.svg"] = plots.svg_text(curves.curves_plot(factors))
     return texts
 
 

@@ -1,6 +1,6 @@
-"""What every format shows of a leaderboard, in words and cells; how it looks is left to each.
+"""The words and cells of a leaderboard, which every format lays out in its own way.
 
-Cells are for people: long floats are shortened, and what is the same everywhere is said once. `data.py` is exact.
+Cells are for people: long floats are shortened, and a value that all rows share is shown once. `data.py` is exact.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
 
 ABSENT = "-"  # a parameter that a configuration does not have
-
 
 Kind = Literal["number", "score", "text", "param", "detail"]  # a detail is a number that may be left out
 
@@ -43,23 +42,23 @@ class Board:
     shown: tuple[Row, ...]
 
     @property
-    def aims(self) -> tuple[Objective, ...]:
-        """The objectives where there are several; none where one decides."""
+    def objectives(self) -> tuple[Objective, ...]:
+        """The objectives if there are several; none if one decides."""
         return self.study.terms.objectives if self.study.terms.further_objectives else ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """All parameters, in the order in which they first come."""
+        """All parameters, in the order in which rows first have them."""
         return tuple(dict.fromkeys(name for row in self.rows for name in row.params))
 
     @cached_property
     def varied(self) -> tuple[str, ...]:
-        """The parameters that are not the same in all rows, those below `top` included."""
+        """The parameters with several values, in any of the rows; those below `top` count too."""
         return tuple(name for name in self.names if len({_identity(row, name) for row in self.rows}) > 1)
 
     @property
     def same(self) -> tuple[tuple[str, str], ...]:
-        """The other parameters, with the one value each has."""
+        """The other parameters, each with its one value."""
         return tuple((name, value_text(self.rows[0].params[name])) for name in self.names if name not in self.varied)
 
     @property
@@ -67,19 +66,19 @@ class Board:
         terms = self.study.terms
         return (
             f"study {self.study.name}: {terms.task} on {terms.dataset}, {objectives.words(terms.objectives)}, "
-            f"seed {terms.seed}{''.join(f', {one}' for one in terms.protocol.special)}"
+            f"seed {terms.seed}{''.join(f', {setting}' for setting in terms.protocol.special)}"
         )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be known about the rows: counts first, then what the order does not say."""
+        """Notes on the rows: how many there are, and how far their order can be trusted."""
         notes = [ranking.summary(self.study.trials).words()]
         if len(self.shown) < len(self.rows):
             notes.append(f"the first {len(self.shown)} of {len(self.rows)} configurations")
         if any(row.tied for row in self.shown):
-            same = "has the very same values as another" if self.aims else "shares its rank with an equal score"
+            same = "has the very same values as another" if self.objectives else "shares its rank with an equal score"
             notes.append(f"= {same}")
-        notes += self._notes_on_the_front() if self.aims else self._notes_on_the_order()
+        notes += self._notes_on_the_front() if self.objectives else self._notes_on_the_order()
         if any(row.state == "stopped" for row in self.shown):
             notes.append("stopped configurations come last: how they would have ended is not known")
         notes += [self._note_on_the_test_split()]
@@ -97,42 +96,46 @@ class Board:
         return notes
 
     def _notes_on_the_front(self) -> list[str]:
-        """The first line of every board, and how far its numbers can be trusted."""
+        """Return how large the front is, and how far its numbers can be trusted."""
         n = len(fronts.first(self.rows))
         if not n:
             return []
         on = "1 configuration is" if n == 1 else f"{n} configurations are"
         notes = [f"{on} on the first front: nothing tried is better in one objective and nowhere worse"]
-        notes.append(f"within a front by {self.aims[0].metric}")
+        notes.append(f"within a front by {self.objectives[0].metric}")
         if any(row.n > 1 for row in self.rows):
             return [*notes, "values are means over seeds, where there are several"]
         return [*notes, "one seed each, small differences may be chance (`tune-jobs replicate` adds seeds)"]
 
     def _note_on_the_test_split(self) -> str:
-        """How often it was read, and when last: each reading after the first makes its figures a little luckier."""
-        readings = self.study.readings
-        if not readings:
+        """Return how often it was read, and when last: each further time makes its best figure a little luckier."""
+        evaluations = self.study.readings
+        if not evaluations:
             return "the test split was never read"
-        at = datetime.fromtimestamp(readings[-1].at, UTC).strftime("%Y-%m-%d")
-        times = "once," if len(readings) == 1 else f"{len(readings)} times, last"
-        n = len(readings[-1].trials)
-        return f"the test split was read {times} on {at} for {readings[-1].by}, {n} trial{'s' if n > 1 else ''}"
+        last = evaluations[-1]
+        day = datetime.fromtimestamp(last.at, UTC).strftime("%Y-%m-%d")
+        times = "once," if len(evaluations) == 1 else f"{len(evaluations)} times, last"
+        n = len(last.trials)
+        return f"the test split was read {times} on {day} for {last.by}, {n} trial{'s' if n > 1 else ''}"
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """Rank, score, the parameters that vary, and how it was reached. An empty column is left out."""
+        """Rank, score, the parameters that vary, and the trials behind them; empty columns are left out."""
         is_repeated = any(row.n > 1 for row in self.shown)
-        apart = " " if any(row.tied for row in self.shown) else ""  # the numbers stay in line beside `1=`
+        apart = " " if any(row.tied for row in self.shown) else ""  # so that numbers stay in line with `1=`
         score = self.score_format
         columns = [
-            self._column("front" if self.aims else "rank", "number", lambda row: _place(row, apart)),
+            self._column("front" if self.objectives else "rank", "number", lambda row: _place(row, apart)),
             self._column(self.study.terms.objective.metric, "score", lambda row: format(row.score, score)),
         ]
         if is_repeated:
             spread = self._column("std", "number", lambda row: ABSENT if row.std is None else format(row.std, score))
             columns += [spread, self._column("n", "number", lambda row: str(row.n))]
         columns.append(self._column("95 %", "number", lambda row: _range(row.interval, score)))
-        columns += [self._column(aim.metric, "score", self._value(at)) for at, aim in enumerate(self.aims[1:], start=1)]
+        columns += [
+            self._column(further.metric, "score", self._value(index))
+            for index, further in enumerate(self.objectives[1:], start=1)
+        ]
         columns.append(self._column("best", "number", _p_best))
         columns.append(self._column("places", "number", _places))
         tests = [row.tested for row in self.shown if row.tested is not None]
@@ -142,25 +145,25 @@ class Board:
             columns.append(self._column("state", "text", lambda row: row.state))
         columns += [self._column(name, "param", _param(name)) for name in self.varied]
         columns.append(self._column("epoch", "detail", _epochs))
-        if objectives.TRAIN_SECONDS not in {aim.metric for aim in self.aims}:
+        if objectives.TRAIN_SECONDS not in {objective.metric for objective in self.objectives}:
             columns.append(self._column("train_s", "detail", _seconds))
         columns.append(self._column("trials" if is_repeated else "trial", "number", _trials))
         return tuple(column for column in columns if set(column.cells) != {ABSENT})
 
     @cached_property
     def score_format(self) -> str:
-        """As few decimals, from four, as keep different scores different; six at most."""
+        """The format of scores: four decimals, or up to six if scores differ only there."""
         return _form([row.score for row in self.shown])
 
-    def _value(self, at: int) -> Callable[[Row], str]:
-        """What a row came to in the objective at this place, to some four digits."""
-        known = [value for row in self.shown if (value := row.values[at]) is not None]
+    def _value(self, index: int) -> Callable[[Row], str]:
+        """Return a function that writes a row's value in the objective at this place, to about four digits."""
+        known = [value for row in self.shown if (value := row.values[index]) is not None]
         largest = max(map(abs, known), default=0.0)
         if largest >= 1000 or all(value.is_integer() for value in known):
             form = ".0f"
         else:
             form = ".2f" if largest >= 10 else _form(known)
-        return lambda row: ABSENT if (value := row.values[at]) is None else format(value, form)
+        return lambda row: ABSENT if (value := row.values[index]) is None else format(value, form)
 
     def _column(self, heading: str, kind: Kind, cell: Callable[[Row], str]) -> Column:
         return Column(printable(heading), tuple(cell(row) for row in self.shown), kind)
@@ -177,24 +180,24 @@ def _form(values: Collection[float]) -> str:
 
 
 def value_text(value: Value) -> str:
-    """A parameter's value in one line; a long float to four digits."""
+    """Return a parameter's value in one line; a long float to four digits."""
     if isinstance(value, float) and len(repr(value)) > 8:
         return f"{value:.4g}"
     return printable(value if isinstance(value, str) else scalars.text(value))
 
 
 def printable(text: str) -> str:
-    """Text without anything that moves a cursor or hides."""
+    """Return text with a space for each character that moves a cursor or hides others."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _identity(row: Row, name: str) -> tuple[object, ...]:
-    """A parameter's value with its type, since 1, 1.0 and True are equal; `()` where there is none."""
+    """Return a parameter's value with its type, since 1, 1.0 and True are equal; `()` if the row has none."""
     return (type(row.params[name]), row.params[name]) if name in row.params else ()
 
 
 def _place(row: Row, apart: str) -> str:
-    """`1`, or `1=`; a stopped configuration of several objectives is on no front."""
+    """Return `1`, or `1=` for a tie; with several objectives a stopped configuration is on no front."""
     if row.values and row.state == "stopped":
         return ABSENT + apart
     return f"{row.rank}{'=' if row.tied else apart}"
@@ -225,7 +228,7 @@ def _test(row: Row, form: str) -> str:
 
 
 def _epochs(row: Row) -> str:
-    """`12`, or `9-14` over several trials."""
+    """Return `12`, or `9-14` over several trials."""
     known = [epoch for epoch in row.best_epochs if epoch is not None]
     if not known:
         return ABSENT

@@ -33,7 +33,7 @@ _SCALE = "one axis for all panels, which may leave first epochs out; ↓ ↑: a 
 
 
 def curves_plot(study: FactorStudy) -> Figure:
-    """The objective after each epoch, the mean over seeds as a line, lowest to highest as a band; one axis for all.
+    """Draw the objective after each epoch, a panel a factor: the mean over seeds as a line, all seeds as a band.
 
     Raises:
         UserError: no trial has a curve yet.
@@ -52,10 +52,10 @@ def curves_plot(study: FactorStudy) -> Figure:
 
 
 def fenced(curves: Sequence[Curve], objective: Objective) -> tuple[float, float]:
-    """The ends of a y axis for these curves, on which those that fail to learn do not squash the rest.
+    """Return the ends of a y axis on which curves that fail to learn do not flatten the others.
 
-    It holds the best of all seeds, and each curve from a fifth of its epochs on, except those that end worse than the
-    median end by more than eight median absolute deviations.
+    The axis has the best value of all seeds, and each curve from a fifth of its epochs on. It leaves out curves that
+    end worse than the median end by more than eight median absolute deviations.
     """
     sign = 1.0 if objective.direction == "maximize" else -1.0
     ends = np.array([sign * curve.mean[-1] for curve in curves])
@@ -70,25 +70,26 @@ def fenced(curves: Sequence[Curve], objective: Objective) -> tuple[float, float]
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> tuple[float, ...]:
-    """Places in the order of `wanted`, ascending: `gap` or more apart, and from `low` to `high` where there is room.
+    """Return ascending places that are `gap` or more apart, and between `low` and `high` if there is room.
 
-    Of all such places those closest to what is wanted, in squares: isotonic regression by pooling adjacent violators.
+    They are as close to the ascending `wanted` places as possible, in least squares: isotonic regression, by pooling
+    adjacent violators.
     """
-    pools: list[tuple[float, int]] = []  # a mean, and of how many
-    for at, place in enumerate(wanted):
-        mean, n = place - at * gap, 1
+    pools: list[tuple[float, int]] = []  # a mean, and the number of places in it
+    for index, place in enumerate(wanted):
+        mean, n = place - index * gap, 1
         while pools and pools[-1][0] > mean:
             earlier, m = pools.pop()
             mean, n = (earlier * m + mean * n) / (m + n), m + n
         pools.append((mean, n))
     last = max(low, high - (len(wanted) - 1) * gap)
     clear = [min(max(mean, low), last) for mean, n in pools for _ in range(n)]
-    return tuple(place + at * gap for at, place in enumerate(clear))
+    return tuple(place + index * gap for index, place in enumerate(clear))
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """What the panels share: the ends of the y axis, the last epoch, and which end is worse (0: the foot)."""
+    """The scale of all panels: the ends of the y axis, the last epoch, and the end that is worse (0: the foot)."""
 
     limits: tuple[float, float]
     epochs: int
@@ -97,7 +98,7 @@ class _Scale:
 
 @dataclass(frozen=True)
 class _Line:
-    """A level as it is drawn; one that failed is a label alone."""
+    """A level as it is drawn; one that failed has only its label."""
 
     label: str
     curve: Curve | None
@@ -108,7 +109,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Panel:
-    """A factor as it is drawn."""
+    """A factor with its lines."""
 
     name: str
     lines: tuple[_Line, ...]
@@ -119,19 +120,19 @@ class _Panel:
 
 
 def _lines(factor: Factor, baseline: ScoredLevel, scale: _Scale) -> tuple[_Line, ...]:
-    """The baseline in grey, under the levels; its own level, where the factor has one, stands for it."""
+    """Return the baseline in grey, below the levels; if a level of the factor is the baseline, it stands for it."""
     own = [level for level in factor.levels if level.is_baseline]
     others = [level for level in factor.levels if not level.is_baseline]
     below = [_line(level, " (baseline)", GREY, "-", scale) for level in own] or [_line(baseline, "", GREY, "-", scale)]
     above = [
-        _line(level, "", COLOURS[at % len(COLOURS)], _STYLES[at // len(COLOURS) % len(_STYLES)], scale)
-        for at, level in enumerate(others)
+        _line(level, "", COLOURS[index % len(COLOURS)], _STYLES[index // len(COLOURS) % len(_STYLES)], scale)
+        for index, level in enumerate(others)
     ]
     return tuple(line for line in (*below, *above) if line is not None)
 
 
 def _line(level: ScoredLevel, after: str, colour: str, style: _Dashes, scale: _Scale) -> _Line | None:
-    """None for a level that was not run yet."""
+    """Return a level's line; None if the level was not run yet."""
     name = printable(level.name)
     name = f"{name if len(name) <= _LONGEST else name[: _LONGEST - 1] + '…'}{after}"
     if level.curve is None:
@@ -148,13 +149,15 @@ def _figure(title: str, panels: Sequence[_Panel], scale: _Scale) -> Figure:
     columns = min(len(panels), 2)
     rows = math.ceil(len(panels) / columns)
     height = max(_LOWEST, _LABEL * (1 + max(len(panel.lines) for panel in panels)))
-    # from a panel to the one beside it: its labels stand between
-    steps = [_PANEL + 0.45 + LETTER * max(panel.letters for panel in panels[at::columns]) for at in range(columns)]
+    # from a panel to the next; its labels stand between them
+    steps = [
+        _PANEL + 0.45 + LETTER * max(panel.letters for panel in panels[column::columns]) for column in range(columns)
+    ]
     left, top, bottom, between = 0.75, 1.1, 0.5, 0.65
     total = top + rows * height + (rows - 1) * between + bottom
     figure = new_figure(left + sum(steps), total, title, f"{_HOW_TO_READ}\n{_SCALE}", left=0.2)
-    for at, panel in enumerate(panels):
-        row, column = divmod(at, columns)
+    for index, panel in enumerate(panels):
+        row, column = divmod(index, columns)
         foot = total - top - row * (height + between) - height
         axes = add_axes(figure, left + sum(steps[:column]), foot, _PANEL, height)
         axes.set_xlim(1, max(scale.epochs, 2))
@@ -165,7 +168,7 @@ def _figure(title: str, panels: Sequence[_Panel], scale: _Scale) -> Figure:
         axes.grid(axis="y", color=FAINT, linewidth=0.6)
         axes.set_title(panel.name, loc="left", fontsize=9.5, fontweight="bold", color=INK)
         axes.tick_params(axis="y", labelleft=column == 0)
-        if at + columns >= len(panels):
+        if index + columns >= len(panels):
             axes.set_xlabel("epoch", color=INK)
         _draw(axes, panel.lines, scale, height)
     return figure
@@ -187,7 +190,7 @@ def _draw(axes: Axes, lines: Sequence[_Line], scale: _Scale, height: float) -> N
 
 
 def _lead(axes: Axes, line: _Line, curve: Curve, place: float, epochs: int) -> None:
-    """From the curve's end, a dot, to its label: dotted inside the panel, where a full line would be a curve."""
+    """Draw a lead from the curve's end, a dot, to its label; it is dotted inside the panel, unlike a curve."""
     last = (len(curve.mean) - 1) / max(epochs - 1, 1)
     outside = {"transform": axes.transAxes, "clip_on": False, "color": line.colour}
     axes.plot([last, 1], [line.end, line.end], linestyle=":", linewidth=0.8, **outside)  # type: ignore[arg-type]

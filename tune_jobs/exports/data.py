@@ -14,26 +14,27 @@ from tune_jobs.search_spaces.scalars import Value
 
 
 def json_text(board: Board) -> str:
-    """An array with an object for each row; with several objectives also what it came to in each, as `values`."""
+    """Return an array with an object for each row; with several objectives it has its value in each, as `values`."""
     rows = [row_fields(row) | _values(board, row) | {"params": dict(row.params)} for row in board.shown]
     return json.dumps(rows, indent=2) + "\n"
 
 
 def csv_text(board: Board) -> str:
-    """A line for each row and a column for each parameter, empty where a row does not have it.
+    """Return a line for each row and a column for each parameter, empty if a row does not have it.
 
-    `trials`, `seeds` and `best_epochs` are numbers with spaces between. Of several objectives the first is the score,
-    and those that no column says already have one of their own. A parameter that is called like one of the other
-    columns is headed `params.NAME`.
+    `trials`, `seeds` and `best_epochs` are numbers with spaces between. Of several objectives the first is the score;
+    each other one has a column, unless a column has its name already. A parameter with the name of another column is
+    headed `params.NAME`.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    aims = {aim.metric: at for at, aim in enumerate(board.aims) if at and aim.metric not in _COLUMNS}
-    columns = (*_COLUMNS, *aims)
+    metrics = [objective.metric for objective in board.objectives]
+    further = {metric: index for index, metric in enumerate(metrics) if index and metric not in _COLUMNS}
+    columns = (*_COLUMNS, *further)
     headings = [*columns, *(f"params.{name}" if name in columns else name for name in board.names)]
     writer.writerow(map(_cell, headings))
     for row in board.shown:
-        fields = row_fields(row) | {name: row.values[at] for name, at in aims.items()}
+        fields = row_fields(row) | {name: row.values[index] for name, index in further.items()}
         writer.writerow(
             [*(_cell(fields[name]) for name in columns), *(_param_cell(row.params, name) for name in board.names)]
         )
@@ -41,9 +42,10 @@ def csv_text(board: Board) -> str:
 
 
 def _values(board: Board, row: Row) -> dict[str, Any]:
-    if not board.aims:
+    if not board.objectives:
         return {}
-    return {"values": {aim.metric: value for aim, value in zip(board.aims, row.values, strict=True)}}
+    values = zip(board.objectives, row.values, strict=True)
+    return {"values": {objective.metric: value for objective, value in values}}
 
 
 _COLUMNS = (
@@ -54,6 +56,7 @@ _COLUMNS = (
 
 
 def row_fields(row: Row) -> dict[str, Any]:
+    """Return a row's values by the names that CSV and JSON have for them."""
     none = (None, None)
     low, high = row.interval or none
     first, last = row.places or none
@@ -79,7 +82,7 @@ def _param_cell(params: Mapping[str, Value], name: str) -> str:
 
 
 def _cell(value: object) -> str:
-    """A value as CSV text. A spreadsheet runs text that begins like a formula, so such text gets an apostrophe."""
+    """Return a value as CSV text. A spreadsheet runs text that begins like a formula: such text gets an apostrophe."""
     if value is None:
         return ""
     if isinstance(value, bool):

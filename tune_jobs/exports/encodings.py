@@ -16,7 +16,7 @@ from tune_jobs.search_spaces.task import Task
 
 
 def encoding_params(study: StudyRecord) -> tuple[str, ...]:
-    """Return the names of the params that the study's encoding takes; none where all trials have one encoding."""
+    """Return the names of the params that the study's encoding takes; none if all trials have one encoding."""
     task = _catalogue_task(study)
     if task is not None:
         return task.encoding_params

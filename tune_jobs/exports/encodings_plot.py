@@ -49,9 +49,10 @@ def encodings_plot(study: str, entries: Sequence[Entry], objective: Objective, s
         _prepare(axes, axis, epochs)
         ends = [axis.place(curve.mean[-1]) * height for curve in curves]
         order = sorted(range(len(curves)), key=ends.__getitem__)
-        places = dict(zip(order, spread([ends[at] for at in order], _LABEL, 0.0, height), strict=True))
-        for at, curve in enumerate(curves):
-            _draw_curve(axes, curve, at, ends[at] / height, places[at] / height, labels[at], epochs)
+        places = dict(zip(order, spread([ends[index] for index in order], _LABEL, 0.0, height), strict=True))
+        for index, curve in enumerate(curves):
+            end, place = ends[index] / height, places[index] / height
+            _draw_curve(axes, curve, index, end, place, labels[index], epochs)
     return figure
 
 
@@ -68,7 +69,7 @@ class _Axis:
     decimals: int | None = None  # of a score; None: as the leaderboard writes it
 
     def place(self, value: float) -> float:
-        """Return where a value is, from 0 at the foot to 1 at the top; one that lies outside is at the end."""
+        """Return where a value is, from 0 at the foot to 1 at the top; values outside are at an end."""
         inside = min(max(value, self.low), self.high)
         if self.ticks is None:
             return (inside - self.low) / (self.high - self.low)
@@ -120,9 +121,9 @@ def _prepare(axes: Axes, axis: _Axis, epochs: int) -> None:
     axes.set_ylabel(printable(axis.label), color=INK)
 
 
-def _draw_curve(axes: Axes, curve: Curve, at: int, end: float, place: float, label: str, epochs: int) -> None:
+def _draw_curve(axes: Axes, curve: Curve, index: int, end: float, place: float, label: str, epochs: int) -> None:
     """Draw a line, its band, and a lead from its end to its label in the margin."""
-    colour, style = COLOURS[at % len(COLOURS)], _STYLES[at // len(COLOURS) % len(_STYLES)]
+    colour, style = COLOURS[index % len(COLOURS)], _STYLES[index // len(COLOURS) % len(_STYLES)]
     along = range(1, len(curve.mean) + 1)
     if curve.n > 1:
         axes.fill_between(along, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)

@@ -16,31 +16,31 @@ _STANDINGS = {"best": "the best", "tied": "tied with the best", "worse": "worse"
 
 
 def cells(factor: Factor) -> list[tuple[str, ...]]:
-    """A row a level, in declared order; what is not there yet is `-`."""
+    """Return a row for each level, in declared order; a cell without a value is `-`."""
     return [_cells(level) for level in factor.levels]
 
 
 def about(study: FactorStudy) -> str:
-    """What the tables are of, in one line."""
+    """Return one line on what the tables show."""
     row = study.baseline.row
     known = ABSENT if row is None else f"{numbers.score(row.score)}, {row.n} seed{'s' if row.n > 1 else ''}"
-    aim = f"{study.objective.direction} {study.objective.metric}"
-    return f"study {study.study}: {study.task} on {study.dataset}, {aim}; baseline {known}"
+    objective = f"{study.objective.direction} {study.objective.metric}"
+    return f"study {study.study}: {study.task} on {study.dataset}, {objective}; baseline {known}"
 
 
 def notes(study: FactorStudy) -> tuple[str, ...]:
-    """What is to be known about the tables."""
+    """Return notes on how to read the tables."""
     rows = [level.row for factor in study.factors for level in factor.levels if level.row is not None]
-    told = ["from baseline: a level's mean less the baseline's"]
+    lines = ["from baseline: a level's mean less the baseline's"]
     if any(row.has_seed_part for row in rows):
-        told.append("judged: at 95 %, beside the other levels of its factor alone")
+        lines.append("judged: at 95 %, beside the other levels of its factor alone")
     else:
-        told.append("one seed each, small differences may be chance (`tune-jobs replicate` adds seeds)")
-    return tuple(told)
+        lines.append("one seed each, small differences may be chance (`tune-jobs replicate` adds seeds)")
+    return tuple(lines)
 
 
 def markdown(study: FactorStudy, *, level: int = 1) -> str:
-    """A section of this level with one a factor below it, each with a table in GitHub's Markdown."""
+    """Return a section with a section for each factor below it, which has a table in GitHub's Markdown."""
     lines = [f"{'#' * level} Factors of {escaped(study.study)}", "", escaped(about(study))]
     for factor in study.factors:
         lines += ["", f"{'#' * (level + 1)} {escaped(factor.name)}", "", *_table(factor)]
@@ -48,7 +48,7 @@ def markdown(study: FactorStudy, *, level: int = 1) -> str:
 
 
 def json_form(study: FactorStudy) -> dict[str, Any]:
-    """Everything, exact; a level's row has the names that the leaderboard's JSON has."""
+    """Return everything, exact; a level's row has the names that the leaderboard's JSON has."""
     return {
         "study": study.study,
         "task": study.task,

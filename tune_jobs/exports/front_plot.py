@@ -30,47 +30,55 @@ _Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class _Scale:
-    """An objective's axis: its ends, and whether it is logarithmic."""
+    """The axis of an objective: its ends, and whether it is logarithmic."""
 
-    aim: Objective
+    objective: Objective
     low: float
     high: float
     is_log: bool
 
     @classmethod
-    def of(cls, aim: Objective, front: Sequence[float | None], others: Sequence[float | None]) -> _Scale:
-        """One that holds the whole front, and what is not much worse, so that a network that learned nothing does not
-        squash the rest."""
+    def of(cls, objective: Objective, front: Sequence[float | None], others: Sequence[float | None]) -> _Scale:
+        """Return an axis for the whole front and for values that are not much worse.
+
+        A network that learned nothing would flatten the rest.
+        """
         best = [value for value in front if value is not None]
         known = [*best, *(value for value in others if value is not None)]
         is_log = min(known) > 0 and math.log10(max(known) / min(known)) > _DECADES
-        there, back = (math.log10, lambda place: 10**place) if is_log else (float, float)
-        low, high = there(min(best)), there(max(best))
+        to_place, to_value = (math.log10, lambda place: 10**place) if is_log else (float, float)
+        low, high = to_place(min(best)), to_place(max(best))
         reach = _FAR * (high - low) or math.inf
-        kept = [place for place in map(there, known) if low - reach <= place <= high + reach]
+        kept = [place for place in map(to_place, known) if low - reach <= place <= high + reach]
         room = 0.06 * (max(kept) - min(kept)) or 0.05 * abs(max(kept)) or 0.05
-        return cls(aim, back(min(kept) - room), back(max(kept) + room), is_log)
+        return cls(objective, to_value(min(kept) - room), to_value(max(kept) + room), is_log)
 
     @property
     def name(self) -> str:
-        return printable(self.aim.metric) + (", ms" if self.aim.metric == LATENCY else "")
+        return printable(self.objective.metric) + (", ms" if self.objective.metric == LATENCY else "")
 
     def leaves_out(self, value: float | None) -> bool:
         return value is not None and not self.low <= value <= self.high
 
 
-def front_plot(study: str, rows: Sequence[Row], aims: Sequence[Objective]) -> Figure:
-    """Complete configurations in each two objectives; of two objectives in all, the front has its step line and the
-    numbers of its trials. What is better is up and to the left or to the right, as the axes say."""
+def front_plot(study: str, rows: Sequence[Row], objectives: Sequence[Objective]) -> Figure:
+    """Draw complete configurations in each pair of objectives; an arrow on each axis points to the better side.
+
+    With two objectives, the front also has a step line and the numbers of its trials.
+    """
     front = fronts.first(rows)
     others = [row for row in rows if row.state == "complete" and row.rank > 1 and None not in row.values]
-    pairs = list(itertools.combinations(range(len(aims)), 2))
+    pairs = list(itertools.combinations(range(len(objectives)), 2))
     with styled():
-        return _figure(study, front, others, aims, pairs)
+        return _figure(study, front, others, objectives, pairs)
 
 
 def _figure(
-    study: str, front: Sequence[Row], others: Sequence[Row], aims: Sequence[Objective], pairs: list[tuple[int, int]]
+    study: str,
+    front: Sequence[Row],
+    others: Sequence[Row],
+    objectives: Sequence[Objective],
+    pairs: list[tuple[int, int]],
 ) -> Figure:
     width, height = _PANEL if len(pairs) == 1 else _SMALL
     columns = min(len(pairs), _ACROSS)
@@ -79,8 +87,8 @@ def _figure(
     n = len(front)
     title = f"{study}: {n} configuration{'s' if n > 1 else ''} on the Pareto front"
     scales = [
-        _Scale.of(aim, [row.values[at] for row in front], [row.values[at] for row in others])
-        for at, aim in enumerate(aims)
+        _Scale.of(objective, [row.values[index] for row in front], [row.values[index] for row in others])
+        for index, objective in enumerate(objectives)
     ]
     below = "blue: the front, grey: other configurations that completed"
     if len(pairs) == 1 and n <= _NAMED:
@@ -91,19 +99,19 @@ def _figure(
     below += f"; {outside} further off" if outside else ""
     total = top + n_rows * height + (n_rows - 1) * gap[1] + bottom
     figure = new_figure(left + columns * width + (columns - 1) * gap[0] + right, total, title, below, left=0.2)
-    for at, (up, across) in enumerate(pairs):
-        row, column = divmod(at, columns)
-        foot = total - top - row * (height + gap[1]) - height
+    for index, (up, across) in enumerate(pairs):
+        line, column = divmod(index, columns)
+        foot = total - top - line * (height + gap[1]) - height
         axes = add_axes(figure, left + column * (width + gap[0]), foot, width, height)
-        dominated = [_point(one, across, up) for one in others]
-        best = [_point(one, across, up) for one in front]
+        dominated = [_point(row, across, up) for row in others]
+        best = [_point(row, across, up) for row in front]
         axes.plot(*_unzipped(dominated), "o", color=GREY, markersize=4, markeredgewidth=0, alpha=0.55)
         axes.plot(*_unzipped(best), "o", color=COLOURS[0], markersize=6, markeredgecolor="white", zorder=3)
         _prepare(axes, scales[across], scales[up])
         if len(pairs) == 1:
-            _draw_steps(axes, best, aims[across], aims[up])
+            _draw_steps(axes, best, objectives[across], objectives[up])
             if n <= _NAMED:
-                _name(axes, front, best, aims[across], aims[up])
+                _name(axes, front, best, objectives[across], objectives[up])
     return figure
 
 
@@ -117,12 +125,14 @@ def _unzipped(points: Sequence[_Point]) -> tuple[list[float], list[float]]:
 
 
 def _prepare(axes: Axes, across: _Scale, up: _Scale) -> None:
-    """Scales, grid and names; an arrow beside each name points to what is better."""
+    """Set scales, grid and names; an arrow beside each name points to the better side."""
     for axis, scale, set_scale, set_limits in (
         (axes.xaxis, across, axes.set_xscale, axes.set_xlim),
         (axes.yaxis, up, axes.set_yscale, axes.set_ylim),
     ):
-        axis.set_label_text(f"{scale.name}  {'→' if scale.aim.direction == 'maximize' else '←'} better", color=INK)
+        axis.set_label_text(
+            f"{scale.name}  {'→' if scale.objective.direction == 'maximize' else '←'} better", color=INK
+        )
         set_scale("log" if scale.is_log else "linear")
         set_limits(scale.low, scale.high)
         if scale.is_log:
@@ -135,7 +145,7 @@ def _prepare(axes: Axes, across: _Scale, up: _Scale) -> None:
 
 
 def _draw_steps(axes: Axes, best: Sequence[_Point], across: Objective, up: Objective) -> None:
-    """The border of what the front dominates: level from each point to the worse side, as far as the next."""
+    """Draw the border of the dominated area: from each point level to the worse side, as far as the next."""
     minimized = across.direction == "minimize"
     ordered = sorted(best, key=lambda point: (point[0] if minimized else -point[0], point[1]))
     xs, ys = _unzipped(ordered)
@@ -155,7 +165,7 @@ def _draw_steps(axes: Axes, best: Sequence[_Point], across: Objective, up: Objec
 
 
 def _name(axes: Axes, front: Sequence[Row], best: Sequence[_Point], across: Objective, up: Objective) -> None:
-    """The first trial of each point of the front, on the side where nothing can be."""
+    """Write the first trial of each point of the front on the side where no other point can be."""
     right, high = across.direction == "maximize", up.direction == "maximize"
     for row, point in zip(front, best, strict=True):
         axes.annotate(

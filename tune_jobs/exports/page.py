@@ -1,4 +1,4 @@
-"""The leaderboard as one HTML page: no scripts, nothing fetched, readable by day and by night and on paper."""
+"""The leaderboard as one HTML page without scripts or downloads, for light and dark screens and for paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tune_jobs.search_spaces.protocol import Objective
 
 
 def html_text(board: Board) -> str:
-    """A whole page, from the best score down to the versions it was reached with."""
+    """Return a whole page: the best score, the facts of the study, the table, and notes."""
     name = _safe(board.study.name)
     body = [f"<h1>{name}</h1>", *_headline(board), *_facts(board), *_same(board), *_table(board), *_notes(board)]
     return _PAGE.format(title=name, style=_STYLE, body="\n".join(body))
@@ -28,7 +28,7 @@ def _headline(board: Board) -> Iterator[str]:
     form = board.score_format
     mean = "" if best.std is None else f", the mean of {best.n} seeds with std {best.std:{form}}"
     n = len(fronts.first(board.rows))
-    front = f", {n} configuration{'s' * (n > 1)} on the first front" if board.aims else ""
+    front = f", {n} configuration{'s' * (n > 1)} on the first front" if board.objectives else ""
     yield f'<p class="best"><strong>{best.score:{form}}</strong> best {_safe(terms.objective.metric)}{mean}{front}</p>'
 
 
@@ -41,7 +41,7 @@ def _facts(board: Board) -> Iterator[str]:
     facts = {
         "Task": terms.task if terms.reference == terms.task else f"{terms.task} ({terms.reference})",
         "Data": f"{terms.dataset} ({terms.data_digest})",
-        "Objectives" if board.aims else "Objective": objectives.words(terms.objectives),
+        "Objectives" if board.objectives else "Objective": objectives.words(terms.objectives),
         "Protocol": protocol,
         "Seed": str(terms.seed),
         "Begun": begun,
@@ -61,7 +61,7 @@ def _same(board: Board) -> Iterator[str]:
 
 
 def _table(board: Board) -> Iterator[str]:
-    """The rows; what is drawn as well is the score, and what else is an objective."""
+    """Yield the rows; scores, and values in other objectives, are also dots on a line."""
     if not board.shown:
         return
     yield '<div class="wide"><table><thead><tr>'
@@ -92,40 +92,40 @@ def _notes(board: Board) -> Iterator[str]:
 
 
 def _scales(board: Board) -> Iterator[_Scale]:
-    """One for the score, and one for each further objective, whose values have no intervals."""
+    """Yield a scale for the score, and one for each further objective, whose values have no intervals."""
     rows, objective = board.shown, board.study.terms.objective
     yield _Scale(objective, [row.score for row in rows], [row.interval for row in rows])
-    for at, aim in enumerate(board.aims[1:], start=1):
-        yield _Scale(aim, [row.values[at] for row in rows], [None] * len(rows))
+    for index, further in enumerate(board.objectives[1:], start=1):
+        yield _Scale(further, [row.values[index] for row in rows], [None] * len(rows))
 
 
 class _Scale:
-    """Places scores on a line. Dots, not bars: a bar's length would lie wherever the line does not begin at zero."""
+    """A line on which scores are dots. Bars would mislead, since the line does not begin at zero."""
 
     def __init__(
         self, objective: Objective, scores: Sequence[float | None], intervals: Sequence[tuple[float, float] | None]
     ) -> None:
         self.objective, self._scores, self._intervals = objective, scores, intervals
         ends = [end for interval in intervals if interval is not None for end in interval]
-        reached = [*(score for score in scores if score is not None), *ends] or [0.0]
-        low, high = min(reached), max(reached)
+        values = [*(score for score in scores if score is not None), *ends] or [0.0]
+        low, high = min(values), max(values)
         self._worst, self._best = (low, high) if objective.direction == "maximize" else (high, low)
 
     def mark(self, index: int) -> str:
-        """The line with a row's dot, nothing where all scores are equal."""
+        """Return the line with a row's dot; nothing if all scores are equal."""
         span = abs(self._best - self._worst)
         score, interval = self._scores[index], self._intervals[index]
         if span == 0 or score is None:
             return ""
         bar = ""
         if interval is not None:
-            left, right = sorted(self._at(end, span) for end in interval)
+            left, right = sorted(self._percent(end, span) for end in interval)
             bar = f'<i style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
-        at = self._at(score, span)
-        return f'<span class="line" aria-hidden="true"><span>{bar}<b style="left:{at:.2f}%"></b></span></span>'
+        place = self._percent(score, span)
+        return f'<span class="line" aria-hidden="true"><span>{bar}<b style="left:{place:.2f}%"></b></span></span>'
 
-    def _at(self, score: float, span: float) -> float:
-        """How far along the line, in percent."""
+    def _percent(self, score: float, span: float) -> float:
+        """Return how far along the line a score is, in percent."""
         return 100 * abs(score - self._worst) / span
 
 

@@ -1,7 +1,7 @@
 """Plots as files, and the plot of `compare`: the winners of several studies as dots with their intervals.
 
-Matplotlib's objects without pyplot, so that nothing global is left behind; the same figure gives the same file. Only
-who makes a plot imports this module or `curves.py`: matplotlib takes half a second.
+Plots use matplotlib's objects without pyplot, which would leave global state behind. The same figure gives the same
+file. Import this module only to make a plot: matplotlib takes half a second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tune_jobs.files import write
 from tune_jobs.leaderboard.comparison import Comparison, Winner
 from tune_jobs.search_spaces.protocol import Objective
 
-# Okabe and Ito (2008), told apart with any colour vision; without their yellow, which is lost on white
+# Okabe and Ito (2008), distinct with any colour vision; without their yellow, which is too faint on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY, FAINT, INK = "#8A8A8A", "#E4E4E4", "#222222"
 LETTER = 0.068  # inches of width, at most, on average
@@ -34,9 +34,9 @@ LETTER = 0.068  # inches of width, at most, on average
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.0,
-    "svg.fonttype": "none",  # text stays text: it can be searched, and read aloud
-    "svg.hashsalt": "tune-jobs",  # ids that are the same each time
-    "text.parse_math": False,  # a name with two dollar signs is no formula
+    "svg.fonttype": "none",  # texts stay texts, for search and screen readers
+    "svg.hashsalt": "tune-jobs",  # the same ids each time
+    "text.parse_math": False,  # two dollar signs in a name are not a formula
 }
 _PNG_DPI = 144
 _WINNER = 0.5  # inches of height
@@ -44,10 +44,10 @@ _NARROWEST = 6.4  # inches, in which a figure's head has room
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure in the format that the file's name ends in.
+    """Write a figure in the format of the file's name.
 
     Raises:
-        UserError: it ends neither in .svg nor in .png, or the file cannot be written.
+        UserError: the name ends neither in .svg nor in .png, or the file cannot be written.
     """
     if path.suffix.lower() not in (".svg", ".png"):
         raise UserError(f"a plot is written to a file that ends in .svg or .png; got {path}")
@@ -64,7 +64,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def svg_text(figure: Figure) -> str:
-    """A figure as SVG, the same each time: it carries no date."""
+    """Return a figure as SVG; it has no date in it, so that it is the same each time."""
     content = io.StringIO()
     with styled():
         figure.savefig(content, format="svg", metadata={"Date": None})
@@ -72,17 +72,19 @@ def svg_text(figure: Figure) -> str:
 
 
 def winners_plot(comparison: Comparison) -> Figure:
-    """A line a study, the best at the top: a dot with its 95 % interval, and a hollow one for the test split.
+    """Draw a line a study, the best at the top: a dot with its 95 % interval, and a hollow one for the test split.
 
     Raises:
-        UserError: the studies have different objectives, for which there is no common axis.
+        UserError: the studies have different objectives, which have no common axis.
     """
     studies: dict[Objective, list[str]] = {}
     for winner in comparison.winners:
         studies.setdefault(winner.objective, []).append(winner.study)
     if len(studies) > 1:
-        found = "; ".join(f"{each.direction} {each.metric} ({', '.join(named)})" for each, named in studies.items())
-        raise UserError(f"a plot needs studies of one objective; these have {found}")
+        each = (
+            f"{objective.direction} {objective.metric} ({', '.join(names)})" for objective, names in studies.items()
+        )
+        raise UserError(f"a plot needs studies of one objective; these have {'; '.join(each)}")
     (objective,) = studies
     with styled():
         return _winners_figure(comparison.winners, objective)
@@ -90,14 +92,14 @@ def winners_plot(comparison: Comparison) -> Figure:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """For everything that draws: some settings exist as global ones only, and are afterwards as they were."""
+    """Set matplotlib's global settings while a figure is drawn, and restore them after it."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # in a name; who shows the SVG may have it
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # in a name; who views the SVG may have it
         yield
 
 
 def new_figure(width: float, height: float, title: str, below: str, *, left: float) -> Figure:
-    """A white figure of so many inches, with a head that begins `left` inches from its edge."""
+    """Return a white figure, sizes in inches, with a title and a line below it that begin `left` from its edge."""
     figure = Figure(figsize=(max(width, _NARROWEST), height), facecolor="white")
     FigureCanvasAgg(figure)
     across, up = figure.get_size_inches()
@@ -107,7 +109,7 @@ def new_figure(width: float, height: float, title: str, below: str, *, left: flo
 
 
 def add_axes(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
-    """Axes in inches from the figure's lower left corner."""
+    """Add axes at a place in inches from the figure's lower left corner."""
     across, up = figure.get_size_inches()
     axes = figure.add_axes((x / across, y / up, width / across, height / up))
     axes.spines[["top", "right"]].set_visible(False)
@@ -154,6 +156,6 @@ def _draw_winner(axes: Axes, place: int, winner: Winner) -> None:
 
 
 def _write_beside(axes: Axes, y: float, words: str) -> None:
-    """Text to the right of the axes at the height `y` of their data."""
+    """Write text to the right of the axes, at the height `y` of their data."""
     transform = axes.get_yaxis_transform()  # x in axes, y in data
     axes.text(1.03, y, words, transform=transform, va="center", fontsize=8.5, color=INK)

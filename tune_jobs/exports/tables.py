@@ -13,9 +13,9 @@ _GAP = "  "
 
 
 def text(board: Board) -> str:
-    """Aligned text of at most 120 columns.
+    """Return aligned text of at most 120 columns.
 
-    Where there is no room, details go, then the last parameters move to a line of their own under each row.
+    If there is not enough room, details are left out, and then the last parameters move to a second line of each row.
     """
     same = "  ".join(f"{name}={value}" for name, value in board.same)
     head = [printable(board.about), *([f"in all rows: {same}"] if same else [])]
@@ -26,7 +26,7 @@ def text(board: Board) -> str:
 
 
 def markdown(board: Board) -> str:
-    """A section with a table in GitHub's Markdown."""
+    """Return a section with a table in GitHub's Markdown."""
     lines = [f"# Leaderboard of {escaped(board.study.name)}", "", escaped(board.about)]
     if board.same:
         lines += [
@@ -44,7 +44,7 @@ def markdown(board: Board) -> str:
 
 
 def _rows(columns: Sequence[Column]) -> Iterator[str]:
-    """The headings, then each row with the line of its folded parameters."""
+    """Yield the headings, then each row with the line of its folded parameters."""
     kept, folded = _fold(columns)
     yield _aligned(kept, [column.heading for column in kept])
     for index in range(len(columns[0].cells)):
@@ -57,7 +57,7 @@ def _rows(columns: Sequence[Column]) -> Iterator[str]:
 
 
 def _fold(columns: Sequence[Column]) -> tuple[list[Column], list[Column]]:
-    """The columns that fit side by side, and the last parameters, which do not."""
+    """Return the columns that fit side by side, and the last parameters, which do not."""
     kept = list(columns)
     folded: list[Column] = []
     to_go = [column for kind in ("param", "detail") for column in columns if column.kind == kind]
@@ -94,6 +94,6 @@ def _piped(cells: Iterator[str] | Sequence[str]) -> str:
 
 
 def escaped(cell: str) -> str:
-    """Text that Markdown shows as it is. An underscore inside a word is left alone: it means nothing there."""
+    """Return text that Markdown shows as it is. An underscore inside a word needs no escape."""
     escaped = re.sub(r"([\\`*\[\]<>|~$#])", r"\\\1", printable(cell).replace("&", "&amp;"))
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", escaped)
