@@ -8,7 +8,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -117,27 +116,13 @@ def split(reference: str) -> tuple[Path | None, str | None]:
     return (Path(file).expanduser(), attribute) if file.endswith(".py") else (None, None)
 
 
-def load_text(text: str, file_name: str, attribute: str | None, folder: Path) -> Task:
-    """The task in the text of a file that is not on this machine: a worker's.
-
-    The text is written under `folder` first, so that tracebacks can show its lines. Files beside the original are not
-    there: a task that workers elsewhere train has to stand alone.
+def load_text(path: Path, text: str, attribute: str | None) -> Task:
+    """Return the task in a text that lies in the file `path`.
 
     Raises:
         TaskError: the text cannot be imported or has no such task; in one line.
     """
-    path = folder / hashlib.sha256(text.encode()).hexdigest()[:16] / Path(file_name).name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, text)
     return _task_of(_imported(path.resolve(), text), path.name, attribute)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Other workers may write the same file now: none of them may see half of it."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as half:
-        half.write(text)
-    os.replace(half.name, path)  # noqa: PTH105 (half is a name, not a Path)
 
 
 def _named(name: str) -> Task:

@@ -14,9 +14,10 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tune_jobs.search_spaces.spelling import near
+from tune_jobs.words import short
 
 if TYPE_CHECKING:
-    from pydantic_core import SchemaValidator, ValidationError
+    from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
 T = TypeVar("T")
 
@@ -29,7 +30,6 @@ _WORDS = {
     "float": "a number",
     "greater": "a whole number",
     "int": "a whole number",
-    "invalid": "a text for a key",
     "less": "a whole number",
     "list": "a list",
     "none": "null",
@@ -75,14 +75,6 @@ def decode_json(kind: type[T], text: str | bytes, where: str, *, finite: bool = 
         raise ContentError(_message(kind, error, where)) from error
 
 
-def short(value: object) -> str:
-    """Show at most a few words of a value that may be anything."""
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "a mapping"
-    text = repr(value[:61] if isinstance(value, str | bytes) else value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
-
-
 @functools.cache
 def _validator(kind: Any, finite: bool) -> SchemaValidator:
     from pydantic import TypeAdapter
@@ -100,31 +92,49 @@ def _strict(schema: Any, finite: bool) -> Any:
         return type(schema)(_strict(part, finite) for part in schema)
     if not isinstance(schema, dict):
         return schema
+    parts = {name: _strict(part, finite) for name, part in schema.items()}
     changes: dict[str, dict[str, Any]] = {
         "bool": {"strict": True},
         "dataclass-args": {"extra_behavior": "forbid"},
         "float": {"strict": True, "allow_inf_nan": not finite},
         "int": {"strict": True, "lt": _BOUND, "gt": -_BOUND},
         "tuple": {"fail_fast": True},
-        "union": {"custom_error_type": "union", "custom_error_message": _union_words(schema)},
+        "union": {"choices": list(map(_exact, parts.get("choices", ()))), **_union_error(schema)},
     }
-    parts = {name: _strict(part, finite) for name, part in schema.items()}
     return parts | changes.get(str(schema.get("type")), {})
 
 
-def _union_words(schema: dict[str, Any]) -> str:
-    """Return what a union needs, in words: `true or false, a number or a text`."""
+def _exact(choice: dict[str, Any]) -> dict[str, Any]:
+    """Return a choice of a union that takes no whole number for a float: one that is too large is not to become one."""
+    if choice["type"] != "float":
+        return choice
+    return {"type": "function-before", "function": {"type": "no-info", "function": _refuse_whole}, "schema": choice}
+
+
+def _refuse_whole(value: object) -> object:
+    if isinstance(value, int):
+        raise ValueError("a whole number that is too large")  # noqa: TRY004 (pydantic takes ValueError for a refusal)
+    return value
+
+
+def _union_error(schema: dict[str, Any]) -> dict[str, str]:
+    """Return one error for a union, in place of one for each of its choices: `a number, a text, true or false`."""
     words = dict.fromkeys(_WORDS.get(choice["type"], choice["type"]) for choice in schema.get("choices", ()))
     if _WORDS["float"] in words:
         words.pop(_WORDS["int"], None)
-    return " or ".join(words)
+    return {"custom_error_type": "union", "custom_error_message": ", ".join(sorted(words))}
 
 
 def _message(kind: Any, error: ValidationError, where: str) -> str:
     """Return the first thing that is wrong, in one line."""
-    first = error.errors(include_url=False)[0]
+    first = _first(error.errors(include_url=False))
     path, problem = first["loc"], first["type"]
     place, outer = _place(where, path), _place(where, path[:-1])
+    if problem == "invalid_key":
+        return f"{outer} has the key {short(first['input'])}, which needs to be a text"
+    if path[-1:] == ("[key]",):
+        needed = _needed(problem, first["msg"])
+        return f"{_place(where, path[:-2])} has the key {short(first['input'])}, which needs to be {needed}"
     if problem == "missing":
         return f"{outer} has no {path[-1]!r}" if isinstance(path[-1], str) else f"{outer} has too few items"
     if problem == "too_long":
@@ -138,6 +148,15 @@ def _message(kind: Any, error: ValidationError, where: str) -> str:
         return f"{place}: {' '.join(str(first['ctx']['error']).split())[:300]}"
     needed = first["ctx"]["expected"] if problem == "literal_error" else _needed(problem, first["msg"])
     return f"{place} needs {needed}; got {short(first['input'])}"
+
+
+def _first(errors: Sequence[ErrorDetails]) -> ErrorDetails:
+    """Return the first error; for a key that is missing and may be misspelt, that of the unknown one beside it."""
+    first = errors[0]
+    if first["type"] != "missing":
+        return first
+    beside = (e for e in errors if e["type"] == "unexpected_keyword_argument" and e["loc"][:-1] == first["loc"][:-1])
+    return next(beside, first)
 
 
 def _needed(problem: str, message: str) -> str:

@@ -1,46 +1,59 @@
-"""Writes a file whole or not at all: whoever reads it meanwhile sees the old one or the new one."""
+"""Write a file whole or not at all: a reader sees the old file or the new one, whatever ends the writer."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tune_jobs.errors import UserError
 
 
-def write(path: Path, text: str) -> None:
-    """Replaces `path` by a file with `text`, which is on the disk when this returns.
+def write(path: Path, text: str, *, durable: bool = True) -> None:
+    """Replace `path` by a file with `text`, in UTF-8. A durable file is on the disk when this returns.
 
     Raises:
-        UserError: if it cannot be written; what was there before is then untouched.
+        UserError: it cannot be written; what was there before is untouched.
     """
-    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"), durable=durable)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """As `write`, for what is no text."""
-    temporary = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.tmp")  # beside it: a rename is atomic there only
+def write_bytes(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
+    """Replace `path` by a file with `content`, as `write` does; the umask takes rights off those of `mode`."""
+    with replacement(path, durable=durable) as part:
+        part.touch(mode, exist_ok=False)
+        part.write_bytes(content)
+
+
+@contextmanager
+def replacement(path: Path, *, suffix: str = ".part", durable: bool = True) -> Iterator[Path]:
+    """Name a file beside `path` to be written in the block, which replaces `path` when the block ends.
+
+    Raises:
+        UserError: it cannot be written; what was there before is untouched.
+    """
+    part = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}{suffix}")  # a rename is atomic in one folder only
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        yield part
+        if durable:
+            _sync(part)
+        part.replace(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    _sync(path.parent)
+        with suppress(OSError):
+            part.unlink()
+    if durable:
+        with suppress(OSError):  # some file systems cannot sync a folder
+            _sync(path.parent)
 
 
-def _sync(folder: Path) -> None:
-    """Makes the rename itself durable, where the file system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -9,7 +9,7 @@ Say = Callable[[str], None]  # takes a message to the user
 
 
 def duration(seconds: float) -> str:
-    """`8 s`, `2 min 5 s`, `3 h 20 min`."""
+    """Return `8 s`, `2 min 5 s` or `3 h 20 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
@@ -32,7 +32,18 @@ def seconds(text: str) -> float:
     return float(total)
 
 
+def short(value: object) -> str:
+    """Return at most a few words of a value that may be anything."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a mapping"
+    try:
+        text = repr(value[:61] if isinstance(value, str | bytes) else value)
+    except ValueError:  # a whole number of more digits than Python writes
+        text = type(value).__name__
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
 def one_line(error: BaseException) -> str:
-    """An exception in one line of at most 300 characters."""
+    """Return an exception in one line of at most 300 characters."""
     text = " ".join(str(error).split())
     return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:300]

@@ -437,7 +437,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "params": (at("trials", 0, "params", "width", to=9), "trial 0 lies outside the study's space: width is 9"),
     "params kind": (
         at("trials", 0, "params", "width", to=[1]),
-        "trial 0: params.width needs true or false or a number or a text; got a list",
+        "trial 0: params.width needs a number, a text, true or false; got a list",
     ),
     "params less": (without("trials", 0, "params", "width"), "trial 0 lies outside the study's space: width is miss"),
     "params more": (at("trials", 0, "params", "x", to=1), "trial 0 lies outside the study's space: no parameter 'x'"),

@@ -403,7 +403,7 @@ def _without(key: str) -> dict[str, Any]:
 @pytest.mark.parametrize("key", sorted(exports.best_config(SMALL)))
 def test_a_missing_key_is_named(key: str, tmp_path: Path) -> None:
     (tmp_path / "best.yaml").write_text(yaml.safe_dump(_without(key)))
-    with pytest.raises(StudyError, match=rf"best\.yaml: .*\b{key}\b") as raised:
+    with pytest.raises(StudyError, match=rf"best\.yaml.*\b{key}\b") as raised:
         exports.load_best(tmp_path / "best.yaml")
     assert "\n" not in str(raised.value)
 
@@ -448,14 +448,14 @@ def test_a_missing_key_is_named(key: str, tmp_path: Path) -> None:
 def test_a_wrong_value_is_named_in_one_line(key: str, value: Any, tmp_path: Path) -> None:
     path = tmp_path / "best.yaml"
     path.write_text(yaml.safe_dump(exports.best_config(SMALL) | {key: value}))
-    with pytest.raises(StudyError, match=rf"best\.yaml: .*\b{key}\b") as raised:
+    with pytest.raises(StudyError, match=rf"best\.yaml.*\b{key}\b") as raised:
         exports.load_best(path)
     assert "\n" not in str(raised.value)
 
 
 def test_a_misspelt_key_is_told_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "best.yaml").write_text(yaml.safe_dump(_without("params") | {"parms": {}}))
-    with pytest.raises(StudyError, match="no key 'parms'; near it: params"):
+    with pytest.raises(StudyError, match=r"best\.yaml has 'parms', which nothing here knows; near it: params"):
         exports.load_best(tmp_path / "best.yaml")
 
 

@@ -212,7 +212,7 @@ def test_the_front_is_written_as_configurations_that_train_and_that_a_search_beg
         (None, None, r"holds trials 1, 0, 4: say which one with --trial N; got None"),
         (None, 2, r"holds trials 1, 0, 4: say which one with --trial N; got 2"),
         ("[]", None, r"holds trials none: say which one with --trial N; got None"),
-        ("- units: '64'", 3, r"needs to be a best.yaml, or a list of such as front.yaml is; got \[\{'units': '64'\}\]"),
+        ("- units: '64'", 3, r"needs to be a best.yaml, or a list of such as front.yaml is; got a list"),
         ("{format: 1, trial: 3}", 4, r"holds trial 3 alone, and --trial 4 was asked for"),
     ],
 )

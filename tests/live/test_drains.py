@@ -49,7 +49,7 @@ def test_drains_add_up_and_are_given_back_one_by_one(tmp_path: Path) -> None:
     drains.drain(file, drains.spots("two", ()))
     assert watch().spots == {(None, "2"), (None, "3"), ("two", None)}
     assert str(watch()) == "node two, GPU 2, GPU 3"
-    with pytest.raises(StudyError, match=r"^GPU 0 of node two is not drained; what is: node two, GPU 2, GPU 3$"):
+    with pytest.raises(StudyError, match=r"^GPU 0 of node two is not drained; drained are: node two, GPU 2, GPU 3$"):
         drains.undrain(file, drains.spots("two", ("0",)))
     drains.undrain(file, drains.spots(None, ("3",)))
     assert watch().spots == {(None, "2"), ("two", None)}

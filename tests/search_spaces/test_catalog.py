@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tune_jobs.search_spaces import Choice, Float, Space, TaskError, catalog, narrow, open_all, open_parameters
-from tune_jobs.search_spaces.catalog import GROUPS, TASKS, find, load_text
+from tune_jobs.search_spaces.catalog import GROUPS, TASKS, find
 from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.search_spaces.tasks.digits import DIGITS_MLP
 from tune_jobs.search_spaces.tasks.fashion_mnist import FASHION_MNIST_CNN, FASHION_MNIST_MLP
@@ -275,40 +275,6 @@ def test_an_edited_file_is_imported_anew_and_leaves_no_bytecode(own, tmp_path):
     assert find(own(OWN)).space == Space(units=Choice(4, 8))
     assert find(own(OWN.replace("4, 8", "4, 9"))).space == Space(units=Choice(4, 9))
     assert [path.name for path in tmp_path.iterdir()] == ["own.py"]
-
-
-# --- on a worker ------------------------------------------------------------------------------------------------------
-
-
-def test_a_worker_makes_the_same_task_from_the_text(own, tmp_path):
-    text = OWN.replace("build=mlp.build", "build=build").replace(
-        "SMALL =", "def build(*, input_shape, head, units):\n    return units\n\nSMALL ="
-    )
-    here = find(own(text))
-    there = load_text(text, "own.py", "SMALL", tmp_path / "worker")
-    assert there.digest() == here.digest()
-    assert there.space == here.space
-    assert there.build is not here.build
-    assert sys.modules[there.build.__module__].build is there.build
-    assert load_text(text, "own.py", None, tmp_path / "worker") is there
-    written = list((tmp_path / "worker").rglob("*"))
-    assert [path.read_text() for path in written if path.is_file()] == [text]
-
-
-def test_other_text_under_the_same_name_is_another_task(tmp_path):
-    first = load_text(OWN, "own.py", None, tmp_path)
-    second = load_text(OWN + OTHER, "own.py", "OTHER", tmp_path)
-    assert (first.name, second.name) == ("small", "other")
-
-
-def test_text_is_written_inside_its_folder(tmp_path):
-    load_text(OWN, "../../own.py", None, tmp_path / "a" / "b")
-    assert [path for path in tmp_path.rglob("own.py") if not path.is_relative_to(tmp_path / "a" / "b")] == []
-
-
-def test_text_that_fails_is_told_where(tmp_path):
-    with pytest.raises(TaskError, match=r"^own\.py, line 1: ZeroDivisionError: division by zero$"):
-        load_text("1 / 0\n", "own.py", None, tmp_path)
 
 
 def test_a_reference_is_split_into_file_and_name():

@@ -128,11 +128,11 @@ def test_a_file_is_read_as_a_driver_is(tmp_path: Path, monkeypatch: pytest.Monke
     ("content", "needed"),
     [
         (None, "cannot be read: No such file"),
-        ("[", "are no JSON"),
-        ('{"index": "0"}', "need a list, one object a device; got"),
-        ('[{"index": 0}]', "need index (a text), memory_used_mb, memory_total_mb, utilisation of each device; got"),
+        ("[", "is not JSON"),
+        ('{"index": "0"}', "needs a list; got a mapping"),
+        ('[{"index": 0}]', ": [0].index needs a text; got 0"),
         (json.dumps([asdict(FOUR[0]) | {"utilisation": 70}]), "need utilisation as a share from 0 to 1; got 70"),
-        (json.dumps([asdict(FOUR[0]) | {"memory_used_mb": -1}]), "need memory_used_mb as megabytes of 0 or more"),
+        (json.dumps([asdict(FOUR[0]) | {"memory_used_mb": -1}]), "need megabytes of 0 or more; got -1 of"),
         (json.dumps([asdict(FOUR[0]) | {"memory_total_mb": True}]), "got True"),
     ],
 )

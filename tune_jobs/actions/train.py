@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tune_jobs import datasets, tracking
+from tune_jobs import datasets, files, tracking
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import DataError, SettingsError, UserError
 from tune_jobs.exports.best import BestConfig, load_best
@@ -120,16 +120,13 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
 
 def _save(model: keras.Model, path: Path, origin: Origin) -> None:
     """Writes the model with its origin, whole or not at all."""
-    part = path.with_name(f".{path.stem}.part.keras")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"the folder {path.parent} cannot be made: {error.strerror}") from error
+    with files.replacement(path, suffix=".keras") as part:
         _bare(model).save(part)
         saved_models.add(part, origin)
-        part.replace(path)
-    except OSError as error:
-        raise SettingsError(f"the model cannot be written to {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _bare(model: keras.Model) -> keras.Model:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shlex
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tune_jobs.errors import UserError
+from tune_jobs.execution import task_files
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.narrowing import narrow, open_parameters
 from tune_jobs.search_spaces.protocol import Protocol, TaskError
@@ -118,7 +118,7 @@ def prepared(
     else:
         text = _read(file)
         with tempfile.TemporaryDirectory() as folder:
-            task = catalog.load_text(text.decode(errors="replace"), file.name, attribute, Path(folder))
+            task = task_files.load(text.decode(errors="replace"), file.name, attribute, Path(folder))
         sent = f"task/{file.name}" if attribute is None else f"task/{file.name}:{attribute}"
         files[f"task/{file.name}"] = text
     words = ["launch-sent", *options, "--address", "auto"]
@@ -168,13 +168,7 @@ def received(reference: str, settings: Settings) -> str:
     file, attribute = catalog.split(reference)
     if file is None:
         return reference
-    content = _read(file)
-    kept = settings.tasks_dir / hashlib.sha256(content).hexdigest()[:16] / file.name
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as half:
-            half.write(content)
-        os.replace(half.name, kept)  # noqa: PTH105 (half is a name, not a Path)
+    kept = task_files.keep(_read(file), file.name, settings.tasks_dir)
     return str(kept) if attribute is None else f"{kept}:{attribute}"
 
 

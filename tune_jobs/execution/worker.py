@@ -20,7 +20,7 @@ from ray import tune
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import UserError
-from tune_jobs.execution import nodes
+from tune_jobs.execution import nodes, task_files
 from tune_jobs.execution.keeper import WeightsKeeper
 from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.packing import Gauge
@@ -66,7 +66,7 @@ class TaskSource:
             return catalog.find(self.reference)
         folder = Path(tempfile.gettempdir()) / f"tune-jobs-tasks-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
-        return catalog.load_text(self.text, self.file_name, self.attribute, folder)
+        return task_files.load(self.text, self.file_name, self.attribute, folder)
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from tune_jobs import plain_yaml
+from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError
 from tune_jobs.exports.board import printable
 from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.leaderboard.ranking import Row
-from tune_jobs.plain_yaml import is_number, is_value, shown
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import StudyRecord
-from tune_jobs.records.trials import Lineage, Segment, TrialRecord
-from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
+from tune_jobs.records.trials import Lineage, TrialRecord
+from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.search_spaces.spelling import near
+from tune_jobs.words import short
 
 _FORMAT = 1
+_PROTOCOL = ("epochs", "patience", "batch_size", "validation", "images")  # which files have always had
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,21 @@ class BestConfig:
         return Objective(self.metric, self.direction)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _BestFile(BestConfig):
+    """All keys of the file."""
+
+    format: int
+    values: Mapping[str, float | None] = field(default_factory=dict)  # in each objective, where there are several
+
+
 def best_row(study: StudyRecord) -> Row | None:
-    """The study's best configuration, if a trial is complete."""
+    """Return the study's best configuration, if a trial is complete."""
     return fronts.best(_rows(study))
 
 
 def front_size(study: StudyRecord) -> int:
-    """How many configurations are on the Pareto front."""
+    """Return the number of configurations on the Pareto front."""
     return len(fronts.first(_rows(study)))
 
 
@@ -68,13 +77,13 @@ def _rows(study: StudyRecord) -> tuple[Row, ...]:
 
 
 def best_config(study: StudyRecord) -> dict[str, Any]:
-    """The content of `best.yaml`.
+    """Return the content of `best.yaml`.
 
     Of a configuration with several seeds it is the first trial, not the luckiest: its score repeats and promises
     nothing that the others do not keep.
 
     Raises:
-        StudyError: if no trial is complete.
+        StudyError: no trial is complete.
     """
     row = best_row(study)
     if row is None:
@@ -105,15 +114,15 @@ def _config(study: StudyRecord, row: Row) -> dict[str, Any]:
         "cpus": trial.cpus,
         "best_epoch": trial.best_epoch,
         "versions": dict(study.launch.versions) if study.launch else {},
-        **({"course": [asdict(stretch) for stretch in trial.changes]} if trial.changes else {}),
+        **({"course": [asdict(segment) for segment in trial.changes]} if trial.changes else {}),
     }
 
 
 def best_text(study: StudyRecord) -> str:
-    """`best.yaml` as text; floats are written so that they are read back exactly.
+    """Return `best.yaml` as text; floats are written so that they are read back exactly.
 
     Raises:
-        StudyError: if no trial is complete.
+        StudyError: no trial is complete.
     """
     content = yaml.safe_dump(best_config(study), sort_keys=False)
     name = printable(study.name)
@@ -121,8 +130,8 @@ def best_text(study: StudyRecord) -> str:
 
 
 def front_text(study: StudyRecord) -> str:
-    """`front.yaml` as text: a list of all on the Pareto front, each as in `best.yaml`, the best in the first objective
-    first."""
+    """Return `front.yaml` as text: a list of the Pareto front, each configuration as in `best.yaml`, the best in the
+    first objective first."""
     configs = [_config(study, row) for row in fronts.first(_rows(study))]
     head = (
         f"# The Pareto front of study {printable(study.name)}: {printable(objectives.words(study.terms.objectives))}.\n"
@@ -133,21 +142,16 @@ def front_text(study: StudyRecord) -> str:
 
 
 def load_best(path: Path, trial: int | None = None) -> BestConfig:
-    """Reads a `best.yaml`, or what a `front.yaml` has of `trial`.
+    """Read a `best.yaml`, or the configuration of `trial` in a `front.yaml`.
 
     Raises:
-        StudyError: anything in it that is missing, unknown or not what it must be; the message names the key.
+        StudyError: a key is missing, unknown or has a wrong value; the message names it.
     """
     values = _mapping(path, trial)
-    _check(path, values)
-    return BestConfig(
-        protocol=_protocol(path, values["protocol"]),
-        reference=values.get("reference", values["task"]),
-        score=float(values["score"]),
-        cpus=float(values["cpus"]),
-        course=_course(path, values.get("course", [])),
-        **{name: values[name] for name in _KEYS if name in _KEPT},
-    )
+    try:
+        return _config_of(values, str(path))
+    except ContentError as error:
+        raise StudyError(str(error)) from error
 
 
 def _values(trial: TrialRecord, aims: Sequence[Objective]) -> dict[str, float | None]:
@@ -159,17 +163,17 @@ def _mapping(path: Path, trial: int | None) -> dict[str, Any]:
     if isinstance(values, list):
         values = _of_trial(path, values, trial)
     elif trial is not None and isinstance(values, dict) and values.get("trial") != trial:
-        raise StudyError(f"{path} holds trial {shown(values.get('trial'))} alone, and --trial {trial} was asked for")
+        raise StudyError(f"{path} holds trial {short(values.get('trial'))} alone, and --trial {trial} was asked for")
     if not isinstance(values, dict):
-        raise StudyError(f"{path} needs to be a best.yaml with keys like task and params; got {shown(values)}")
+        raise StudyError(f"{path} needs to be a best.yaml with keys like task and params; got {short(values)}")
     return values
 
 
 def _of_trial(path: Path, configs: list[object], trial: int | None) -> object:
-    """The one configuration of a list that is meant."""
+    """Return the configuration of `trial` in a list."""
     numbers = [config.get("trial") for config in configs if isinstance(config, dict)]
-    if len(numbers) != len(configs) or not all(map(_is_whole, numbers)):
-        raise StudyError(f"{path} needs to be a best.yaml, or a list of such as front.yaml is; got {shown(configs)}")
+    if len(numbers) != len(configs) or not all(type(number) is int for number in numbers):
+        raise StudyError(f"{path} needs to be a best.yaml, or a list of such as front.yaml is; got {short(configs)}")
     if trial is None and len(configs) == 1:
         return configs[0]
     if trial not in numbers:
@@ -178,107 +182,35 @@ def _of_trial(path: Path, configs: list[object], trial: int | None) -> object:
     return configs[numbers.index(trial)]
 
 
-def _check(path: Path, values: Mapping[str, Any]) -> None:
-    if values.get("format") != _FORMAT or isinstance(values["format"], bool):
-        came = shown(values["format"]) if "format" in values else "none"
-        raise StudyError(f"{path}: format needs to be {_FORMAT}, the one this version reads; got {came}")
-    for key in values:
-        if key not in _KEYS:
-            raise StudyError(f"{path}: there is no key {shown(key)}{near(key, _KEYS) if isinstance(key, str) else ''}")
-    for key, (is_right, needed) in _KEYS.items():
-        if key not in values and key not in _OPTIONAL:
-            raise StudyError(f"{path}: the key {key} is missing; it needs {needed}")
-        if key in values and not is_right(values[key]):
-            raise StudyError(f"{path}: {key} needs {needed}; got {shown(values[key])}")
-    for name, value in values["params"].items():
-        if not is_value(value):
-            raise StudyError(
-                f"{path}: params.{printable(name)} needs a number, a text, true, false or null; got {shown(value)}"
-            )
-
-
-def _protocol(path: Path, values: Mapping[str, Any]) -> Protocol:
-    known = [field.name for field in fields(Protocol)]
-    for name in values:
-        if name not in known:
-            raise StudyError(f"{path}: there is no key protocol.{printable(name)}{near(name, known)}")
+def _config_of(values: Mapping[str, Any], where: str) -> BestConfig:
+    number = values.get("format")
+    if number != _FORMAT or type(number) is not int:
+        raise ContentError(f"{where}: format needs to be {_FORMAT}, the one this version reads; got {short(number)}")
+    file = decode(_BestFile, {"reference": values.get("task"), **values}, where)
     for name in _PROTOCOL:
-        if name not in values:
-            raise StudyError(f"{path}: the key protocol.{name} is missing")
-    try:
-        return Protocol(**values)
-    except TaskError as error:
-        raise StudyError(f"{path}: protocol: {error}") from error
+        if name not in values["protocol"]:
+            raise ContentError(f"{where}: protocol has no {name!r}")
+    config = BestConfig(**{field.name: getattr(file, field.name) for field in fields(BestConfig)})
+    wrong = _what_is_wrong(config)
+    if wrong is not None:
+        raise ContentError(f"{where}: {wrong}")
+    return config
 
 
-def _course(path: Path, stretches: list[dict[str, Any]]) -> Lineage:
-    try:
-        course = tuple(Segment(**stretch) for stretch in stretches)
-        firsts = [stretch.first for stretch in course]
-        if firsts != sorted(set(firsts)) or firsts[:1] not in ([], [1]):
-            raise ValueError("its stretches need to begin with epoch 1, each after the one before")
-    except (TypeError, ValueError) as error:
-        raise StudyError(f"{path}: course: {error}") from error
-    return course
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _is_epoch(value: object) -> bool:
-    return value is None or (_is_whole(value) and value != 0)
-
-
-def _is_cpus(value: object) -> bool:
-    return is_number(value) and isinstance(value, int | float) and value > 0
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, dict) and all(_is_text(name) for name in value)
-
-
-def _is_versions(value: object) -> bool:
-    return isinstance(value, dict) and all(_is_text(part) for item in value.items() for part in item)
-
-
-def _is_course(value: object) -> bool:
-    if not isinstance(value, list) or not all(isinstance(stretch, dict) for stretch in value):
-        return False
-    return all(
-        _is_mapping(stretch.get("params"))
-        and all(is_value(one) for one in stretch["params"].values())
-        and all(_is_whole(stretch.get(name)) for name in ("first", "seed", "parent"))
-        for stretch in value
-    )
-
-
-_KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "format": (_is_whole, f"{_FORMAT}"),
-    "task": (_is_text, "a task's name"),
-    "reference": (_is_text, "a task's file, as FILE.py:NAME"),
-    "study": (_is_text, "a study's name"),
-    "trial": (_is_whole, "a trial's number"),
-    "params": (_is_mapping, "a mapping from names to values"),
-    "seed": (_is_whole, "a whole number of 0 or more"),
-    "score": (is_number, "a finite number"),
-    "metric": (_is_text, "a metric's name"),
-    "direction": (lambda value: value in ("maximize", "minimize"), "maximize or minimize"),
-    "values": (_is_mapping, "a mapping from objectives to values"),
-    "protocol": (_is_mapping, "a mapping with epochs, patience, batch_size and validation"),
-    "dataset": (_is_text, "a dataset's name"),
-    "data_digest": (_is_text, "hex digits in quotes"),
-    "task_digest": (_is_text, "hex digits in quotes"),
-    "cpus": (_is_cpus, "a number above 0"),
-    "best_epoch": (_is_epoch, "a whole number of 1 or more, or null"),
-    "versions": (_is_versions, "a mapping from packages to versions in quotes"),
-    "course": (_is_course, "a list of stretches with first, params, seed and parent"),
-}
-_PROTOCOL = ("epochs", "patience", "batch_size", "validation", "images")  # which files have always had
-_OPTIONAL = ("reference", "values", "course")
-_MADE = {"reference", "score", "cpus", "protocol", "course"}  # of what a file says; the others are taken as they are
-_KEPT = {field.name for field in fields(BestConfig)} - _MADE
+def _what_is_wrong(config: BestConfig) -> str | None:
+    """Return what cannot be, though every value has the right type."""
+    for name, value in vars(config).items():
+        if value == "":
+            return f"{name} needs a text; got ''"
+    if config.trial < 0 or config.seed < 0:
+        return f"trial and seed need to be 0 or more; got {config.trial} and {config.seed}"
+    if config.cpus <= 0:
+        return f"cpus needs a number above 0; got {config.cpus}"
+    if config.best_epoch is not None and config.best_epoch < 1:
+        return f"best_epoch needs to be 1 or more; got {config.best_epoch}"
+    firsts = [segment.first for segment in config.course]
+    if firsts != sorted(set(firsts)) or firsts[:1] not in ([], [1]):
+        return f"course needs segments that begin with epoch 1, each after the one before; got epochs {firsts}"
+    if any(segment.seed < 0 or segment.parent < 0 for segment in config.course):
+        return "course needs a seed and a parent of 0 or more in each segment"
+    return None

@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from tune_jobs.errors import UserError
 from tune_jobs.exports import numbers
 from tune_jobs.exports.board import printable
-from tune_jobs.files import write
+from tune_jobs.files import write, write_bytes
 from tune_jobs.leaderboard.comparison import Comparison, Winner
 from tune_jobs.search_spaces.protocol import Objective
 
@@ -57,10 +57,7 @@ def save(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     with styled():
         figure.savefig(content, format="png", dpi=_PNG_DPI, metadata={"Software": None})
-    try:
-        path.write_bytes(content.getvalue())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    write_bytes(path, content.getvalue())
 
 
 def svg_text(figure: Figure) -> str:

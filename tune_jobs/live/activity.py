@@ -1,8 +1,7 @@
-"""What a driver tells of its trials while it runs, for those who ask from another shell: where each runs, why each
-waits, and what its devices do.
+"""What a driver reports about its trials while it runs: where each runs, why each waits, and how busy its devices are.
 
-It is a small file beside the study, written anew now and then and worth nothing once the driver has ended; what lasts
-is in the study.
+Commands in another shell read it from a small file beside the study, which is written every few seconds and means
+nothing once the driver has ended. What lasts is in the study.
 """
 
 from __future__ import annotations
@@ -14,12 +13,16 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tune_jobs import files
+from tune_jobs.decoding import ContentError, decode_json
+from tune_jobs.errors import UserError
+
 NO_FREE_SLOT = "no free slot"  # how the most usual reason of a waiting trial begins
 
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the cluster: by Ray's id, under a name of its own, with so many GPUs."""
+    """A machine of the cluster, with its number of GPUs; `identity` is Ray's id."""
 
     identity: str
     name: str
@@ -28,61 +31,59 @@ class Node:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that it may be called by."""
+        """Every name that a user may give it."""
         return (self.name, self.address, self.identity, self.identity[:8])
 
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU of a node, or all of a node that has none: the trials on it and, where it can be read, its load."""
+    """A GPU of a node, or a node that has none: its trials and, where it can be read, its load."""
 
     node: str  # its name
-    gpu: str | None
+    gpu: str | None  # its index there
     trials: tuple[int, ...] = ()
     is_drained: bool = False
     memory_used_mb: float | None = None
     memory_total_mb: float | None = None
-    utilisation: float | None = None  # share of its time
+    utilisation: float | None = None  # the share of time in which it is busy
 
 
 @dataclass(frozen=True)
 class Activity:
-    """The sweep at a moment."""
+    """A snapshot of a sweep."""
 
-    waiting: Mapping[int, str] = field(default_factory=dict)  # why each trial that is to run does not yet
+    waiting: Mapping[int, str] = field(default_factory=dict)  # the reasons, by the numbers of waiting trials
     packing: str = ""  # how many trials share a device, and why
     nodes: tuple[Node, ...] = ()
     devices: tuple[Device, ...] = ()
 
     def place(self, trial: int) -> str | None:
-        """Where a trial runs, in words."""
-        found = [device for device in self.devices if trial in device.trials]
-        if not found:
+        """Return where a trial runs, in words; None if it does not run."""
+        devices = [device for device in self.devices if trial in device.trials]
+        if not devices:
             return None
-        gpus = [device.gpu for device in found if device.gpu is not None]
-        return f"{found[0].node}, GPU {', '.join(gpus)}" if gpus else found[0].node
+        gpus = [device.gpu for device in devices if device.gpu is not None]
+        return f"{devices[0].node}, GPU {', '.join(gpus)}" if gpus else devices[0].node
+
+
+@dataclass(frozen=True)
+class _Report:
+    """The content of the file; `pid` is the driver's process id."""
+
+    pid: int
+    activity: Activity
 
 
 def write(path: Path, activity: Activity) -> None:
-    """Replaces what was told before. A disk that does not take it is no reason to end a sweep."""
-    part = path.with_name(f".{path.name}.part")
-    said = asdict(activity) | {"pid": os.getpid(), "waiting": list(activity.waiting.items())}
-    with suppress(OSError):
-        part.write_text(json.dumps(said), encoding="utf-8")
-        part.replace(path)
+    """Replace the last report. A disk that is full is no reason to end a sweep."""
+    with suppress(UserError):
+        files.write(path, json.dumps(asdict(_Report(os.getpid(), activity))), durable=False)
 
 
 def read(path: Path, pid: int) -> Activity:
-    """What the driver with this process id told last; nothing where it told nothing."""
+    """Return the last report of the driver with this process id; an empty one where there is none."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told["pid"] != pid:
-            return Activity()
-        return Activity(
-            {int(number): str(why) for number, why in told["waiting"]},
-            str(told["packing"]),
-            tuple(Node(**node) for node in told["nodes"]),
-            tuple(Device(**{**device, "trials": tuple(device["trials"])}) for device in told["devices"]),
-        )
-    except (OSError, ValueError, TypeError, KeyError):
+        report = decode_json(_Report, path.read_bytes(), "the activity")
+    except (OSError, ContentError):
         return Activity()
+    return report.activity if report.pid == pid else Activity()

@@ -1,6 +1,7 @@
-"""Devices that a study is to leave alone for a while: noted beside the study by `drain`, read by its driver.
+"""Drains: devices on which a study is to start no more trials. `drain` notes them beside the study, its driver reads
+them.
 
-A drain outlives the driver: it holds until `undrain`.
+A drain outlives the driver: it lasts until `undrain`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune_jobs import files
+from tune_jobs.decoding import ContentError, decode_json
 from tune_jobs.errors import StudyError
 
 Spot = tuple[str | None, str | None]  # a node's name, address or id; a GPU's index there. None is any
@@ -22,62 +25,62 @@ class Drained:
     spots: frozenset[Spot] = frozenset()
 
     def covers(self, node: Iterable[str], gpus: Iterable[str]) -> bool:
-        """Whether a worker on these GPUs of a node, known by several names, is on a drained spot."""
+        """Return True if a worker on these GPUs of a node is on a drained spot; the node may have several names."""
         names, devices = set(node), set(gpus)
-        return any((at is None or at in names) and (gpu is None or gpu in devices) for at, gpu in self.spots)
+        return any((name is None or name in names) and (gpu is None or gpu in devices) for name, gpu in self.spots)
 
     def __str__(self) -> str:
         return ", ".join(words(spot) for spot in sorted(self.spots, key=str))
 
 
 def words(spot: Spot) -> str:
+    """Return `node two`, `GPU 3` or `GPU 3 of node two`."""
     node, gpu = spot
     where = "" if node is None else f"node {node}"
     return where if gpu is None else f"GPU {gpu}" + (f" of {where}" if where else "")
 
 
 def spots(node: str | None, gpus: Iterable[str]) -> tuple[Spot, ...]:
-    """GPUs of a node, of every node where that is None; the whole node without GPUs."""
-    chosen = tuple(gpus)
-    return tuple((node, gpu) for gpu in chosen) if chosen else ((node, None),)
+    """Return the spots of GPUs of a node, or of every node if that is None; without GPUs the whole node."""
+    return tuple((node, gpu) for gpu in gpus) or ((node, None),)
 
 
 def read(path: Path) -> Drained:
-    """What is drained now.
+    """Read what is drained now.
 
     Raises:
         StudyError: the file cannot be read, or is not what `drain` writes.
     """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return Drained(frozenset((_text(node), _text(gpu)) for node, gpu in said))
+        return Drained(frozenset(decode_json(tuple[Spot, ...], path.read_bytes(), "the file")))
     except FileNotFoundError:
         return Drained()
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ContentError) as error:
         raise StudyError(f"{path} should list what is drained ({error}): delete it, and drain again") from error
 
 
 def drain(path: Path, more: Iterable[Spot]) -> None:
+    """Add spots to those that are drained."""
     _write(path, read(path).spots | frozenset(more))
 
 
-def undrain(path: Path, given_back: Iterable[Spot]) -> None:
-    """Gives spots back; all of them where none are named.
+def undrain(path: Path, returned: Iterable[Spot]) -> None:
+    """Give spots back; all of them if none are named.
 
     Raises:
         StudyError: one of them is not drained.
     """
-    now, back = read(path), frozenset(given_back)
+    now, back = read(path), frozenset(returned)
     if not now.spots:
         raise StudyError("nothing is drained")
     if back - now.spots:
         missing = min(back - now.spots, key=str)
-        raise StudyError(f"{words(missing)} is not drained; what is: {now}")
+        raise StudyError(f"{words(missing)} is not drained; drained are: {now}")
     _write(path, now.spots - back if back else frozenset())
 
 
 class Watch:
-    """Reads the file again when it has changed; keeps what it last could read."""
+    """Reads the file again when it has changed; keeps the last content that it could read."""
 
     def __init__(self, path: Path, complain: Callable[[str], None]) -> None:
         self._path, self._complain = path, complain
@@ -101,16 +104,8 @@ class Watch:
         return self._last
 
 
-def _write(path: Path, now: frozenset[Spot]) -> None:
-    if not now:
+def _write(path: Path, drained: frozenset[Spot]) -> None:
+    if drained:
+        files.write(path, json.dumps(sorted(drained, key=str)))
+    else:
         path.unlink(missing_ok=True)
-        return
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(sorted(now, key=str)), encoding="utf-8")
-    part.replace(path)
-
-
-def _text(value: object) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"needs names; got {value!r}")
-    return value

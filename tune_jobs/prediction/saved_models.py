@@ -6,16 +6,16 @@ It is one more member of the .keras file, which is a zip. Keras passes over it: 
 from __future__ import annotations
 
 import json
-import math
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from tune_jobs.decoding import ContentError, decode, decode_json
 from tune_jobs.errors import DataError
-from tune_jobs.plain_yaml import shown
 from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.words import one_line, short
 
 MEMBER = "tune_jobs.json"
 
@@ -26,8 +26,8 @@ _HOW = "`tune-jobs train best.yaml -o model.keras` saves one"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a model is from. `encoding` is the name of the label encoding that `params` ask for; `input_shape` is that
-    of one image, (H, W, C); `score` is that of `metric`, on the validation split."""
+    """Where a model is from. `encoding` names the label encoding that `params` ask for; `input_shape` is that of one
+    image, (H, W, C); `score` is the value of `metric` on the validation split."""
 
     task: str
     reference: str  # where the task is found: its name in the catalogue, or FILE.py:NAME
@@ -39,7 +39,7 @@ class Origin:
     dataset: str
     data_digest: str
     metric: str
-    direction: str
+    direction: Literal["maximize", "minimize"]
     score: float
     versions: Mapping[str, str]  # installed where it was trained
 
@@ -56,46 +56,58 @@ def add(path: Path, origin: Origin) -> None:
 
 
 def read(path: Path) -> Origin:
-    """The origin in a .keras file, which nobody need have vouched for.
+    """Read the origin in a .keras file, whoever made it.
 
     Raises:
         DataError: no such file, no .keras file, one without an origin, of another format, or with a wrong value in it;
             in one line.
     """
-    values = _content(path)
-    if values.get("format") != _FORMAT or isinstance(values["format"], bool):
-        came = shown(values["format"]) if "format" in values else "none"
-        raise DataError(f"{path}: {MEMBER} needs format {_FORMAT}, the one this version reads; got {came}")
-    for key, (is_right, needed) in _KEYS.items():
-        if key not in values:
-            raise DataError(f"{path}: {MEMBER} needs {needed} as {key}, which is missing")
-        if not is_right(values[key]):
-            raise DataError(f"{path}: {MEMBER} needs {needed} as {key}; got {shown(values[key])}")
-    kept = {field.name: values[field.name] for field in fields(Origin)}
-    return Origin(**kept | {"input_shape": tuple(values["input_shape"]), "score": float(values["score"])})
+    text, place = _text(path), f"{path}: {MEMBER}"
+    try:
+        origin = _origin(decode_json(dict[str, Any], text, place), place)
+    except ContentError as error:
+        raise DataError(str(error)) from error
+    return origin
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _origin(values: Mapping[str, Any], place: str) -> Origin:
+    number = values.get("format")
+    if number != _FORMAT or type(number) is not int:
+        raise ContentError(f"{place} needs format {_FORMAT}, the one this version reads; got {short(number)}")
+    known = {field.name: values[field.name] for field in fields(Origin) if field.name in values}
+    origin = decode(Origin, known, place)
+    wrong = _what_is_wrong(origin)
+    if wrong is not None:
+        raise ContentError(f"{place}: {wrong}")
+    return origin
+
+
+def _what_is_wrong(origin: Origin) -> str | None:
+    """Return what cannot be, though every value has the right type."""
+    for name, value in vars(origin).items():
+        if value == "":
+            return f"{name} needs a text; got ''"
+    if origin.seed < 0:
+        return f"seed needs to be 0 or more; got {origin.seed}"
+    if not origin.input_shape or min(origin.input_shape) < 1:
+        return f"input_shape needs the sides of an image; got {origin.input_shape}"
+    return None
+
+
+def _text(path: Path) -> bytes:
     if path.suffix != ".keras":
         raise DataError(f"a model is a file FILE.keras; got {path}. {_HOW}")
     if not path.is_file():
         raise DataError(f"there is no file {path}; {_HOW}")
     try:
         with zipfile.ZipFile(path) as archive:
-            text = _member(archive, path)
+            return _member(archive, path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except DataError:
         raise
     except Exception as error:  # what `zipfile` raises for a damaged or encrypted one is of many kinds
-        raise DataError(f"{path} is no Keras model, or damaged ({_in_one_line(error)}); {_HOW}") from error
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: {MEMBER} is no JSON ({_in_one_line(error)})") from error
-    if not isinstance(values, dict):
-        raise DataError(f"{path}: {MEMBER} needs to be an object with keys like task and params; got {shown(values)}")
-    return values
+        raise DataError(f"{path} is no Keras model, or damaged ({one_line(error)}); {_HOW}") from error
 
 
 def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
@@ -107,50 +119,3 @@ def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
     if size > _LARGEST:
         raise DataError(f"{path}: {MEMBER} needs {_LARGEST} bytes or fewer; it has {size}")
     return archive.read(MEMBER)
-
-
-def _in_one_line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-
-
-def _is_params(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(part, Value) for part in value.values())
-
-
-def _is_shape(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(_is_whole(side) and side > 0 for side in value)
-
-
-def _is_versions(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(part, str) for part in value.values())
-
-
-_KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "task": (_is_text, "a task's name"),
-    "reference": (_is_text, "a task's name or FILE.py:NAME"),
-    "task_digest": (_is_text, "hex digits"),
-    "params": (_is_params, "an object of plain values"),
-    "seed": (_is_whole, "a whole number of 0 or more"),
-    "encoding": (_is_text, "a label encoding's name"),
-    "input_shape": (_is_shape, "the sides of an image"),
-    "dataset": (_is_text, "a dataset's name"),
-    "data_digest": (_is_text, "hex digits"),
-    "metric": (_is_text, "a metric's name"),
-    "direction": (lambda value: value in ("maximize", "minimize"), "maximize or minimize"),
-    "score": (_is_number, "a finite number"),
-    "versions": (_is_versions, "an object from packages to versions"),
-}

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tune_jobs import plain_yaml
+from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError
-from tune_jobs.plain_yaml import is_value, shown
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
 from tune_jobs.search_spaces.moving import transfer_params
-from tune_jobs.search_spaces.scalars import Params, params_id
+from tune_jobs.search_spaces.scalars import Params, Value, params_id
 from tune_jobs.search_spaces.task import Task
+from tune_jobs.words import short
 
 
 def from_file(path: Path, task: Task) -> list[Params]:
@@ -42,13 +43,13 @@ def _without_the_rest(content: object) -> object:
     return content["params"] if isinstance(content, dict) and isinstance(content.get("params"), dict) else content
 
 
-def _checked(path: Path, at: int, given: object) -> Params:
-    if not isinstance(given, dict) or not given or not all(isinstance(name, str) for name in given):
-        raise StudyError(f"{path}: number {at} needs to be params, such as `batch_size: 64`; got {shown(given)}")
-    for name, value in given.items():
-        if not is_value(value):
-            raise StudyError(f"{path}: {name} needs a number, a text, true, false or null; got {shown(value)}")
-    return given
+def _checked(path: Path, number: int, values: object) -> Params:
+    if not isinstance(values, dict) or not values:
+        raise StudyError(f"{path}: number {number} needs to be params, such as `batch_size: 64`; got {short(values)}")
+    try:
+        return decode(dict[str, Value], values, f"{path}: number {number}")
+    except ContentError as error:
+        raise StudyError(str(error)) from error
 
 
 class WarmStartSampler:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
-from tune_jobs.decoding import ContentError, short
+from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
 from tune_jobs.records import objectives, per_image
 from tune_jobs.records.objectives import metric_on_test
@@ -20,6 +20,7 @@ from tune_jobs.records.trials import RecordedResult, TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.study.contents import Notes, StudyContent, check_name, note_of_test, notes_of
+from tune_jobs.words import short
 
 T = TypeVar("T")
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.decoding import ContentError, decode, short
+from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError
 from tune_jobs.records.trials import State
 from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.study.checking import check, check_study_name
 from tune_jobs.study.contents import StudyContent, TrialContent
+from tune_jobs.words import short
 
 FORMAT = 1
 MOST_BYTES = 256 * 2**20  # of JSON, some 30,000 trials; a gzip'd file can claim a thousand times its size

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tune_jobs.decoding import ContentError, decode_json
 from tune_jobs.errors import StudyError
 from tune_jobs.settings import Settings
 from tune_jobs.study.retries import SessionLostError
@@ -193,8 +194,8 @@ def _try_flock(descriptor: int, *, shared: bool = False) -> bool:
 
 def _read_holder(path: Path) -> Holder | None:
     try:
-        return Holder(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        return decode_json(Holder, path.read_bytes(), "the holder")
+    except (OSError, ContentError):
         return None
 
 

@@ -1,35 +1,49 @@
-"""A trial in the middle of its training, as a file: with it an interrupted trial goes on to the very score that it
-would have had undisturbed.
+"""A trial in the middle of its training, as a file. An interrupted trial goes on from it, to the score that it would
+have had undisturbed.
 
-Files lie with the study's driver, and are gone when their trial has ended and nobody begins from them. Whatever is
-wrong with one, the answer is that there is none, and the trial begins anew. Nothing but arrays and JSON is read.
+The files lie with the study's driver, and are deleted when their trial has ended and no other begins from them. A file
+that is damaged counts as missing: the trial begins anew. Only arrays and JSON are read.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_jobs import files
+from tune_jobs.decoding import decode_json
+from tune_jobs.records.trials import Metrics
+
 Arrays = tuple[NDArray[Any], ...]
+
+_HEADER = "told"  # its name among the arrays
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What is not an array."""
+
+    best_epoch: int
+    history: tuple[Metrics, ...]
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a trial is after an epoch: all variables of model and optimizer, its best epoch's weights, its history."""
+    """A trial after an epoch: all variables of model and optimizer, its best epoch's weights, its history."""
 
     variables: Arrays
     best_weights: Arrays
     best_epoch: int
-    history: tuple[Mapping[str, float], ...]
+    history: tuple[Metrics, ...]
     seconds: float  # trained so far
 
     @property
@@ -37,36 +51,31 @@ class Checkpoint:
         return len(self.history)
 
     def to_bytes(self) -> bytes:
-        told = {"best_epoch": self.best_epoch, "history": list(map(dict, self.history)), "seconds": self.seconds}
-        arrays = {f"v{at}": array for at, array in enumerate(self.variables)}
-        arrays |= {f"b{at}": array for at, array in enumerate(self.best_weights)}
+        header = json.dumps(asdict(_Header(self.best_epoch, self.history, self.seconds)))
+        arrays = {f"v{number}": array for number, array in enumerate(self.variables)}
+        arrays |= {f"b{number}": array for number, array in enumerate(self.best_weights)}
         content = io.BytesIO()
-        np.savez(content, told=np.frombuffer(json.dumps(told).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+        np.savez(content, **arrays | {_HEADER: np.frombuffer(header.encode(), np.uint8)})  # type: ignore[arg-type]
         return content.getvalue()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Checkpoint | None:
-        """None for what is no checkpoint."""
+        """Return the checkpoint that `to_bytes` wrote; None for anything else."""
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                told = json.loads(arrays["told"].tobytes())
-                return cls(
-                    variables=_numbered(arrays, "v"),
-                    best_weights=_numbered(arrays, "b"),
-                    best_epoch=int(told["best_epoch"]),
-                    history=tuple(told["history"]),
-                    seconds=float(told["seconds"]),
-                )
+                header = decode_json(_Header, arrays[_HEADER].tobytes(), "the header")
+                return cls(_numbered(arrays, "v"), _numbered(arrays, "b"), **vars(header))
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
 
 def _numbered(arrays: Mapping[str, Any], kind: str) -> Arrays:
-    return tuple(arrays[f"{kind}{at}"] for at in range(sum(name.startswith(kind) for name in arrays)))
+    return tuple(arrays[f"{kind}{number}"] for number in range(sum(name.startswith(kind) for name in arrays)))
 
 
 def key(number: int, epoch: int | None = None) -> str:
-    """The name of a trial's checkpoint; with an epoch, of the one it had there, which others may begin from."""
+    """Return the name of a trial's last checkpoint; with an epoch, of the one it had then, from which other trials may
+    begin."""
     return f"{number:04d}" if epoch is None else f"{number:04d}-{epoch:04d}"
 
 
@@ -84,14 +93,13 @@ class CheckpointFolder:
         return self._file(name).exists()
 
     def save(self, name: str, content: bytes) -> None:
-        """Replaces the checkpoint of that name, whole or not at all."""
+        """Replace the checkpoint of that name; the new one is on the disk when this returns.
+
+        Raises:
+            UserError: it cannot be written.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
-        part = self._folder / f".{name}.{os.getpid()}.part"
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._file(name))
+        files.write_bytes(self._file(name), content)
 
     def load(self, name: str) -> bytes | None:
         try:
@@ -103,7 +111,7 @@ class CheckpointFolder:
         self._file(name).unlink(missing_ok=True)
 
     def drop_all_at(self, epoch: int) -> None:
-        """Those that members of a population had after this epoch."""
+        """Delete the checkpoints that members of a population had after this epoch."""
         for file in self._folder.glob(f"*-{epoch:04d}.npz"):
             file.unlink(missing_ok=True)
 

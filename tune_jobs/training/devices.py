@@ -7,8 +7,6 @@ figures is left to those who ask.
 from __future__ import annotations
 
 import functools
-import json
-import math
 import os
 import time
 from collections.abc import Iterator
@@ -16,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from tune_jobs.decoding import ContentError, decode_json
 from tune_jobs.errors import SettingsError
 from tune_jobs.settings import device_figures_file, visible_devices
 
 HOST = "host"  # the index of the machine itself, where it has no other device
 
 _MB = 2**20
-_NUMBERS = ("memory_used_mb", "memory_total_mb", "utilisation")
 
 
 @dataclass(frozen=True)
@@ -117,31 +115,27 @@ class FileReader:
     path: Path
 
     def read(self) -> tuple[DeviceFigures, ...]:
-        """Raises SettingsError: the file is not there, or not what it must be."""
+        """Read the file.
+
+        Raises:
+            SettingsError: the file is missing, or holds something else.
+        """
+        place = f"the device figures {self.path}"
         try:
-            said = json.loads(self.path.read_text(encoding="utf-8"))
+            listed = decode_json(tuple[DeviceFigures, ...], self.path.read_bytes(), place)
         except OSError as error:
-            raise SettingsError(f"the device figures {self.path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise SettingsError(f"the device figures {self.path} are no JSON ({error})") from error
-        if not isinstance(said, list):
-            raise SettingsError(f"the device figures {self.path} need a list, one object a device; got {said!r:.60}")
-        figures = {one.index: one for one in map(self._figures, said)}
+            raise SettingsError(f"{place} cannot be read: {error.strerror}") from error
+        except ContentError as error:
+            raise SettingsError(str(error)) from error
+        for device in listed:
+            if min(device.memory_used_mb, device.memory_total_mb) < 0:
+                used, total = device.memory_used_mb, device.memory_total_mb
+                raise SettingsError(f"{place} need megabytes of 0 or more; got {used:g} of {total:g}")
+            if not 0 <= device.utilisation <= 1:
+                raise SettingsError(f"{place} need utilisation as a share from 0 to 1; got {device.utilisation:g}")
+        figures = {device.index: device for device in listed}
         visible = visible_devices()
         return tuple(figures.values() if visible is None else (figures[name] for name in visible if name in figures))
-
-    def _figures(self, said: object) -> DeviceFigures:
-        names = {"index", *_NUMBERS}
-        if not isinstance(said, dict) or said.keys() != names or not isinstance(said["index"], str):
-            needed = f"index (a text), {', '.join(_NUMBERS)}"
-            raise SettingsError(f"the device figures {self.path} need {needed} of each device; got {said!r:.120}")
-        for name in _NUMBERS:
-            value = said[name]
-            is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if not is_number or value < 0 or (name == "utilisation" and value > 1):
-                needed = "a share from 0 to 1" if name == "utilisation" else "megabytes of 0 or more"
-                raise SettingsError(f"the device figures {self.path} need {name} as {needed}; got {value!r:.60}")
-        return DeviceFigures(said["index"], *(float(said[name]) for name in _NUMBERS))
 
 
 class HostReader:
