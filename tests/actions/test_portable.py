@@ -21,6 +21,7 @@ from tune_jobs import exports
 from tune_jobs.actions import portable
 from tune_jobs.actions.portable import export_study, import_study
 from tune_jobs.cli import run
+from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.models import known_scales
 from tune_jobs.records import readings
@@ -513,7 +514,7 @@ def test_a_part_of_another_type_is_refused_in_one_line_or_does_no_harm(form: dic
 def why_refused(form: dict[str, Any]) -> str | None:
     try:
         study_file.decoded(zipped(form))
-    except study_file.ContentError as error:
+    except ContentError as error:
         return str(error)
     return None
 

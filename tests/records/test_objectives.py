@@ -16,7 +16,7 @@ from tests.support.trials import trial_record
 from tune_jobs.actions import launch, portable
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.datasets import TrainingData
-from tune_jobs.decoding import decode
+from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import StudyTerms
@@ -227,15 +227,15 @@ def changed(file: Path, change: Callable[[Any], None]) -> bytes:
 WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a direction": (
         lambda form: form["notes"]["terms"]["further_objectives"][0].update(direction="up"),
-        r"terms.further_objectives\[0\].direction needs one of maximize, minimize; got 'up'",
+        r"the study: terms.further_objectives\[0\].direction needs 'maximize' or 'minimize'; got 'up'",
     ),
     "no list": (
         lambda form: form["notes"]["terms"].update(further_objectives="val_loss"),
-        "terms.further_objectives needs a list; got 'val_loss'",
+        "the study: terms.further_objectives needs a list; got 'val_loss'",
     ),
     "no metric": (
         lambda form: form["notes"]["terms"]["further_objectives"][0].update(metric=""),
-        "terms: Objective needs the name of a metric; got ''",
+        r"the study: terms.further_objectives\[0\]: Objective needs the name of a metric; got ''",
     ),
     "twice the same": (
         lambda form: form["notes"]["terms"]["further_objectives"][0].update(metric="val_accuracy"),
@@ -251,7 +251,7 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "a value that is no number": (
         lambda form: form["trials"][0]["result"]["metrics"].update(val_loss=[1]),
-        "trial 0: result.metrics.'val_loss' needs a number; got a list",
+        "trial 0: result.metrics.val_loss needs a number; got a list",
     ),
     "no time": (
         lambda form: form["trials"][0]["result"].update(metrics={"val_loss": 1.0}, train_seconds=None),
@@ -263,6 +263,6 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_a_file_with_objectives_that_cannot_be_is_refused_in_a_line(case: str, file: Path) -> None:
     change, said = WRONG[case]
-    with pytest.raises(study_file.ContentError, match=f"^{said}") as refused:
+    with pytest.raises(ContentError, match=f"^{said}") as refused:
         study_file.decoded(changed(file, change))
     assert "\n" not in str(refused.value)
