@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from tune_jobs.leaderboard import inference
-from tune_jobs.leaderboard.inference import Floats, Sample, Uncertainty, judge
+from tune_jobs.leaderboard.inference import Floats, Sample, Uncertainty, uncertainties
 
 
 def sample(table: Floats) -> Sample:
@@ -53,35 +53,35 @@ def test_an_interval_is_the_textbooks_for_two_crossed_random_effects(seed_std: f
     rng = np.random.default_rng(0)
     samples = [minutes(rng, n, 60, seed_std) for n in (3, 5)]
     variance, dof = pooled(samples)
-    for each, verdict in zip(samples, judge(samples, maximize=False), strict=True):
+    for each, result in zip(samples, uncertainties(samples, maximize=False), strict=True):
         assert each.per_image is not None
         raw, seed, image = textbook(np.asarray(each.per_image, dtype=np.float64), variance)
         assert (seed > 0) == (seed_std == 1.0)
         t = stats.t(satterthwaite(seed + image, (raw, dof), (image, 59)))
         half = t.ppf(0.975) * math.sqrt(seed + image)
-        assert verdict.interval == pytest.approx((each.scores.mean() - half, each.scores.mean() + half))
+        assert result.interval == pytest.approx((each.scores.mean() - half, each.scores.mean() + half))
 
 
 def test_a_score_of_which_nothing_else_is_known_has_students_interval() -> None:
     losses = np.array([0.31, 0.29, 0.36, 0.33])
-    (verdict,) = judge([Sample(losses)], maximize=False)
-    assert verdict.interval == pytest.approx(stats.ttest_1samp(losses, 0).confidence_interval(0.95))
+    (result,) = uncertainties([Sample(losses)], maximize=False)
+    assert result.interval == pytest.approx(stats.ttest_1samp(losses, 0).confidence_interval(0.95))
 
 
 def test_one_seed_each_is_an_interval_of_the_images_alone() -> None:
     errors = np.random.default_rng(0).normal(20, 4, (2, 1, 80))
-    verdicts = judge([sample(each) for each in errors], maximize=False)
-    for each, verdict in zip(errors, verdicts, strict=True):
-        assert verdict.interval == pytest.approx(stats.ttest_1samp(each[0], 0).confidence_interval(0.95))
-        assert (verdict.has_seed_part, verdict.p_best, verdict.places) == (False, None, None)
-    assert judge([Sample(np.array([0.3]))], maximize=False) == (Uncertainty(None, False, None, None),)
+    results = uncertainties([sample(each) for each in errors], maximize=False)
+    for each, result in zip(errors, results, strict=True):
+        assert result.interval == pytest.approx(stats.ttest_1samp(each[0], 0).confidence_interval(0.95))
+        assert (result.has_seed_part, result.p_best, result.places) == (False, None, None)
+    assert uncertainties([Sample(np.array([0.3]))], maximize=False) == (Uncertainty(None, False, None, None),)
 
 
 @pytest.mark.parametrize("right", [0, 4, 250, 282, 287])
 def test_a_share_of_one_seed_has_wilsons_interval(right: int) -> None:
-    (verdict,) = judge([Sample(np.array([right / 287]), images=287)], maximize=True)
+    (result,) = uncertainties([Sample(np.array([right / 287]), images=287)], maximize=True)
     low, high = stats.binomtest(right, 287).proportion_ci(0.95, method="wilson")
-    assert verdict.interval == pytest.approx((low, high), abs=4e-4)  # t of 286 degrees of freedom is not quite normal
+    assert result.interval == pytest.approx((low, high), abs=4e-4)  # t of 286 degrees of freedom is not quite normal
 
 
 def wilson(p: float, variance: float, t: float) -> tuple[float, float]:
@@ -98,8 +98,8 @@ def test_a_share_of_several_seeds_is_wilsons_with_the_variance_of_both_parts() -
     right = (rng.random((4, 300)) < rng.beta(8, 1, 300) + rng.normal(0, 0.05, (4, 1))).astype(np.uint8)
     raw, seed, image = textbook(right.astype(np.float64), float(right.mean(axis=1).var(ddof=1)))
     t = stats.t(satterthwaite(seed + image, (raw, 3), (image, 299))).ppf(0.975)
-    (verdict,) = judge([Sample(right.mean(axis=1), right)], maximize=True)
-    assert verdict.interval == pytest.approx(wilson(float(right.mean()), seed + image, t), abs=1e-9)
+    (result,) = uncertainties([Sample(right.mean(axis=1), right)], maximize=True)
+    assert result.interval == pytest.approx(wilson(float(right.mean()), seed + image, t), abs=1e-9)
 
 
 def test_shares_of_a_known_number_of_images_are_binomial_and_pool_their_spread_in_units_of_it() -> None:
@@ -107,12 +107,12 @@ def test_shares_of_a_known_number_of_images_are_binomial_and_pool_their_spread_i
     ones = [(share.mean() * 200 + 1) / 202 for share in shares]
     units = [one * (1 - one) for one in ones]
     pool = sum(share.var(ddof=1) * (len(share) - 1) / unit for share, unit in zip(shares, units, strict=True)) / 3
-    verdicts = judge([Sample(share, images=200) for share in shares], maximize=True)
-    for share, unit, verdict in zip(shares, units, verdicts, strict=True):
+    results = uncertainties([Sample(share, images=200) for share in shares], maximize=True)
+    for share, unit, result in zip(shares, units, results, strict=True):
         p = float(share.mean())
         raw, image = pool * unit / len(share), p * (1 - p) / 200
         t = stats.t(satterthwaite(raw + image, (raw, 3), (image, 199))).ppf(0.975)
-        assert verdict.interval == pytest.approx(wilson(p, raw + image, t), abs=1e-9)
+        assert result.interval == pytest.approx(wilson(p, raw + image, t), abs=1e-9)
 
 
 def test_one_seed_borrows_the_residual_that_both_parts_share() -> None:
@@ -125,7 +125,7 @@ def test_one_seed_borrows_the_residual_that_both_parts_share() -> None:
     total = variance - residual + image
     half = stats.t(satterthwaite(total, (variance, dof), (image, 59))).ppf(0.975) * math.sqrt(total)
     middle = samples[2].scores[0]
-    assert judge(samples, maximize=False)[2].interval == pytest.approx((middle - half, middle + half))
+    assert uncertainties(samples, maximize=False)[2].interval == pytest.approx((middle - half, middle + half))
 
 
 def test_without_its_images_a_configuration_is_not_paired() -> None:
@@ -147,16 +147,16 @@ def test_without_its_images_a_configuration_is_not_paired() -> None:
 
     edge = optimize.brentq(surprise, 0.01, 0.5)
     for lead, places in ((edge - 1e-4, (1, 2)), (edge + 1e-4, (1, 1))):
-        best, _ = judge([sample(right), Sample(scores - lead, images=m)], maximize=True)
+        best, _ = uncertainties([sample(right), Sample(scores - lead, images=m)], maximize=True)
         assert best.places == places
 
 
 def separated(lead: float, better: Floats, worse: Floats) -> bool:
     """Whether two tables, the first moved `lead` below the second (errors), are told apart."""
     moved = better - better.mean() + worse.mean() - lead
-    verdicts = judge([sample(moved), sample(worse)], maximize=False)
-    assert [verdict.places for verdict in verdicts] in ([(1, 2), (1, 2)], [(1, 1), (2, 2)])
-    return verdicts[0].places == (1, 1)
+    results = uncertainties([sample(moved), sample(worse)], maximize=False)
+    assert [result.places for result in results] in ([(1, 2), (1, 2)], [(1, 1), (2, 2)])
+    return results[0].places == (1, 1)
 
 
 def test_two_are_told_apart_just_where_the_paired_test_says() -> None:
@@ -179,10 +179,10 @@ def test_places_count_every_comparison_of_a_row() -> None:
     rng = np.random.default_rng(8)
     scores = rng.normal(0, 1, (6, 4)) + np.array([0, 0, 1, 2, 4, 8])[:, None]
     variance, dof = pooled([Sample(each) for each in scores])
-    for row, verdict in zip(scores, judge([Sample(each) for each in scores], maximize=True), strict=True):
+    for row, result in zip(scores, uncertainties([Sample(each) for each in scores], maximize=True), strict=True):
         t = (scores.mean(axis=1) - row.mean()) / math.sqrt(variance * (1 / 4 + 1 / 4))
         differs = 2 * stats.t(dof).sf(abs(t)) < 0.05 / 5
-        assert verdict.places == (1 + np.sum(differs & (t > 0)), 6 - np.sum(differs & (t < 0)))
+        assert result.places == (1 + np.sum(differs & (t > 0)), 6 - np.sum(differs & (t < 0)))
 
 
 @settings(deadline=None, max_examples=25)
@@ -230,7 +230,7 @@ def test_one_seed_borrows_the_spread_of_the_others() -> None:
     losses = [np.array([0.31, 0.35, 0.33]), np.array([0.52, 0.47, 0.50]), np.array([0.40])]
     variance, dof = pooled([Sample(each) for each in losses])
     half = stats.t(dof).ppf(0.975) * math.sqrt(variance)
-    assert judge([Sample(each) for each in losses], maximize=False)[2].interval == pytest.approx(
+    assert uncertainties([Sample(each) for each in losses], maximize=False)[2].interval == pytest.approx(
         (0.4 - half, 0.4 + half)
     )
 
@@ -241,31 +241,31 @@ def test_equal_shares_are_known_to_their_resolution_only(is_known: bool) -> None
     equal = Sample(np.full(3, 0.8), np.tile(row, (3, 1))) if is_known else Sample(np.full(3, 0.8), images=100)
     raw, image = 1 / 100**2 / 12 / 3, 0.8 * 0.2 / (99 if is_known else 100)
     t = stats.t(satterthwaite(raw + image, (raw, 2), (image, 99))).ppf(0.975)
-    (verdict,) = judge([equal], maximize=True)
-    assert verdict.interval == pytest.approx(wilson(0.8, raw + image, t), abs=1e-9)
+    (result,) = uncertainties([equal], maximize=True)
+    assert result.interval == pytest.approx(wilson(0.8, raw + image, t), abs=1e-9)
 
 
 def test_all_right_is_not_known_to_be_always_right() -> None:
-    (verdict,) = judge([Sample(np.ones(3), np.ones((3, 287)))], maximize=True)
-    assert verdict.interval is not None
-    assert 0.97 < verdict.interval[0] < 0.99
-    assert verdict.interval[1] == pytest.approx(1)
+    (result,) = uncertainties([Sample(np.ones(3), np.ones((3, 287)))], maximize=True)
+    assert result.interval is not None
+    assert 0.97 < result.interval[0] < 0.99
+    assert result.interval[1] == pytest.approx(1)
 
 
 def test_equal_losses_are_a_spread_like_any_other() -> None:
     rng = np.random.default_rng(0)
-    (alone,) = judge([Sample(np.full(3, 0.75))], maximize=False)
+    (alone,) = uncertainties([Sample(np.full(3, 0.75))], maximize=False)
     assert alone.interval == pytest.approx((0.75, 0.75))
     losses = [np.full(3, 0.75), *rng.normal(0.5, 0.1, (9, 3))]
-    for each, verdict in zip(losses, judge([Sample(each) for each in losses], maximize=False), strict=True):
-        assert verdict.interval is not None
-        assert verdict.interval[0] < each.mean() < verdict.interval[1]
+    for each, result in zip(losses, uncertainties([Sample(each) for each in losses], maximize=False), strict=True):
+        assert result.interval is not None
+        assert result.interval[0] < each.mean() < result.interval[1]
 
 
 def test_what_is_better_by_the_same_on_every_image_is_told_apart() -> None:
     for seed in range(20):
         row = np.random.default_rng(seed).normal(20, 4, 50)
-        better, worse = judge([sample(np.tile(row + shift, (2, 1))) for shift in (0, 5)], maximize=False)
+        better, worse = uncertainties([sample(np.tile(row + shift, (2, 1))) for shift in (0, 5)], maximize=False)
         assert (better.places, worse.places) == ((1, 1), (2, 2))
 
 
@@ -285,7 +285,7 @@ class World:
 
     def studies(self, count: int, seed: int) -> list[tuple[Uncertainty, ...]]:
         rng = np.random.default_rng(seed)
-        return [judge([sample(right) for right in self._study(rng)], maximize=True) for _ in range(count)]
+        return [uncertainties([sample(right) for right in self._study(rng)], maximize=True) for _ in range(count)]
 
     def _study(self, rng: np.random.Generator) -> list[Floats]:
         images = rng.standard_normal(self.m)
@@ -334,9 +334,9 @@ class Figures:
 
     @classmethod
     def of(cls, world: World, studies: Sequence[tuple[Uncertainty, ...]]) -> Figures:
-        places = [[_places(verdict) for verdict in study] for study in studies]
+        places = [[_places(result) for result in study] for study in studies]
         covered = [
-            [_covers(verdict, truth) for verdict, truth in zip(study, world.accuracy, strict=True)] for study in studies
+            [_covers(result, truth) for result, truth in zip(study, world.accuracy, strict=True)] for study in studies
         ]
         held = [
             [
@@ -353,14 +353,14 @@ class Figures:
         )
 
 
-def _covers(verdict: Uncertainty, truth: float) -> bool:
-    assert verdict.interval is not None
-    return verdict.interval[0] <= truth <= verdict.interval[1]
+def _covers(result: Uncertainty, truth: float) -> bool:
+    assert result.interval is not None
+    return result.interval[0] <= truth <= result.interval[1]
 
 
-def _places(verdict: Uncertainty) -> tuple[int, int]:
-    assert verdict.places is not None
-    return verdict.places
+def _places(result: Uncertainty) -> tuple[int, int]:
+    assert result.places is not None
+    return result.places
 
 
 def simulated(name: str, world: World) -> Figures:
@@ -392,11 +392,11 @@ def test_the_winner_of_many_is_lucky_by_as_much_as_the_document_says(monkeypatch
     for _ in range(150):
         accuracy = rng.normal(0.88, 0.006, 40)
         study = [sample(right) for right in World(tuple(accuracy), (3,) * 40, 1000, (0.02,) * 40)._study(rng)]
-        verdicts = judge(study, maximize=True)
+        results = uncertainties(study, maximize=True)
         winner = int(np.argmax([each.scores.mean() for each in study]))
         luck.append(study[winner].scores.mean() - accuracy[winner])
-        covered.append(_covers(verdicts[winner], accuracy[winner]))
-        said.append(verdicts[winner].p_best or 0.0)
+        covered.append(_covers(results[winner], accuracy[winner]))
+        said.append(results[winner].p_best or 0.0)
         was.append(winner == accuracy.argmax())
     print(
         f"\nthe winner of 40: {np.mean(luck):+.4f} above its truth, in its interval in {np.mean(covered):.0%}, "
@@ -418,7 +418,7 @@ def test_spreads_tenfold_apart_cost_intervals_a_few_percent_and_places_nothing(m
 def test_what_is_clearly_better_is_separated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "_DRAWS", 2)
     world = World((0.90, 0.86, 0.86, 0.84), (3,) * 4, 2000, (0.02,) * 4)
-    alone = [[_places(verdict)[0] for verdict in study].count(1) == 1 for study in world.studies(100, seed=2)]
+    alone = [[_places(result)[0] for result in study].count(1) == 1 for study in world.studies(100, seed=2)]
     assert np.mean(alone) > 0.9
 
 
@@ -430,7 +430,7 @@ def test_probabilities_are_those_of_normal_differences() -> None:
     tables[0] += tables[1].mean() - tables[0].mean() - 0.3
     variance, _ = pooled([sample(each) for each in tables])
     error = math.sqrt((tables[0][0] - tables[1][0]).var(ddof=1) / 100 + variance * 2 / 400)
-    first, second = judge([sample(each) for each in tables], maximize=False)
+    first, second = uncertainties([sample(each) for each in tables], maximize=False)
     assert first.p_best == pytest.approx(stats.norm.cdf(0.3 / error), abs=0.01)
     assert second.p_best == pytest.approx(1 - stats.norm.cdf(0.3 / error), abs=0.01)
 
@@ -446,15 +446,15 @@ def any_study(rng: np.random.Generator) -> list[Sample]:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.booleans())
-def test_verdicts_belong_to_samples_whatever_their_order(seed: int, maximize: bool) -> None:
+def test_results_belong_to_samples_whatever_their_order(seed: int, maximize: bool) -> None:
     rng = np.random.default_rng(seed)
     samples = any_study(rng)
-    verdicts = judge(samples, maximize=maximize)
+    results = uncertainties(samples, maximize=maximize)
     order = rng.permutation(len(samples))
-    assert judge([samples[at] for at in order], maximize=maximize) == tuple(verdicts[at] for at in order)
-    if verdicts[0].has_seed_part:
-        assert sum(verdict.p_best or 0 for verdict in verdicts) == pytest.approx(1)
-        assert all(1 <= low <= high <= len(samples) for low, high in map(_places, verdicts))
+    assert uncertainties([samples[at] for at in order], maximize=maximize) == tuple(results[at] for at in order)
+    if results[0].has_seed_part:
+        assert sum(result.p_best or 0 for result in results) == pytest.approx(1)
+        assert all(1 <= low <= high <= len(samples) for low, high in map(_places, results))
 
 
 EXACT = np.arange(64) < 48  # sums of it are exact in any order: what is equal is equal to the last digit
@@ -472,9 +472,9 @@ EXACT = np.arange(64) < 48  # sums of it are exact in any order: what is equal i
 def test_the_order_has_no_influence_among_equal_scores(equals: list[Sample]) -> None:
     assert {each.scores.mean() for each in equals} == {0.75}
     samples = [*equals, sample((np.random.default_rng(9).random((3, 64)) < 0.8).astype(np.float64))]
-    verdicts = judge(samples, maximize=True)
+    results = uncertainties(samples, maximize=True)
     for order in (np.arange(len(samples))[::-1], np.random.default_rng(0).permutation(len(samples))):
-        assert judge([samples[at] for at in order], maximize=True) == tuple(verdicts[at] for at in order)
+        assert uncertainties([samples[at] for at in order], maximize=True) == tuple(results[at] for at in order)
 
 
 @settings(deadline=None, max_examples=20)
@@ -483,41 +483,41 @@ def test_less_is_better_is_more_is_better_of_the_negative(seed: int) -> None:
     rng = np.random.default_rng(seed)
     samples = [minutes(rng, 2, 20, 1.0) for _ in range(5)]
     negative = [sample(-np.asarray(each.per_image, dtype=np.float64)) for each in samples]
-    for less, more in zip(judge(samples, maximize=False), judge(negative, maximize=True), strict=True):
+    for less, more in zip(uncertainties(samples, maximize=False), uncertainties(negative, maximize=True), strict=True):
         assert less.places == more.places
         assert less.p_best == pytest.approx(more.p_best, abs=0.02)
 
 
 def test_equal_configurations_share_the_probability() -> None:
     right = (np.random.default_rng(2).random((3, 200)) < 0.8).astype(np.float64)
-    for verdict in judge(
+    for result in uncertainties(
         [sample(right[order, :]) for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0], [0, 2, 1])], maximize=True
     ):
-        assert verdict.p_best == pytest.approx(0.25, abs=0.015)
-        assert verdict.places == (1, 4)
+        assert result.p_best == pytest.approx(0.25, abs=0.015)
+        assert result.places == (1, 4)
     same = np.tile(right[:1], (2, 1))
     noisy = minutes(np.random.default_rng(0), 2, 200, 0.0, mean=-1000)
-    shared = judge([sample(same), sample(same), noisy], maximize=True)
-    assert [verdict.p_best for verdict in shared] == pytest.approx([0.5, 0.5, 0], abs=0.02)
+    shared = uncertainties([sample(same), sample(same), noisy], maximize=True)
+    assert [result.p_best for result in shared] == pytest.approx([0.5, 0.5, 0], abs=0.02)
 
 
 def test_a_clear_winner_is_the_best_with_near_certainty() -> None:
     rng = np.random.default_rng(0)
     samples = [minutes(rng, 3, 200, 0.1, mean) for mean in (10, 20, 20, 25)]
-    verdicts = judge(samples, maximize=False)
-    assert verdicts[0].places == (1, 1)
-    assert (verdicts[0].p_best or 0) > 0.99
-    assert (judge(samples, maximize=True)[3].p_best or 0) > 0.99
+    results = uncertainties(samples, maximize=False)
+    assert results[0].places == (1, 1)
+    assert (results[0].p_best or 0) > 0.99
+    assert (uncertainties(samples, maximize=True)[3].p_best or 0) > 0.99
 
 
 def test_beyond_the_best_hundred_there_are_intervals_only() -> None:
     rng = np.random.default_rng(0)
     samples = [Sample(rng.normal(at, 0.1, 3)) for at in range(103)]
-    verdicts = judge(samples, maximize=False)
-    assert [verdict.places for verdict in verdicts] == [*((at, at) for at in range(1, 101)), None, None, None]
-    assert [verdict.p_best for verdict in verdicts[99:]] == [0, 0, 0, 0]
-    assert all(verdict.interval is not None for verdict in verdicts)
-    assert judge([], maximize=True) == ()
+    results = uncertainties(samples, maximize=False)
+    assert [result.places for result in results] == [*((at, at) for at in range(1, 101)), None, None, None]
+    assert [result.p_best for result in results[99:]] == [0, 0, 0, 0]
+    assert all(result.interval is not None for result in results)
+    assert uncertainties([], maximize=True) == ()
 
 
 @pytest.mark.parametrize(
@@ -534,7 +534,7 @@ def test_beyond_the_best_hundred_there_are_intervals_only() -> None:
         (lambda: Sample(np.array([-0.5]), images=9), "must be shares"),
         (lambda: Sample(np.array([0.5]), images=1), "must be shares"),
         (
-            lambda: judge([sample(np.ones((1, 9))), sample(np.ones((1, 8)))], maximize=True),
+            lambda: uncertainties([sample(np.ones((1, 9))), sample(np.ones((1, 8)))], maximize=True),
             r"same images in all samples, and there are \[8, 9\]",
         ),
     ],

@@ -1,7 +1,7 @@
 """The winners of several studies beside each other, with a paired test for each two that can be compared.
 
-Records in, dataclasses out. How a winner is chosen, and its interval, are the leaderboard's; here it is asked whether
-two winners differ by more than their seeds do.
+Records in, dataclasses out. The leaderboard chooses a winner and its interval; the tests here ask whether two winners
+differ by more than their seeds do.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces.protocol import Objective
 
-_ROUNDING = 1e-6  # of the scores, which Keras computes in float32: differences closer than this are the same
+_ROUNDING = 1e-6  # of the scores, which Keras computes in float32: smaller differences count as none
 
 
 @dataclass(frozen=True)
 class Winner:
-    """A study's best configuration, and what has to be the same for another to be held against it."""
+    """A study's best configuration, with what another winner must share to be compared with it."""
 
     study: str
     task: str
@@ -37,31 +37,31 @@ class Winner:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two winners, by their studies. Either `difference` is there or `why_not` says what it lacks.
+    """Two winners, by their studies. There is either a `difference`, or `why_not` with the reason for none.
 
-    `interval` and `p` are None where the difference is the same at every seed, unless it is none at all: then p is 1.
+    `interval` and `p` are None if the difference is the same at every seed, except that p is 1 for no difference.
     """
 
     first: str
     second: str
-    seeds: tuple[int, ...] = ()  # that both were trained with
+    seeds: tuple[int, ...] = ()  # with which both were trained
     difference: float | None = None  # first less second, the mean over these seeds
     interval: tuple[float, float] | None = None  # 95 %
     p: float | None = None  # of the paired t-test, two-sided
-    p_holm: float | None = None  # the same for all tests of the comparison together
+    p_holm: float | None = None  # adjusted for all tests of the comparison (Holm)
     why_not: str | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`winners`, best first within each objective; `pairs`, each two of them in that order."""
+    """The winners, best first within each objective, and all pairs of them in that order."""
 
     winners: tuple[Winner, ...]
     pairs: tuple[Pair, ...]
 
 
 def compare(studies: Sequence[StudyRecord]) -> Comparison:
-    """The winners of `studies`, and every two of them tested over the seeds that both were trained with.
+    """Return the winners of `studies`, and a test for each pair over the seeds with which both were trained.
 
     Raises:
         UserError: a study is named twice, or none of its trials is complete.
@@ -77,12 +77,12 @@ def compare(studies: Sequence[StudyRecord]) -> Comparison:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """The p values, in their order, adjusted so that all tests together err as often as one (Holm 1979)."""
+    """Return the p values, in their order, adjusted so that all tests together err as often as one (Holm 1979)."""
     adjusted = [1.0] * len(p_values)
     largest = 0.0
-    for passed, at in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - passed) * p_values[at]))
-        adjusted[at] = largest
+    for passed, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - passed) * p_values[index]))
+        adjusted[index] = largest
     return tuple(adjusted)
 
 
@@ -99,12 +99,12 @@ def _winner(study: StudyRecord) -> Winner:
     for trial in study.trials:
         if trial.number in row.trials and trial.score is not None:
             scores.setdefault(trial.seed, []).append(trial.score)
-    means = {seed: float(statistics.mean(found)) for seed, found in sorted(scores.items())}
+    means = {seed: float(statistics.mean(of_seed)) for seed, of_seed in sorted(scores.items())}
     return Winner(study.name, terms.task, terms.objective, terms.dataset, terms.data_digest, row, means)
 
 
 def _ordered(winners: Iterable[Winner]) -> tuple[Winner, ...]:
-    """Best first; another objective is another scale, so its winners stand together, in the order of their first."""
+    """Return the winners best first; those of one objective stand together, in the order of their first."""
     groups: dict[Objective, list[Winner]] = {}
     for winner in winners:
         groups.setdefault(winner.objective, []).append(winner)
@@ -125,10 +125,10 @@ def _pair(first: Winner, second: Winner) -> Pair:
     differences = ours - theirs
     mean = float(differences.mean())
     rounding = _ROUNDING * float(np.abs([ours, theirs]).max())
-    if np.ptp(differences) <= rounding:  # without a spread there is no t, and SciPy answers NaN with a warning
+    if np.ptp(differences) <= rounding:  # without a spread there is no t: SciPy returns NaN and warns
         is_none = abs(mean) <= rounding
         return replace(pair, difference=0.0 if is_none else mean, p=1.0 if is_none else None)
-    from scipy import stats  # half a second, for the one command that needs it
+    from scipy import stats  # takes half a second, which one command needs
 
     test = stats.ttest_rel(ours, theirs)
     low, high = test.confidence_interval(0.95)
@@ -136,9 +136,9 @@ def _pair(first: Winner, second: Winner) -> Pair:
 
 
 def _why_not(first: Winner, second: Winner, seeds: tuple[int, ...]) -> str | None:
-    """Why two winners cannot be tested against each other, in one line; None when they can."""
+    """Return why two winners cannot be tested against each other, in one line; None if they can."""
     if first.objective != second.objective:
-        return f"another objective: {_aim(first.objective)} against {_aim(second.objective)}"
+        return f"another objective: {_words(first.objective)} against {_words(second.objective)}"
     if first.data_digest != second.data_digest:
         if first.dataset != second.dataset:
             return f"other data: {first.dataset} against {second.dataset}"
@@ -150,7 +150,7 @@ def _why_not(first: Winner, second: Winner, seeds: tuple[int, ...]) -> str | Non
     return None
 
 
-def _aim(objective: Objective) -> str:
+def _words(objective: Objective) -> str:
     return f"{objective.direction} {objective.metric}"
 
 

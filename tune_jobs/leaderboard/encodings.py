@@ -1,6 +1,6 @@
 """A study by its label encodings: the best configuration of each.
 
-Pure functions over a record. Whoever calls them says which params are the encoding's.
+Pure functions over a record. The caller says which params are the encoding's.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def encoding_name(params: Params, names: Sequence[str]) -> str:
     are in its name only if there is nothing else.
     """
     own = {name: params[name] for name in names if name in params}
-    told = {name: value for name, value in own.items() if not isinstance(value, float)} or own
-    if any(isinstance(value, str) for value in told.values()):
-        return " ".join(map(str, told.values()))
-    return " ".join(f"{name}={value}" for name, value in told.items()) or "its own"
+    settings = {name: value for name, value in own.items() if not isinstance(value, float)} or own
+    if any(isinstance(value, str) for value in settings.values()):
+        return " ".join(map(str, settings.values()))
+    return " ".join(f"{name}={value}" for name, value in settings.items()) or "its own"
 
 
 def ranked_rows(study: StudyRecord, names: Sequence[str]) -> tuple[Row, ...]:

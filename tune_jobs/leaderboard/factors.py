@@ -1,6 +1,7 @@
-"""A one-factor study by its factors: the levels of each with their scores, distance from the baseline and curves.
+"""A one-factor study by its factors: the levels of each with their scores, difference from the baseline and curves.
 
-Pure functions over a record. The levels of a factor are judged among themselves, as the leaderboard judges a study.
+Pure functions over a record. The levels of a factor are compared among themselves, as the leaderboard compares the
+configurations of a study.
 """
 
 from __future__ import annotations
@@ -37,15 +38,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class ScoredLevel:
-    """A level and what is known of it. Without a `row` it has no score yet, or only failures."""
+    """A level with its score and curve. Without a `row` it has no score yet, or only failures."""
 
     name: str
     params_id: str
     is_baseline: bool
     row: Row | None
-    difference: float | None  # its mean less the baseline's; None for the baseline itself, and where one has no score
-    standing: Standing | None  # beside the factor's best; None without several seeds, or without other levels
-    failed: tuple[str, ...]  # why its failed trials failed, the most frequent reason first: `diverged`, `2 crashed`
+    difference: float | None  # its mean less the baseline's; None for the baseline, and if one has no score
+    standing: Standing | None  # beside the factor's best; None with one seed, or with one level
+    failed: tuple[str, ...]  # the reasons of its failed trials, the most frequent first: `diverged`, `2 crashed`
     curve: Curve | None
 
 
@@ -70,7 +71,7 @@ class FactorStudy:
 
     @property
     def levels(self) -> tuple[ScoredLevel, ...]:
-        """The baseline and all levels; a point that two factors lead to is there twice."""
+        """The baseline and all levels; a point that is a level of two factors is there twice."""
         return self.baseline, *(level for factor in self.factors for level in factor.levels)
 
     @property
@@ -79,21 +80,21 @@ class FactorStudy:
 
 
 def is_one_factor(study: StudyRecord) -> bool:
-    """Whether the study's space leaves its baseline one factor at a time."""
+    """Return True if the study's space changes one factor of its baseline at a time."""
     return "one_factor" in study.terms.space
 
 
 def factor_study(study: StudyRecord) -> FactorStudy:
-    """The study by its factors.
+    """Return the study by its factors.
 
     Raises:
-        UserError: its space is not of one factor at a time.
+        UserError: its space does not change one factor at a time.
     """
     terms = study.terms
     if not is_one_factor(study):
         raise UserError(
-            "factors needs a study whose space leaves its baseline one factor at a time, as that of mnist-mlp-factors; "
-            f"study {study.name!r} searches a product of domains: `tune-jobs leaderboard {study.name}` shows it"
+            "factors needs a study whose space changes one factor of its baseline at a time, like mnist-mlp-factors; "
+            f"study {study.name!r} searches a product of domains: run `tune-jobs leaderboard {study.name}`"
         )
     space = OneFactor.from_json(terms.space)
     points = _Points(study.trials, params_id(_present(space.baseline)), terms.objective)
@@ -118,11 +119,11 @@ class _Points:
         self._trials: dict[str, list[TrialRecord]] = {}
         for trial in trials:
             self._trials.setdefault(trial.params_id, []).append(trial)
-        found = ranking.best(ranking.rank(self._trials.get(root, ()), objective))
-        self._reference = None if found is None else found.score
+        baseline = ranking.best(ranking.rank(self._trials.get(root, ()), objective))
+        self._reference = None if baseline is None else baseline.score
 
     def levels(self, levels: Sequence[tuple[str, str]]) -> tuple[ScoredLevel, ...]:
-        """The levels, names with points, judged among themselves."""
+        """Return the levels, given as names with points, compared among themselves."""
         points = dict.fromkeys(point for _, point in levels)  # two levels may be one point
         trials = [trial for point in points for trial in self._trials.get(point, ())]
         rows = ranking.with_uncertainty(ranking.rank(trials, self._objective), trials, self._objective)
@@ -157,7 +158,7 @@ def _standing(row: Row | None, complete: int) -> Standing | None:
 
 
 def curve_of(trials: Sequence[TrialRecord], metric: str) -> Curve | None:
-    """Over the epochs that every seed was trained: a mean over fewer of them would jump where one ends."""
+    """Return the curve over the epochs that every seed has: a mean over fewer seeds would jump where one ends."""
     histories = [[epoch.get(metric, math.nan) for epoch in trial.history] for trial in trials]
     epochs = min((_finite(history) for history in histories), default=0)
     if not epochs:
@@ -168,5 +169,5 @@ def curve_of(trials: Sequence[TrialRecord], metric: str) -> Curve | None:
 
 
 def _finite(history: Sequence[float]) -> int:
-    """How many epochs there are before the first without a finite value."""
-    return next((at for at, value in enumerate(history) if not math.isfinite(value)), len(history))
+    """Return the number of epochs before the first without a finite value."""
+    return next((index for index, value in enumerate(history) if not math.isfinite(value)), len(history))

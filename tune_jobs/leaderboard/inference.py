@@ -1,8 +1,8 @@
-"""What the scores of a study say about its configurations: an interval, the probability of being the best, the places.
+"""Estimate, from the scores of a study, an interval for each configuration, its probability of being best, its places.
 
-A score moves with the seed and with the validation images; both are estimated, from what each image contributed to each
-run. Numbers in, numbers out: `docs/leaderboard.md` has the formulas, their sources and how often they held in
-simulation; which trials belong together, and what is shown, is the leaderboard's.
+A score varies with the seed and with the validation images. Both parts are estimated from the contribution of each
+image to each run. `docs/leaderboard.md` has the formulas, their sources, and how often they held in simulation. Which
+trials belong together, and what is shown, is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from scipy.special import digamma, polygamma, stdtr, stdtrit
 Floats = NDArray[np.float64]
 
 _LEVEL = 0.05  # of error: intervals and places are at 95 %
-_COMPARED = 100  # covariances grow with its square; a place beyond it decides nothing
+_COMPARED = 100  # the number of covariances grows with its square; lower places decide nothing
 _DRAWS = 20_000  # a probability is then known to 0.004
-_LEAST_REPLICATED = 8  # configurations with a variance of their own, for there to be a variance of variances
+_LEAST_REPLICATED = 8  # replicated configurations, at least, to estimate how variances scatter
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """The runs of one configuration: n seeds on m validation images.
 
-    `scores`: (n,), one a seed. `per_image`: (n, m), what each image contributed to each of them (accuracy: 1 right, 0
-    wrong; an error in minutes as it is), so that its mean over the images is the score; None where that is not known.
-    `images`: m, where only that is known and a score is a share of the images.
+    `scores`: (n,), one a seed. `per_image`: (n, m), the contribution of each image to each score (for an accuracy 1 if
+    right and 0 if wrong, else the error), so that its mean over the images is the score; None if that is unknown.
+    `images`: m, if only that is known and a score is a share of the images.
 
-    Raises: ValueError for shapes that do not fit, scores that are not finite, and shares outside 0 and 1.
+    Raises:
+        ValueError: the shapes do not fit, a score is not finite, or a share is outside 0 to 1.
     """
 
     scores: Floats
@@ -42,46 +43,44 @@ class Sample:
     def __post_init__(self) -> None:
         scores, table = np.asarray(self.scores), self.per_image
         if scores.ndim != 1 or not scores.size or not np.isfinite(scores).all():
-            raise ValueError(f"scores must be one finite number a seed, and are {scores}")
+            raise ValueError(f"scores must be one finite number a seed; got {scores}")
         if table is not None and self.images is not None:
-            raise ValueError(f"images is for samples without per_image, and is {self.images} beside {table.shape}")
+            raise ValueError(f"images is for samples without per_image; got {self.images} with {table.shape}")
         if table is not None and (table.ndim != 2 or len(table) != scores.size or table.shape[1] < 2):
-            raise ValueError(f"per_image must be {scores.size} seeds by 2 images or more, and is {table.shape}")
+            raise ValueError(f"per_image must be {scores.size} seeds by 2 images or more; got {table.shape}")
         if self.images is not None and (self.images < 2 or scores.min() < 0 or scores.max() > 1):
-            raise ValueError(f"with images, scores must be shares of 2 or more, and are {scores} of {self.images}")
+            raise ValueError(f"with images, scores must be shares of 2 or more; got {scores} of {self.images}")
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """What is known about one configuration.
+    """How far the score of one configuration, and its place among the others, can be trusted."""
 
-    Between which places (from 1) it may be: `places[0] == 1` is to say that it is tied with the best.
-    """
-
-    interval: tuple[float, float] | None  # 95 %, of the expected score; None where nothing is known of its error
+    interval: tuple[float, float] | None  # 95 %, of the expected score; None if its error is unknown
     has_seed_part: bool  # False: the interval is of the images alone, since no configuration has a second seed
-    p_best: float | None  # that it is the best of those judged; None without a seed part
-    places: tuple[int, int] | None  # 95 %; None without a seed part, and beyond the best hundred
+    p_best: float | None  # the probability of being the best of all; None without a seed part
+    places: tuple[int, int] | None  # 95 %, from 1, which is a tie with the best; None without a seed part, or below 100
 
 
-def judge(samples: Sequence[Sample], *, maximize: bool) -> tuple[Uncertainty, ...]:
-    """The verdict on each configuration, in the order of `samples`, which has no influence on it.
+def uncertainties(samples: Sequence[Sample], *, maximize: bool) -> tuple[Uncertainty, ...]:
+    """Return the uncertainty of each configuration, in the order of `samples`, which does not change the results.
 
     All `per_image` are over the same m images in the same order: configurations are paired on images. Seeds are not
-    paired: two networks of one seed have little in common. Places (Mogstad et al. 2024) count every configuration;
-    p_best is 0 beyond the best hundred.
+    paired: two networks with one seed have little in common. Places (Mogstad et al. 2024) count every configuration;
+    p_best is 0 below the best hundred.
 
-    Raises: ValueError when two samples have different numbers of images.
+    Raises:
+        ValueError: two samples have different numbers of images.
     """
     if not samples:
         return ()
     sizes = {sample.per_image.shape[1] for sample in samples if sample.per_image is not None}
     if len(sizes) > 1:
-        raise ValueError(f"per_image must be over the same images in all samples, and there are {sorted(sizes)}")
+        raise ValueError(f"per_image must be over the same images in all samples; got {sorted(sizes)} images")
     summaries = [_summary(sample) for sample in samples]
-    order = sorted(range(len(samples)), key=lambda at: summaries[at].key(maximize))
-    verdicts = _verdicts([summaries[at] for at in order], maximize)
-    return tuple(verdict for _, verdict in sorted(zip(order, verdicts, strict=True), key=lambda pair: pair[0]))
+    order = sorted(range(len(samples)), key=lambda index: summaries[index].key(maximize))
+    ordered = _ordered_uncertainties([summaries[index] for index in order], maximize)
+    return tuple(each for _, each in sorted(zip(order, ordered, strict=True), key=lambda pair: pair[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +93,13 @@ class _Summary:
     resolution: float  # the variance that rounding to whole images hides; 0 where scores are not shares
     is_share: bool
     image: float | None  # the variance of the mean over draws of the images
-    images: int  # 0 where unknown
+    images: int  # 0 if unknown
     residual: float | None  # the residual mean square; None for one seed or without per_image
     image_means: Floats | None  # (m,) over the seeds
 
     def key(self, maximize: bool) -> tuple[float, ...]:
-        """Best mean first; equal means in an order that does not depend on where they came from."""
-        # Of one seed each, as many images right is an everyday tie; which ones they are tells the two apart.
+        """Return a key that puts the best mean first, and equal means in an order that is the same for any input."""
+        # With one seed each, equal numbers of right images are common; which images they are makes the order definite.
         images = 0 if self.image_means is None else crc32(self.image_means.tobytes())
         return (-self.mean if maximize else self.mean, self.n, self.spread, self.image or 0.0, images)
 
@@ -124,13 +123,13 @@ def _summary(sample: Sample) -> _Summary:
 
 
 def _binomial(share: float, m: int) -> float:
-    """The variance of a share of m images. All right, or all wrong, counts as one image short of it."""
+    """Return the variance of a share of m images; all right, or all wrong, counts as all but one."""
     share = min(max(share, 1 / m), 1 - 1 / m)
     return share * (1 - share) / m
 
 
 def _residual(table: Floats, image_means: Floats) -> float | None:
-    """The residual mean square of the two-way table without repetition (n, m): total less seeds less images."""
+    """Return the residual mean square of the two-way table without repetition (n, m): total less seeds less images."""
     n, m = table.shape
     if n == 1:
         return None
@@ -140,23 +139,23 @@ def _residual(table: Floats, image_means: Floats) -> float | None:
 
 
 def _sum_of_squares(values: Floats) -> float:
-    """By einsum: BLAS would start threads for it, and beside trainings on every core they wait for each other."""
+    """Return the sum of squares by einsum: BLAS would start threads, which compete with trainings on every core."""
     return float(np.einsum("...i,...i->...", values, values).sum())
 
 
 @dataclass(frozen=True)
 class _Prior:
-    """Seed variances scatter like variance * dof / chi-squared(dof) over configurations: inf is one for all."""
+    """How seed variances scatter over configurations: variance * dof / chi-squared(dof); dof inf is one for all."""
 
     variance: float
     dof: float
-    pooled: float  # degrees of freedom that all configurations together have
+    pooled: float  # the degrees of freedom of all configurations together
 
 
 def _prior(variances: Floats, dofs: Floats) -> _Prior | None:
-    """Moment matching on the log variances (Smyth 2004, section 6.2); the pooled variance where they scatter by chance.
+    """Match the moments of the log variances (Smyth 2004, section 6.2); if they scatter by chance alone, pool them.
 
-    The pooled one in place of Smyth's geometric mean: should variances differ after all, it errs on the wide side.
+    The pooled variance replaces Smyth's geometric mean: if variances differ after all, intervals are too wide.
     """
     if not len(variances):
         return None
@@ -173,7 +172,7 @@ def _prior(variances: Floats, dofs: Floats) -> _Prior | None:
 
 
 def _inverse_trigamma(value: float) -> float:
-    """Newton's method on 1 / trigamma, which is convex and nearly linear (Smyth 2004, appendix)."""
+    """Invert trigamma by Newton's method on 1 / trigamma, which is convex and nearly linear (Smyth 2004, appendix)."""
     y = 0.5 + 1 / value
     for _ in range(50):
         trigamma = float(polygamma(1, y))
@@ -186,11 +185,11 @@ def _inverse_trigamma(value: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """Variances of each mean, (K,) each, best configuration first. Unknown is 0, with infinite degrees of freedom."""
+    """Variances of the means, (K,) each, best configuration first; 0 with infinite degrees of freedom if unknown."""
 
     mean: Floats
-    seed: Floats  # what the choice of seeds adds to the image part
-    seed_raw: Floats  # the same before what both parts contain is taken out; its error is that of `seed`
+    seed: Floats  # the part of the seeds beside the part of the images
+    seed_raw: Floats  # the same with the share that both parts contain; its error is that of `seed`
     seed_dof: Floats
     seed_pooled: float
     image: Floats
@@ -198,7 +197,7 @@ class _Parts:
 
 
 def _parts(summaries: Sequence[_Summary]) -> tuple[_Parts, bool]:
-    """The parts, and whether there is a seed part."""
+    """Return the parts, and whether there is a seed part."""
     n = np.array([each.n for each in summaries], dtype=np.float64)
     image = np.array([each.image or 0.0 for each in summaries])
     image_dof = np.array([each.images - 1 if each.images else math.inf for each in summaries])
@@ -219,17 +218,19 @@ def _parts(summaries: Sequence[_Summary]) -> tuple[_Parts, bool]:
 
 
 def _floored(summaries: Sequence[_Summary]) -> Floats:
-    """(K,) variances of the scores, none of them 0: equal scores are equal to their resolution only."""
+    """Return (K,) variances of the scores, none of them 0: equal scores are equal only up to their resolution."""
     spread = np.array([each.spread for each in summaries])
     resolution = np.array([each.resolution for each in summaries])
     positive = spread[spread > 0]
-    least = 1e-5 * float(np.median(positive)) if len(positive) else 1e-30  # limma's floor, where there is no resolution
+    least = (
+        1e-5 * float(np.median(positive)) if len(positive) else 1e-30
+    )  # limma's floor, for scores without a resolution
     floored: Floats = np.maximum(spread, np.where(resolution > 0, resolution, least))
     return floored
 
 
 def _units(summaries: Sequence[_Summary]) -> Floats:
-    """(K,) in which variances over seeds are compared: p(1 - p) of a share, as 0.5 has more room to vary than 0.99."""
+    """Return (K,) units for variances over seeds: p(1 - p) of a share, since 0.5 can vary more than 0.99."""
     if not all(each.is_share for each in summaries):
         return np.ones(len(summaries))
     # Laplace's share, never 0 or 1
@@ -238,9 +239,9 @@ def _units(summaries: Sequence[_Summary]) -> Floats:
 
 
 def _shared(summaries: Sequence[_Summary]) -> Floats:
-    """(K,) residual variance of each mean, which is in the variance over seeds and in that over images.
+    """Return the (K,) residual variance of each mean, which the parts of seeds and of images both contain.
 
-    A configuration of one seed has no residual to look at: it borrows the mean one, up to its own variance over images.
+    A configuration with one seed has no residual: it takes the mean one, up to its own variance over images.
     """
     known = [each.residual for each in summaries if each.residual is not None]
     borrowed = float(np.mean(known)) if known else 0.0
@@ -255,7 +256,7 @@ def _shared_by(summary: _Summary, borrowed: float) -> float:
     return summary.residual / (summary.n * summary.images)
 
 
-def _verdicts(summaries: Sequence[_Summary], maximize: bool) -> list[Uncertainty]:
+def _ordered_uncertainties(summaries: Sequence[_Summary], maximize: bool) -> list[Uncertainty]:
     parts, has_seed_part = _parts(summaries)
     intervals = _intervals(summaries, parts, has_seed_part)
     if not has_seed_part:
@@ -271,10 +272,10 @@ def _verdicts(summaries: Sequence[_Summary], maximize: bool) -> list[Uncertainty
 
 
 def _intervals(summaries: Sequence[_Summary], parts: _Parts, has_seed_part: bool) -> list[tuple[float, float] | None]:
-    """mean -+ t * sqrt(variance), with Satterthwaite's (1946) degrees of freedom; Wilson's (1927) form for a share.
+    """Return mean -+ t * sqrt(variance), with Satterthwaite's (1946) degrees of freedom; Wilson's (1927) for a share.
 
-    A share's is that of as many independent images as would have this variance (Korn and Graubard 1998). With 5 of 287
-    images wrong the plain form covers 87 % instead of 95.
+    A share's interval is that of as many independent images as have this variance (Korn and Graubard 1998). With 5 of
+    287 images wrong the plain form covers 87 % instead of 95.
     """
     variance = parts.seed + parts.image
     squares = parts.seed_raw**2 / parts.seed_dof + parts.image**2 / parts.image_dof
@@ -289,21 +290,21 @@ def _intervals(summaries: Sequence[_Summary], parts: _Parts, has_seed_part: bool
     least, most = np.where(is_share, 0, -math.inf), np.where(is_share, 1, math.inf)  # for rounding only
     low, high = np.maximum(middle - half, least), np.minimum(middle + half, most)
     return [
-        (float(low[at]), float(high[at])) if has_seed_part or each.image is not None else None
-        for at, each in enumerate(summaries)
+        (float(low[index]), float(high[index])) if has_seed_part or each.image is not None else None
+        for index, each in enumerate(summaries)
     ]
 
 
 def _dof(variance: Floats, squares: Floats) -> Floats:
-    """Satterthwaite's; 1e9 stands for infinitely many, and none are fewer than 1."""
+    """Return Satterthwaite's degrees of freedom, from 1 to 1e9, which stands for infinity."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.clip(np.nan_to_num(variance**2 / squares, nan=1e9), 1, 1e9)
 
 
 def _covariance(summaries: Sequence[_Summary]) -> Floats:
-    """(C, C) covariance of the means over draws of the images; 0 between two of which one has no `per_image`."""
+    """Return the (C, C) covariance of the means over draws of the images; 0 if one of a pair has no `per_image`."""
     covariance = np.diag([each.image or 0.0 for each in summaries])
-    known = [at for at, each in enumerate(summaries) if each.image_means is not None]
+    known = [index for index, each in enumerate(summaries) if each.image_means is not None]
     if known:
         means = np.stack([each.image_means for each in summaries if each.image_means is not None])  # (C', m)
         covariance[np.ix_(known, known)] = np.cov(means) / means.shape[1]
@@ -311,18 +312,18 @@ def _covariance(summaries: Sequence[_Summary]) -> Floats:
 
 
 def _places(parts: _Parts, covariance: Floats, maximize: bool) -> list[tuple[int, int]]:
-    """Between which places each of the compared may be: one test a pair, Bonferroni over the K - 1 tests of a row.
+    """Return the places of each compared configuration: a test for each pair, Bonferroni over the K - 1 of a row.
 
-    With a configuration beyond the compared no correlation is assumed, which errs on the side of a tie.
+    No correlation is assumed with a configuration that is not among the compared; that can only add ties.
     """
     c, k = len(covariance), len(parts.mean)
     image = parts.image[:c, None] + parts.image  # (C, K)
-    image[:, :c] = np.maximum(0, image[:, :c] - 2 * covariance)  # rounding may leave less than nothing
+    image[:, :c] = np.maximum(0, image[:, :c] - 2 * covariance)  # rounding may leave less than 0
     variance = parts.seed[:c, None] + parts.seed + image
     raw = parts.seed_raw[:c, None] + parts.seed_raw
-    # The fewer of the two: two variances that lean on one pool are not independent, and Satterthwaite's are too many
-    # this far out in the tails (2 seeds, scores alone, 30 equal configurations with spreads far apart: 71 % of places
-    # held, and hold in 86 % so; 3 seeds with spreads less far apart: 90 and 94).
+    # The smaller of the two: variances from one pool are not independent, and Satterthwaite's degrees of freedom are
+    # too many this far out in the tails (2 seeds, scores alone, 30 equal configurations with very different spreads:
+    # 71 % of places held, and 86 % with the smaller; 3 seeds and less different spreads: 90 and 94 %).
     of_seeds = raw**2 / np.minimum(parts.seed_dof[:c, None], parts.seed_dof)
     of_images = image**2 / np.minimum(parts.image_dof[:c, None], parts.image_dof)
     lead = parts.mean[:c, None] - parts.mean if maximize else parts.mean - parts.mean[:c, None]
@@ -334,11 +335,11 @@ def _places(parts: _Parts, covariance: Floats, maximize: bool) -> list[tuple[int
 
 
 def _p_best(parts: _Parts, covariance: Floats, maximize: bool) -> list[float]:
-    """The share of draws of all expected scores in which each of the compared is the best; equal draws are shared."""
+    """Return how often each compared configuration is the best, over draws of all scores; equal draws are shared."""
     c = len(covariance)
     rng = np.random.default_rng(0)
     values, vectors = np.linalg.eigh(covariance)
-    values[values < 1e-12 * values.max()] = 0  # rounding, which would part configurations that are equal
+    values[values < 1e-12 * values.max()] = 0  # of rounding, which would separate equal configurations
     drawn = rng.standard_normal((_DRAWS, c)) * np.sqrt(values) @ vectors.T
     drawn += rng.standard_t(np.minimum(parts.seed_dof[:c], 1e9), (_DRAWS, c)) * np.sqrt(parts.seed[:c])
     drawn += parts.mean[:c] if maximize else -parts.mean[:c]  # all the errors are symmetric

@@ -1,7 +1,7 @@
-"""The configurations of a study in order, and what is known about the order. Pure functions over trial records.
+"""The configurations of a study in order, and how far the order can be trusted. Pure functions over trial records.
 
 A score is the mean over the seeds that a configuration was trained with; `rank` orders by it. `with_uncertainty` adds
-how far that order can be trusted, which `inference.py` computes from seeds and validation images (docs/leaderboard.md).
+the uncertainty, which `inference.py` computes from seeds and validation images (docs/leaderboard.md).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IN_WORDS: tuple[State, ...] = ("complete", "stopped", "failed", "running", "wai
 class TestScore:
     """A finalist on the test split: the mean over its evaluated trials, in the objective's unit."""
 
-    __test__ = False  # no test class, whatever pytest makes of its name
+    __test__ = False  # pytest would take it for a test class by its name
 
     metric: str
     score: float
@@ -55,30 +55,31 @@ class Row:
     best_epochs: tuple[int | None, ...]
     train_seconds: float | None  # the mean of the trials that know it
     weights: int | None
-    interval: tuple[float, float] | None = (
-        None  # 95 %, over seeds and images; the rest of it too is what `with_uncertainty` adds
-    )
-    has_seed_part: bool = False  # whether it is over seeds at all
+    # What `with_uncertainty` adds: the interval is at 95 %, over seeds and images.
+    interval: tuple[float, float] | None = None
+    has_seed_part: bool = False  # of the interval
     p_best: float | None = None  # the probability of being the best
-    places: tuple[int, int] | None = None  # between which it may be, at 95 %
+    places: tuple[int, int] | None = None  # the first and the last that it may have, at 95 %
     tested: TestScore | None = None
-    values: tuple[float | None, ...] = ()  # in each objective, the means, where there are several
+    values: tuple[float | None, ...] = ()  # the mean in each objective, if there are several
 
     @property
     def n(self) -> int:
-        """How many trials the score is the mean of."""
+        """The number of trials that the score is the mean of."""
         return len(self.trials)
 
     @property
     def may_be_best(self) -> bool:
-        """Whether nothing speaks against it at 95 %; where nothing is known, anything may be."""
+        """True unless another is better at 95 %; also if nothing is known of the places."""
         return self.places is None or self.places[0] == 1
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How many trials are in each state, how many failed for each reason (the most frequent first), and how many of
-    these were run again."""
+    """How many trials are in each state, how many failed for each reason, and how many of these were run again.
+
+    The most frequent reason is first.
+    """
 
     states: Mapping[State, int]
     reasons: Mapping[str, int]
@@ -89,22 +90,22 @@ class Summary:
         return sum(self.states.values())
 
     def words(self) -> str:
-        """`81 trials: 76 complete, 2 stopped, 3 failed (2 diverged, 1 out-of-memory)`."""
+        """Return `81 trials: 76 complete, 2 stopped, 3 failed (2 diverged, 1 out-of-memory)`."""
         counts = [f"{self.states[state]} {state}" for state in _IN_WORDS if self.states[state]]
         if not counts:
             return "no trials"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.reasons.items())
         reasons += f"; {self.retried} run again" if self.retried else ""
         failed = f"{self.states['failed']} failed"
-        told = [f"{count} ({reasons})" if count == failed else count for count in counts]
-        return f"{self.total} trial{'s' if self.total > 1 else ''}: {', '.join(told)}"
+        parts = [f"{count} ({reasons})" if count == failed else count for count in counts]
+        return f"{self.total} trial{'s' if self.total > 1 else ''}: {', '.join(parts)}"
 
 
 def rank(trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]:
-    """The configurations that have a score, best first; equal ones in the order of their first trials.
+    """Return the configurations that have a score, best first; equal ones in the order of their first trials.
 
-    A configuration is judged by its complete trials. One that was only ever stopped comes after all that completed,
-    whatever it had reached: what it would have become is not known. Failed trials are no rows; `summary` counts them.
+    The score of a configuration is that of its complete trials. If all its trials were stopped, it comes after all that
+    completed, whatever its score: how it would have ended is unknown. Failed trials have no row; `summary` counts them.
     """
     ordered = sorted(_configurations(trials), key=lambda configuration: configuration.order(objective))
     equals = Counter(configuration.place for configuration in ordered)
@@ -117,45 +118,44 @@ def rank(trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]
 
 
 def finalists(rows: Iterable[Row], top: int) -> tuple[Row, ...]:
-    """The best `top` that completed: replicated ones first, each in their order.
+    """Return the best `top` that completed: replicated ones first, in their order, then the others.
 
-    A configuration of one seed does not come before those that were tried with more: its place may be a lucky draw.
+    A configuration with one seed does not come before those with several: its place may be luck.
     """
     complete = [row for row in rows if row.state == "complete"]
     return tuple(sorted(complete, key=lambda row: row.n == 1)[:top])  # stable: in the order of ranks
 
 
 def best(rows: Iterable[Row]) -> Row | None:
-    """The winner: the first of the replicated configurations, or of all where none is; None where none completed."""
+    """Return the winner: the first replicated configuration, or the first of all if none is; None if none completed."""
     return next(iter(finalists(rows, 1)), None)
 
 
 def with_uncertainty(rows: Sequence[Row], trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]:
-    """The rows with what is known about their order, and with the test split where it was read.
+    """Return the rows with the uncertainty of their order, and with their scores on the test split where it was read.
 
-    Configurations that were only ever stopped are left as they are: what they would have become is not known.
+    Configurations whose trials were all stopped stay as they are: how they would have ended is unknown.
     """
-    from tune_jobs.leaderboard.inference import judge
+    from tune_jobs.leaderboard.inference import uncertainties
 
     by_number = {trial.number: trial for trial in trials}
     complete = [row for row in rows if row.state == "complete"]
     samples = [_sample([by_number[number] for number in row.trials]) for row in complete]
-    verdicts: dict[str, Uncertainty] = {}
-    for row, verdict in zip(complete, judge(samples, maximize=objective.direction == "maximize"), strict=True):
-        verdicts[row.params_id] = verdict
+    of_each = uncertainties(samples, maximize=objective.direction == "maximize")
+    known = {row.params_id: uncertainty for row, uncertainty in zip(complete, of_each, strict=True)}
     tests = _tests(complete, by_number, objective)
-    return tuple(_with(row, verdicts.get(row.params_id), tests.get(row.params_id)) for row in rows)
+    return tuple(_with(row, known.get(row.params_id), tests.get(row.params_id)) for row in rows)
 
 
-def _with(row: Row, verdict: Uncertainty | None, tested: TestScore | None) -> Row:
-    if verdict is None:
+def _with(row: Row, uncertainty: Uncertainty | None, tested: TestScore | None) -> Row:
+    if uncertainty is None:
         return row
     return replace(
         row,
-        interval=verdict.interval,
-        has_seed_part=verdict.has_seed_part,
-        p_best=verdict.p_best,
-        places=verdict.places,
+        interval=uncertainty.interval,
+        has_seed_part=uncertainty.has_seed_part,
+        p_best=uncertainty.p_best,
+        places=uncertainty.places,
         tested=tested,
     )
 
@@ -165,7 +165,7 @@ def _sample(trials: Sequence[TrialRecord]) -> Sample:
 
 
 def _sample_of(runs: Sequence[tuple[float, str | None]]) -> Sample:
-    """The scores of a configuration, with what each image contributed to them where every run has kept that."""
+    """Return the scores of a configuration, with the contribution of each image if every run has kept it."""
     import numpy as np
 
     from tune_jobs.leaderboard.inference import Sample
@@ -177,7 +177,7 @@ def _sample_of(runs: Sequence[tuple[float, str | None]]) -> Sample:
 
 
 def _contributions(score: float, packed: str) -> NDArray[Any]:
-    """`(images,)`: the errors, or their complements where the score is the share without one."""
+    """Return `(images,)`: the errors, or 1 less each of them if the score is the share of images without one."""
     from tune_jobs.records.per_image import unpack
 
     errors = unpack(packed)
@@ -186,8 +186,8 @@ def _contributions(score: float, packed: str) -> NDArray[Any]:
 
 
 def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective: Objective) -> dict[str, TestScore]:
-    """The test scores of the configurations that have them, judged together."""
-    from tune_jobs.leaderboard.inference import judge
+    """Return the test scores of the configurations that have them, their intervals estimated together."""
+    from tune_jobs.leaderboard.inference import uncertainties
 
     metric = metric_on_test(objective)
     runs: dict[str, list[tuple[float, str | None]]] = {}
@@ -196,21 +196,22 @@ def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective:
         scored = [(tested.metrics[metric], tested.errors) for tested in tests if metric in tested.metrics]
         if scored:
             runs[row.params_id] = scored
-    verdicts = judge([_sample_of(found) for found in runs.values()], maximize=objective.direction == "maximize")
+    of_each = uncertainties(
+        [_sample_of(scored) for scored in runs.values()], maximize=objective.direction == "maximize"
+    )
     return {
-        params_id: TestScore(
-            metric,
-            float(statistics.mean(score for score, _ in found)),
-            _deviation([score for score, _ in found]),
-            len(found),
-            verdict.interval,
-        )
-        for (params_id, found), verdict in zip(runs.items(), verdicts, strict=True)
+        params_id: _test_score(metric, [score for score, _ in scored], uncertainty)
+        for (params_id, scored), uncertainty in zip(runs.items(), of_each, strict=True)
     }
 
 
+def _test_score(metric: str, scores: Sequence[float], uncertainty: Uncertainty) -> TestScore:
+    mean = float(statistics.mean(scores))
+    return TestScore(metric, mean, _deviation(scores), len(scores), uncertainty.interval)
+
+
 def summary(trials: Iterable[TrialRecord]) -> Summary:
-    """The trials by state, and the failed ones by reason."""
+    """Count the trials by state, and the failed ones by reason."""
     trials = tuple(trials)
     last = {(trial.params_id, trial.seed): trial.number for trial in trials}
     retried = sum(trial.state == "failed" and last[trial.params_id, trial.seed] != trial.number for trial in trials)
@@ -222,7 +223,7 @@ def summary(trials: Iterable[TrialRecord]) -> Summary:
 
 @dataclass(frozen=True)
 class _Configuration:
-    """A configuration's trials that count, with their mean."""
+    """The trials of a configuration that count, with the mean of their scores."""
 
     state: Literal["complete", "stopped"]
     trials: tuple[TrialRecord, ...]
@@ -231,7 +232,7 @@ class _Configuration:
 
     @property
     def place(self) -> tuple[str, float]:
-        """What is equal for configurations that share a rank."""
+        """The state and score, which are equal for configurations that share a rank."""
         return self.state, self.score
 
     def order(self, objective: Objective) -> tuple[bool, float, int]:
@@ -251,7 +252,7 @@ def _configuration(trials: Sequence[TrialRecord]) -> _Configuration:
     complete = tuple(trial for trial in trials if trial.state == "complete")
     counted = complete or tuple(trials)
     scores = tuple(trial.score for trial in counted if trial.score is not None)
-    # statistics.mean is exact, so that the order of the seeds cannot part two configurations that are equal
+    # statistics.mean is exact: the order of the seeds does not matter, and equal configurations stay equal
     return _Configuration("complete" if complete else "stopped", counted, scores, float(statistics.mean(scores)))
 
 
