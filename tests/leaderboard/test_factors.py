@@ -147,7 +147,9 @@ def test_a_curve_ends_where_its_values_do(gap: dict[str, float]) -> None:
 
 
 def test_another_kind_of_space_is_refused_with_what_is_needed() -> None:
-    with pytest.raises(UserError, match=r"needs a study whose space changes one factor of its baseline at a time.*'first'"):
+    with pytest.raises(
+        UserError, match=r"needs a study whose space changes one factor of its baseline at a time.*'first'"
+    ):
         factor_study(study(FULL, space={"domains": []}))
 
 
