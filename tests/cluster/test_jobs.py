@@ -107,7 +107,7 @@ def test_a_sweep_is_sent_followed_stopped_and_goes_on(
     code, _, said = ended(stopping)
     assert (code, said.splitlines()[-1]) == (
         0,
-        "job mine was stopped: what is finished is kept, the same submit goes on",
+        "job mine was stopped: finished trials are kept, the same `tune-jobs submit` continues",
     )
     code, out, said = ended(follower)
     assert (code, said.splitlines()[-1][:20]) == (143, "job mine was stopped")

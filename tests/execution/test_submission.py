@@ -10,7 +10,8 @@ import pytest
 from tests.support.sweeping import own_task
 from tune_jobs.errors import UserError
 from tune_jobs.execution import submission
-from tune_jobs.execution.submission import Job, JobState, Submission, drained, latest, next_id
+from tune_jobs.execution.attempts import Job, JobState, latest, next_id, with_stops
+from tune_jobs.execution.submission import Submission
 from tune_jobs.settings import Settings
 
 SENT = Submission("mine", "study", "digits-mlp", ("launch-sent", "--", "digits-mlp"), {})
@@ -51,7 +52,7 @@ def test_another_request_of_the_same_name_is_no_second_sending(state: JobState) 
 
 def test_what_ended_well_since_it_was_drained_was_stopped() -> None:
     jobs = [job("complete"), job("complete", "mine~2"), job("failed", "mine~3")]
-    assert [one.state for one in drained(jobs, ["mine~stop", "mine~3~stop"])] == ["stopped", "complete", "failed"]
+    assert [one.state for one in with_stops(jobs, ["mine~stop", "mine~3~stop"])] == ["stopped", "complete", "failed"]
 
 
 def test_of_each_job_the_last_attempt_counts() -> None:
@@ -63,7 +64,7 @@ def test_of_each_job_the_last_attempt_counts() -> None:
 def test_a_file_of_any_name_travels_alone(tmp_path: Path, name: str) -> None:
     file = own_task(tmp_path / "task").file
     file = file.rename(file.with_name(name))
-    sent, task = submission.prepared(f"{file}:OWN", None, None, ["--trials=3"], None)
+    sent, task = submission.prepare(f"{file}:OWN", None, None, ["--trials=3"], None)
     assert (sent.name, sent.study, task.name) == ("own", "own", "own")
     assert sent.files == {f"task/{name}": file.read_bytes()}
     words = shlex.split(sent.command.removeprefix("exec tune-jobs "))
@@ -75,15 +76,15 @@ def test_a_file_of_any_name_travels_alone(tmp_path: Path, name: str) -> None:
     arrived = tmp_path / "arrived" / "task" / name
     arrived.parent.mkdir(parents=True)
     arrived.write_bytes(sent.files[f"task/{name}"])
-    kept = [submission.received(f"{arrived}:OWN", settings) for _ in range(2)]
+    kept = [submission.keep_task(f"{arrived}:OWN", settings) for _ in range(2)]
     assert len(set(kept)) == len(list(settings.tasks_dir.rglob("*.py"))) == 1
     assert submission.catalog.find(kept[0]).digest() == task.digest()
-    assert submission.received("digits-mlp", settings) == "digits-mlp"
+    assert submission.keep_task("digits-mlp", settings) == "digits-mlp"
 
 
 def test_a_request_differs_by_its_words_and_its_files() -> None:
-    same = Submission("mine", "study", "digits-mlp", SENT.words, {})
-    words = Submission("mine", "study", "digits-mlp", (*SENT.words, "x"), {})
-    files = Submission("mine", "study", "digits-mlp", SENT.words, {"task/own.py": b"1"})
+    same = Submission("mine", "study", "digits-mlp", SENT.arguments, {})
+    words = Submission("mine", "study", "digits-mlp", (*SENT.arguments, "x"), {})
+    files = Submission("mine", "study", "digits-mlp", SENT.arguments, {"task/own.py": b"1"})
     assert SENT.digest == same.digest
     assert len({SENT.digest, words.digest, files.digest}) == 3

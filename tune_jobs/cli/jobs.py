@@ -18,7 +18,7 @@ from tune_jobs.cli.resources import take_resources
 from tune_jobs.settings import enable_ray_token, jobs_address, prepare_ray
 
 if TYPE_CHECKING:
-    from tune_jobs.execution.jobs import Jobs
+    from tune_jobs.execution.jobs import JobClient
 
 _OF_THE_CLUSTER = ("home", "data_dir", "address")  # the cluster has its own
 _LAUNCH = [param for param in launch.params if param.name not in _OF_THE_CLUSTER]
@@ -57,8 +57,8 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
 
     reference = options["task"]
     words = list(_words(ctx.meta[_GIVEN]))
-    sent, task = submission.prepared(reference, options["study"], name, words, options["tried"])
-    submission.check(task, options)
+    sent, task = submission.prepare(reference, options["study"], name, words, options["tried"])
+    submission.check_options(task, options)
     session.check(task, take_resources(dict(options)), is_population=options["scheduler"] == "pbt")
     job, is_new = _jobs(address).submit(sent, again=again)
     if is_new:
@@ -94,7 +94,7 @@ def launch_sent(ctx: click.Context, /, **options: Any) -> int:
     """
     from tune_jobs.execution import submission
 
-    options["task"] = submission.received(options["task"], read_settings(None))
+    options["task"] = submission.keep_task(options["task"], read_settings(None))
     code: int = ctx.invoke(launch, home=None, data_dir=None, **options)
     return code
 
@@ -108,9 +108,9 @@ def jobs(address: str | None, as_json: bool) -> None:
     \b
     Example:  tune-jobs jobs --address http://127.0.0.1:8265
     """
-    from tune_jobs.execution import submission
+    from tune_jobs.execution import attempts
 
-    latest = submission.latest(_jobs(address).all())
+    latest = attempts.latest(_jobs(address).jobs())
     if as_json:
         print_json(
             [
@@ -145,19 +145,19 @@ def logs(name: str, follow: bool, address: str | None) -> int:
     Example:  tune-jobs logs digits-mlp -f --address http://127.0.0.1:8265
     """
     cluster = _jobs(address)
-    job = cluster.named(name)
+    job = cluster.find(name)
     if not follow:
         _write(cluster.logs(job))
         return 0
     job = cluster.follow(job, _write, say)
     say(str(job))
-    return job.ended_as
+    return job.launch_exit_code
 
 
 def stop_job(name: str, address: str, *, now: bool, wait_s: float) -> int:
     """Stop a job, keeping its finished trials, and wait for its end. Return 1 if it has not ended within `wait_s`."""
     cluster = _jobs(address)
-    job = cluster.named(name)
+    job = cluster.find(name)
     if job.is_over:
         say(f"{job}: there is nothing to stop")
         return 0
@@ -171,7 +171,7 @@ def stop_job(name: str, address: str, *, now: bool, wait_s: float) -> int:
     return 0 if job.is_over else 1
 
 
-def _jobs(address: str | None) -> Jobs:
+def _jobs(address: str | None) -> JobClient:
     url = jobs_address(address)
     if url is None:
         raise click.UsageError(
@@ -179,9 +179,9 @@ def _jobs(address: str | None) -> Jobs:
         )
     prepare_ray(is_own_cluster=False)
     enable_ray_token()
-    from tune_jobs.execution.jobs import Jobs
+    from tune_jobs.execution.jobs import JobClient
 
-    return Jobs(url)
+    return JobClient(url)
 
 
 def _write(text: str) -> None:

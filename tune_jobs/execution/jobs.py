@@ -1,4 +1,4 @@
-"""The jobs of a Ray cluster, over its dashboard's HTTP: sends them, lists them, follows what they say, ends them."""
+"""The jobs of a Ray cluster, over its dashboard's HTTP interface: send them, list them, follow and end them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from tune_jobs.errors import SettingsError, UserError
-from tune_jobs.execution import submission
+from tune_jobs.execution import attempts
+from tune_jobs.execution.attempts import Job, JobState
 from tune_jobs.execution.reachability import SET_TOKEN
-from tune_jobs.execution.submission import Job, JobState, Submission
+from tune_jobs.execution.submission import Submission
 
-_ANSWER_S = 30.0  # for an answer of the dashboard
-_ENDS_WITHIN_S = 120  # from a job's SIGTERM to Ray's SIGKILL, for its exports and MLflow's last word
-_AWAY_S = 120.0  # how long a dashboard that was there is waited for
-_LOOK_S = 1.0
-_SILENCE_S = 20.0  # of a job, until it is asked whether it still runs
-_DRAIN_S = 60.0  # for a stop to be told to the driver
+_ANSWER_TIMEOUT_S = 30.0  # of one request
+_STOP_WAIT_S = 120  # between a job's SIGTERM and Ray's SIGKILL: time for its exports and for MLflow
+_RECONNECT_S = 120.0  # for how long a dashboard that was lost is called again
+_POLL_S = 1.0
+_SILENCE_S = 20.0  # without output, before the job's state is asked for
+_DRAIN_S = 60.0  # for the job that drains another to reach its driver
 
 _STATES: dict[str, JobState] = {
     JobStatus.PENDING: "waiting",
@@ -39,176 +40,185 @@ _STATES: dict[str, JobState] = {
 
 
 class _Client(JobSubmissionClient):  # type: ignore[misc]
-    """Ray's own waits for ever where nothing answers."""
+    """Ray's client with a time limit for each request."""
 
     def _do_request(self, method: str, endpoint: str, **more: Any) -> Any:
-        return super()._do_request(method, endpoint, timeout=_ANSWER_S, **more)
+        """Send a request. Private to Ray: its client has no option for a timeout, and would wait for ever."""
+        return super()._do_request(method, endpoint, timeout=_ANSWER_TIMEOUT_S, **more)
 
 
-class Jobs:
+class JobClient:
     """The jobs of the cluster whose dashboard is at `address`.
 
     Raises, as each method does:
-        SettingsError: nothing answers there, or what does is no dashboard with jobs, or it refuses our token.
+        SettingsError: if no dashboard with jobs answers there, or it refuses this process's token.
     """
 
     def __init__(self, address: str) -> None:
         if not address.startswith(("http://", "https://")):
             raise SettingsError(f"jobs need the address of a dashboard, such as http://HOST:8265; got {address!r}")
-        for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray would take either for the address that we name
+        for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray would prefer these to the address it is given
             os.environ.pop(name, None)
         self.address = address.rstrip("/")
         try:
-            with self._asking():
+            with self._errors_for_users():
                 self._client = _Client(self.address)
         except _AnswerError as error:
             raise SettingsError(
-                f"what answers at {self.address} is no Ray dashboard that takes jobs ({error.__cause__}): the head "
-                "needs `ray[default]`"
+                f"the server at {self.address} is not a Ray dashboard that takes jobs ({error.__cause__}): install "
+                "`ray[default]` on the cluster's head"
             ) from error
         for module in (
             "dashboard.modules.dashboard_sdk",
             "dashboard.modules.job.sdk",
             "_private.runtime_env.packaging",
         ):
-            logging.getLogger(f"ray.{module}").setLevel(logging.ERROR)  # they tell of each package they send
+            logging.getLogger(f"ray.{module}").setLevel(logging.ERROR)  # they log each package that is sent
 
-    def all(self) -> list[Job]:
-        """Every attempt at every job."""
-        with self._asking():
-            found = [job for job in self._client.list_jobs() if job.submission_id and job.metadata]
-        jobs = [_job(one) for one in found if "tune_jobs_name" in one.metadata]
-        stops = [str(one.submission_id) for one in found if "tune_jobs_stops" in one.metadata]
-        return submission.drained(jobs, stops)
+    def jobs(self) -> list[Job]:
+        """Return every attempt at every job that `tune-jobs submit` sent."""
+        submitted = [details for details in self._details() if details.submission_id and details.metadata]
+        jobs = [_job(details) for details in submitted if "tune_jobs_name" in details.metadata]
+        stop_ids = [str(details.submission_id) for details in submitted if "tune_jobs_stops" in details.metadata]
+        return attempts.with_stops(jobs, stop_ids)
 
-    def named(self, name: str) -> Job:
-        """The last attempt at a job.
-
-        Raises:
-            UserError: there is no such job.
-        """
-        return submission.named(name, self.all(), self.address)
-
-    def submit(self, sent: Submission, *, again: bool) -> tuple[Job, bool]:
-        """The job, and whether it was sent by this call; it was not where it is under way or complete already.
+    def find(self, name: str) -> Job:
+        """Return the last attempt at a job.
 
         Raises:
-            UserError: another job has its name.
+            UserError: if there is no such job.
         """
-        while (job_id := submission.next_id(sent, self.all(), again=again)) is not None:
-            if self._send(job_id, sent):
-                return self.named(sent.name), True
-            again = False  # whoever was faster has sent it
-        return self.named(sent.name), False
+        return attempts.find_job(name, self.jobs(), self.address)
 
-    def _send(self, job_id: str, sent: Submission) -> bool:
-        """Sends a job under this id; whether Ray took it, and nobody else was faster."""
+    def submit(self, submission: Submission, *, again: bool) -> tuple[Job, bool]:
+        """Send a job unless it is under way or complete. Return the job, and True if this call sent it.
+
+        Raises:
+            UserError: if another job has its name.
+        """
+        while (job_id := attempts.next_id(submission, self.jobs(), again=again)) is not None:
+            if self._send(job_id, submission):
+                return self.find(submission.name), True
+            again = False  # another client was faster
+        return self.find(submission.name), False
+
+    def _send(self, job_id: str, submission: Submission) -> bool:
+        """Send a job under this id. Return False if another client has used the id."""
         with tempfile.TemporaryDirectory() as folder:
-            for path, content in sent.files.items():
+            for path, content in submission.files.items():
                 file = Path(folder, path)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-            environment: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_ENDS_WITHIN_S)}}
-            if sent.files:
+            environment: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S)}}
+            if submission.files:
                 environment["working_dir"] = folder
-            return self._submitted(sent.command, job_id, environment, sent.notes)
+            return self._start(submission.command, job_id, environment, submission.metadata)
 
-    def _submitted(self, command: str, job_id: str, environment: dict[str, Any], notes: dict[str, str]) -> bool:
+    def _start(self, command: str, job_id: str, environment: dict[str, Any], metadata: dict[str, str]) -> bool:
+        """Start a job. Return False if its id is in use already."""
         try:
-            with self._asking():
+            with self._errors_for_users():
                 self._client.submit_job(
-                    entrypoint=command, submission_id=job_id, runtime_env=environment, metadata=notes
+                    entrypoint=command, submission_id=job_id, runtime_env=environment, metadata=metadata
                 )
         except _AnswerError:
-            if any(job_id == job.submission_id for job in self._listed()):
+            if any(job_id == details.submission_id for details in self._details()):
                 return False
             raise
         return True
 
-    def _listed(self) -> list[JobDetails]:
-        with self._asking():
+    def _details(self) -> list[JobDetails]:
+        with self._errors_for_users():
             return list(self._client.list_jobs())
 
     def logs(self, job: Job) -> str:
-        """All that a job has said so far."""
-        with self._asking():
+        """Return all output of a job so far."""
+        with self._errors_for_users():
             return str(self._client.get_job_logs(job.id))
 
     def follow(self, job: Job, write: Callable[[str], None], say: Callable[[str], None]) -> Job:
-        """Writes what a job says until it ends, however often the connection is lost; how it ended."""
-        written, away_since = 0, None
+        """Write a job's output until the job ends, and return its end. A lost connection is opened again."""
+        n_written, lost_at = 0, None
         while True:
             try:
-                written = asyncio.run(self._tail(job, written, write))
-                now = self._again(job)
-                if now.is_over:
-                    write(self.logs(job)[written:])
-                    return now
-                away_since = None
+                n_written = asyncio.run(self._tail(job, n_written, write))
+                current = self._refreshed(job)
+                if current.is_over:
+                    write(self.logs(job)[n_written:])
+                    return current
+                lost_at = None
             except SettingsError as error:
-                if away_since is None:
-                    say(f"{error}: trying for {_AWAY_S:g} s")
-                away_since = away_since or time.monotonic()
-                if time.monotonic() - away_since > _AWAY_S:
+                if lost_at is None:
+                    say(f"{error}: trying again for {_RECONNECT_S:g} s")
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > _RECONNECT_S:
                     raise
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
 
-    async def _tail(self, job: Job, written: int, write: Callable[[str], None]) -> int:
-        """Writes what comes after the first `written` characters until the connection ends; how many there are then."""
-        heard, stream = 0, aiter(self._client.tail_job_logs(job.id))
+    async def _tail(self, job: Job, n_written: int, write: Callable[[str], None]) -> int:
+        """Write a job's output after its first `n_written` characters, until the connection ends.
+
+        Returns how many characters are written then. A new connection sends all of the output again.
+        """
+        n_read, stream = 0, aiter(self._client.tail_job_logs(job.id))
         try:
-            while (text := await self._heard(job, stream)) is not None:
-                write(text[max(0, written - heard) :])
-                heard += len(text)
-                written = max(written, heard)
+            while (text := await self._next_text(job, stream)) is not None:
+                write(text[max(0, n_written - n_read) :])
+                n_read += len(text)
+                n_written = max(n_written, n_read)
         except (aiohttp.ClientError, OSError, RuntimeError):
-            pass  # how the job is will tell whether that was its end
-        return written
+            pass  # whether the job has ended is asked next
+        return n_written
 
-    async def _heard(self, job: Job, stream: AsyncIterator[str]) -> str | None:
-        """What comes next; None at the end, which a connection that was cut may be silent about."""
-        coming = asyncio.ensure_future(anext(stream, None))
-        while not coming.done():
-            await asyncio.wait({coming}, timeout=_SILENCE_S)
-            if not coming.done() and (await asyncio.to_thread(self._again, job)).is_over:
-                coming.cancel()
+    async def _next_text(self, job: Job, stream: AsyncIterator[str]) -> str | None:
+        """Return the next output; None at the end. A connection that was cut may never report its end."""
+        text = asyncio.ensure_future(anext(stream, None))
+        while not text.done():
+            await asyncio.wait({text}, timeout=_SILENCE_S)
+            if not text.done() and (await asyncio.to_thread(self._refreshed, job)).is_over:
+                text.cancel()
                 return None
-        return coming.result()
+        return text.result()
 
-    def _again(self, job: Job) -> Job:
-        """The same attempt, as it is now."""
-        for now in self.all():
-            if now.id == job.id:
-                return now
-        raise UserError(f"job {job.name} is not known at {self.address} any more: its cluster was begun anew")
+    def _refreshed(self, job: Job) -> Job:
+        """Return the same attempt as it is now."""
+        for current in self.jobs():
+            if current.id == job.id:
+                return current
+        raise UserError(f"the cluster at {self.address} no longer knows job {job.name}: it has been started anew")
 
     def drain(self, job: Job) -> bool:
-        """Has a job's driver told, on its own machine, that no further trial is to begin; whether it was."""
-        notes, nowhere = {"tune_jobs_stops": job.id}, {"env_vars": {"TUNE_JOBS_ADDRESS": ""}}
-        self._submitted(f"exec tune-jobs stop {job.study}", submission.stop_id(job), nowhere, notes)
+        """Let a job's running trials finish and start no other. Return True once its driver knows.
+
+        A second job runs `tune-jobs stop` on the driver's machine.
+        """
+        metadata, no_address = {"tune_jobs_stops": job.id}, {"env_vars": {"TUNE_JOBS_ADDRESS": ""}}
+        stop_id = attempts.stop_id(job)
+        self._start(f"exec tune-jobs stop {job.study}", stop_id, no_address, metadata)
         deadline = time.monotonic() + _DRAIN_S
         while time.monotonic() < deadline:
-            with self._asking():
-                status = self._client.get_job_status(submission.stop_id(job))
+            with self._errors_for_users():
+                status = self._client.get_job_status(stop_id)
             if status.is_terminal():
                 return bool(status == JobStatus.SUCCEEDED)
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
         return False
 
     def end(self, job: Job) -> None:
-        """SIGTERM to a job's driver, which keeps what is finished, and SIGKILL where it has not ended in time."""
-        with self._asking():
+        """Send SIGTERM to a job's driver, which keeps finished trials; Ray sends SIGKILL if it does not end in time."""
+        with self._errors_for_users():
             self._client.stop_job(job.id)
 
     def wait(self, job: Job, seconds: float) -> Job:
-        """The job as it is when it has ended, or after so long."""
+        """Return the job when it has ended, or as it is after so many seconds."""
         deadline = time.monotonic() + seconds
-        while not (now := self._again(job)).is_over and time.monotonic() < deadline:
-            time.sleep(_LOOK_S)
-        return now
+        while not (current := self._refreshed(job)).is_over and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        return current
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _errors_for_users(self) -> Iterator[None]:
+        """Turn the errors of a request into messages for the user."""
         try:
             yield
         except AuthenticationError as error:
@@ -217,30 +227,32 @@ class Jobs:
             ) from error
         except (requests.Timeout, ConnectionError, requests.ConnectionError) as error:
             raise SettingsError(
-                f"no Ray dashboard answers at {self.address}: is it the address of the cluster's head, with its port "
-                "8265, or of a tunnel to it?"
+                f"no Ray dashboard answers at {self.address}: use the address of the cluster's head with the "
+                "dashboard's port (8265 by default), or of a tunnel to it"
             ) from error
         except (requests.RequestException, RuntimeError, ValueError, KeyError) as error:
-            raise _AnswerError(f"the cluster at {self.address} could not do it: {_last_line(str(error))}") from error
+            why = _last_line(str(error))
+            raise _AnswerError(f"the cluster at {self.address} answered with an error: {why}") from error
 
 
 class _AnswerError(SettingsError):
-    """The dashboard answered, with an error."""
+    """The dashboard answered with an error."""
 
 
-def _job(found: JobDetails) -> Job:
-    notes, state = found.metadata, _STATES[found.status]
-    at_ms = found.end_time if found.end_time and state not in ("waiting", "running") else found.start_time
+def _job(details: JobDetails) -> Job:
+    metadata, state = details.metadata, _STATES[details.status]
+    is_over = state not in ("waiting", "running")
+    since_ms = details.end_time if details.end_time and is_over else details.start_time
     return Job(
-        id=found.submission_id,
-        name=notes["tune_jobs_name"],
-        study=notes.get("tune_jobs_study", ""),
-        task=notes.get("tune_jobs_task", ""),
-        digest=notes.get("tune_jobs_digest", ""),
+        id=details.submission_id,
+        name=metadata["tune_jobs_name"],
+        study=metadata.get("tune_jobs_study", ""),
+        task=metadata.get("tune_jobs_task", ""),
+        digest=metadata.get("tune_jobs_digest", ""),
         state=state,
-        since=(at_ms or 0) / 1000,
-        message=_last_line(found.message or "") if state in ("failed", "waiting") else "",
-        exit_code=found.driver_exit_code,
+        since=(since_ms or 0) / 1000,
+        message=_last_line(details.message or "") if state in ("failed", "waiting") else "",
+        exit_code=details.driver_exit_code,
     )
 
 
