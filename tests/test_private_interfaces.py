@@ -410,7 +410,7 @@ def test_mlflow_error_texts() -> None:
 
     response = requests.Response()
     response.url, response.reason, response._content = "http://mlflow", "Oh", b"not JSON"
-    for status, is_expected in ((500, store.is_servers_error), (403, store.is_refusal)):
+    for status, is_expected in ((500, store.is_servers_error), (403, store.is_access_denied)):
         response.status_code = status
         with pytest.raises(MlflowException) as by_mlflow:
             verify_rest_response(response, "/api/2.0/mlflow/runs/get")

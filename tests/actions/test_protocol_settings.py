@@ -27,7 +27,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study import file as study_file
 from tune_jobs.study.study import Study
 from tune_jobs.study.terms import note_of_terms
-from tune_jobs.tracking import words
+from tune_jobs.tracking import mlflow_form
 
 STUDIES = sorted((Path(__file__).parents[2] / "docs" / "studies").rglob("*.study"))
 OLD = {"epochs": 3, "patience": None, "batch_size": 128, "validation": 0.2, "images": None}
@@ -126,10 +126,10 @@ def test_they_are_shown_where_they_are_used(mixed: StudyRecord, tmp_path: Path, 
         assert "float" not in exports.render(plain, form).replace("font", "")
         assert "deterministic" not in exports.render(plain, form)
     assert "seed 0, mixed_bfloat16, deterministic" in exports.render(mixed, "table")
-    tags = words.system_tags(mixed)
+    tags = mlflow_form.system_tags(mixed)
     assert (tags["precision"], tags["deterministic"]) == ("mixed_bfloat16", "True")
-    assert words.system_tags(plain).keys() & {"precision", "deterministic"} == set()
-    assert "seed 0, mixed_bfloat16, deterministic;" in words.study_note(mixed)
+    assert mlflow_form.system_tags(plain).keys() & {"precision", "deterministic"} == set()
+    assert "seed 0, mixed_bfloat16, deterministic;" in mlflow_form.study_note(mixed)
     assert "precision" not in CliRunner().invoke(show, ["digits-mlp"]).output
 
 

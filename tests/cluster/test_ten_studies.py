@@ -41,7 +41,7 @@ from tune_jobs import cli
 from tune_jobs.actions import launch
 from tune_jobs.tracking import delivery
 
-done = SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: True)
+done = SimpleNamespace(sweep_ended=lambda: None, wait=lambda: True)
 delivery.alongside = lambda *_: nullcontext(done)
 children = {}
 for name, words in json.load(sys.stdin).items():

@@ -14,6 +14,7 @@ from tests.support.sweeping import command_line, ended, finished_study, own_task
 from tune_jobs import exports
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import delivery
+from tune_jobs.tracking.runs import StudyRuns
 from tune_jobs.tracking.tracker import Tracker
 
 pytestmark = [
@@ -54,7 +55,7 @@ def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
             code, _, stderr = ended(command_line(behind, "sync", "own"))
             if code == 0:
                 break
-            assert "nothing is lost, run `tune-jobs sync` again" in stderr.splitlines()[-1]
+            assert "nothing is lost: run `tune-jobs sync` again" in stderr.splitlines()[-1]
             assert "Traceback" not in stderr
         assert code == 0
     audit(replace(settings, tracking_uri=server.url), undisturbed(alone, tmp_path), own=own)
@@ -66,9 +67,9 @@ def test_runs_that_were_made_by_calls_that_were_heard_late_are_removed(tmp_path:
     exports.write_all(record, settings.exports_dir("own"))
     tracker = Tracker(settings)
     tracker.deliver(record)
-    client = tracker._connect(record)
-    tracker._create_parent(client, record)
+    runs = tracker._connect(record)
+    StudyRuns.create(runs.client, runs.experiment, record)
     for trial in record.trials:
-        tracker._create_trial(client, record, trial)
+        runs.create_trial(record, trial)
     delivery.deliver_once("own", settings)
     audit(settings, undisturbed(alone, tmp_path), own=own)

@@ -134,7 +134,7 @@ def test_a_sweep_with_passwords_tells_nobody(
     for line in (("launch", own.reference), ("sync", "own")):
         code, stderr = call(*line, **wrong)
         assert code == 2
-        assert f"the MLflow server at {server.url} refused us (401 " in refusal(stderr)
+        assert f"the MLflow server at {server.url} denied access (401 " in refusal(stderr)
     right = wrong | {"MLFLOW_TRACKING_PASSWORD": PASSWORD}
     assert call("sync", "own", **right)[0] == 0
     with pytest.MonkeyPatch.context() as patch:
@@ -196,7 +196,7 @@ def test_a_server_that_refuses_in_mid_sweep_is_asked_once_more_at_the_end(
     assert follower.is_refused
     assert tracker.n_calls == 2
     out = capfd.readouterr().out
-    assert "MLflow refused us: ConnectionError: API request to http://ada:***@h/api failed" in out
+    assert "MLflow denied access: ConnectionError: API request to http://ada:***@h/api failed" in out
     assert "pa55" not in out
 
 

@@ -200,7 +200,7 @@ def end_workers() -> None:
 
 def deliver_nothing(patch: pytest.MonkeyPatch) -> None:
     """What runs delivers nothing to MLflow."""
-    delivered = SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: True)
+    delivered = SimpleNamespace(sweep_ended=lambda: None, wait=lambda: True)
     patch.setattr(delivery, "alongside", lambda *_: nullcontext(delivered))
 
 

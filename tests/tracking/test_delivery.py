@@ -39,7 +39,7 @@ def scores(settings: Settings, record: StudyRecord) -> dict[int, float | None]:
 def test_a_study_is_delivered_beside_its_driver_and_sync_finds_nothing_left(own: Own, settings: Settings) -> None:
     record = finished_study(own, settings)
     with delivery.alongside("own", settings) as delivered:
-        assert delivered.is_complete()
+        assert delivered.wait()
     assert scores(settings, record) == {trial.number: trial.score for trial in record.trials}
     before = logged(settings, record).facts
     assert delivery.deliver_once("own", settings) == (record, 0)
@@ -133,7 +133,7 @@ def test_a_store_that_stays_away_is_given_up_only_when_the_sweep_is_over(
     assert 100 + 5 < calls < 100 + 20  # a try at each look, and for some seconds after the end
     assert not tracker.is_closed
     assert time.monotonic() - began < 30
-    assert capfd.readouterr().out.count("MLflow is away, waiting for it: ConnectionError: nobody answers") == 1
+    assert capfd.readouterr().out.count("MLflow does not answer, trying again: ConnectionError: nobody answers") == 1
 
 
 def test_syncing_to_a_server_that_is_away_changes_nothing_and_can_be_done_again(own: Own, settings: Settings) -> None:

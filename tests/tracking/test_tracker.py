@@ -375,7 +375,7 @@ def test_a_deliverer_that_fails_at_any_call_leaves_nothing_missing_and_nothing_t
         ("file:///tmp/mlruns", "MLFLOW_TRACKING_URI must be"),
         ("mlruns", "MLFLOW_TRACKING_URI must be"),
         ("ftp://somewhere", "MLFLOW_TRACKING_URI must be"),
-        ("sqlite:////no/such/folder/mlflow.db", "/no/such/folder is no folder that can be written"),
+        ("sqlite:////no/such/folder/mlflow.db", "the folder /no/such/folder cannot be written"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_refused_in_one_line(settings: Settings, uri: str, words: str) -> None:

@@ -117,4 +117,4 @@ def _deliver(name: str, settings: Settings, say: Say) -> bool:
         return False
     say("delivering to MLflow …")
     with delivery.alongside(name, settings) as delivered:
-        return delivered.is_complete()
+        return delivered.wait()

@@ -105,7 +105,7 @@ class Session:
             record = self.study.record()
             exports.write_all(record, folder)
             self.say("delivering to MLflow …")
-            is_delivered = delivered.is_complete()
+            is_delivered = delivered.wait()
         return Outcome(record, folder, is_delivered, interruption.signal, failure)
 
 

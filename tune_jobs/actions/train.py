@@ -84,7 +84,7 @@ def train(
     if with_mlflow:
         say("logging the model to MLflow …")
         sample = np.ascontiguousarray(data.validation.x[:_SAMPLE])
-        uri = tracking.Tracker(settings).log_model(config.task, _bare(model), sample, retrained.score, retrained.metric)
+        uri = tracking.log_model(settings, config.task, _bare(model), sample, retrained.score, retrained.metric)
         return replace(retrained, model_uri=uri)
     return retrained
 

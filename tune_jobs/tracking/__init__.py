@@ -1,11 +1,12 @@
-"""A study as MLflow shows it: one parent run a study, one nested run a trial. The only home of MLflow.
+"""A study as MLflow shows it: one parent run for the study, one nested run for each trial. The only home of MLflow.
 
 MLflow is a view: everything here is computed from the study's record, and delivering the same record again changes
-nothing. Whatever was not delivered therefore waits in the study itself, and no event can be lost. Who delivers, and
-when, is `delivery.py`'s.
+nothing. The study itself therefore keeps what was not delivered, and no event can be lost. `delivery.py` delivers a
+study while a sweep runs.
 """
 
-from tune_jobs.tracking.store import check, is_refusal, refused
+from tune_jobs.tracking.logged_model import log_model
+from tune_jobs.tracking.store import check
 from tune_jobs.tracking.tracker import Tracker
 
-__all__ = ["Tracker", "check", "is_refusal", "refused"]
+__all__ = ["Tracker", "check", "log_model"]

@@ -1,9 +1,8 @@
-"""Delivers a study to MLflow from a process of its own, beside the sweep and never in its way.
+"""Delivers a study to MLflow from a process of its own, so that a sweep never waits for MLflow.
 
-The process reads the study as anybody may, has lower priority than training, and asks nothing of the driver: it ends
-when the pipe to the driver closes, which happens however the driver ends. While MLflow is away it tries again; what it
-could not deliver is delivered by the next launch or by `tune-jobs sync`. One that refuses
-us is asked once more at the end.
+The process reads the study, has lower priority than training, and asks nothing of the driver. It ends when the pipe to
+the driver closes, which happens however the driver ends. While MLflow is away it tries again; a server that denies
+access is asked once more at the end. The next launch or `tune-jobs sync` delivers the rest.
 """
 
 from __future__ import annotations
@@ -25,39 +24,40 @@ from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.locks import taking_turns
 from tune_jobs.study.study import Study
-from tune_jobs.tracking.store import is_refusal, refused
+from tune_jobs.tracking.store import access_denied, is_access_denied
 from tune_jobs.tracking.tracker import Tracker
 from tune_jobs.words import one_line
 
+ACCESS_DENIED = 3  # exit code of the process if MLflow denies access
+
 _POLL_S = 1.0
-REFUSED = 3  # the exit code of a process that MLflow does not let in
-_PATIENCE_S = 15.0  # how long it goes on trying a store that is away once the sweep has ended
+_GRACE_S = 15.0  # for a store that is away, once the sweep has ended
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """The process that delivers beside a sweep."""
+    """The process that delivers while a sweep runs."""
 
     _process: subprocess.Popen[bytes]
     _log: Path
 
     def sweep_ended(self) -> None:
-        """Lets it deliver what is left and end; to be said again does no harm."""
+        """Let the process deliver the rest and end. A second call does nothing."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
-    def is_complete(self) -> bool:
-        """Waits until all is delivered, or MLflow is given up for now; whether everything is there."""
+    def wait(self) -> bool:
+        """Wait until the process ends. Return True if it delivered everything."""
         self.sweep_ended()
         code = self._process.wait()
-        if code == REFUSED:
-            print(f"MLflow refused us: the last line of {self._log} says how", file=sys.stderr)
+        if code == ACCESS_DENIED:
+            print(f"MLflow denied access: see the last line of {self._log}", file=sys.stderr)
         return code == 0
 
 
 @contextmanager
 def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
-    """Delivers while the block runs."""
+    """Start a process that delivers the study for the block, and what is left after it."""
     command = [sys.executable, "-m", "tune_jobs", "sync", study_name, "--follow", "--home", str(settings.home)]
     file = settings.home / "delivery.log"
     with file.open("ab") as log:
@@ -70,56 +70,61 @@ def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
 
 
 def follow(study_name: str, settings: Settings) -> int:
-    """Delivers until standard input closes and nothing is left; 0 where everything was delivered, REFUSED where MLflow
-    does not let us, else 1. SIGTERM, which Ray sends to all of a job's processes, is the driver's to answer."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Deliver until standard input closes and nothing is left.
+
+    Returns an exit code: 0 if everything was delivered, ACCESS_DENIED if MLflow denies access, else 1.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray sends it to all processes of a job; the driver handles it
     os.nice(10)
     study = Study.open(study_name, settings)
-    with _only_one(study_name, settings):
+    with _one_at_a_time(study_name, settings):
         follower = _Follower(study, Tracker(settings, study.record))
         is_delivered = follower.run()
-    return 0 if is_delivered else REFUSED if follower.is_refused else 1
+    if is_delivered:
+        return 0
+    return ACCESS_DENIED if follower.is_denied else 1
 
 
 def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]:
-    """Delivers what is missing now; the study and how many trials had news.
+    """Deliver what is missing now. Return the study, and how many trials MLflow had not seen as they are.
 
     Raises:
-        SettingsError: if MLflow fails on the way; calling again goes on where it was.
+        SettingsError: if MLflow fails; calling this again continues the work.
     """
-    with _only_one(study_name, settings):
+    with _one_at_a_time(study_name, settings):
         study = Study.open(study_name, settings)
         tracker = Tracker(settings, study.record)
         record = study.record()
         try:
-            news = tracker.deliver(record)
+            n_new = tracker.deliver(record)
             tracker.close(record)
         except Exception as error:
             why = redact(one_line(error), settings.tracking_uri)
-            if is_refusal(error):
-                raise refused(settings.shown_tracking_uri, why) from error
-            raise SettingsError(
-                f"MLflow failed on the way ({why}): nothing is lost, run `tune-jobs sync` again"
-            ) from error
-        return record, news
+            if is_access_denied(error):
+                raise access_denied(settings.shown_tracking_uri, why) from error
+            raise SettingsError(f"MLflow failed ({why}); nothing is lost: run `tune-jobs sync` again") from error
+        return record, n_new
 
 
 class _Follower:
+    """Delivers a study again and again while it grows."""
+
     def __init__(self, study: Study, tracker: Tracker) -> None:
         self._study, self._tracker = study, tracker
-        self.is_refused = False
+        self.is_denied = False
         self._is_away = False
-        self._given_until: float | None = None  # once the sweep has ended
+        self._deadline: float | None = None  # for a store that is away, once the sweep has ended
 
     def run(self) -> bool:
+        """Deliver until standard input closes. Return True if everything is delivered."""
         while True:
             is_last = _input_closed(_POLL_S)
-            if self.is_refused and not is_last:
+            if self.is_denied and not is_last:
                 continue
             is_delivered = self._try(self._tracker.deliver)
             if is_last and is_delivered:
                 return self._try(self._tracker.close)
-            if is_last and (self.is_refused or self._is_too_late()):
+            if is_last and (self.is_denied or self._is_past_deadline()):
                 return False
             if is_last:
                 time.sleep(_POLL_S)
@@ -129,35 +134,36 @@ class _Follower:
             action(self._study.record())
         except Exception as error:
             why = redact(f"{type(error).__name__}: {error}")
-            if is_refusal(error):
-                _log(f"MLflow refused us: {why}")
+            if is_access_denied(error):
+                _log(f"MLflow denied access: {why}")
             elif not self._is_away:
-                _log(f"MLflow is away, waiting for it: {why}")
-            self.is_refused, self._is_away = is_refusal(error), True
+                _log(f"MLflow does not answer, trying again: {why}")
+            self.is_denied, self._is_away = is_access_denied(error), True
             return False
-        self.is_refused = self._is_away = False
-        self._given_until = None  # it answers: whatever is left is worth another try
+        self.is_denied = self._is_away = False
+        self._deadline = None  # it answers again, so the rest is worth another try
         return True
 
-    def _is_too_late(self) -> bool:
-        """Whether a store that is away has been given its time; that begins when the sweep ends."""
+    def _is_past_deadline(self) -> bool:
+        """Return True if a store was away for too long; the time counts from the end of the sweep."""
         now = time.monotonic()
-        if self._given_until is None:
-            self._given_until = now + _PATIENCE_S
-        return now > self._given_until
+        if self._deadline is None:
+            self._deadline = now + _GRACE_S
+        return now > self._deadline
 
 
 def _log(line: str) -> None:
-    with suppress(OSError):  # the log lies in the home, whose disk may be what is full; print would keep it for the end
+    # The disk of the log may be full. `print` would keep the line in its buffer, and fail when the process ends.
+    with suppress(OSError):
         os.write(1, f"{line}\n".encode())
 
 
-def _only_one(study_name: str, settings: Settings) -> AbstractContextManager[None]:
-    """Two deliverers at once would each make a run of the same trial: that of a killed driver may still be at it."""
+def _one_at_a_time(study_name: str, settings: Settings) -> AbstractContextManager[None]:
+    """Wait for another process that delivers this study: two at once would each create a run for the same trial."""
     return taking_turns(settings.studies_dir / f"{study_name}.delivery.lock")
 
 
 def _input_closed(wait_s: float) -> bool:
-    """Whether the driver has closed its end of the pipe; waits up to `wait_s` for that."""
+    """Return True if the driver has closed its end of the pipe; wait up to `wait_s` for that."""
     ready, _, _ = select.select([sys.stdin], [], [], wait_s)
     return bool(ready) and not os.read(sys.stdin.fileno(), 4096)

@@ -1,0 +1,32 @@
+"""Logs a trained model to MLflow, as a run of its own beside those of a study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tune_jobs.settings import Settings
+from tune_jobs.tracking import runs, store
+
+if TYPE_CHECKING:
+    from tune_jobs.models.lazy_keras import keras
+
+
+def log_model(settings: Settings, task: str, model: keras.Model, sample: Any, score: float, metric: str) -> str:
+    """Log a model with its signature, and return its MLflow URI.
+
+    `sample` is a batch of the model's inputs, `score` the model's value of `metric`.
+    """
+    import mlflow
+    from mlflow.models import infer_signature
+
+    client = store.client(settings)
+    experiment = runs.find_or_create_experiment(client, task, settings)
+    run = client.create_run(experiment, run_name=f"{task}-train")
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    signature = infer_signature(sample, model.predict(sample, verbose=0))
+    client.log_metric(run.info.run_id, f"best_{metric}", score)
+    with mlflow.start_run(run_id=run.info.run_id):
+        logged = mlflow.keras.log_model(
+            model, name="model", signature=signature, pip_requirements=["tensorflow", "keras"]
+        )
+    return str(logged.model_uri)
