@@ -75,7 +75,7 @@ def test_studies_of_clocks_are_left_to_their_own_page() -> None:
 def test_a_study_of_another_objective_is_beside_no_figure() -> None:
     loss = replace(terms(DROPOUT.name), objective=Objective("val_loss", "minimize"))
     record = study("loss", DROPOUT.name, trial(0, TOP[0], 0.3, 0.3), terms=loss)
-    assert not any(figure.found for figure in images.figures([record]))
+    assert not any(figure.match for figure in images.figures([record]))
     assert images.winners([record]) == ()
     assert images.winners([replace(record, terms=terms(DROPOUT.name))]) != ()
 

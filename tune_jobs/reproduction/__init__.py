@@ -1,1 +1,1 @@
-"""The figures of the two reports beside ours, and all that knows of a particular report."""
+"""The figures of the two reports beside ours; nothing outside this room knows a particular report."""

@@ -1,6 +1,6 @@
-"""A study of clocks by its label encodings: which reads the time best, by how much, and what the reports say of that.
+"""A study of clocks by its label encodings: which reads the time best, and whether the claims of the reports hold.
 
-Pure functions over a record. An encoding is judged by the best of its configurations.
+Pure functions over a record. The best configuration of an encoding stands for it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Decision = Literal["confirmed", "refuted", "not decided"]
 CLOCK_TASKS = tuple(task for task in TASKS if task.encoding is clock_encodings.build)
 
 _LEVEL = 0.05
-_MEASURES = ("error_minutes", "hour_slips")  # that two-hands networks have of both readings
+_MEASURES = ("error_minutes", "hour_slips")  # of two-hands networks, for both decodings
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the reports say of an encoding beside others; the names are those of `OF_REPORTS`."""
+    """A claim of the reports about an encoding and its rivals; the names are those of `REPORTED_ENCODINGS`."""
 
     words: str
     subject: str
@@ -45,15 +45,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim and what a study says of it.
+    """A claim and what follows of it from a study.
 
-    `rival` is the one that decides: of those that speak against the claim the clearest, else the one closest to doing
-    so. `difference` is the subject's error less the rival's, in minutes.
+    `rival` is the encoding that decides: the one that refutes the claim most clearly, else the one that comes closest
+    to it. `difference` is the subject's error less the rival's, in minutes.
     """
 
     claim: Claim
     decision: Decision
-    why: str  # what is missing for a decision; empty where there is one
+    why: str  # what is missing for a decision; empty if there is one
     rival: str | None = None
     difference: float | None = None
     interval: tuple[float, float] | None = None  # 95 %
@@ -61,8 +61,8 @@ class ClaimResult:
 
 
 @dataclass(frozen=True)
-class ReadTwice:
-    """A configuration whose outputs were read both plainly and jointly: means over its seeds, errors in minutes."""
+class BothDecodings:
+    """A configuration whose outputs were decoded plainly and jointly: means over its seeds, errors in minutes."""
 
     row: Row
     split: Literal["val", "test"]
@@ -71,8 +71,8 @@ class ReadTwice:
     slips: tuple[float, float]
 
 
-# The encodings that the reports print an error for, each by the params that make it one.
-OF_REPORTS: Mapping[str, Mapping[str, Value]] = {
+# The encodings for which the reports print an error, with the params that ask for each.
+REPORTED_ENCODINGS: Mapping[str, Mapping[str, Value]] = {
     "regression": {"encoding": "regression"},
     "24 classes": {"encoding": "classes", "classes": 24},
     "72 classes": {"encoding": "classes", "classes": 72},
@@ -84,7 +84,7 @@ OF_REPORTS: Mapping[str, Mapping[str, Value]] = {
 
 
 def _all_but(subject: str) -> tuple[str, ...]:
-    return tuple(name for name in OF_REPORTS if name != subject)
+    return tuple(name for name in REPORTED_ENCODINGS if name != subject)
 
 
 CLAIMS = (
@@ -103,10 +103,10 @@ ENCODING_PARAMS = tuple(inspect.signature(clock_encodings.build).parameters)
 
 
 def is_of_clocks(study: StudyRecord) -> bool:
-    """Return whether a study's networks tell the time, and its scores are errors in minutes.
+    """Return True if a study's networks tell the time and its scores are errors in minutes.
 
-    A task of the catalogue is asked; of a task file the launch says which params its encoding takes. A study that
-    says nothing of that was begun by an earlier version: its objective decides.
+    The encoding of a catalogue task is known. For a task file, the launch has the params that its encoding takes. A
+    study without them may be of an earlier version: its objective decides.
     """
     if study.terms.objective != clock.OBJECTIVE:
         return False
@@ -131,45 +131,45 @@ def encoding_name(params: Params) -> str:
 
 
 def median(study: StudyRecord, row: Row) -> float | None:
-    """Return the median error in minutes, the mean over a configuration's seeds; None where no trial knows it."""
+    """Return the median error in minutes, as the mean over a configuration's seeds; None if no trial has it."""
     trials = [trial for trial in study.trials if trial.number in row.trials]
     medians = [median for trial in trials if (median := _median(trial)) is not None]
     return statistics.mean(medians) if medians else None
 
 
 def claim_results(study: StudyRecord) -> tuple[ClaimResult, ...]:
-    """What the study says of each claim, by paired tests over the seeds that two encodings share.
+    """Decide each claim by paired tests over the seeds that two encodings share.
 
-    A claim about several rivals is confirmed if it holds beside each; it is refuted if it is wrong beside one, where
-    the tests are corrected for their number (Holm).
+    A claim about several rivals is confirmed if it holds for each. It is refuted if it is wrong for one, by
+    tests that are corrected for their number (Holm).
     """
-    of_each = {name: _part(study, params) for name, params in OF_REPORTS.items()}
-    there = [replace(part, name=name) for name, part in of_each.items() if _has_complete(part)]
-    pairs = {(pair.first, pair.second): pair for pair in comparison.compare(there).pairs}
+    of_each = {name: _part(study, params) for name, params in REPORTED_ENCODINGS.items()}
+    run = [replace(part, name=name) for name, part in of_each.items() if _has_complete(part)]
+    pairs = {(pair.first, pair.second): pair for pair in comparison.compare(run).pairs}
     known = pairs | {(second, first): _turned(pair) for (first, second), pair in pairs.items()}
-    return tuple(_claim_result(claim, {part.name for part in there}, known) for claim in CLAIMS)
+    return tuple(_claim_result(claim, {part.name for part in run}, known) for claim in CLAIMS)
 
 
 def can_decide(study: StudyRecord) -> bool:
-    """Whether the encodings of a claim, the one it is about and another, have been run."""
-    there = {name for name, params in OF_REPORTS.items() if _has_complete(_part(study, params))}
-    return any(claim.subject in there and there & set(claim.rivals) for claim in CLAIMS)
+    """Return True if the subject of a claim and one of its rivals were run."""
+    run = {name for name, params in REPORTED_ENCODINGS.items() if _has_complete(_part(study, params))}
+    return any(claim.subject in run and run & set(claim.rivals) for claim in CLAIMS)
 
 
-def read_twice(study: StudyRecord) -> tuple[ReadTwice, ...]:
-    """All configurations that were read plainly and jointly, best joint error first, on each split that was read."""
+def both_decodings(study: StudyRecord) -> tuple[BothDecodings, ...]:
+    """Return all configurations that were decoded both ways, best joint error first, on each split that was read."""
     numbers = {trial.number: trial for trial in study.trials}
-    found = [
-        twice
+    decoded = [
+        both
         for row in ranking.rank(study.trials, study.terms.objective)
         if row.state == "complete"
-        for twice in _read_twice(row, [numbers[number] for number in row.trials])
+        for both in _both_decodings(row, [numbers[number] for number in row.trials])
     ]
-    return tuple(sorted(found, key=lambda twice: (twice.split == "test", twice.errors[1])))
+    return tuple(sorted(decoded, key=lambda both: (both.split == "test", both.errors[1])))
 
 
 def _median(trial: TrialRecord) -> float | None:
-    """Over the validation images; of a trial that kept them neither as a metric nor one by one, None."""
+    """Return the median over the validation images; None for a trial that kept neither it nor each error."""
     if "val_median_minutes" in trial.metrics:
         return trial.metrics["val_median_minutes"]
     return None if trial.errors is None else float(np.median(unpack(trial.errors)))
@@ -189,8 +189,8 @@ def _turned(pair: Pair) -> Pair:
     return replace(pair, first=pair.second, second=pair.first, difference=difference, interval=interval)
 
 
-def _claim_result(claim: Claim, there: set[str], known: Mapping[tuple[str, str], Pair]) -> ClaimResult:
-    missing = [name for name in (claim.subject, *claim.rivals) if name not in there]
+def _claim_result(claim: Claim, run: set[str], known: Mapping[tuple[str, str], Pair]) -> ClaimResult:
+    missing = [name for name in (claim.subject, *claim.rivals) if name not in run]
     pairs = [known[claim.subject, rival] for rival in claim.rivals if (claim.subject, rival) in known]
     tested = [pair for pair in pairs if pair.p is not None]
     lacks = [pair.why_not or "the difference is the same at every seed" for pair in pairs if pair.p is None]
@@ -213,7 +213,7 @@ def _claim_result(claim: Claim, there: set[str], known: Mapping[tuple[str, str],
 
 
 def _support(claim: Claim, pair: Pair) -> float:
-    """How many minutes a difference speaks for the claim; below 0 it speaks against it."""
+    """Return by how many minutes a difference supports the claim; below 0 it is against the claim."""
     difference = pair.difference or 0.0
     return difference if claim.relation == "worse" else -difference
 
@@ -222,17 +222,17 @@ def _decided(claim: Claim, decision: Decision, why: str, pair: Pair) -> ClaimRes
     return ClaimResult(claim, decision, why, pair.second, pair.difference, pair.interval, len(pair.seeds))
 
 
-def _read_twice(row: Row, trials: Sequence[TrialRecord]) -> list[ReadTwice]:
+def _both_decodings(row: Row, trials: Sequence[TrialRecord]) -> list[BothDecodings]:
     tested = [trial.tested.metrics for trial in trials if trial.tested is not None and trial.tested.metrics]
     splits: tuple[tuple[Literal["val", "test"], list[Mapping[str, float]]], ...] = (
         ("val", [trial.metrics for trial in trials]),
         ("test", tested),
     )
-    found = []
+    decoded = []
     for split, measured in splits:
         mean = encodings.means(measured)
-        names = [f"{split}_{reading}_{what}" for what in _MEASURES for reading in clock_encodings.DECODINGS]
+        names = [f"{split}_{decoding}_{measure}" for measure in _MEASURES for decoding in clock_encodings.DECODINGS]
         if all(name in mean for name in names):
             plain, joint, plain_slips, joint_slips = (mean[name] for name in names)
-            found.append(ReadTwice(row, split, len(measured), (plain, joint), (plain_slips, joint_slips)))
-    return found
+            decoded.append(BothDecodings(row, split, len(measured), (plain, joint), (plain_slips, joint_slips)))
+    return decoded

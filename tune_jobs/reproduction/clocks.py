@@ -1,6 +1,6 @@
-"""What the reports print of telling the time, beside ours: a page made from studies alone, never by hand.
+"""The page on telling the time: the figures of the reports beside ours, computed from studies alone.
 
-What the reports claim is decided by tests (`clock_studies.py`); every row says what its budget was.
+Tests decide the claims of the reports (`clock_studies.py`); every row has its budget.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from tune_jobs.leaderboard.encodings import Entry, evaluated, means
 from tune_jobs.models import clock_encodings
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.reproduction import clock_studies
-from tune_jobs.reproduction.clock_studies import CLOCK_TASKS, ClaimResult, ReadTwice, encoding_name, is_of_clocks
+from tune_jobs.reproduction.clock_studies import CLOCK_TASKS, BothDecodings, ClaimResult, encoding_name, is_of_clocks
 from tune_jobs.reproduction.page import Origin, Section, coverage, rendered
 from tune_jobs.reproduction.reported import (
     ABSENT,
     Figure,
-    Found,
+    Match,
     beside_ours,
     budget,
     effort,
@@ -35,8 +35,8 @@ from tune_jobs.search_spaces.task import Reported
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-# Of each metric that reports give: what it is called, and how many minutes its unit has; what is no error is put beside
-# ours in minutes.
+# The metrics of the reports: the name of each, and the minutes in its unit. One that is not an error stands beside ours
+# in minutes.
 _METRICS: Mapping[str, tuple[str, float]] = {
     "common_sense_error_hours": ("common-sense error, hours", 60.0),
     "common_sense_error_minutes": ("common-sense error, minutes", 1.0),
@@ -47,24 +47,24 @@ _METRICS: Mapping[str, tuple[str, float]] = {
 
 
 def of_clocks(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
-    """Those that this page is of, the longest trained first."""
+    """Return the studies of clocks, the longest trained first."""
     own = [study for study in studies if is_of_clocks(study)]
     return sorted(own, key=lambda study: (effort(study.terms.protocol), len(study.trials)), reverse=True)
 
 
 def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
-    """All that the reports print for the catalogue's tasks of clocks, in its order.
+    """Return all that the reports print for the catalogue's tasks of clocks, in its order.
 
-    Where several tasks stand for one figure, it is beside the first of them that was run.
+    If several tasks have the same figure, it stands beside the first of them that was run.
     """
     same: dict[tuple[str, str], list[Figure]] = {}
     for figure in beside_ours(CLOCK_TASKS, [(study, clock_studies.ranked_rows(study)) for study in studies]):
         same.setdefault((figure.reported.table, figure.reported.setting), []).append(figure)
-    return tuple(next((figure for figure in figures if figure.found), figures[0]) for figures in same.values())
+    return tuple(next((figure for figure in figures if figure.match), figures[0]) for figures in same.values())
 
 
-def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
-    """For each data set the winner with the smallest validation error, of the studies whose test split was read."""
+def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Match], ...]:
+    """Return the winner of each data set: the smallest validation error of the studies whose test split was read."""
     rows = [(study, ranking.best(clock_studies.ranked_rows(study))) for study in studies]
     return elected((study.terms.dataset, study, row) for study, row in rows)
 
@@ -86,16 +86,16 @@ def drawings(studies: Sequence[StudyRecord]) -> dict[str, Drawing]:
     return drawn
 
 
-def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping[str, str] | None = None) -> str:
-    """Return the page in Markdown; `machine` is where it was run, `at` unix seconds, `plots` the files of drawings."""
+def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Mapping[str, str] | None = None) -> str:
+    """Return the page in Markdown; `machine` is where it was run, `plots` has the files of the drawings."""
     studies, plots = of_clocks(studies), plots or {}
-    found = figures(studies)
-    had = sum(figure.found is not None for figure in found)
+    reported = figures(studies)
+    run = sum(figure.match is not None for figure in reported)
     about = (*_ABOUT, "", *_about_the_data(studies))
     sections = (
         Section(
             "Every figure of the reports on clocks",
-            (*coverage(had, len(found), compares="encodings"), *_figures_table(found)),
+            (*coverage(run, len(reported), compares="encodings"), *_figures_table(reported)),
         ),
         Section("The encodings", (*_ABOUT_ENCODINGS, *_encodings(studies, plots))),
         Section("The order of the reports", (*_ABOUT_ORDER, *_order(studies))),
@@ -103,7 +103,7 @@ def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping
         Section("The best model", _best(studies, plots)),
         Section("The studies", studies_table(studies, decimals=2)),
     )
-    origin = Origin(len(studies), machine, at)
+    origin = Origin(len(studies), machine, made_at)
     return rendered("Telling the time", "tune-jobs results --page clock", origin, about, sections)
 
 
@@ -144,25 +144,25 @@ def _about_the_data(studies: Sequence[StudyRecord]) -> Iterator[str]:
         yield f"The images of `{'`, `'.join(others)}` were brought by whoever ran the studies."
 
 
-def _figures_table(found: Sequence[Figure]) -> Iterator[str]:
+def _figures_table(reported: Sequence[Figure]) -> Iterator[str]:
     head = ("table", "setting", "reported", "what is reported", "ours, test", "95 %", "validation", "95 %")
     yield piped(*head, "seeds", "images", "budget")
     yield piped(":--", ":--", "--:", ":--", *["--:"] * 5, ":--", ":--")
-    for figure in found:
+    for figure in reported:
         yield piped(*_figure_cells(figure))
 
 
 def _figure_cells(figure: Figure) -> tuple[str, ...]:
-    """A row in the unit of what is reported; ours is the common-sense error whatever that is, and the row says so."""
+    """Return a row in the unit of what is reported; ours is always the common-sense error, and the row says so."""
     reported = figure.reported
-    what, minutes = _METRICS[reported.metric]
+    metric, minutes = _METRICS[reported.metric]
     unit = "h" if minutes == 60.0 else "min"
     if not reported.metric.startswith("common_sense_error"):
-        what = f"{what}; ours is the common-sense error"
-    head = (reported.table, reported.setting, _reported(reported, unit), what)
-    if figure.found is None:
+        metric = f"{metric}; ours is the common-sense error"
+    head = (reported.table, reported.setting, _reported(reported, unit), metric)
+    if figure.match is None:
         return (*head, *[ABSENT] * 6, "not run")
-    row, study = figure.found.row, figure.found.study
+    row, study = figure.match.row, figure.match.study
     test = ("not read", ABSENT)
     if row.tested is not None:
         test = (_error(row.tested.score, minutes, unit), _interval(row.tested.interval, minutes))
@@ -236,46 +236,46 @@ def _claim_cells(result: ClaimResult) -> tuple[str, ...]:
 
 
 def _both_readings(studies: Sequence[StudyRecord]) -> Iterator[str]:
-    found = [(study, twice) for study in studies for twice in clock_studies.read_twice(study)]
-    if not found:
+    decoded = [(study, both) for study in studies for both in clock_studies.both_decodings(study)]
+    if not decoded:
         yield "No network with two circles was run that was read both ways."
         return
-    on_validation = [twice for _, twice in found if twice.split == "val"]
-    lower = sum(twice.errors[1] < twice.errors[0] for twice in on_validation)
+    on_validation = [both for _, both in decoded if both.split == "val"]
+    lower = sum(both.errors[1] < both.errors[0] for both in on_validation)
     yield f"On the validation split {lower} of {len(on_validation)} configurations are read better jointly."
     yield ""
     yield piped("study", "configuration", "split", "seeds", "plain", "joint", "change", "slips, plain", "slips, joint")
     yield piped(":--", ":--", ":--", *["--:"] * 6)
-    for study, twice in found:
-        yield piped(study.name, *_both_cells(study, twice))
+    for study, both in decoded:
+        yield piped(study.name, *_both_cells(study, both))
 
 
-def _both_cells(study: StudyRecord, twice: ReadTwice) -> tuple[str, ...]:
-    plain, joint = twice.errors
-    varied = {name: value for name, value in twice.row.params.items() if name in _varied(study)}
+def _both_cells(study: StudyRecord, both: BothDecodings) -> tuple[str, ...]:
+    plain, joint = both.errors
+    varied = {name: value for name, value in both.row.params.items() if name in _varied(study)}
     return (
-        params_text(varied) or encoding_name(twice.row.params),
-        "validation" if twice.split == "val" else "test",
-        str(twice.n),
+        params_text(varied) or encoding_name(both.row.params),
+        "validation" if both.split == "val" else "test",
+        str(both.n),
         f"{plain:.2f}",
         f"{joint:.2f}",
         f"{joint - plain:+.2f}",
-        *(_share(slips) for slips in twice.slips),
+        *(_share(slips) for slips in both.slips),
     )
 
 
 def _varied(study: StudyRecord) -> set[str]:
-    """The parameters that tell the study's configurations with two circles apart."""
-    rows = [twice.row.params for twice in clock_studies.read_twice(study)]
+    """Return the parameters with several values among the study's configurations with two circles."""
+    rows = [both.row.params for both in clock_studies.both_decodings(study)]
     names = {name for params in rows for name in params}
     return {name for name in names if len({repr(params.get(name)) for params in rows}) > 1}
 
 
 def _best(studies: Sequence[StudyRecord], plots: Mapping[str, str]) -> Iterator[str]:
-    found = winners(studies)
-    if not found:
+    best_of_each = winners(studies)
+    if not best_of_each:
         yield from ("The test split was not read for any study.", "")
-    for data, best in found:
+    for data, best in best_of_each:
         study, row, tested = best.study, best.row, best.row.tested
         assert tested is not None
         yield from (f"### On {data}", "", "The smallest validation error of the studies whose test split was read.", "")
@@ -296,7 +296,7 @@ def _best(studies: Sequence[StudyRecord], plots: Mapping[str, str]) -> Iterator[
                 yield from (f"![{words}, {data}]({file})", "")
 
 
-def _test_shares(best: Found) -> Iterator[str]:
+def _test_shares(best: Match) -> Iterator[str]:
     measured = means(
         [trial.tested.metrics for trial in best.study.trials if trial.number in best.row.trials and trial.tested]
     )
@@ -312,7 +312,7 @@ def _test_shares(best: Found) -> Iterator[str]:
 
 
 def _place(study: StudyRecord) -> str:
-    """What a study was run on and for how long: `clock-faces, 20 epochs of 60`."""
+    """Return the data of a study, and its budget: `clock-faces`, budget: 20 epochs of 60."""
     return f"`{study.terms.dataset}`, budget: {budget(study)}"
 
 

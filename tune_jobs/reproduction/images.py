@@ -1,7 +1,7 @@
-"""Every figure that the reports print on images, beside ours: a page made from studies alone, never by hand.
+"""The page on images: every figure of the reports beside ours, computed from studies alone.
 
-A configuration stands here by what the tasks of the catalogue say was reported for it (`Task.reported`). What was not
-run, or ran with less than its task's protocol, says so in its row. Clocks have a page of their own: `clocks.py`.
+The tasks of the catalogue say what was reported for which configuration (`Task.reported`). A row says if its
+configuration was not run, or ran with less than its task's protocol. Clocks have a page of their own: `clocks.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tune_jobs.reproduction.page import Origin, Section, coverage, rendered
 from tune_jobs.reproduction.reported import (
     ABSENT,
     Figure,
-    Found,
+    Match,
     beside_ours,
     budget,
     elected,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def of_images(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
-    """Return those that this page is of: all but the studies of clocks."""
+    """Return all studies but those of clocks."""
     return [study for study in studies if not is_of_clocks(study)]
 
 
@@ -54,7 +54,7 @@ def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
     return beside_ours(tasks, [(study, ranked_rows(study)) for study in studies])
 
 
-def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Found], ...]:
+def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Match], ...]:
     """Return the winner of each data set and family of networks: the best validation score of the studies whose test
     split was read."""
     of_tasks = [(task, study) for study in studies if (task := task_of(study)) is not None]
@@ -73,21 +73,21 @@ def drawings(studies: Sequence[StudyRecord]) -> dict[str, Drawing]:
     return {name: curves.curves_plot(study) for name, study in factors.items() if study.has_curves}
 
 
-def page(studies: Sequence[StudyRecord], machine: str, at: float, plots: Mapping[str, str] | None = None) -> str:
-    """Return the page in Markdown; `machine` is where it was run, `at` unix seconds, `plots` the files of drawings."""
+def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Mapping[str, str] | None = None) -> str:
+    """Return the page in Markdown; `machine` is where it was run, `plots` has the files of the drawings."""
     studies = of_images(studies)
-    found = figures(studies)
-    had = sum(figure.found is not None for figure in found)
+    reported = figures(studies)
+    run = sum(figure.match is not None for figure in reported)
     sections = (
         Section("The best of each kind", (*_ABOUT_WINNERS, *_winners_table(studies))),
         Section(
             "Every figure of the reports on images",
-            (*coverage(had, len(found), compares="settings"), *_figures_table(found)),
+            (*coverage(run, len(reported), compares="settings"), *_figures_table(reported)),
         ),
         Section("The studies", studies_table(studies)),
         Section("One factor at a time", _factors(studies, plots or {})),
     )
-    return rendered("Results", "tune-jobs results", Origin(len(studies), machine, at), _ABOUT, sections)
+    return rendered("Results", "tune-jobs results", Origin(len(studies), machine, made_at), _ABOUT, sections)
 
 
 _ABOUT = (
@@ -102,7 +102,7 @@ _ABOUT_WINNERS = (
 
 
 def this_machine() -> str:
-    """What this machine is, in a few words."""
+    """Describe this machine in a few words."""
     cores = os.cpu_count() or 0
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{cores} cores of {_processor()}, {memory:.0f} GiB"
@@ -120,8 +120,8 @@ def _processor() -> str:
 def _winners_table(studies: Sequence[StudyRecord]) -> Iterator[str]:
     yield piped("data, family", "reported", "ours, test", "95 %", "validation", "seeds", "test split read", "study")
     yield piped(":--", "--:", "--:", "--:", "--:", "--:", "--:", ":--")
-    for kind, found in winners(studies):
-        row, tested = found.row, found.row.tested
+    for kind, match in winners(studies):
+        row, tested = match.row, match.row.tested
         assert tested is not None
         yield piped(
             kind,
@@ -130,16 +130,16 @@ def _winners_table(studies: Sequence[StudyRecord]) -> Iterator[str]:
             _interval(tested.interval),
             f"{row.score:.4f}",
             str(row.n),
-            times(len(found.study.readings)),
-            found.study.name,
+            times(len(match.study.readings)),
+            match.study.name,
         )
     yield ""
-    for kind, found in winners(studies):
-        yield f"- {kind}: {params_text(found.row.params)}; {budget(found.study)}"
+    for kind, match in winners(studies):
+        yield f"- {kind}: {params_text(match.row.params)}; {budget(match.study)}"
 
 
 def _kind(task: Task) -> str:
-    """`mnist, MLP`: the data with the family of networks."""
+    """Return the data with the family of networks: `mnist, MLP`."""
     family = "" if task.build is None else f", {task.build.__module__.rsplit('.', 1)[-1].upper()}"
     return f"{task.dataset_name}{family}"
 
@@ -155,12 +155,12 @@ def _best_reported(kind: str) -> str:
     return f"{max(values):.4f}" if values else ABSENT
 
 
-def _figures_table(found: Sequence[Figure]) -> Iterator[str]:
+def _figures_table(reported: Sequence[Figure]) -> Iterator[str]:
     yield piped(
         "table", "data, family", "setting", "reported", "ours, test", "95 %", "validation", "95 %", "seeds", "budget"
     )
     yield piped(":--", ":--", ":--", "--:", "--:", "--:", "--:", "--:", "--:", ":--")
-    for figure in found:
+    for figure in reported:
         yield piped(*_figure_cells(figure))
 
 
@@ -168,9 +168,9 @@ def _figure_cells(figure: Figure) -> tuple[str, ...]:
     reported = figure.reported
     setting = reported.setting if reported.metric == "test_accuracy" else f"{reported.setting}: {reported.metric}"
     head = (reported.table, _kind(figure.task), setting, f"{reported.value:.4f}")
-    if figure.found is None:
+    if figure.match is None:
         return (*head, *[ABSENT] * 5, "not run")
-    row, study = figure.found.row, figure.found.study
+    row, study = figure.match.row, figure.match.study
     tested = _tested(row, study, reported.metric)
     return (
         *head,
@@ -183,7 +183,7 @@ def _figure_cells(figure: Figure) -> tuple[str, ...]:
 
 
 def _tested(row: Row, study: StudyRecord, metric: str) -> tuple[str, str]:
-    """The test figure and its interval; of a metric that is not the objective's the mean and its range over seeds."""
+    """Return the test figure and its interval; for another metric than the objective, its mean and range over seeds."""
     if row.tested is None:
         return "not read", ABSENT
     if metric == row.tested.metric:

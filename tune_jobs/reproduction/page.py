@@ -1,4 +1,4 @@
-"""What both pages of results have in common: how they are made of sections, and where their plots are."""
+"""The layout that both pages of results share: a title, what it was made from, and sections."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a page is from: the studies by their number, the machine they were run on, and the time in unix seconds."""
+    """What a page was made from: the number of studies, the machine they were run on, and when, in unix seconds."""
 
     studies: int
     machine: str
-    at: float
+    made_at: float
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what stands below it; empty lines at the end do not count."""
+    """A heading with the lines below it; empty lines at the end are left out."""
 
     heading: str
     lines: Iterable[str]
 
 
 def rendered(title: str, command: str, origin: Origin, about: Sequence[str], sections: Sequence[Section]) -> str:
-    """Return a page in Markdown: its title, what it was made by and is about, and its sections."""
-    day = datetime.fromtimestamp(origin.at, UTC).strftime("%Y-%m-%d")
+    """Return a page in Markdown: its title, what it was made from, an introduction, and its sections."""
+    day = datetime.fromtimestamp(origin.made_at, UTC).strftime("%Y-%m-%d")
     made = f"Made by `{command}` on {day} from {origin.studies} studies run on {origin.machine}."
     lines = [f"# {title}", "", made, *about]
     for section in sections:

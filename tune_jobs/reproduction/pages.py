@@ -1,4 +1,4 @@
-"""The pages of results there are: which studies each is of, its text and its plots."""
+"""The pages of results: the studies of each, its text and its plots."""
 
 from __future__ import annotations
 

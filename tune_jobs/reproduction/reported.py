@@ -1,6 +1,6 @@
-"""The figures that reports print, found in studies, and the tables that the pages of results have in common.
+"""The figures of the reports with the configurations of ours that match them, and tables that both pages have.
 
-A configuration is found by what the tasks of the catalogue say was reported for it (`Task.reported`).
+The tasks of the catalogue say what was reported for which configuration (`Task.reported`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ ABSENT = "-"
 
 
 @dataclass(frozen=True)
-class Found:
-    """A configuration in a study of its task."""
+class Match:
+    """A configuration in one of our studies."""
 
     study: StudyRecord
     row: Row
@@ -30,17 +30,17 @@ class Found:
 
 @dataclass(frozen=True)
 class Figure:
-    """A reported figure and where we have it, if anywhere."""
+    """A reported figure, and the configuration of ours that it is for; None if that was not run."""
 
     task: Task
     reported: Reported
-    found: Found | None
+    match: Match | None
 
 
 def beside_ours(tasks: Sequence[Task], studies: Sequence[tuple[StudyRecord, Sequence[Row]]]) -> tuple[Figure, ...]:
-    """All that the reports print for these tasks, in their order, each in the study that trained it longest.
+    """Return all that the reports print for these tasks, in their order, each with the study that trained it longest.
 
-    `studies` are with their rows, as these are to be shown.
+    `studies` have their ranked rows with them.
     """
     return tuple(Figure(task, reported, _find(task, reported, studies)) for task in tasks for reported in task.reported)
 
@@ -51,62 +51,62 @@ def ranked_rows(study: StudyRecord) -> tuple[Row, ...]:
     return ranking.with_uncertainty(ranking.rank(study.trials, objective), study.trials, objective)
 
 
-def elected(candidates: Iterable[tuple[str, StudyRecord, Row | None]]) -> tuple[tuple[str, Found], ...]:
+def elected(candidates: Iterable[tuple[str, StudyRecord, Row | None]]) -> tuple[tuple[str, Match], ...]:
     """Return the winner of each kind: the best validation score of the studies whose test split was read.
 
     Candidates are kinds, each with a study and its best configuration. Nothing is claimed of a study whose test split
     was not read.
     """
-    best: dict[str, Found] = {}
+    best: dict[str, Match] = {}
     for kind, study, row in candidates:
         if row is None or row.tested is None:
             continue
         if kind not in best or study.terms.objective.is_better(row.score, best[kind].row.score):
-            best[kind] = Found(study, row)
+            best[kind] = Match(study, row)
     return tuple(sorted(best.items()))
 
 
 def task_of(study: StudyRecord) -> Task | None:
-    """The task of the catalogue that the study is of; None for a user's own."""
+    """Return the study's task in the catalogue; None for a task file."""
     return next((task for task in TASKS if task.name == study.terms.task), None)
 
 
 def effort(protocol: Protocol) -> tuple[float, int]:
-    """What orders budgets: images to train on, then epochs."""
+    """Return a key that orders protocols by their budget: images to train on, then epochs."""
     return (float("inf") if protocol.images is None else protocol.images, protocol.epochs)
 
 
 def budget(study: StudyRecord) -> str:
-    """`full`, or what of the task's protocol was cut."""
+    """Return `full`, or what was cut from the task's protocol."""
     task = task_of(study)
-    own, had = (task.protocol if task else study.terms.protocol), study.terms.protocol
+    own, used = (task.protocol if task else study.terms.protocol), study.terms.protocol
     cuts = []
-    if had.epochs != own.epochs:
-        cuts.append(f"{had.epochs} epochs of {own.epochs}")
-    if had.images != own.images:
-        cuts.append(f"{had.images:,} images")
-    if had.precision != own.precision:
-        cuts.append(had.precision)
+    if used.epochs != own.epochs:
+        cuts.append(f"{used.epochs} epochs of {own.epochs}")
+    if used.images != own.images:
+        cuts.append(f"{used.images:,} images")
+    if used.precision != own.precision:
+        cuts.append(used.precision)
     return ", ".join(cuts) or "full"
 
 
 def params_text(params: Params) -> str:
-    """`units=64, activation=relu`."""
+    """Return `units=64, activation=relu`."""
     return ", ".join(f"{name}={text(value)}" for name, value in params.items())
 
 
 def times(count: int) -> str:
-    """`once`, `2 times`."""
+    """Return `once`, or `2 times`."""
     return "once" if count == 1 else f"{count} times"
 
 
 def seeds(row: Row) -> str:
-    """How many, and of how many the test split was read where not of all."""
+    """Return the number of seeds, and of those with a test score if they are fewer."""
     return str(row.n) if row.tested is None or row.tested.n == row.n else f"{row.n}, test {row.tested.n}"
 
 
 def studies_table(studies: Sequence[StudyRecord], decimals: int = 4) -> Iterator[str]:
-    """The studies in alphabetical order, with what they cost."""
+    """Return a table of the studies in alphabetical order, with their cost."""
     yield piped("study", "task", "trials", "best validation", "training", "budget", "test split read", "for")
     yield piped(":--", ":--", "--:", "--:", "--:", ":--", "--:", ":--")
     for study in sorted(studies, key=lambda study: study.name):
@@ -120,25 +120,25 @@ def studies_table(studies: Sequence[StudyRecord], decimals: int = 4) -> Iterator
             duration(seconds),
             budget(study),
             str(len(study.readings)),
-            ", ".join(dict.fromkeys(reading.by for reading in study.readings)) or ABSENT,
+            ", ".join(dict.fromkeys(evaluation.by for evaluation in study.readings)) or ABSENT,
         )
 
 
 def piped(*cells: str) -> str:
-    """A row of a table in Markdown."""
+    """Return a row of a table in Markdown."""
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _find(task: Task, reported: Reported, studies: Sequence[tuple[StudyRecord, Sequence[Row]]]) -> Found | None:
-    hits = [
-        Found(study, row)
+def _find(task: Task, reported: Reported, studies: Sequence[tuple[StudyRecord, Sequence[Row]]]) -> Match | None:
+    matches = [
+        Match(study, row)
         for study, rows in studies
         if study.terms.task == task.name
         and study.terms.objective == task.objective  # else its scores are another thing
         for row in rows
         if row.state == "complete" and row.params_id == _wanted(reported, study)
     ]
-    return max(hits, key=lambda found: effort(found.study.terms.protocol), default=None)
+    return max(matches, key=lambda match: effort(match.study.terms.protocol), default=None)
 
 
 def _wanted(reported: Reported, study: StudyRecord) -> str | None:
