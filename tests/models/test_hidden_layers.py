@@ -87,7 +87,10 @@ def test_every_activation_is_known_to_keras(name: str) -> None:
         ({"dropout": "with", "dropout_rate": 1.0}, "dropout_rate must be at least 0 and below 1; got 1.0"),
         ({"dense_dropout_rate": 0.3}, "got dropout='without' with 0.0 and 0.3"),
         ({"dropout": "with", "dense_dropout_rate": 0.0}, "got dropout='with' with 0.0 and 0.0"),
-        ({"dropout": "with", "dense_dropout_rate": -0.1}, "dense_dropout_rate must be at least 0 and below 1; -0.1"),
+        (
+            {"dropout": "with", "dense_dropout_rate": -0.1},
+            "dense_dropout_rate must be at least 0 and below 1; got -0.1",
+        ),
         ({"batch_norm": 1}, "batch_norm must be True or False; got 1"),
     ],
 )
