@@ -219,7 +219,7 @@ def test_a_signal_asks_for_a_clean_end(number: signal.Signals) -> None:
         assert not interruption.is_set
         os.kill(os.getpid(), number)
         assert interruption.signal == number
-    assert "what is finished is kept" in said[0]
+    assert "finished trials are kept" in said[0]
     assert signal.getsignal(number) == before
 
 

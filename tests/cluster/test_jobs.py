@@ -101,7 +101,7 @@ def test_a_sweep_is_sent_followed_stopped_and_goes_on(
 
     # stopped: what runs goes on to its end, and no other begins
     stopping = client.start("stop", "mine")
-    until(lambda: "draining: " in _log(head, "mine"), "the driver to be told")
+    until(lambda: "Draining: " in _log(head, "mine"), "the driver to be told")
     own.make_room(None)
     own.go()
     code, _, said = ended(stopping)

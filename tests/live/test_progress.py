@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.support.trials import trial_record
 from tune_jobs.live.activity import Activity
-from tune_jobs.live.progress import Progress, short_params
+from tune_jobs.live.progress import Progress, SweepOutline, short_params
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces import Objective
@@ -25,7 +25,8 @@ def progress(
 ) -> Progress:
     objective = Objective("val_accuracy", direction)  # type: ignore[arg-type]
     varied = ("units", "learning_rate")
-    return Progress("clock", objective, 12, total, earlier, varied, interruption or Interruption(), NOWHERE)
+    outline = SweepOutline("clock", objective, 12, varied, total, earlier)
+    return Progress(outline, interruption or Interruption(), NOWHERE)
 
 
 def trial(number: int, **fields: object) -> TrialRecord:
@@ -125,7 +126,7 @@ def test_without_a_total_there_is_no_bar_and_no_time_left() -> None:
 
 
 def test_an_interruption_is_shown_in_the_view() -> None:
-    assert "ending: what is finished is kept" in seen(progress(interruption=Interruption(signal=2)))
+    assert "Stopping: finished trials are kept" in seen(progress(interruption=Interruption(signal=2)))
 
 
 @pytest.mark.parametrize("width", [20, 40, 60])
@@ -138,7 +139,8 @@ def test_a_narrow_terminal_keeps_a_line_a_trial(width: int) -> None:
 
 
 def test_values_are_shown_as_they_are_even_where_they_look_like_markup() -> None:
-    view = Progress("clock", Objective("a", "maximize"), 3, 2, (), ("pooling",), Interruption(), NOWHERE)
+    outline = SweepOutline("clock", Objective("a", "maximize"), 3, ("pooling",), total=2)
+    view = Progress(outline, Interruption(), NOWHERE)
     view.trial_started(TrialRecord(0, {"pooling": "[bold]"}, seed=0, state="running"))
     assert "pooling=[bold]" in seen(view)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tune_jobs.execution.plan import Plan, Resources, StudyRun
 from tune_jobs.live import drains
-from tune_jobs.live.progress import Progress
+from tune_jobs.live.progress import Progress, SweepOutline
 from tune_jobs.settings import prepare_ray
 from tune_jobs.training.checkpoints import CheckpointFolder
 
@@ -114,16 +114,14 @@ def _packing(resources: Resources) -> Packing:
 
 
 def _progress(run: StudyRun, plan: Plan) -> Progress:
-    finished = tuple(trial for trial in run.study.record().trials if trial.is_finished)
-    return Progress(
-        run.study.name,
-        run.inputs.task.objective,
-        run.inputs.task.protocol.epochs,
-        plan.total,
-        finished,
-        run.inputs.space.varied(),
-        run.interruption,
-        run.settings.activity_file(run.study.name),
-        plan.bounded,
-        run.resources.time_limit_s,
+    outline = SweepOutline(
+        study=run.study.name,
+        objective=run.inputs.task.objective,
+        epochs=run.inputs.task.protocol.epochs,
+        varied=run.inputs.space.varied(),
+        total=plan.total,
+        finished=tuple(trial for trial in run.study.record().trials if trial.is_finished),
+        time_limit_s=run.resources.time_limit_s,
+        bounded=plan.bounded,
     )
+    return Progress(outline, run.interruption, run.settings.activity_file(run.study.name))

@@ -1,6 +1,6 @@
-"""What a running sweep shows: one quiet live view on a terminal, a line per finished trial elsewhere. To stderr.
+"""What a running sweep shows on standard error: a live view on a terminal, else one line for each finished trial.
 
-It is told what happens and draws; it decides nothing and reads nothing.
+It shows what it is told. It decides nothing and reads nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.text import Text
 
 from tune_jobs.live import activity
 from tune_jobs.live.activity import NO_FREE_SLOT, Activity
-from tune_jobs.live.signals import Interruption
+from tune_jobs.live.signals import DRAINING, STOPPING, Interruption
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.budgets import BudgetedSampler
 from tune_jobs.search_spaces.protocol import Objective
@@ -31,116 +31,116 @@ from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.words import duration
 
 
+@dataclass(frozen=True)
+class SweepOutline:
+    """What is known of a sweep before it starts."""
+
+    study: str
+    objective: Objective
+    epochs: int  # of one trial
+    varied: tuple[str, ...]  # names of the params that differ between trials
+    total: int | None = None  # trials of the study; None if unknown
+    finished: tuple[TrialRecord, ...] = ()  # trials that ended before
+    time_limit_s: float | None = None
+    bounded: BudgetedSampler | None = None  # tells what is left of its budget
+
+
 @dataclass
-class _Running:
+class _RunningTrial:
     trial: TrialRecord
     epoch: int = 0
     score: float | None = None
 
 
 class Progress:
-    """Counts, the best so far, the rate and the time left; each running trial's epoch and score.
+    """Shows counts, the best trial so far, the rate and the time left, and each running trial's epoch and score.
 
-    `total` is the study's total of trials, None where it is not known; `earlier` are the trials that had ended
-    before this launch. What runs where and what waits is told to `activity_file` as well, for other shells.
+    It also writes what runs and what waits to `activity_file`, for commands in other shells.
     """
 
-    def __init__(
-        self,
-        title: str,
-        objective: Objective,
-        epochs: int,
-        total: int | None,
-        earlier: tuple[TrialRecord, ...],
-        varied: tuple[str, ...],
-        interruption: Interruption,
-        activity_file: Path,
-        bounded: BudgetedSampler | None = None,
-        time_limit_s: float | None = None,
-    ) -> None:
-        self._title, self._objective, self._epochs, self._total = title, objective, epochs, total
-        self._varied, self._interruption, self._bounded = varied, interruption, bounded
-        self._activity_file = activity_file
+    def __init__(self, outline: SweepOutline, interruption: Interruption, activity_file: Path) -> None:
+        self._outline, self._objective = outline, outline.objective
+        self._interruption, self._activity_file = interruption, activity_file
         self._activity = Activity()
-        self._counts = Counter(trial.state for trial in earlier)
-        self._running: dict[int, _Running] = {}
+        self._counts = Counter(trial.state for trial in outline.finished)
+        self._running: dict[int, _RunningTrial] = {}
         self._best: TrialRecord | None = None
-        self._begun = time.monotonic()
-        self._time_limit_s = time_limit_s
-        self._ended_now = 0
+        self._started = time.monotonic()
+        self._n_ended = 0  # since then
         self._lock = threading.Lock()
         self._console = Console(stderr=True)
-        for trial in earlier:
-            self._consider(trial)
+        for trial in outline.finished:
+            self._update_best(trial)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Draws while the block runs, where standard error is a terminal."""
+        """Show the live view for the block, if standard error is a terminal."""
         if not self._console.is_terminal:
             yield
             return
-        with _without_echo_of_keys(), Live(self, console=self._console, refresh_per_second=4, transient=True):
+        with _keys_not_echoed(), Live(self, console=self._console, refresh_per_second=4, transient=True):
             yield
 
     def trial_started(self, trial: TrialRecord) -> None:
         with self._lock:
-            self._running[trial.number] = _Running(trial)
+            self._running[trial.number] = _RunningTrial(trial)
 
     def epoch_ended(self, trial: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
         with self._lock:
-            running = self._running.setdefault(trial.number, _Running(trial))
+            running = self._running.setdefault(trial.number, _RunningTrial(trial))
             running.epoch, running.score = epoch, metrics[self._objective.metric]
 
     def trial_ended(self, trial: TrialRecord) -> None:
         with self._lock:
             self._running.pop(trial.number, None)
             self._counts[trial.state] += 1
-            self._ended_now += 1
-            self._consider(trial)
+            self._n_ended += 1
+            self._update_best(trial)
         if not self._console.is_terminal:
             print(self._line(trial), file=sys.stderr, flush=True)
 
-    def activity_changed(self, seen: Activity) -> None:
+    def activity_changed(self, current: Activity) -> None:
         with self._lock:
-            self._activity = seen
-        activity.write(self._activity_file, seen)
+            self._activity = current
+        activity.write(self._activity_file, current)
 
     def __rich__(self) -> RenderableType:
+        """Return the live view. Rich calls this from a thread of its own."""
         with self._lock:
             parts: list[RenderableType] = [self._headline(), self._bar(), self._best_line()]
-            if self._left:
-                parts.append(Text(self._left, style="dim"))
+            if self._budget_left:
+                parts.append(Text(self._budget_left, style="dim"))
             if self._running:
                 parts.append(self._table())
-            parts += [Text(f"trial {number}: {why}", style="dim") for number, why in self._notable]
+            parts += [Text(f"trial {number}: {why}", style="dim") for number, why in self._notable_waits]
             if self._interruption.is_set:
-                parts.append(Text("ending: what is finished is kept (Ctrl-C again ends at once)", style="yellow"))
+                parts.append(Text(STOPPING, style="yellow"))
             elif self._interruption.is_draining:
-                parts.append(Text("draining: what runs goes on to its end (Ctrl-C ends at once)", style="yellow"))
-            elif not self._running and not self._ended_now and not self._notable:
+                parts.append(Text(DRAINING, style="yellow"))
+            elif not self._running and not self._n_ended and not self._notable_waits:
                 parts.append(Text("starting workers …", style="dim"))
             return Group(*parts)
 
     @property
-    def _left(self) -> str:
-        """What is left of the budgets."""
-        parts = [] if self._bounded is None else [self._bounded.remaining]
-        if self._time_limit_s is not None:
-            parts.append(f"ends in {duration(max(0.0, self._begun + self._time_limit_s - time.monotonic()))}")
+    def _budget_left(self) -> str:
+        outline = self._outline
+        parts = [] if outline.bounded is None else [outline.bounded.remaining]
+        if outline.time_limit_s is not None:
+            left_s = max(0.0, self._started + outline.time_limit_s - time.monotonic())
+            parts.append(f"stops in {duration(left_s)}")
         return " · ".join(parts)
 
     @property
-    def _notable(self) -> list[tuple[int, str]]:
-        """What waits, and has not begun since it was looked, for another reason than that all slots are taken, which is
-        how it should be."""
+    def _notable_waits(self) -> list[tuple[int, str]]:
+        """Up to three trials that wait, with the reason; those that only wait for a free slot are as they should be."""
         waiting = sorted(self._activity.waiting.items())
         return [(n, why) for n, why in waiting if n not in self._running and not why.startswith(NO_FREE_SLOT)][:3]
 
     @property
-    def _done(self) -> int:
+    def _n_finished(self) -> int:
         return sum(self._counts.values())
 
-    def _consider(self, trial: TrialRecord) -> None:
+    def _update_best(self, trial: TrialRecord) -> None:
         if trial.state != "complete" or trial.score is None:
             return
         if self._best is None or self._best.score is None or self._objective.is_better(trial.score, self._best.score):
@@ -149,22 +149,25 @@ class Progress:
     def _headline(self) -> Text:
         parts = [f"{self._counts['complete']} done", f"{len(self._running)} running"]
         parts += [f"{self._counts[state]} {state}" for state in ("stopped", "failed") if self._counts[state]]
-        return Text.assemble((self._title, "bold"), "  ", " · ".join(parts), "  ", (self._pace(), "dim"))
+        return Text.assemble((self._outline.study, "bold"), "  ", " · ".join(parts), "  ", (self._pace(), "dim"))
 
     def _pace(self) -> str:
-        elapsed = time.monotonic() - self._begun
-        if not self._ended_now:
+        elapsed = time.monotonic() - self._started
+        if not self._n_ended:
             return duration(elapsed)
-        rate = f"{duration(elapsed)} · {self._ended_now / elapsed * 60:.3g} trials/min"
-        if self._total is None:
+        rate = f"{duration(elapsed)} · {self._n_ended / elapsed * 60:.3g} trials/min"
+        if self._outline.total is None:
             return rate
-        return f"{rate} · {duration((self._total - self._done) * elapsed / self._ended_now)} left"
+        return f"{rate} · {duration((self._outline.total - self._n_finished) * elapsed / self._n_ended)} left"
 
     def _bar(self) -> RenderableType:
-        if self._total is None:
+        if self._outline.total is None:
             return Text("")
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(ProgressBar(total=self._total, completed=self._done, width=60), f"{self._done}/{self._total}")
+        grid.add_row(
+            ProgressBar(total=self._outline.total, completed=self._n_finished, width=60),
+            f"{self._n_finished}/{self._outline.total}",
+        )
         return grid
 
     def _best_line(self) -> Text:
@@ -174,7 +177,7 @@ class Progress:
             f"best {self._objective.metric} ",
             (f"{self._best.score:.4f}", "bold green"),
             f"  trial {self._best.number}  ",
-            (short_params(self._best.params, self._varied), "dim"),
+            (short_params(self._best.params, self._outline.varied), "dim"),
             overflow="ellipsis",
             no_wrap=True,
         )
@@ -187,26 +190,27 @@ class Progress:
         for number, running in sorted(self._running.items()):
             table.add_row(
                 str(number),
-                f"{running.epoch}/{self._epochs}",
+                f"{running.epoch}/{self._outline.epochs}",
                 "…" if running.score is None else f"{running.score:.4f}",
-                Text(short_params(running.trial.params, self._varied)),  # a str would be read as markup
+                Text(short_params(running.trial.params, self._outline.varied)),  # a str would be read as markup
             )
         return table
 
     def _line(self, trial: TrialRecord) -> str:
-        total = "?" if self._total is None else str(self._total)
+        """Return the line for a finished trial."""
+        total = "?" if self._outline.total is None else str(self._outline.total)
         if trial.state == "failed":
             what = f"failed: {trial.reason} ({trial.message})"
         else:
             score = "none" if trial.score is None else f"{trial.score:.4f}"
             what = f"{trial.state} {self._objective.metric} {score} at epoch {trial.best_epoch}"
-        params = short_params(trial.params, self._varied)
-        return f"[{self._done}/{total}] trial {trial.number} {what} in {duration(trial.seconds or 0)}  {params}"
+        params = short_params(trial.params, self._outline.varied)
+        return f"[{self._n_finished}/{total}] trial {trial.number} {what} in {duration(trial.seconds or 0)}  {params}"
 
 
 @contextmanager
-def _without_echo_of_keys() -> Iterator[None]:
-    """A terminal writes `^C` where the cursor is, which would tear the view."""
+def _keys_not_echoed() -> Iterator[None]:
+    """Keep a terminal from writing `^C` at the cursor for the block: that would break the live view."""
     try:
         before = termios.tcgetattr(sys.stdin)
     except (termios.error, OSError, ValueError):  # standard input is no terminal
@@ -221,7 +225,7 @@ def _without_echo_of_keys() -> Iterator[None]:
 
 
 def short_params(params: Mapping[str, Value], names: tuple[str, ...]) -> str:
-    """The params that vary, on one line."""
+    """Return the params of these names on one line."""
     return " ".join(f"{name}={_text(params[name])}" for name in names if name in params)
 
 

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: once ends a sweep cleanly with what is finished, twice ends the process at once.
+"""How signals stop a sweep. Ctrl-C or SIGTERM stops it and keeps finished trials; a second one ends the process.
 
-`DRAIN` is gentler: what runs goes on to its end, and nothing more begins. `tune-jobs stop` sends it.
+`DRAIN`, which `tune-jobs stop` sends, lets running trials finish and starts no other.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-DRAIN = signal.SIGUSR2  # the first of the two is taken by Ray Tune
+DRAIN = signal.SIGUSR2  # Ray Tune uses SIGUSR1
+STOPPING = "Stopping: finished trials are kept, the rest run next time (press Ctrl-C again to quit now)"
+DRAINING = "Draining: running trials finish, no other starts (press Ctrl-C to stop now)"
 
 
 @dataclass
 class Interruption:
-    """Set by a signal; whoever works looks here between two steps."""
+    """What signals have asked for. The work looks here between two steps."""
 
-    signal: int | None = None  # that ends the work
-    is_draining: bool = False  # nothing more is to begin
+    signal: int | None = None  # the one that stops the work
+    is_draining: bool = False  # no other trial may start
 
     @property
     def is_set(self) -> bool:
@@ -31,27 +33,30 @@ class Interruption:
 
 @contextmanager
 def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
-    """An `Interruption` that SIGINT, SIGTERM and `DRAIN` set while the block runs. The second of the first two does not
-    come back: Ray's own processes end with ours."""
+    """Let SIGINT, SIGTERM and `DRAIN` set an `Interruption` for the block, and tell the user.
+
+    A second SIGINT or SIGTERM ends this process, and Ray's processes with it. Outside of the main thread, where Python
+    sets no handlers, nothing is ever set.
+    """
     interruption = Interruption()
 
-    def interrupted(number: int, frame: FrameType | None) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         if interruption.is_set:
             os._exit(128 + number)
         interruption.signal = number
-        if not sys.stderr.isatty():  # on a terminal the view says it
-            say("ending: what is finished is kept, the rest runs next time (once more to end at once)")
+        if not sys.stderr.isatty():  # on a terminal the live view shows it
+            say(STOPPING)
 
-    def drained(number: int, frame: FrameType | None) -> None:
+    def drain(number: int, frame: FrameType | None) -> None:
         interruption.is_draining = True
         if not sys.stderr.isatty():
-            say("draining: the trials that run go on to their end, no other begins (Ctrl-C ends at once)")
+            say(DRAINING)
 
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
-    before[DRAIN] = signal.signal(DRAIN, drained)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before[DRAIN] = signal.signal(DRAIN, drain)
     try:
         yield interruption
     finally:
