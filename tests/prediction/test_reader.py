@@ -236,11 +236,14 @@ def test_views_show_a_disc_smaller_larger_darker_and_lighter() -> None:
     ("change", "says"),
     [
         ({"reference": "clock-quack"}, "no task named 'clock-quack'; near it: clock-quick"),
-        ({"reference": "/no/such/folder/own.py:OWN"}, "/no/such/folder/own.py, which is not there"),
+        ({"reference": "/no/such/folder/own.py:OWN"}, "a task in /no/such/folder/own.py, which is missing"),
         ({"params": {"encoding": "sundial"}}, "which cannot be used: ValueError: encoding"),
         ({"params": {"encoding": "regression", "unit": 3}}, "nobody takes 'unit'"),
         ({"params": {}}, "which cannot be used"),
-        ({"encoding": "hour-hand, tanh"}, "answers as hour-hand, tanh, and clock-quick now has regression"),
+        (
+            {"encoding": "hour-hand, tanh"},
+            "with the label encoding hour-hand, tanh, and clock-quick now has regression",
+        ),
         ({"input_shape": (32, 32, 4)}, "takes inputs of (32, 32, 4)"),
         ({"input_shape": (32,)}, "takes inputs of (32,)"),
         ({"input_shape": (100_000, 100_000, 1)}, "takes inputs of (100000, 100000, 1)"),
@@ -281,7 +284,7 @@ def test_code_in_a_model_file_is_not_run(tmp_path: Path, ten_past_ten: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("units", "weight", "says"), [(2, 0.1, "does not answer as two-hands"), (4, np.nan, "not finite")]
+    ("units", "weight", "says"), [(2, 0.1, "do not fit its label encoding two-hands"), (4, np.nan, "not finite")]
 )
 def test_a_model_that_answers_otherwise_is_one_line(
     units: int, weight: float, says: str, clock: Saved, tmp_path: Path, ten_past_ten: Path

@@ -1,4 +1,4 @@
-"""`predict`: what a saved model reads from image files, and how sure it is."""
+"""`predict`: read image files with a saved model, and show how sure it is."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE...")
 @json_option
 def predict(model: Path, images: Sequence[Path], as_json: bool) -> int:
-    """Read image files with a model that `train -o model.keras` saved: the time on a clock, or the class.
+    """Read image files with a model that `train -o model.keras` saved, and print the label of each.
 
-    An IMAGE may have any usual format, size and colours; the middle of it is read, and it should look like what the
-    model was trained on. It is looked at as it is and in slightly changed views, and where these are read otherwise
-    the model is unsure; that is no probability of being right. An image that cannot be read is one line, the others
-    are read all the same, and the exit code is 2.
+    An IMAGE may have any usual format, size and colours. The middle of it is read. It should look like the images that
+    the model was trained on.
+
+    The model reads the image and slightly changed views of it. If the readings of many views differ, the model is
+    unsure. This is not a probability of being right.
+
+    If an image cannot be read, an error names it, the others are still read, and the exit code is 2.
 
     \b
     Example:  tune-jobs predict model.keras clock.png
@@ -35,9 +38,9 @@ def predict(model: Path, images: Sequence[Path], as_json: bool) -> int:
 
     outcomes = _outcomes(Reader(model), images)
     if as_json:
-        found = list(outcomes)
-        print_json([{"file": str(file), **_facts(outcome)} for file, outcome in found])
-        return 2 if any(isinstance(outcome, UserError) for _, outcome in found) else 0
+        read = list(outcomes)
+        print_json([{"file": str(file), **_facts(outcome)} for file, outcome in read])
+        return 2 if any(isinstance(outcome, UserError) for _, outcome in read) else 0
     width = max(len(click.format_filename(file)) for file in images)
     code = 0
     for file, outcome in outcomes:

@@ -1,4 +1,4 @@
-"""`results`: what the reports print, beside ours."""
+"""`results`: the figures of the reports beside ours."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 def results(
     study: tuple[str, ...], page: PageName, output: Path | None, machine: str | None, home: Path | None
 ) -> None:
-    """Put every figure of the reports beside ours, in Markdown, from the studies named or from all there are.
+    """Put every figure of the reports beside ours, in Markdown, from the studies named or from all studies.
 
-    A study is named as in `studies`, or by the file that `export-study` wrote of it.
+    A STUDY is a name as in `studies`, or a file that `export-study` wrote.
 
-    With a file, the plots of the page are written beside it: of images the learning curves of one-factor studies, of
-    clocks those of the encodings, errors over the time shown and the images read worst.
+    With -o, the plots of the page are written beside it. For images they are the learning curves of one-factor studies;
+    for clocks, the learning curves of the label encodings, the errors over the time shown, and the images with the
+    largest errors.
 
     \b
     Example:  tune-jobs results -o results.md
@@ -59,7 +60,7 @@ def results(
 
 
 def _record(name: str, where: Settings) -> StudyRecord:
-    """Of a study here, or in a file."""
+    """Return the record of a study, or of the study in a file."""
     if name.endswith(".study"):
         from tune_jobs.study import file
 

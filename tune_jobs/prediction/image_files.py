@@ -1,4 +1,4 @@
-"""Image files as arrays that a model takes. No file is trusted: what is wrong with one is a line that names it."""
+"""Read image files as arrays for a model. Files are not trusted: an error is one line that names the file."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _FULL_SCALES = (255, 65535)
 
 
 class PictureError(UserError):
-    """One image file that cannot be read; others may well be."""
+    """An image file that cannot be read, although others may be."""
 
 
 def load(path: Path, shape: tuple[int, int, int]) -> Picture:
-    """The image in a file, cut to the middle and resized with antialiasing to `shape`, (H, W, C), as uint8.
+    """Return the middle of the image in a file, resized with antialiasing to `shape`, (H, W, C), as uint8.
 
-    Any format that Pillow decodes by itself, any size and mode: it is turned as its EXIF says, what is transparent is
-    white, 16 bits become 8, colours become grey where C is 1. Of several frames it is the first. An image that has the
-    size and mode already is taken as it is, value for value.
+    The file may have any format that Pillow decodes by itself, any size and mode. The image is turned as its EXIF data
+    say, transparent parts become white, 16 bits become 8, and colours become grey if C is 1. The first of several
+    frames is read. An image that has the right size and mode keeps its values.
 
     Raises:
-        PictureError: there is no file, it is no image, is damaged, or has more pixels than Pillow holds to be safe.
+        PictureError: the file is missing, not an image, damaged, or has more pixels than Pillow considers safe.
         ValueError: C is neither 1 nor 3.
     """
     height, width, channels = shape
     if channels not in _MODES:
-        raise ValueError(f"an image file has 1 or 3 channels; {channels} came")
+        raise ValueError(f"an image file needs 1 or 3 channels; got {channels}")
     if path.is_dir():
         raise PictureError(f"{path} is a folder: name the images in it")
     if not path.is_file():
@@ -45,7 +45,7 @@ def load(path: Path, shape: tuple[int, int, int]) -> Picture:
 
 
 def _decoded(path: Path, mode: str) -> Image.Image:
-    """The upright image in one of `_MODES`."""
+    """Return the upright image in one of `_MODES`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -81,9 +81,9 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _in_eight_bits(image: Image.Image) -> Image.Image:
-    """A grey image of 16 or 32 bits, or of floats, as 8 bits.
+    """Return a grey image of 16 or 32 bits, or of floats, as 8 bits.
 
-    The full scale is that of 16 bits where the mode says so; else it is the smallest usual one that holds all values.
+    The full scale is that of 16 bits if the mode says so, else the smallest usual one that is not below any value.
     """
     values = np.nan_to_num(np.asarray(image, dtype=np.float32))
     largest = values.max()

@@ -1,4 +1,4 @@
-"""A saved model reads image files, and looks at each several times to say how sure it is."""
+"""A saved model reads image files, each in several views, whose agreement shows how sure it is."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.scalars import SpaceError
 from tune_jobs.training import tensorflow_start
+from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
     from tune_jobs.models.label_encodings import LabelEncoding
@@ -33,14 +34,15 @@ Array = NDArray[Any]
 
 N_VIEWS = 12
 
-# Of the views. A network that reads images like its own to half a minute was sure of 93 % of 720 of them at this share,
-# and of 12 % of 720 turned and tilted ones, which it had never seen and read three hours wrong; of no picture of noise.
+# The share of views from which on a reading is sure. At this share, a network that reads its own kind of clocks to half
+# a minute was sure of 93 % of 720 such clocks, of 12 % of 720 turned and tilted ones, which it had never seen and read
+# three hours wrong, and of no picture of noise.
 _SURE = 0.75
 _STEP = 1 / 75  # of the sides: a pixel of an image of 75 by 75
 _SHIFTS = [(x * step, y * step) for step in (_STEP, 2 * _STEP) for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1))]
 _ZOOMS = (0.96, 1.04)
 _LIGHTS = (0.9, 1.1)
-_MARGIN = 0.05  # of the longer side: more than any view looks beyond the picture
+_MARGIN = 0.05  # of the longer side; no view reaches further beyond the picture
 _LARGEST_SIDE = 4096  # pixels; no task here comes near it
 
 
@@ -48,10 +50,10 @@ _LARGEST_SIDE = 4096  # pixels; no task here comes near it
 class Reading:
     """What a model reads from one picture.
 
-    `text` is the label of the picture as it is, as people write it, and `facts` the same for programs. `agreement` is
-    the share of the changed views whose labels agree with it: their error from it is at most `close`. `spread` is the
-    median of these errors, in `unit`; None for an encoding whose errors only count. `probability` is the mean softmax
-    over all views of the label; None for an encoding without classes.
+    `text` is the label of the unchanged picture as people write it, `facts` the same for programs. `agreement` is the
+    share of the changed views whose labels differ from it by at most `close`. `spread` is the median of these
+    differences, in `unit`; None for an encoding in which labels are either equal or not. `probability` is the mean
+    softmax of the label over all views; None for an encoding without classes.
     """
 
     text: str
@@ -94,17 +96,17 @@ class Reading:
 class Reader:
     """A saved model that reads image files.
 
-    How sure it is comes from test-time augmentation: the picture and `N_VIEWS` slightly changed views of it, always the
-    same changes, go through the model at once, and what counts is how far the readings are apart (Wang et al. 2019,
-    "Aleatoric uncertainty estimation with test-time augmentation for medical image segmentation with convolutional
-    neural networks", Neurocomputing 338, 34-45, which draws the changes at random). It is the same for every label
-    encoding, and it is no calibrated probability: views can agree on what is wrong, most of all in a picture that is
-    nothing like those the model was trained on.
+    Test-time augmentation shows how sure it is: the picture and `N_VIEWS` slightly changed views of it, always with the
+    same changes, go through the model at once, and their readings are compared (Wang et al. 2019, "Aleatoric
+    uncertainty estimation with test-time augmentation for medical image segmentation with convolutional neural
+    networks", Neurocomputing 338, 34-45; there the changes are random). It works in the same way for every label
+    encoding. It is not a calibrated probability: all views can have the same wrong reading, above all if the picture is
+    unlike those the model was trained on.
 
-    Keras is imported, and the model loaded, when the first picture has been opened.
+    Keras is imported, and the model loaded, after the first picture was opened.
 
     Raises:
-        DataError: the file is no model with an origin, or its task is not there or not what it was.
+        DataError: the file is not a model with an origin, or its task is missing or has changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -117,12 +119,12 @@ class Reader:
         """Return what the model reads from an image file.
 
         Raises:
-            PictureError: this file cannot be read, or there is nothing on it.
-            DataError: the model cannot be loaded, or answers what its encoding cannot read.
+            PictureError: this file cannot be read, or the picture has only one colour.
+            DataError: the model cannot be loaded, or its outputs do not fit its label encoding.
         """
         picture = image_files.load(file, self._shape)
         if picture.min() == picture.max():
-            raise PictureError(f"{file} is of one colour where it is read: there is nothing on it")
+            raise PictureError(f"{file} has only one colour where it is read: there is nothing on it")
         model = self._model  # its devices are prepared before TensorFlow is imported
         from tune_jobs.training import compiled
 
@@ -130,27 +132,31 @@ class Reader:
             outputs = np.asarray(compiled.outputs(model, views(picture)))
             if np.isfinite(outputs).all():
                 return _reading(self._encoding, outputs)
-        except Exception as error:  # whatever Keras, or an encoding whose outputs these are not, raises
-            raise DataError(f"{self._path} does not answer as {self._encoding.name} does: {_line(error)}") from error
-        raise DataError(f"{self._path} answers with numbers that are not finite: it is no trained model")
+        except (
+            Exception
+        ) as error:  # Keras, and encodings that get other outputs than theirs, raise errors of many kinds
+            raise DataError(
+                f"the outputs of {self._path} do not fit its label encoding {self._encoding.name}: {one_line(error)}"
+            ) from error
+        raise DataError(f"{self._path} has outputs that are not finite: it is not a trained model")
 
     @cached_property
     def _model(self) -> keras.Model:
-        """Loaded in Keras' safe mode, which runs no code from the file."""
+        """The model, loaded in Keras' safe mode, which runs no code from the file."""
         _prepare_devices()
         from tune_jobs.models.lazy_keras import keras
 
         try:
             return keras.saving.load_model(self._path, compile=False, safe_mode=True)
         except Exception as error:  # a damaged or crafted file makes Keras raise almost anything
-            raise DataError(f"Keras cannot load {self._path}: {_line(error)}") from error
+            raise DataError(f"Keras cannot load {self._path}: {one_line(error)}") from error
 
 
 def views(picture: Picture) -> Array:
-    """The picture as it is and `N_VIEWS` changed views of it: `(H, W, C)` to `(1 + N_VIEWS, H, W, C)`, uint8.
+    """Return the picture and `N_VIEWS` changed views of it: `(H, W, C)` to `(1 + N_VIEWS, H, W, C)`, uint8.
 
-    Moved by one and by two 75ths of the sides, larger and smaller by 4 %, lighter and darker by 10 %. Beyond the edges
-    the edge pixels go on.
+    They are moved by one and by two 75ths of the sides, smaller and larger by 4 %, darker and lighter by 10 %. Beyond
+    the picture, its edge pixels are repeated.
     """
     height, width, _ = picture.shape
     margin = math.ceil(_MARGIN * max(height, width))
@@ -158,7 +164,7 @@ def views(picture: Picture) -> Array:
     canvas = Image.fromarray(wide[..., 0] if wide.shape[-1] == 1 else wide)
 
     def framed(x: float, y: float, zoom: float) -> Picture:
-        """What a frame shows that is moved by shares of the sides, and smaller by `zoom`."""
+        """Return the content of a frame that is moved by shares of the sides, and smaller by `zoom`."""
         left, top = margin + width * (x + 0.5 - 0.5 / zoom), margin + height * (y + 0.5 - 0.5 / zoom)
         box = (left, top, left + width / zoom, top + height / zoom)
         return np.asarray(canvas.resize((width, height), Image.Resampling.BICUBIC, box=box)).reshape(picture.shape)
@@ -170,7 +176,7 @@ def views(picture: Picture) -> Array:
 
 
 def _reading(encoding: LabelEncoding, outputs: Array) -> Reading:
-    """Return what `(1 + N_VIEWS, ...)` outputs say of a picture, the first of which is of the picture as it is."""
+    """Return the reading of `(1 + N_VIEWS, ...)` outputs, the first of which is that of the unchanged picture."""
     shown, labels = Presentation(encoding), encoding.decode(outputs)
     errors = encoding.errors(labels[1:], np.repeat(labels[:1], N_VIEWS, axis=0))
     has_spread = bool(shown.close or shown.error_unit)
@@ -189,34 +195,33 @@ def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:
     match origin.input_shape:
         case (int(height), int(width), 1 | 3 as channels) if max(height, width) <= _LARGEST_SIDE:
             return height, width, channels
-    raise DataError(f"{path} takes inputs of {origin.input_shape}, and image files are (height, width, 1 or 3)")
+    raise DataError(f"{path} takes inputs of {origin.input_shape}; image files need (height, width, 1 or 3)")
 
 
 def _encoding(path: Path, origin: Origin) -> LabelEncoding:
-    """The label encoding that the model was trained with.
+    """Return the label encoding that the model was trained with.
 
     Raises:
-        DataError: its task is gone or has another one now, or it has one that nobody here can show.
+        DataError: its task is missing, cannot be used, or has another encoding now.
     """
     file, _ = catalog.split(origin.reference)
     if file is not None and not file.is_file():
-        raise DataError(f"{path} was trained for a task in {file}, which is not there: put it back to read with it")
+        raise DataError(f"{path} was trained for a task in {file}, which is missing: put that file back")
     try:
         encoding = catalog.find_said(origin.reference, str(path)).encoding_of(origin.params)
     except (TaskError, SpaceError, ValueError, TypeError) as error:
-        raise DataError(f"{path} was trained for {origin.reference}, which cannot be used: {_line(error)}") from error
+        raise DataError(
+            f"{path} was trained for {origin.reference}, which cannot be used: {one_line(error)}"
+        ) from error
     if encoding.name != origin.encoding:
         raise DataError(
-            f"{path} answers as {origin.encoding}, and {origin.reference} now has {encoding.name}: train it again"
+            f"{path} was trained with the label encoding {origin.encoding}, and {origin.reference} now has "
+            f"{encoding.name}: train it again"
         )
     return encoding
 
 
 def _prepare_devices() -> None:
-    """Every core, and of a GPU's memory what is needed; a process that has TensorFlow already keeps its own way."""
+    """Let TensorFlow use every core, and a GPU's memory as needed; in a process that has imported it, do nothing."""
     if "tensorflow" not in sys.modules:
         tensorflow_start.start(len(os.sched_getaffinity(0)))
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

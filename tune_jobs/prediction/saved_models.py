@@ -1,6 +1,6 @@
-"""What a saved model knows of itself: where it is from, and how its outputs are read.
+"""The origin of a saved model: what it was trained on, and with which label encoding.
 
-It is one more member of the .keras file, which is a zip. Keras passes over it: the file stays a plain Keras model.
+It is one more member of the .keras file, which is a zip. Keras ignores it, so the file is still a plain Keras model.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Origin:
 
 
 def add(path: Path, origin: Origin) -> None:
-    """Writes the origin into a saved .keras file that has none yet.
+    """Write the origin into a saved .keras file that has none yet.
 
     Raises:
         OSError: it cannot be written.

@@ -1,6 +1,6 @@
-"""One finalist on the test split: its model trained again from its seed, or made of its kept weights, and scored.
+"""Score a finalist on the test split: with its kept weights, or after its model was trained again from its seed.
 
-A plain function that has not heard of Ray. It is handed the test split; who may read that is `evaluation.py`'s to know.
+A plain function that knows nothing of Ray. It gets the test split from `execution/evaluating.py`, its only reader.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ if TYPE_CHECKING:
 
 
 def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept: Weights | None) -> TestResult:
-    """What the model of a complete trial comes to on the test split; `kept` are its kept weights, if any.
+    """Return the scores of a complete trial's model on the test split; `kept` are its kept weights, if any.
 
-    Kept weights count only if they repeat the trial's validation score; else the model is trained again, to the trial's
-    best epoch.
+    Kept weights are used if they repeat the trial's validation score. Otherwise the model is trained again, up to the
+    trial's best epoch.
 
     Raises:
-        TrialError: it could not be trained again.
+        TrialError: the model could not be trained again.
     """
     from tune_jobs.training import compiled
 
-    found = _from_weights(task, trial, data, kept) or _trained(task, trial, data)
-    model, val_score = found
+    model, val_score = _from_weights(task, trial, data, kept) or _trained(task, trial, data)
     encoding = task.encoding_of(trial.params)
     on_device = compiled.on_device(test, encoding.targets)
     scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
