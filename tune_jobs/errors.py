@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class UserError(Exception):
-    """A mistake somebody has to mend before the program can go on: one line to the user, exit code 2."""
+    """A mistake that the user has to mend before the program can go on: one line, exit code 2."""
 
 
 class SettingsError(UserError):
@@ -18,11 +18,11 @@ class SettingsError(UserError):
 
 
 class DataError(UserError):
-    """Data that is missing, damaged or not what its name promises."""
+    """Data that is missing, damaged or of another kind than its name promises."""
 
 
 class StudyError(UserError):
-    """A study that cannot be opened, continued or changed in the way that was asked."""
+    """A study that cannot be opened, continued or changed as requested."""
 
 
 class Reason(StrEnum):
@@ -36,12 +36,12 @@ class Reason(StrEnum):
 
 
 class TrialError(Exception):
-    """This configuration failed, for this reason; the study goes on without it.
+    """A configuration that failed, with the reason; the study goes on without it.
 
     Both values are the exception's arguments, so that it survives the pickling between worker and driver.
 
     Raises:
-        ValueError: if `reason` is not one of `Reason`.
+        ValueError: `reason` is not one of `Reason`.
     """
 
     def __init__(self, reason: Reason | str, message: str) -> None:

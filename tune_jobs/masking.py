@@ -1,4 +1,4 @@
-"""Addresses of databases and servers as they may be shown: without the passwords in them."""
+"""Hide the passwords in the addresses of databases and servers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ _LOGIN = r"(\w:/{{1,2}}[^:/@\s]*):{}@"  # a scheme's end, a user or none, a pass
 
 
 def without_password(url: str) -> str:
-    """A URL as it may be shown; a password may stand before the host, without a user too, or in the query. The user of
-    a web address that has no password is hidden as well, for it may be a token."""
-    return _rest(re.sub(_LOGIN.format(".*"), r"\1:***@", url, flags=re.DOTALL))
+    """Return a URL as it may be shown. A password may stand before the host, even without a user, or in the query. The
+    user of a web address without a password is hidden as well, for it may be a token."""
+    return _without_tokens(re.sub(_LOGIN.format(".*"), r"\1:***@", url, flags=re.DOTALL))
 
 
 def redact(text: str, *urls: str | None) -> str:
-    """What somebody else said, without the passwords of these URLs and of those that look like one in it."""
+    """Return another program's message without the passwords of these URLs, or of any that are in it."""
     for url in urls:
         text = text.replace(url, without_password(url)) if url else text
-    return _rest(re.sub(_LOGIN.format(r"\S*"), r"\1:***@", text))
+    return _without_tokens(re.sub(_LOGIN.format(r"\S*"), r"\1:***@", text))
 
 
-def _rest(text: str) -> str:
+def _without_tokens(text: str) -> str:
     text = re.sub(r"(https?://)[^/?#@:\s]+@", r"\1***@", text)
     return re.sub(r"((?:password|secret|token)=)[^&\s'\"]*", r"\1***", text)

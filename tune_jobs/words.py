@@ -1,11 +1,11 @@
-"""How values are put into words, for messages and tables."""
+"""Put values into words, for messages and tables."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-Say = Callable[[str], None]  # takes a message to the user
+Say = Callable[[str], None]  # shows the user a message
 
 
 def duration(seconds: float) -> str:

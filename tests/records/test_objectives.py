@@ -40,8 +40,8 @@ TINY = {"units": 8, "learning_rate": 0.05, "batch_size": 16}
 def test_a_direction_is_the_tasks_own_or_what_the_name_says_or_what_was_said() -> None:
     words = ["val_accuracy", "val_loss", "parameters", "latency", "train_seconds", "max:f1", "min:a:b"]
     with pytest.raises(UserError, match="got 'min:a:b'"):
-        objectives.asked(words, find("digits-mlp"))
-    found = objectives.asked([*words[:-1], "val_hour_error", "min:recall"], find("digits-mlp"))
+        objectives.parse(words, find("digits-mlp"))
+    found = objectives.parse([*words[:-1], "val_hour_error", "min:recall"], find("digits-mlp"))
     assert objectives.words(found) == (
         "maximize val_accuracy, minimize val_loss, minimize parameters, minimize latency, minimize train_seconds, "
         "maximize f1, minimize val_hour_error, minimize recall"
@@ -50,7 +50,7 @@ def test_a_direction_is_the_tasks_own_or_what_the_name_says_or_what_was_said() -
 
 def test_the_tasks_own_objective_keeps_its_direction_whatever_its_name_says(tiny_task: MakeTask) -> None:
     task = tiny_task(objective=Objective("val_f1", "maximize"))
-    assert objectives.asked(["val_f1"], task) == (task.objective,)
+    assert objectives.parse(["val_f1"], task) == (task.objective,)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_tasks_own_objective_keeps_its_direction_whatever_its_name_says(tiny
 )
 def test_what_cannot_be_meant_is_refused_in_a_line(words: list[str], said: str) -> None:
     with pytest.raises(UserError) as refused:
-        objectives.asked(words, find("digits-mlp"))
+        objectives.parse(words, find("digits-mlp"))
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 

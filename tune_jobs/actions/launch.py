@@ -61,7 +61,7 @@ class LaunchRequest:
     narrowed: Mapping[str, str] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
     no_baseline: bool = False  # do not begin the study with the task's baseline
-    objectives: tuple[str, ...] = ()  # in the form that `objectives.asked` reads; empty: the task's own
+    objectives: tuple[str, ...] = ()  # in the form that `objectives.parse` reads; empty: the task's own
     tried: Path | None = None  # a file of configurations to begin with
     seed_from: str | None = None  # a study whose best configurations to begin with
     scheduler: SchedulerName | None = None
@@ -130,7 +130,7 @@ def resolve(task: Task, request: LaunchRequest, begun: StudyRecord | None, setti
     conditions = Conditions(
         _space(task, request, before),
         _protocol(request, before),
-        objectives.asked(request.objectives, task) if request.objectives else before.objectives,
+        objectives.parse(request.objectives, task) if request.objectives else before.objectives,
         before.seed if request.seed is None else request.seed,
     )
     return session.study_inputs(task, request.task, conditions, settings)

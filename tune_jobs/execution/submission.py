@@ -98,7 +98,7 @@ def check_options(task: Task, options: Mapping[str, Any]) -> None:
 
     narrow(open_parameters(task.space, options["opened"]), options["narrowed"])
     if options["objectives"]:
-        objectives.asked(options["objectives"], task)
+        objectives.parse(options["objectives"], task)
     if options["tried"] is not None:
         warm_starts.from_file(options["tried"], task)
     names = [field.name for field in fields(Protocol)]

@@ -1,7 +1,7 @@
-"""What a study decides by: the objectives that were asked for, and what a trial came to in each.
+"""The objectives of a study, and the values of a trial in them.
 
-The first is a metric of every epoch: it decides on the best epoch, on patience, and wherever one number has to decide.
-The others are looked at once a trial, at its best epoch or after it.
+The first is a metric of every epoch: it decides on the best epoch, on early stopping, and wherever one number has to
+decide. The others have one value a trial, at its best epoch or after it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
 
-# Known of a trial without being a metric of its epochs, and all of them better when small: the number of weights, the
-# seconds inside epochs, the milliseconds that one image takes.
+# Measured of a trial, not in its epochs, and all better when small: the number of weights, the seconds inside epochs,
+# the milliseconds that one image takes.
 PARAMETERS, TRAIN_SECONDS, LATENCY = "parameters", "train_seconds", "latency"
 MEASURED = (PARAMETERS, TRAIN_SECONDS, LATENCY)
 _DIRECTIONS = {"max": "maximize", "min": "minimize"}
-_SMALL, _LARGE = {"loss", "error"}, {"accuracy"}  # words of a name that say which way is better
+_SMALL, _LARGE = {"loss", "error"}, {"accuracy"}  # words in a name that tell its direction
 
 
-def asked(words: Sequence[str], task: Task) -> tuple[Objective, ...]:
-    """The objectives of `--objective`, in their order: NAME, or max:NAME and min:NAME where a name does not say it.
+def parse(words: Sequence[str], task: Task) -> tuple[Objective, ...]:
+    """Read the objectives of `--objective`, in their order: NAME, or max:NAME and min:NAME if a name does not tell its
+    direction.
 
     Raises:
-        UserError: a direction is not known, one is there twice, or the first is no metric of an epoch.
+        UserError: a direction is not known, an objective is there twice, or the first is no metric of an epoch.
     """
-    found = tuple(_asked(word, task) for word in words)
-    check(found)
-    return found
+    objectives = tuple(_parse(word, task) for word in words)
+    check(objectives)
+    return objectives
 
 
-def _asked(word: str, task: Task) -> Objective:
+def _parse(word: str, task: Task) -> Objective:
     direction, colon, name = word.rpartition(":")
     if not name or (colon and direction not in _DIRECTIONS):
         raise UserError(f"--objective needs NAME, max:NAME or min:NAME; got {word!r}")
@@ -53,7 +54,7 @@ def _asked(word: str, task: Task) -> Objective:
 
 
 def check(objectives: Sequence[Objective]) -> None:
-    """Whether a study can have these, of which there is at least one.
+    """Refuse objectives, of which there is at least one, that no study can have.
 
     Raises:
         UserError: one is there twice, or the first of several is no metric of an epoch.
@@ -70,18 +71,18 @@ def check(objectives: Sequence[Objective]) -> None:
 
 
 def value(trial: TrialRecord, objective: Objective) -> float | None:
-    """What a trial came to; None where that is not known. A training loop of the task's own may yield what is
+    """Return a trial's value in an objective; None if it is not known. A task's own training loop may yield what is
     otherwise measured."""
-    known = {PARAMETERS: trial.weights, TRAIN_SECONDS: trial.train_seconds}
-    found = trial.metrics.get(objective.metric, known.get(objective.metric))
-    return None if found is None else float(found)
+    measured = {PARAMETERS: trial.weights, TRAIN_SECONDS: trial.train_seconds}
+    number = trial.metrics.get(objective.metric, measured.get(objective.metric))
+    return None if number is None else float(number)
 
 
 def words(objectives: Iterable[Objective], between: str = ", ") -> str:
-    """`maximize val_accuracy, minimize parameters`."""
+    """Return `maximize val_accuracy, minimize parameters`."""
     return between.join(f"{objective.direction} {objective.metric}" for objective in objectives)
 
 
 def metric_on_test(objective: Objective) -> str:
-    """The objective's name on the test split: `test_accuracy` for `val_accuracy`."""
+    """Return the objective's name on the test split: `test_accuracy` for `val_accuracy`."""
     return f"test_{objective.metric.removeprefix('val_')}"

@@ -1,6 +1,6 @@
-"""What each validation image contributed to a score, small enough to be kept with every trial.
+"""The error of each image, packed so small that it is kept with every trial.
 
-Right and wrong take a bit an image; any other error a 32-bit float. Both are compressed and written as text.
+Right or wrong takes a bit an image, any other error a 32-bit float. Both are compressed and written as text.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 Errors = NDArray[np.float64] | NDArray[np.uint8]
 
-_BITS, _FLOATS = "b", "f"  # the first letter says which; then the number of images, a colon, the content
+_BITS, _FLOATS = "b", "f"  # the first letter of the text; then the number of images, a colon and the content
 
 _BYTES = {_BITS: lambda n: -(-n // 8), _FLOATS: lambda n: 4 * n}
 
 
 def pack(errors: Errors) -> str:
-    """Errors `(N,)`, as `LabelEncoding.errors` gives them, as text."""
+    """Return errors `(N,)`, as `LabelEncoding.errors` gives them, as text."""
     if np.isin(errors, (0.0, 1.0)).all():
         kind, content = _BITS, np.packbits(errors.astype(bool)).tobytes()
     else:
@@ -30,7 +30,7 @@ def pack(errors: Errors) -> str:
 
 
 def unpack(text: str) -> Errors:
-    """The errors `(N,)` that `pack` wrote: whole numbers where all were right or wrong, else floats.
+    """Return the errors `(N,)` that `pack` wrote: whole numbers if all are right or wrong, else floats.
 
     Raises:
         ValueError: it is no such text.
@@ -39,7 +39,7 @@ def unpack(text: str) -> Errors:
     unpacking = zlib.decompressobj()
     try:
         packed = base64.b64decode(text.partition(":")[2], validate=True)
-        raw = unpacking.decompress(packed, _BYTES[kind](n) + 1)  # whatever else would come is not waited for
+        raw = unpacking.decompress(packed, _BYTES[kind](n) + 1)  # no more is unpacked than there may be
     except (zlib.error, binascii.Error) as error:
         raise ValueError(f"no packed errors: {error}") from error
     if len(raw) != _BYTES[kind](n) or not unpacking.eof:
@@ -50,7 +50,7 @@ def unpack(text: str) -> Errors:
 
 
 def count(text: str) -> int:
-    """Of how many images a packed text says that it has the errors, without unpacking it.
+    """Return the number of images that a packed text claims, without unpacking it.
 
     Raises:
         ValueError: it is no such text.

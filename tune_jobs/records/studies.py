@@ -1,6 +1,7 @@
-"""What is known of a study and its trials, as plain values: what `study.py` reads and everything else shows.
+"""What is known of a study, as plain values; a record is a snapshot.
 
-Nothing here reads, writes or decides; a record is a snapshot.
+A study keeps its notes in the form of these dataclasses: a field that is added here is stored and read with no further
+change. It needs a default, for the studies that do not have it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class StudyTerms:
 
     task: str
     task_digest: str
-    reference: str  # where the task is found again: its catalogue name, or FILE.py:NAME
+    reference: str  # under which the task is found: its catalogue name, or FILE.py:NAME
     dataset: str
     data_digest: str
     space: Mapping[str, Any]  # JSON form, as narrowed by --set
@@ -41,8 +42,8 @@ class StudyTerms:
 
 @dataclass(frozen=True)
 class Scheduling:
-    """Who stops trials early: none before `grace` epochs, and about one in `eta` goes on at each look. A population
-    (`pbt`) stops none and compares its members every `grace` epochs."""
+    """The scheduler that stops trials early: none before `grace` epochs, and about one in `eta` goes on at each rung. A
+    population (`pbt`) stops none and compares its members every `grace` epochs."""
 
     name: SchedulerName = "none"
     grace: int = 1
@@ -55,8 +56,8 @@ class Scheduling:
 
 @dataclass(frozen=True)
 class Budget:
-    """When a search ends beside its number of trials: after so many epochs in all, or so many trials without a better
-    score; None is no such end."""
+    """What ends a search beside its number of trials: so many epochs in all, or so many trials without a better score;
+    None is no such limit."""
 
     epochs: int | None = None
     flat: int | None = None
@@ -79,28 +80,29 @@ class Launch:
 
 @dataclass(frozen=True)
 class Replication:
-    """What was asked for last to be trained with further seeds; the first `seeds` of each, then a race if asked."""
+    """The last request to train configurations with further seeds: the `top` ones, each with `seeds` seeds, then a race
+    until they are separated if asked for."""
 
     top: int
     seeds: int
     until_separated: bool
     budget: int | None
     params_ids: tuple[str, ...]
-    begun_at: int  # how many trials the study had then
+    begun_at: int  # the number of trials that the study had then
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """A configuration that came from another study, and the place it had there."""
+    """A configuration that came from another study, and its place there."""
 
     study: str
     place: int
-    params_id: str  # as it is here
+    params_id: str  # in this study
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One reading of the test split: when (unix seconds), for whom, and which trials were to be evaluated."""
+    """One reading of the test split: when (unix seconds), by whom, and of which trials."""
 
     at: float
     by: str
@@ -112,7 +114,7 @@ class StudyRecord:
     """A study with its trials in the order they were begun."""
 
     name: str
-    identity: str  # another one where the same name is used again for a new study
+    identity: str  # unique, even where a name is used again for a new study
     terms: StudyTerms
     launch: Launch | None
     created: float
@@ -123,7 +125,7 @@ class StudyRecord:
 
     @property
     def standing(self) -> tuple[TrialRecord, ...]:
-        """The trials without those that failed and were run again; one that was takes the place of the first try."""
+        """The trials without those that were run again after they failed: the second try takes their place."""
         last: dict[tuple[str, int], TrialRecord] = {}
         for trial in self.trials:
             last[trial.params_id, trial.seed] = trial
@@ -131,7 +133,7 @@ class StudyRecord:
 
     @property
     def searched(self) -> tuple[TrialRecord, ...]:
-        """The first trial of each configuration: what a search proposed. The others are its replicates."""
+        """The first trial of each configuration, which a search proposed. Its others are replicates."""
         first: dict[str, TrialRecord] = {}
         for trial in self.standing:
             first.setdefault(trial.params_id, trial)

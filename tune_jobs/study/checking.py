@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
@@ -39,7 +39,7 @@ def check(content: StudyContent, outside: Collection[int]) -> None:
     """
     check_study_name(content.name)
     notes, record = notes_of(content.notes), content.record
-    space = check_notes(notes)
+    space = _check_notes(notes)
     sizes = _Sizes()
     for trial in record.trials:
         place = f"trial {trial.number}"
@@ -64,12 +64,19 @@ def check_study_name(name: str) -> None:
         raise ContentError(str(error)) from error
 
 
-def check_notes(notes: Notes) -> AnySpace:
-    """Refuse notes that cannot be a study's, each by itself; return the study's space.
+def read_notes(values: Mapping[str, Any]) -> Notes:
+    """Read a study's notes and check each by itself.
 
     Raises:
         ContentError: the message names the note.
     """
+    notes = notes_of(values)
+    _check_notes(notes)
+    return notes
+
+
+def _check_notes(notes: Notes) -> AnySpace:
+    """Refuse notes that cannot be a study's; return the study's space."""
     terms = notes.terms
     if not re.fullmatch("[0-9a-f]{32}", notes.identity):  # it names a folder and stands in MLflow's queries
         raise ContentError(f"identity needs 32 digits of 0-9a-f; got {short(notes.identity)}")

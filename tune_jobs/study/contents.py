@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
-from tune_jobs.decoding import decode
+from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError
 from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import Lineage, RecordedResult, State, TestResult, TrialRecord
@@ -118,11 +118,21 @@ def tested_number(key: str) -> int | None:
     return None if match is None else int(match[1])
 
 
-def is_note(name: str) -> bool:
-    return name in NOTES or tested_number(name) is not None
+def only_notes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the notes among a study's attributes."""
+    return {name: note for name, note in attributes.items() if name in NOTES or tested_number(name) is not None}
 
 
-def version_of(notes: Mapping[str, Any]) -> str:
+def why_unreadable(name: str, notes: Mapping[str, Any], error: ContentError) -> str:
+    """Return why a study cannot be read, in words. A field more or less is another version's, for which the rest may
+    mean something else too."""
+    return (
+        f"study {name!r} was written by another version of tune-jobs ({_version_of(notes)}), or is damaged ({error}): "
+        "open it with that version, or restore it from a backup"
+    )
+
+
+def _version_of(notes: Mapping[str, Any]) -> str:
     """Return the version of this program that last ran a study, of notes that may be damaged."""
     launch = notes.get("launch")
     versions = launch.get("versions") if isinstance(launch, dict) else None

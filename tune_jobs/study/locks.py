@@ -1,9 +1,9 @@
-"""Who may write a study: one driver at a time, and a dead one holds nothing.
+"""The right to write a study: one driver has it at a time, and a dead one has none.
 
 A study in a file is held by an advisory lock of the operating system, one in PostgreSQL by an advisory lock of the
-server: both end with the process that took them, however it ended, so there is no lease to wait out after `kill -9`.
-The server's lock belongs to the one connection that also writes the study. Whoever loses the connection, to a restart
-for instance, cannot write before the lock is taken again.
+server. Both end with the process that took them, however it ended, so there is no lease to wait out after `kill -9`.
+The server's lock belongs to the one connection that also writes the study. A driver that loses the connection, to a
+restart for instance, cannot write before it has taken the lock again.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class StudyLock:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Holds the study until the block ends.
+        """Hold the study until the block ends.
 
         Raises:
-            StudyError: if another process holds it; the message says which.
+            StudyError: another process holds it; the message says which.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a+") as file:
@@ -73,13 +73,13 @@ class StudyLock:
                 raise self._refusal(_read_holder(self._path))
             with self._hold_on_server():
                 os.truncate(file.fileno(), 0)
-                with suppress(OSError):  # it is for messages alone; on a full disk the study itself says so
+                with suppress(OSError):  # only messages need it; on a full disk the study itself says so
                     os.write(file.fileno(), json.dumps(asdict(Holder.me())).encode())
                 yield
                 os.truncate(file.fileno(), 0)
 
     def holder(self) -> Holder | None:
-        """The process that holds the study on this machine, if one does."""
+        """Return the process that holds the study on this machine, if there is one."""
         try:
             with self._path.open("r") as file:
                 if _try_flock(file.fileno(), shared=True):
@@ -89,11 +89,11 @@ class StudyLock:
         return _read_holder(self._path)
 
     def take_again(self) -> None:
-        """Connects to the server again where the connection was lost, and takes the lock with it.
+        """Connect to the server again if the connection was lost, and take the lock with it.
 
         Raises:
             StudyError: another process has the study now.
-            SessionLostError: the server still has our lost connection, and was told to end it.
+            SessionLostError: the server still had our lost connection; it has been told to end it.
         """
         if self._engine is None:
             return
@@ -123,8 +123,8 @@ class StudyLock:
             self._engine.dispose()
 
     def _connected(self, connection: Any, record: object) -> None:
-        """A new connection begins with the lock or not at all; one that nobody asked for may stand between two parts of
-        a call, of which the first was lost."""
+        """Take the lock as a new connection begins, or refuse it. A connection that SQLAlchemy makes unasked is refused
+        too: it may stand between two parts of a call, of which the first was lost."""
         if not self._may_connect:
             raise SessionLostError("the connection to the server was lost")
         cursor = connection.cursor()
@@ -140,26 +140,28 @@ class StudyLock:
         connection.commit()
 
     def _refuse(self, cursor: Any) -> NoReturn:
-        """PostgreSQL splits a lock's 64-bit key in two halves."""
+        """Say who has the lock. PostgreSQL splits its 64-bit key into two halves."""
         unsigned = self._key % 2**64
         cursor.execute(
             "SELECT a.application_name, a.pid, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
             " WHERE l.locktype = 'advisory' AND l.classid::bigint = %s AND l.objid::bigint = %s AND l.granted",
             (unsigned >> 32, unsigned & 0xFFFFFFFF),
         )
-        who, *session = cursor.fetchone() or (None,)
+        holder, *session = cursor.fetchone() or (None,)
         if session and tuple(session) == self._session:
             cursor.execute("SELECT pg_terminate_backend(%s)", (session[0],))
             raise SessionLostError("the server has not noticed yet that the connection was lost")
-        raise self._refusal(who)
+        raise self._refusal(holder)
 
     def _refusal(self, holder: Holder | str | None) -> StudyError:
-        who = holder or "another process"
-        return StudyError(f"study {self._name!r} is being run by {who}; wait for it or stop it, then run this again")
+        holder_name = holder or "another process"
+        return StudyError(
+            f"study {self._name!r} is being run by {holder_name}; wait for it or stop it, then run this again"
+        )
 
 
 def lock_of(name: str, settings: Settings, engine: Engine | None = None) -> StudyLock:
-    """Beside the study: in the home folder, or beside the SQLite file that several homes may share."""
+    """Return a study's lock. Its file is in the home folder, or beside the SQLite file that several homes may share."""
     if settings.storage is not None and settings.storage.startswith("sqlite:///"):
         file = Path(settings.storage.removeprefix("sqlite:///"))
         return StudyLock(name, file.with_name(f"{file.name}.{name}.lock"))
@@ -168,7 +170,7 @@ def lock_of(name: str, settings: Settings, engine: Engine | None = None) -> Stud
 
 @contextmanager
 def taking_turns(path: Path) -> Iterator[None]:
-    """Waits for whoever is inside the same block on the same file, then goes in alone."""
+    """Run the block while no other process runs one on the same file; wait for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
@@ -176,7 +178,7 @@ def taking_turns(path: Path) -> Iterator[None]:
 
 
 def _take_flock(descriptor: int) -> bool:
-    """Tried a few times, because whoever looks for a holder has the lock for an instant too."""
+    """Try a few times, because a process that looks for the holder has the lock for an instant too."""
     for _ in range(10):
         if _try_flock(descriptor):
             return True
@@ -200,7 +202,7 @@ def _read_holder(path: Path) -> Holder | None:
 
 
 def _label(holder: Holder) -> str:
-    """At most 63 characters, as long as an application name may be."""
+    """Return a holder in at most 63 characters, the limit of an application's name."""
     return f"process {holder.pid} of {holder.user} on {holder.host}"[:63]
 
 

@@ -1,4 +1,4 @@
-"""How a study is run, and with what: the launch as it is noted, versions, commit."""
+"""How a study is run: its launch with the machine, the versions and the commit."""
 
 from __future__ import annotations
 
@@ -6,33 +6,31 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from tune_jobs.records.studies import Launch, Search
 
+_PACKAGES = ("tune-jobs", "ray", "tensorflow", "keras", "optuna", "mlflow", "numpy")
+
 
 def note(search: Search, trials: int | None, encoding_params: tuple[str, ...] = ()) -> Launch:
-    """How a study is run from now on, by whom it is asked here; with no scheduler and no budget but the trials."""
+    """Return a launch from this machine, now, without a scheduler and without a budget other than the trials."""
     here = socket.gethostname(), time.time(), _commit(), versions()
     return Launch(search, trials, *here, encoding_params=encoding_params)
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of what a score depends on."""
-    found = {}
+    """Return the installed versions of the packages that a score depends on."""
+    installed = {}
     for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # a checkout that was not installed
-            continue
-    return found
-
-
-_PACKAGES = ("tune-jobs", "ray", "tensorflow", "keras", "optuna", "mlflow", "numpy")
+        with suppress(PackageNotFoundError):  # a checkout that was not installed
+            installed[package] = version(package)
+    return installed
 
 
 def changed_versions(last: Launch | None) -> str:
-    """The packages that are not as they were at the last launch, in words."""
+    """Return in words the packages whose versions have changed since the last launch."""
     before, now = {} if last is None else last.versions, versions()
     return ", ".join(
         f"{package} {old}, which is now {now[package]}"
@@ -42,7 +40,7 @@ def changed_versions(last: Launch | None) -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the working folder, where it is one of git's."""
+    """Return the commit of the working folder; None if git has none."""
     git = shutil.which("git")
     if git is None:
         return None

@@ -1,7 +1,8 @@
-"""Calls to a database that is locked, restarts or is cut off: made again until they are through or the time is up.
+"""Calls to a database that is locked, restarts or is cut off: retried until they succeed or the time is up.
 
-A call that failed may have been heard all the same, when only its answer was lost. Most may simply be said again; those
-that may not are asked about first. Only the holder of a study writes it, so what is there is what was heard.
+A call that failed may have taken effect, if only its answer was lost. Most calls may simply be made again; before
+others the database is asked whether they took effect. Only the holder of a study writes it, so what is there is what
+the call left.
 """
 
 from __future__ import annotations
@@ -24,119 +25,133 @@ class SessionLostError(Exception):
 
 
 class RetryingStorage:
-    """An Optuna storage in the database at `url`. Of one that writes a study, `reconnect` is called before a call is
-    made again, and once the time was up nothing is tried any more; whoever reads may ask again."""
+    """An Optuna storage in the database at `url`.
+
+    A storage that writes a study calls `reconnect` before a call is retried. Once its time was up it tries nothing any
+    more; one that only reads may be asked again.
+    """
 
     def __init__(self, storage: Any, url: str, reconnect: Callable[[], None] | None = None) -> None:
         self._storage, self._url, self._reconnect = storage, url, reconnect
         self._n_trials: dict[int, int] = {}  # of each study that is written here
-        self._given_up: StudyError | None = None
+        self._gave_up: StudyError | None = None
 
     def __getattr__(self, name: str) -> Any:
-        return partial(self._insist, getattr(self._storage, name))
+        return partial(self._retry, getattr(self._storage, name))
 
     def create_new_study(self, directions: Any, study_name: str) -> int:
-        def heard() -> int | None:
+        def existing() -> int | None:
             try:
                 return int(self._storage.get_study_id_from_name(study_name))
             except KeyError:
                 return None
 
-        return int(self._insist(self._storage.create_new_study, directions, study_name, heard=heard))
+        return int(self._retry(self._storage.create_new_study, directions, study_name, find_answer=existing))
 
     def create_new_trial(self, study_id: int, template_trial: Any = None) -> int:
         if study_id not in self._n_trials:
             self._n_trials[study_id] = self.get_n_trials(study_id)
         number = self._n_trials[study_id]
 
-        def heard() -> int | None:
+        def existing() -> int | None:
             if self._storage.get_n_trials(study_id) == number:
                 return None
             return int(self._storage.get_trial_id_from_study_id_trial_number(study_id, number))
 
-        made = int(self._insist(self._storage.create_new_trial, study_id, template_trial, heard=heard))
+        trial_id = self._retry(self._storage.create_new_trial, study_id, template_trial, find_answer=existing)
         self._n_trials[study_id] += 1
-        return made
+        return int(trial_id)
 
     def set_trial_state_values(self, trial_id: int, state: Any, values: Any = None) -> bool:
-        def heard() -> bool | None:
+        def is_set() -> bool | None:
             return True if self._storage.get_trial(trial_id).state == state else None
 
-        return bool(self._insist(self._storage.set_trial_state_values, trial_id, state, values, heard=heard))
+        return bool(self._retry(self._storage.set_trial_state_values, trial_id, state, values, find_answer=is_set))
 
     def delete_study(self, study_id: int) -> None:
-        def heard() -> bool | None:
+        def is_deleted() -> bool | None:
             return None if any(study._study_id == study_id for study in self._storage.get_all_studies()) else True
 
-        self._insist(self._storage.delete_study, study_id, heard=heard)
+        self._retry(self._storage.delete_study, study_id, find_answer=is_deleted)
 
-    def _insist(self, call: Callable[..., Any], *args: Any, heard: Callable[[], Any] | None = None, **more: Any) -> Any:
-        if self._given_up is not None:  # whoever cleans up after that need not wait as long again
-            raise self._given_up
+    def _retry(
+        self, call: Callable[..., Any], *args: Any, find_answer: Callable[[], Any] | None = None, **more: Any
+    ) -> Any:
+        if self._gave_up is not None:  # a clean-up after that need not wait as long again
+            raise self._gave_up
         try:
-            return insist(partial(call, *args, **more), self._url, heard, self._reconnect)
+            return retry(partial(call, *args, **more), self._url, find_answer, self._reconnect)
         except StudyError as error:
-            self._given_up = None if self._reconnect is None else error
+            self._gave_up = None if self._reconnect is None else error
             raise
 
 
-def insist(
+def retry(
     call: Callable[[], Any],
     url: str,
-    heard: Callable[[], Any] | None = None,
+    find_answer: Callable[[], Any] | None = None,
     reconnect: Callable[[], None] | None = None,
 ) -> Any:
-    """What the call answers, made as often as need be; `heard` answers instead where a failed one was heard, else None.
+    """Return the answer of `call`, which is made until it succeeds.
+
+    `find_answer` is asked before a call is made again: it returns the answer of one that failed and yet took effect,
+    else None.
 
     Raises:
         StudyError: the database does not answer in time, or is damaged.
     """
-    until: float | None = None
+    deadline: float | None = None
     while True:
         try:
-            if until is not None:
+            if deadline is not None:
                 if reconnect is not None:
                     reconnect()
-                answer = None if heard is None else heard()
+                answer = None if find_answer is None else find_answer()
                 if answer is not None:
                     return answer
             return call()
         except Exception as error:
-            cause = _of_database(error)
+            cause = _database_error(error)
             if cause is None:
                 raise
             if not _may_pass(cause):
                 raise _failure(cause, url) from error
-            now = time.monotonic()
-            if until is None:
-                until = now + LIMIT_S
-                print(f"{_where(url)} is away ({first_line(cause)}): trying for {LIMIT_S:.0f} s", file=sys.stderr)
-            elif now >= until:
+            if deadline is None:
+                deadline = _announce(cause, url)
+            elif time.monotonic() >= deadline:
                 raise StudyError(
-                    f"{_where(url)} was away for {LIMIT_S:.0f} s ({first_line(cause)}): what is finished is kept, run "
-                    "the same command again when it is back"
+                    f"{_storage_at(url)} was away for {LIMIT_S:.0f} s ({first_line(cause)}): what is finished is kept, "
+                    "run the same command again when it is back"
                 ) from error
             time.sleep(_PAUSE_S)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what a database said, without the statement that it was said to."""
+    """Return the first line of a database's message, without the statement that it is about."""
     text = redact(str(getattr(error, "orig", None) or error)).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _where(url: str) -> str:
+def _announce(cause: Exception, url: str) -> float:
+    """Tell the user that the database is away; return the time at which we give up."""
+    print(f"{_storage_at(url)} is away ({first_line(cause)}): trying for {LIMIT_S:.0f} s", file=sys.stderr)
+    return time.monotonic() + LIMIT_S
+
+
+def _storage_at(url: str) -> str:
     return f"the storage {without_password(url)}"
 
 
-def _of_database(error: Exception) -> Exception | None:
-    """What the database said, in whatever it is wrapped; None for any other mistake."""
+def _database_error(error: Exception) -> Exception | None:
+    """Return the database's error, whatever it is wrapped in; None if there is none."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    return next((one for one in (error, error.__cause__) if isinstance(one, SQLAlchemyError | SessionLostError)), None)
+    kinds = (SQLAlchemyError, SessionLostError)
+    return next((each for each in (error, error.__cause__) if isinstance(each, kinds)), None)
 
 
 def _may_pass(cause: Exception) -> bool:
+    """Return True if the same call may succeed later."""
     from sqlalchemy import exc
 
     if not isinstance(cause, exc.DBAPIError):
@@ -149,7 +164,7 @@ def _may_pass(cause: Exception) -> bool:
 def _failure(cause: Exception, url: str) -> StudyError:
     what = first_line(cause)
     if "malformed" in what or "not a database" in what:
-        return StudyError(f"{_where(url)} is damaged ({what}): restore it from a backup, or move it away")
+        return StudyError(f"{_storage_at(url)} is damaged ({what}): restore it from a backup, or move it away")
     if "unable to open" in what:
-        return StudyError(f"{_where(url)} does not answer: {what}")
-    return StudyError(f"{_where(url)} failed ({what}): mend that, then run the same command again")
+        return StudyError(f"{_storage_at(url)} does not answer: {what}")
+    return StudyError(f"{_storage_at(url)} failed ({what}): mend that, then run the same command again")

@@ -1,4 +1,4 @@
-"""Where studies are stored: a journal file each, or a database."""
+"""Where studies are stored: each in a journal file, or all in a database."""
 
 from __future__ import annotations
 
@@ -8,34 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from tune_jobs.errors import StudyError
 from tune_jobs.masking import redact, without_password
 from tune_jobs.settings import Settings
 from tune_jobs.study import contents, journal
 from tune_jobs.study.locks import StudyLock, lock_of
-from tune_jobs.study.retries import RetryingStorage, first_line, insist
+from tune_jobs.study.retries import RetryingStorage, first_line, retry
 
-_MADE_BY_ANOTHER = (
-    "23505",
-    "42P07",
-    "42710",
-)  # PostgreSQL's words: unique violation, duplicate table, duplicate object
-
-
-_TRIES, _TURN_S = 10, 0.3  # to make the tables of a database
-
-
-_BUSY_S = 1.0  # that SQLite itself waits for a lock; then we do
+# PostgreSQL's codes for what another process has just made: unique violation, duplicate table, duplicate object
+_ALREADY_MADE = ("23505", "42P07", "42710")
+_TABLE_TRIES, _TABLE_PAUSE_S = 10, 0.3
+_SQLITE_TIMEOUT_S = 1.0  # SQLite's own wait for a lock; after it we retry
 
 
 def study_names(settings: Settings) -> tuple[str, ...]:
-    """The studies there are, in alphabetical order; in a database, those that were begun here, of all it holds. Others
-    may write there too: a name becomes those of files, and has to be one."""
+    """Return the names of all studies, in alphabetical order. Of a database's they are those that were begun by this
+    program under a name that files can have."""
     if settings.storage is not None:
         studies = database(settings.storage).get_all_studies()
         begun = (study.study_name for study in studies if "terms" in study.user_attrs)
@@ -43,64 +35,78 @@ def study_names(settings: Settings) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in settings.studies_dir.glob("*.journal") if journal.is_written(path)))
 
 
-class _Alone(JournalFileOpenLock):
-    """No lock of its own: whoever appends holds the whole study already. Optuna's own is a file that a killed process
-    leaves behind, and the next one then waits 30 s for it."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        pass
-
-
-class _Journal(JournalFileBackend):
-    """A study's file; what cannot be appended leaves it as it was."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), lock_obj=_Alone(str(path)))
-        self._path = path
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with journal.whole_or_nothing(self._path):
-            super().append_logs(logs)
-
-
 def journal_file(name: str, settings: Settings) -> Path:
+    """Return the file of a study that is not in a database."""
     return settings.studies_dir / f"{name}.journal"
 
 
 def open_storage(name: str, settings: Settings) -> BaseStorage:
+    """Return the storage that has the study `name`, or is to have it.
+
+    Raises:
+        StudyError: the file is damaged, cannot be read or is that of another study; the database does not answer.
+    """
     if settings.storage is not None:
         return database(settings.storage)
     path = journal_file(name, settings)
-    try:
-        storage = JournalStorage(_Journal(path))
-    except OSError as error:
-        raise StudyError(f"the study file {path} cannot be read: {error.strerror}") from error
-    except Exception as error:  # whatever Optuna trips over in a line that is not as it wrote it
-        why = f"{type(error).__name__}: {error}"
-        raise StudyError(
-            f"the study file {path} is damaged ({why}): restore it from a backup, or move it away"
-        ) from error
+    storage = _journal_storage(path)
     for other in storage.get_all_studies():
-        if other.study_name != name:  # a copy or a file renamed: another study must not be begun inside it
+        if other.study_name != name:  # a copy, or a renamed file: another study must not be begun inside it
             raise StudyError(f"the study file {path} is that of study {other.study_name!r}: give it that name again")
     return storage
 
 
+def study_id(storage: BaseStorage, name: str) -> int | None:
+    """Return Optuna's id of a study; None if there is none of that name."""
+    try:
+        return int(storage.get_study_id_from_name(name))
+    except KeyError:
+        return None
+
+
 @functools.cache
 def database(url: str) -> BaseStorage:
-    """Connected to once in a process: each connection takes a tenth of a second, and one that is dropped stays open."""
+    """Return the storage at `url`. It is connected to once in a process: each connection takes a tenth of a second."""
     return cast("BaseStorage", RetryingStorage(_connected(url), url))
 
 
+@contextmanager
+def writing(name: str, settings: Settings) -> Iterator[tuple[BaseStorage | None, StudyLock]]:
+    """Give the lock of a study and, of one in a database, the storage that may write it.
+
+    The database is connected to before the lock is taken. Its one connection has the lock, so that nothing is written
+    without it.
+    """
+    if settings.storage is None:
+        yield None, lock_of(name, settings)
+        return
+    server = _connected(settings.storage)
+    lock = lock_of(name, settings, server.engine)
+    try:
+        yield cast("BaseStorage", RetryingStorage(server, settings.storage, lock.take_again)), lock
+    finally:
+        server.engine.dispose()
+
+
+def _journal_storage(path: Path) -> JournalStorage:
+    try:
+        return JournalStorage(journal.Journal(path))
+    except OSError as error:
+        raise StudyError(f"the study file {path} cannot be read: {error.strerror}") from error
+    except Exception as error:  # whatever Optuna raises for a line that is not as it wrote it
+        why = f"{type(error).__name__}: {error}"
+        raise StudyError(
+            f"the study file {path} is damaged ({why}): restore it from a backup, or move it away"
+        ) from error
+
+
 def _connected(url: str) -> RDBStorage:
-    """Waits for a SQLite file that is locked; a server that is not there now is more likely misspelt."""
+    """Connect to a database. A SQLite file that is locked is waited for; a server that is away is more likely
+    misspelt."""
     try:
         if url.startswith("sqlite"):
-            file = partial(RDBStorage, url, {"connect_args": {"timeout": _BUSY_S}})
-            return cast("RDBStorage", insist(file, url))
+            connect = partial(RDBStorage, url, {"connect_args": {"timeout": _SQLITE_TIMEOUT_S}})
+            return cast("RDBStorage", retry(connect, url))
         return _with_tables(url)
     except StudyError:
         raise
@@ -114,37 +120,15 @@ def _connected(url: str) -> RDBStorage:
 
 
 def _with_tables(url: str) -> RDBStorage:
-    """Of several who come to a new database at once, each makes its tables, and fails over what another has made: then
-    they are there."""
+    """Connect to a database, which may be new. Of several processes that make its tables at once, each fails at a table
+    that another has just made, and then finds it there."""
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-    for _ in range(_TRIES):
+    for _ in range(_TABLE_TRIES):
         try:
             return RDBStorage(url)
         except (IntegrityError, ProgrammingError) as error:
-            if getattr(error.orig, "sqlstate", None) not in _MADE_BY_ANOTHER:
+            if getattr(error.orig, "sqlstate", None) not in _ALREADY_MADE:
                 raise
-            time.sleep(_TURN_S)
+            time.sleep(_TABLE_PAUSE_S)
     return RDBStorage(url)
-
-
-@contextmanager
-def writing(name: str, settings: Settings) -> Iterator[tuple[BaseStorage | None, StudyLock]]:
-    """What a study is held by; where it is in a database also the storage, connected to before the lock is taken. Its
-    one connection has the lock, so that nothing is written without it."""
-    if settings.storage is None:
-        yield None, lock_of(name, settings)
-        return
-    server = _connected(settings.storage)
-    lock = lock_of(name, settings, server.engine)
-    try:
-        yield cast("BaseStorage", RetryingStorage(server, settings.storage, lock.take_again)), lock
-    finally:
-        server.engine.dispose()
-
-
-def study_id(storage: BaseStorage, name: str) -> int | None:
-    try:
-        return int(storage.get_study_id_from_name(name))
-    except KeyError:
-        return None

@@ -164,7 +164,7 @@ class Study:
 
     def content(self) -> StudyContent:
         """Return all that is kept of the study, as it is now."""
-        notes = _only_notes(self._attributes)  # before the trials, as above
+        notes = contents.only_notes(self._attributes)  # before the trials, as above
         trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)
         return StudyContent(self.name, notes, tuple(content_of(trial) for trial in trials))
 
@@ -261,22 +261,17 @@ class Study:
     @property
     def _notes(self) -> Notes:
         """The notes, checked again only where they have changed."""
-        values = _only_notes(self._attributes)
+        values = contents.only_notes(self._attributes)
         if self._last_notes is None or self._last_notes[0] != values:
-            self._last_notes = values, self._read(lambda: _sound_notes(values), values)
+            self._last_notes = values, self._read(lambda: checking.read_notes(values), values)
         return self._last_notes[1]
 
     def _read(self, read: Callable[[], T], notes: Mapping[str, Any]) -> T:
-        """Read what is stored. A field more or less is another version's, for which the rest may mean something else
-        too."""
+        """Read what is stored."""
         try:
             return read()
         except ContentError as error:
-            version = contents.version_of(notes)
-            raise StudyError(
-                f"study {self.name!r} was written by another version of tune-jobs ({version}), or is damaged "
-                f"({error}): open it with that version, or restore it from a backup"
-            ) from error
+            raise StudyError(contents.why_unreadable(self.name, notes, error)) from error
 
     def _record_of(self, trial: FrozenTrial) -> TrialRecord:
         if trial.number in self._finished:
@@ -315,13 +310,3 @@ class Study:
         if number not in self._ids:
             self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._begun_id, number)
         return self._ids[number]
-
-
-def _only_notes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attributes.items() if contents.is_note(name)}
-
-
-def _sound_notes(values: Mapping[str, Any]) -> Notes:
-    notes = contents.notes_of(values)
-    checking.check_notes(notes)
-    return notes
