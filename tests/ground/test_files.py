@@ -47,12 +47,17 @@ def test_a_durable_file_and_its_name_are_synced_and_another_is_not(
     assert part.name.startswith(".file.")
 
 
+def fail(path: Path, error: BaseException) -> None:
+    with files.replacement(path) as part:
+        part.write_bytes(b"half")
+        raise error
+
+
 def test_what_fails_in_the_block_leaves_the_file_before(tmp_path: Path) -> None:
     files.write(tmp_path / "file", "old")
     for error, seen in ((OSError(28, "No space left on device"), UserError), (KeyboardInterrupt(), KeyboardInterrupt)):
-        with pytest.raises(seen), files.replacement(tmp_path / "file") as part:
-            part.write_bytes(b"half")
-            raise error
+        with pytest.raises(seen):
+            fail(tmp_path / "file", error)
         assert only(tmp_path) == {"file": b"old"}
 
 
