@@ -24,6 +24,7 @@ from tune_jobs.execution.packing import Packing, Slots
 from tune_jobs.execution.placement import Placement
 from tune_jobs.execution.rules import TrialLimits
 from tune_jobs.execution.sweep import Sweep, SweepLimits
+from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.execution.trial_ledger import TrialLedger
 from tune_jobs.execution.trial_queue import SearchStrategy
 from tune_jobs.leaderboard import ranking
@@ -82,7 +83,7 @@ def sweep(
 ) -> StudyRecord:
     """Runs the study `own` in `settings`' home, or continues it; `before` is called when all is ready."""
     settings.prepare()
-    task, source = own.task, worker.TaskSource.of(own.reference)
+    task, source = own.task, TaskSource.of(own.reference)
     data = data_of(task)
     with Study.hold("own", settings) as study:
         study.begin(terms_of(task, own.reference, data))
@@ -317,9 +318,8 @@ def test_an_interrupted_sweep_does_not_wait_for_its_trials(tmp_path: Path, setti
 
 
 def test_a_task_that_workers_cannot_load_ends_the_sweep_and_blames_no_trial(tmp_path: Path, settings: Settings) -> None:
-    (tmp_path / "beside_own_task.py").write_text("")
-    own = own_task(tmp_path, before="import beside_own_task\n")
-    with pytest.raises(UserError, match=r"own_task.py, line 1: ModuleNotFoundError: .*beside_own_task") as caught:
+    own = own_task(tmp_path, before=f"import os\nif os.getpid() != {os.getpid()}: import not_on_workers\n")
+    with pytest.raises(UserError, match=r"own_task.py, line 2: ModuleNotFoundError: .*not_on_workers") as caught:
         sweep(own, settings)
     assert "\n" not in str(caught.value)
     assert {trial.state for trial in Study.open("own", settings).record().trials} <= {"waiting", "running"}

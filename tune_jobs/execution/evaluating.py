@@ -5,6 +5,7 @@ from __future__ import annotations
 from tune_jobs import datasets
 from tune_jobs.errors import TrialError
 from tune_jobs.execution.plan import StudyRun
+from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.settings import prepare_ray
 
@@ -23,12 +24,12 @@ def score_finalists(run: StudyRun, trials: list[TrialRecord]) -> None:
 
     run.say("starting Ray …")
     with cluster.connection(resources.address):
-        from tune_jobs.execution import evaluators, worker
+        from tune_jobs.execution import evaluators
 
         gpus = None if resources.gpus_per_trial == "auto" else resources.gpus_per_trial
         slots = cluster.slots(cpus, gpus, resources.max_concurrent)
         job = evaluators.TestJob(
-            worker.TaskSource.of(inputs.reference),
+            TaskSource.of(inputs.reference),
             inputs.task.protocol,
             inputs.task.objective,
             data.training,

@@ -12,7 +12,8 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import TrialError, UserError
 from tune_jobs.execution.packing import Slots
-from tune_jobs.execution.worker import TaskSource, warm_up
+from tune_jobs.execution.task_source import TaskSource
+from tune_jobs.execution.worker import warm_up
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective, Protocol

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tune_jobs.execution.plan import Plan, Resources, StudyRun
+from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live import drains
 from tune_jobs.live.progress import Progress, SweepOutline
 from tune_jobs.settings import prepare_ray
@@ -80,7 +81,7 @@ def _sweep_context(
     if is_population:
         protocol = replace(protocol, patience=None)  # a member that is behind continues from another's weights
     return worker.SweepContext(
-        source=worker.TaskSource.of(inputs.reference),
+        source=TaskSource.of(inputs.reference),
         protocol=protocol,
         objectives=inputs.terms.objectives,
         data=inputs.data,

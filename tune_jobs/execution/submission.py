@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tune_jobs.errors import UserError
-from tune_jobs.execution import task_files
+from tune_jobs.execution.task_source import keep
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.narrowing import narrow, open_parameters
 from tune_jobs.search_spaces.protocol import Protocol, TaskError
 from tune_jobs.search_spaces.task import Task
+from tune_jobs.search_spaces.task_files import TaskFiles
 from tune_jobs.settings import Settings
 from tune_jobs.study import contents
 
@@ -57,7 +58,7 @@ class Submission:
 def prepare(
     reference: str, study: str | None, name: str | None, options: Sequence[str], tried: Path | None
 ) -> tuple[Submission, Task]:
-    """Return what to send, and its task as the cluster will find it: a user's own file has to work on its own.
+    """Return what to send, and its task as the cluster will find it, with no other files than those that travel.
 
     `options` are those of `launch` as the user gave them, except --study and --try; `tried` is the file of --try.
 
@@ -69,11 +70,11 @@ def prepare(
     if file is None:
         task, sent_reference = catalog.find(reference), reference
     else:
-        content = _read(file)
+        own = TaskFiles.read(file)
         with tempfile.TemporaryDirectory() as folder:
-            task = task_files.load(content.decode(errors="replace"), file.name, attribute, Path(folder))
-        sent_reference = f"task/{file.name}" if attribute is None else f"task/{file.name}:{attribute}"
-        files[f"task/{file.name}"] = content
+            task = catalog.load(own, attribute, keep(own, Path(folder)).parent)
+        sent_reference = f"task/{own.name}" if attribute is None else f"task/{own.name}:{attribute}"
+        files |= {f"task/{path}": content for path, content in own.contents.items()}
     arguments = ["launch-sent", *options, "--address", "auto"]
     if tried is not None:
         files["try/configurations.yaml"] = _read(tried)
@@ -106,14 +107,14 @@ def check_options(task: Task, options: Mapping[str, Any]) -> None:
 
 
 def keep_task(reference: str, settings: Settings) -> str:
-    """Copy the file of a task that was sent here to the home folder, and return a reference to the copy.
+    """Copy the files of a task that was sent here to the home folder, and return a reference to the copy.
 
-    The folder in which the file arrived is deleted later; the study has to find its task again.
+    The folder in which the files arrived is deleted later; the study has to find its task again.
     """
     file, attribute = catalog.split(reference)
     if file is None:
         return reference
-    copy = task_files.keep(_read(file), file.name, settings.tasks_dir)
+    copy = keep(TaskFiles.read(file), settings.tasks_dir)
     return str(copy) if attribute is None else f"{copy}:{attribute}"
 
 

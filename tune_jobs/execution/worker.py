@@ -7,12 +7,9 @@ trip each.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 import traceback
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,16 +17,15 @@ from ray import tune
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import UserError
-from tune_jobs.execution import nodes, task_files
+from tune_jobs.execution import nodes
 from tune_jobs.execution.keeper import WeightsKeeper
 from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.packing import Gauge
 from tune_jobs.execution.rules import WORN_OUT, CodeError
+from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.execution.wear import Wear
 from tune_jobs.records.trials import Metrics
-from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
-from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import prepare_own_training
 from tune_jobs.training import checkpoints, devices
 from tune_jobs.training.checkpoints import Checkpoint
@@ -42,31 +38,6 @@ _READING_S = 1.0  # between two readings of the devices
 
 _wear = Wear()  # of this process
 _is_warm = False  # whether this process has imported and set up all that training needs
-
-
-@dataclass(frozen=True)
-class TaskSource:
-    """What a worker needs to find a task where the user's file does not exist: a catalogue name, or a file's text."""
-
-    reference: str
-    file_name: str | None = None
-    attribute: str | None = None
-    text: str | None = None
-
-    @classmethod
-    def of(cls, reference: str) -> TaskSource:
-        """The source of a task that was found on this machine."""
-        file, attribute = catalog.split(reference)
-        if file is None:
-            return cls(reference)
-        return cls(reference, file.name, attribute, file.read_text(encoding="utf-8"))
-
-    def load(self) -> Task:
-        if self.text is None or self.file_name is None:
-            return catalog.find(self.reference)
-        folder = Path(tempfile.gettempdir()) / f"tune-jobs-tasks-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return task_files.load(self.text, self.file_name, self.attribute, folder)
 
 
 @dataclass(frozen=True)

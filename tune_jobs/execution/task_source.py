@@ -1,0 +1,67 @@
+"""A task on its way to another machine, where the user's files need not exist: to a worker, or to a cluster."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_jobs import files
+from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.task import Task
+from tune_jobs.search_spaces.task_files import TaskFiles
+
+
+@dataclass(frozen=True)
+class TaskSource:
+    """What a worker needs to have a task: its name in the catalogue, or the files that define it."""
+
+    reference: str
+    attribute: str | None = None
+    files: TaskFiles | None = None
+
+    @classmethod
+    def of(cls, reference: str) -> TaskSource:
+        """Return the source of a task that exists on this machine.
+
+        Raises:
+            TaskError: a file of the task cannot be read.
+        """
+        file, attribute = catalog.split(reference)
+        return cls(reference) if file is None else cls(reference, attribute, TaskFiles.read(file))
+
+    def load(self) -> Task:
+        """Return the task. Its files are kept in a folder of this process, so that tracebacks can show their lines.
+
+        Raises:
+            TaskError: the task file cannot be imported here.
+        """
+        if self.files is None:
+            return catalog.find(self.reference)
+        return catalog.load(self.files, self.attribute, keep(self.files, _private_folder()).parent)
+
+
+def keep(task_files: TaskFiles, folder: Path) -> Path:
+    """Write a task's files under `folder`, for their owner alone; return where the task file is.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    path = folder / task_files.digest / task_files.name
+    if path.exists():  # it is written last
+        return path
+    for name in sorted(task_files.contents, key=task_files.name.__eq__):
+        (path.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(path.parent / name, task_files.contents[name], mode=0o600)
+    return path
+
+
+@functools.cache
+def _private_folder() -> Path:
+    """Return a folder that only this user can read and write. It exists as long as this process."""
+    folder = Path(tempfile.mkdtemp(prefix="tune-jobs-task-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
