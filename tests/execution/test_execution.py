@@ -379,6 +379,6 @@ def test_a_trial_that_is_stopped_again_after_a_restart_is_judged_by_what_was_the
 
 def test_why_a_trial_waits_is_told(tmp_path: Path, settings: Settings) -> None:
     own, watched = own_task(tmp_path, "doze", width="Choice(*range(8))"), Watched()
-    sweep(own, settings, slots=Slots(cpus=1.0, gpus=0.0, count=1, held=2), watcher=watched)
+    sweep(own, settings, slots=Slots(cpus=1.0, gpus=0.0, count=1, submitted=2), watcher=watched)
     assert set(watched.reasons.values()) <= {"its worker is starting", "no free slot: 1 at once, 1 CPU each"}
     assert watched.reasons
