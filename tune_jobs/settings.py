@@ -179,11 +179,11 @@ def _tracking_uri() -> tuple[str, str, str]:
     """Return MLFLOW_TRACKING_URI without a login, and the login's user and password: MLflow prints addresses."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or ""
     split = urlsplit(uri) if uri.startswith(("http://", "https://")) else None
-    login, at, place = split.netloc.rpartition("@") if split else ("", "", "")
-    if split is None or not at:
+    login, separator, host = split.netloc.rpartition("@") if split else ("", "", "")
+    if split is None or not separator:
         return uri, "", ""
     user, _, password = login.partition(":")
-    return split._replace(netloc=place).geturl(), unquote(user), unquote(password)
+    return split._replace(netloc=host).geturl(), unquote(user), unquote(password)
 
 
 def prepare_mlflow_ui(settings: Settings) -> None:

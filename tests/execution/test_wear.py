@@ -9,14 +9,14 @@ from tune_jobs.execution.wear import Wear
 
 
 def worn_after(*held_mb: float, machine_mb: float = 0.0) -> list[bool]:
-    """Whether a worker is worn out after each of the trials that left it holding so much."""
-    left = iter(held_mb)
-    one = Wear(lambda: next(left), lambda: machine_mb)
-    found = []
+    """Return whether a worker is worn out after each trial, if the trials left it holding so much memory."""
+    readings = iter(held_mb)
+    worker = Wear(lambda: next(readings), lambda: machine_mb)
+    is_worn_out = []
     for _ in held_mb:
-        one.trial_ended()
-        found.append(one.is_worn_out)
-    return found
+        worker.trial_ended()
+        is_worn_out.append(worker.is_worn_out)
+    return is_worn_out
 
 
 def test_growth_counts_from_what_was_held_after_the_first_trial() -> None:

@@ -95,8 +95,8 @@ def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
             "ask for less with --cpus-per-trial or --gpus-per-trial"
         )
     if max_concurrent is not None and max_concurrent < count:
-        return Slots(cpus, gpus, count=max_concurrent, held=max_concurrent)
-    return Slots(cpus, gpus, count=count, held=count + 1)
+        return Slots(cpus, gpus, count=max_concurrent, submitted=max_concurrent)
+    return Slots(cpus, gpus, count=count, submitted=count + 1)
 
 
 def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:

@@ -25,9 +25,7 @@ class Slots:
     cpus: float
     gpus: float
     count: int
-    held: (
-        int  # trials that Ray is given: one more than fit, to start at once in a free slot, unless the user set a limit
-    )
+    submitted: int  # trials that Ray is given: one more, to start at once in a free slot, unless the user set a limit
 
     def __str__(self) -> str:
         size = f"{self.cpus:g} CPU{'s' if self.cpus != 1 else ''}"

@@ -40,9 +40,9 @@ class Placement:
         return max(0, self.slots.count - len(self._parked))
 
     @property
-    def held(self) -> int:
+    def submitted(self) -> int:
         """How many trials Ray is given at once."""
-        return self.slots.held
+        return self.slots.submitted
 
     @property
     def has_parked(self) -> bool:

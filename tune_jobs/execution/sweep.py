@@ -75,7 +75,7 @@ class Sweep:
     ) -> None:
         self.failure: BaseException | None = None  # an error in this process, which the driver raises
         self.task_failure: TaskFailure | None = None
-        self._ledger, self._strategy, self._placement = ledger, strategy, placement
+        self._ledger, self._strategy, self.placement = ledger, strategy, placement
         self._watcher, self._interruption = watcher, interruption
         self._queue = TrialQueue(ledger, strategy, limits.trials)
         self._rules = FailureRules(limits.per_trial)
@@ -93,10 +93,6 @@ class Sweep:
         return self
 
     @property
-    def placement(self) -> Placement:
-        return self._placement
-
-    @property
     def has_work(self) -> bool:
         """True if a trial waits, or the search may propose one."""
         return self._queue.has_more
@@ -108,7 +104,7 @@ class Sweep:
         is_broken = self.failure is not None or self.task_failure is not None
         is_drained = self._interruption.is_draining and not self._training
         # Tune would wait for parked workers for ever
-        is_parked = self._placement.has_parked and not self._active and not self.has_work
+        is_parked = self.placement.has_parked and not self._active and not self.has_work
         return is_late or self._interruption.is_set or is_broken or is_drained or is_parked
 
     @property
@@ -127,7 +123,7 @@ class Sweep:
 
     def next_assignment(self, tune_id: str) -> Assignment | None:
         """Return what Tune is to give a worker next; None if there is nothing now (see `is_exhausted`)."""
-        if self.is_over or self._interruption.is_draining or len(self._active) >= self._placement.held:
+        if self.is_over or self._interruption.is_draining or len(self._active) >= self.placement.submitted:
             return None
         if any(self._rules.runs_alone(active.number) for active in self._active.values()):
             return None
@@ -149,26 +145,26 @@ class Sweep:
             milestones = () if scheduler is None else scheduler.milestones(number)
             start = self._ledger.checkpoint(number)
             assignment = Assignment(dict(trial.params), trial.seed, number, milestones, start=start)
-        slots, is_alone = self._placement.slots, self._rules.runs_alone(number)
+        slots, is_alone = self.placement.slots, self._rules.runs_alone(number)
         return replace(assignment, fresh=is_alone, cpus=slots.cpus, gpus=slots.gpus)
 
     def worker_ready(self, tune_id: str, report: StepReport) -> Instruction:
         """Instruct a worker that reports where it is. Its trial starts once the worker is ready to train there."""
-        if self._placement.is_parked(tune_id):
-            return "end" if self._placement.unpark(tune_id) else "train"
+        if self.placement.is_parked(tune_id):
+            return "end" if self.placement.unpark(tune_id) else "train"
         active = self._active.get(tune_id)
         if active is None or report.place is None:
             return "end"
         instruction: Instruction = "end"
         if not self._interruption.is_draining and not self.is_over:
-            instruction = self._placement.instruct(tune_id, active.assignment, report.place, is_ready=report.is_ready)
+            instruction = self.placement.instruct(tune_id, active.assignment, report.place, is_ready=report.is_ready)
         if instruction != "train":
             self._queue.put_back(self._active.pop(tune_id).trial)
         elif report.is_ready:
             active.since = time.monotonic()
             if active.number not in self._continuing:
                 active.trial = self._ledger.start(active.trial)
-            self._placement.trial_started(active.number, report.place)
+            self.placement.trial_started(active.number, report.place)
             self._watcher.trial_started(active.trial)
         return instruction
 
@@ -183,7 +179,7 @@ class Sweep:
             return True
         if report.refusal is not None:
             raise UserError(f"a worker could not prepare the task: {report.refusal}")
-        self._placement.record_figures(active.number, report.figures)
+        self.placement.record_figures(active.number, report.figures)
         self._record_epochs(active, report)
         result = report.result or self._early_result(active, report)
         if result is not None:
@@ -220,7 +216,7 @@ class Sweep:
     def _settle(self, active: _ActiveTrial, result: TrialResult, report: StepReport) -> None:
         """Finish a trial that has this result, or let it run again."""
         if report.result is not None and result.state != "failed":
-            self._placement.packing.record_usage(report.usage)
+            self.placement.packing.record_usage(report.usage)
         if self._runs_again(active, result):
             self._queue.put_back(active.trial)
         else:
@@ -230,14 +226,14 @@ class Sweep:
     def _runs_again(self, active: _ActiveTrial, result: TrialResult) -> bool:
         """Return True if a trial that ran out of memory runs again: with fewer beside it, or alone."""
         cpus, gpus = active.assignment.cpus, active.assignment.gpus
-        if result.reason == Reason.OUT_OF_MEMORY and self._placement.packing.make_room(cpus, gpus):
+        if result.reason == Reason.OUT_OF_MEMORY and self.placement.packing.make_room(cpus, gpus):
             return True
         return self._rules.runs_again(active.number, result)
 
     def _release(self, tune_id: str) -> _ActiveTrial | None:
         active = self._active.pop(tune_id, None)
         if active is not None:
-            self._placement.trial_ended(active.number)
+            self.placement.trial_ended(active.number)
         return active
 
     def worker_lost(self, tune_id: str, error: str) -> None:
@@ -245,7 +241,7 @@ class Sweep:
 
         Tune's own retries do not serve here: Tune gives up a trial whose worker dies between two trials.
         """
-        self._placement.worker_lost(tune_id)
+        self.placement.worker_lost(tune_id)
         active = self._release(tune_id)
         if active is None:
             return
@@ -283,13 +279,13 @@ class Sweep:
             return
         self._activity_reported = time.monotonic()
         nodes = alive_nodes()
-        packing, devices = str(self._placement.packing), self._placement.devices(nodes)
+        packing, devices = str(self.placement.packing), self.placement.devices(nodes)
         self._watcher.activity_changed(Activity(self._waiting_reasons(), packing, nodes, devices))
 
     def _waiting_reasons(self) -> dict[int, str]:
         """Return why each trial waits, by its number."""
-        count = self._placement.count
-        busy = f"{NO_FREE_SLOT}: {count} at once, {self._placement.slots} each"
+        count = self.placement.count
+        busy = f"{NO_FREE_SLOT}: {count} at once, {self.placement.slots} each"
         if not count:
             busy = "all devices are drained; `tune-jobs undrain` gives them back"
         pending = [self._active[tune_id].number for tune_id in self.pending]
