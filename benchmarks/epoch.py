@@ -104,9 +104,9 @@ def _measure(options: argparse.Namespace) -> None:
         from tune_jobs.settings import prepare_tensorflow
 
         prepare_tensorflow()
-        from tune_jobs.training import compiled
+        from tune_jobs.training import tensorflow_process
 
-        compiled.prepare_devices(1)
+        tensorflow_process.prepare_devices(1)
     train, validation = _splits(options.data_dir, options.images or workload.images)
     run = _compiled if side == "compiled" else _fitted
     epochs, accuracies = [], []
@@ -160,12 +160,12 @@ def _compiled(workload: Workload, train: Any, validation: Any, seed: int, epochs
 
     model = _built(workload, train, seed)
     ends = [time.perf_counter()]
-    on_device, validation_on_device = compiled.resident("fashion-mnist", (train, validation), Classes(10).targets)
-    compiled = compiled.CompiledEpochs(model, batch_size=workload.batch_size, seed=seed)
+    splits = compiled.resident_splits("fashion-mnist", (train, validation), Classes(10).targets)
+    compiled_epochs = compiled.CompiledEpochs(model, batch_size=workload.batch_size, seed=seed)
     for _ in range(epochs):
-        compiled.train(on_device)
+        compiled_epochs.train(splits[0])
         ends.append(time.perf_counter())
-    return [end - start for start, end in pairwise(ends)], compiled.evaluate(validation_on_device)["accuracy"]
+    return [end - start for start, end in pairwise(ends)], compiled_epochs.evaluate(splits[1])["accuracy"]
 
 
 if __name__ == "__main__":

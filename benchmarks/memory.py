@@ -25,9 +25,9 @@ _UNITS = ("4000-4000", "64", "64", "4000-4000", "64", "4000-4000")  # 65 MB of w
 def main() -> None:
     print_machine()
     prepare_tensorflow()
-    from tune_jobs.training import compiled
+    from tune_jobs.training import tensorflow_process
 
-    compiled.prepare_devices(1)
+    tensorflow_process.prepare_devices(1)
     task = find("digits-mlp")
     task = replace(task, protocol=replace(task.protocol, epochs=1, images=200))
     data = datasets.load_for_task(task, Path()).training
@@ -37,7 +37,7 @@ def main() -> None:
         run = TrialRun(task, {**task.baseline, "units": units}, data, seed=0)
         assert [epoch for epoch, _ in run] == [1]
         at_end = _held()
-        run.drop()
+        run.release()
         worker.trial_ended()
         print(f"| {number} | {units} | {at_end} | {_held()} |", flush=True)
 
