@@ -94,7 +94,7 @@ def test_a_network_has_its_weights_its_time_and_its_latency(tiny_task: MakeTask,
 
 
 def test_a_trial_that_is_stopped_is_not_measured(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
-    stop = {"seed": 0, "further": (LATENCY,), "report": lambda epoch, metrics: True}
+    stop = {"seed": 0, "further_objectives": (LATENCY,), "report": lambda epoch, metrics: True}
     result = run_trial(tiny_task(), TINY, tiny_data, **stop)  # type: ignore[arg-type]
     assert result.state == "stopped"
     assert "latency" not in result.metrics

@@ -140,7 +140,7 @@ def as_tuple(labels: np.ndarray) -> tuple[np.ndarray, ...]:
 def test_several_heads_are_trained_on_targets_in_several_parts(
     targets: Callable[[np.ndarray], Any], tiny_data: TrainingData
 ) -> None:
-    def compiled() -> keras.Model:
+    def compiled_model() -> keras.Model:
         model = two_heads()
         losses = [keras.losses.SparseCategoricalCrossentropy(from_logits=True), keras.losses.BinaryCrossentropy()]
         if targets is as_tuple:
@@ -149,7 +149,7 @@ def test_several_heads_are_trained_on_targets_in_several_parts(
         model.compile(keras.optimizers.SGD(0.1), loss)
         return model
 
-    ours, keras_own = compiled(), compiled()
+    ours, keras_own = compiled_model(), compiled_model()
     keras_own.set_weights(ours.get_weights())
     (train,) = compiled.resident_splits(f"heads-{targets.__name__}", (tiny_data.train,), targets)
     metrics = CompiledEpochs(ours, batch_size=BATCH, seed=SEED).train(train)

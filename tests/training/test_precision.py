@@ -90,8 +90,8 @@ def test_the_loss_is_scaled_where_gradients_are_of_half_precision() -> None:
     encoding = task.encoding_of(params_of(task))
     (train,) = compiled.resident_splits("scaling", (data.train,), encoding.targets)
     epochs = compiled.CompiledEpochs(model, batch_size=50, seed=0)
-    epochs._make_variables(train)
-    epochs._epoch = 1  # its variables are there, and would be made anew
+    epochs._create_variables(train)
+    epochs._epoch = 1  # its variables exist, and would be created anew
     model.optimizer.dynamic_scale.assign(2.0**100)
     before = [np.asarray(weight).copy() for weight in model.trainable_variables]
     epochs.train(train)
