@@ -1,4 +1,4 @@
-"""Whether a sweep that was disturbed has the trials of an undisturbed one, in the study and in MLflow."""
+"""Compare the trials of a disturbed sweep with those of an undisturbed one, in the study and in MLflow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sweeps import Sweep
 
 from tune_jobs.records.studies import StudyRecord
 
-Facts = Mapping[Hashable, Sequence[object]]  # what is known under each params and seed: one thing, if all is well
-_TIMES = ("train_seconds",)  # metrics that no two sweeps have in common
+Facts = Mapping[Hashable, Sequence[object]]  # everything known of each trial, by its key: one fact, if all is well
+_TIMES = ("train_seconds",)  # metrics that differ between any two sweeps
 
 
 @dataclass(frozen=True)
 class Differences:
-    """How many of the trials expected are not there, are there more than once, were not expected, or are other ones."""
+    """How many trials were expected, and how many are missing, duplicated, unexpected, or have other content."""
 
     expected: int
     lost: int
@@ -26,14 +26,15 @@ class Differences:
     different: int
 
     @classmethod
-    def between(cls, expected: Facts, found: Facts) -> Differences:
-        common = expected.keys() & found.keys()
+    def between(cls, expected: Facts, actual: Facts) -> Differences:
+        """Compare two sets of facts, key by key."""
+        common = expected.keys() & actual.keys()
         return cls(
             expected=len(expected),
-            lost=len(expected.keys() - found.keys()),
-            twice=sum(len(things) > 1 for things in found.values()),
-            surplus=len(found.keys() - expected.keys()),
-            different=sum(expected[key][0] != found[key][0] for key in common),
+            lost=len(expected.keys() - actual.keys()),
+            twice=sum(len(facts) > 1 for facts in actual.values()),
+            surplus=len(actual.keys() - expected.keys()),
+            different=sum(expected[key][0] != actual[key][0] for key in common),
         )
 
     @property
@@ -49,52 +50,57 @@ _COLUMNS = ("expected", "lost", "twice", "surplus", "different")
 
 
 def print_audit(alone: Sweep, disturbed: Sweep) -> bool:
-    """A table with the two sweeps' differences; whether there are none."""
-    expected, found = alone.record(), disturbed.record()
-    logged = _logged(disturbed, found)
+    """Print a table of the differences between two sweeps, and return True if there are none."""
+    expected, actual = alone.record(), disturbed.record()
+    runs = _trial_runs(disturbed, actual)
     rows = {
-        "study, against the undisturbed one": Differences.between(_study_facts(expected), _study_facts(found)),
+        "study, against the undisturbed one": Differences.between(_study_facts(expected), _study_facts(actual)),
         "MLflow, against the undisturbed one": Differences.between(
-            _run_facts(_logged(alone, expected)), _run_facts(logged)
+            _run_facts(_trial_runs(alone, expected)), _run_facts(runs)
         ),
-        "MLflow, against its own study": Differences.between(_study_curves(found), _run_curves(logged, found)),
+        "MLflow, against its own study": Differences.between(_study_curves(actual), _run_curves(runs, actual)),
     }
-    print_table(["trials", *_COLUMNS], [[what, *differences.cells] for what, differences in rows.items()])
+    print_table(["trials", *_COLUMNS], [[name, *differences.cells] for name, differences in rows.items()])
     return all(differences.is_none for differences in rows.values())
 
 
 def _study_facts(study: StudyRecord) -> Facts:
-    """How each trial ended, to the last digit of every epoch; of time only what does not depend on the clock."""
+    """Return how each trial ended, to the last digit of every epoch, without what depends on the clock."""
     return _grouped(
         ((trial.params_id, trial.seed), (trial.number, trial.state, trial.score, trial.best_epoch, trial.history))
         for trial in study.trials
     )
 
 
-def _logged(sweep: Sweep, study: StudyRecord) -> list[Run]:
-    """MLflow's runs of the study's trials."""
+def _trial_runs(sweep: Sweep, study: StudyRecord) -> list[Run]:
+    """Return MLflow's runs of the study's trials."""
     uri = sweep.tracking_uri or f"sqlite:///{sweep.home}/mlflow.db"
     return trial_runs(uri, study.terms.task, study=study.identity, curves=True)
 
 
 def _run_facts(runs: Sequence[Run]) -> Facts:
-    """What MLflow says of each trial: its name, how it ended, and all points of its curves."""
+    """Return what MLflow has of each trial: its name, how it ended, and all points of its curves."""
     return _grouped(
         (
             (tuple(sorted(run.params.items())), run.tags["seed"]),
-            (run.name, run.status, run.tags["state"], {n: c for n, c in run.curves.items() if n not in _TIMES}),
+            (
+                run.name,
+                run.status,
+                run.tags["state"],
+                {name: curve for name, curve in run.curves.items() if name not in _TIMES},
+            ),
         )
         for run in runs
     )
 
 
 def _study_curves(study: StudyRecord) -> Facts:
-    """The curves that MLflow should have of each trial, by its number, from the study."""
-    return _grouped((trial.number, _columns(trial.history)) for trial in study.trials)
+    """Return the curves that MLflow should have of each trial, by its number, from the study."""
+    return _grouped((trial.number, _curves(trial.history)) for trial in study.trials)
 
 
 def _run_curves(runs: Sequence[Run], study: StudyRecord) -> Facts:
-    """The curves that MLflow has of each trial, by the number in its name; those of the study's metrics."""
+    """Return the curves that MLflow has of each trial, by the number in its name; those of the study's metrics only."""
     names = {name for trial in study.trials for metrics in trial.history for name in metrics}
     return _grouped(
         (int(run.name.rsplit("-", 1)[1]), {name: points for name, points in run.curves.items() if name in names})
@@ -102,7 +108,7 @@ def _run_curves(runs: Sequence[Run], study: StudyRecord) -> Facts:
     )
 
 
-def _columns(history: Sequence[Mapping[str, float]]) -> dict[str, tuple[tuple[int, float], ...]]:
+def _curves(history: Sequence[Mapping[str, float]]) -> dict[str, tuple[tuple[int, float], ...]]:
     names = {name for metrics in history for name in metrics}
     return {name: tuple((epoch, metrics[name]) for epoch, metrics in enumerate(history, start=1)) for name in names}
 

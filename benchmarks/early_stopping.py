@@ -1,24 +1,26 @@
-"""How near each scheduler comes to a whole grid's best within a share of its epochs: a replay, nothing is trained.
+"""Measure how near each scheduler comes to a whole grid's best score, with a share of the grid's epochs.
 
     python benchmarks/early_stopping.py docs/studies/images/fashion-mnist-mlp.study --share 0.15
 
-The recorded learning curve of each configuration is run as a study would run it: `--at-once` trials side by side, an
-epoch of each in turn, the search told of each that ends, the scheduler asked at its milestones; no trial begins once
-the budget of epochs is spent. Printed is how far the best trial that ran in full is behind the grid's best, as the
-median, the worst and the share of seeds within `--within`; the epochs that were trained in all; and how many trials.
+It replays recorded learning curves; nothing is trained. Trials run as in a study: `--at-once` of them side by side, one
+epoch of each in turn. The search learns of each trial that ends, and the scheduler judges at its milestones. No trial
+begins once the budget of epochs is spent. The table has the distance between the best trial that ran in full and the
+grid's best (its median, its largest, and the share of seeds below `--within`), the epochs that were trained in all, and
+the number of trials.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import measuring  # (it puts this checkout on the path)
+
 from tune_jobs.records.studies import Budget, SchedulerName, Scheduling, Search, StudyRecord
 from tune_jobs.records.trials import RecordedResult, TrialRecord
 from tune_jobs.search import budgets, samplers, schedulers
-from tune_jobs.search_spaces import params_id
+from tune_jobs.search_spaces import Objective, params_id
 from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.study import file
 
@@ -27,21 +29,79 @@ SCHEDULERS: tuple[SchedulerName, ...] = ("none", "median", "hyperband", "asha")
 
 
 @dataclass
-class Going:
-    """A trial under way: what is recorded of it, and how many of its epochs were trained."""
+class ActiveTrial:
+    """A trial that runs: its record in the grid, and the objective after each epoch replayed so far."""
 
     number: int
     recorded: TrialRecord
     scores: list[float] = field(default_factory=list)
 
+    @property
+    def is_complete(self) -> bool:
+        return len(self.scores) == len(self.recorded.history)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How to run a recorded grid again: with which search and scheduler, how many epochs in all, how many at once."""
+
+    record: StudyRecord
+    search: Search
+    scheduling: Scheduling
+    budget: int
+    at_once: int
+
+    def trials(self, seed: int) -> list[TrialRecord]:
+        """Return the trials that a study with these settings has, in the order in which they end."""
+        terms = self.record.terms
+        sampler = budgets.BudgetedSampler(
+            samplers.make_sampler(self.search, space_from_json(terms.space), terms.objective, seed, ()),
+            Budget(self.budget),
+            terms.objective,
+            (),
+        )
+        scheduler = schedulers.make_scheduler(self.scheduling, terms.objective, terms.protocol.epochs, ())
+        recorded = {trial.params_id: trial for trial in self.record.searched}
+        active: list[ActiveTrial] = []
+        ended: list[TrialRecord] = []
+        while True:
+            while len(active) < self.at_once and (candidate := sampler.ask()) is not None:
+                active.append(ActiveTrial(len(ended) + len(active), recorded[params_id(candidate.params)]))
+            if not active:
+                return ended
+            for running in list(active):
+                running.scores.append(running.recorded.history[len(running.scores)][terms.objective.metric])
+                if running.is_complete or _should_stop(scheduler, running):
+                    active.remove(running)
+                    ended.append(_ended(running, terms.objective, seed, finished=float(len(ended))))
+                    sampler.tell(ended[-1])
+                    if scheduler is not None:
+                        scheduler.tell(ended[-1])
+
+
+def _should_stop(scheduler: schedulers.Scheduler | None, trial: ActiveTrial) -> bool:
+    if scheduler is None or len(trial.scores) not in scheduler.milestones(trial.number):
+        return False
+    return scheduler.should_stop(trial.number, trial.scores)
+
+
+def _ended(trial: ActiveTrial, objective: Objective, seed: int, finished: float) -> TrialRecord:
+    result = RecordedResult(
+        "complete" if trial.is_complete else "stopped",
+        objective.best(trial.scores),
+        history=trial.recorded.history[: len(trial.scores)],
+        finished=finished,
+    )
+    return TrialRecord(trial.number, trial.recorded.params, seed, result.state, result=result)
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measuring.make_parser(__doc__)
     parser.add_argument("study", type=Path, help="a study file whose whole grid is complete")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--share", type=float, default=0.15, help="of the grid's epochs")
-    parser.add_argument("--within", type=float, default=0.005, help="of the grid's best, as a part of it")
-    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--share", type=float, default=0.15, help="of the grid's epochs (default: 0.15)")
+    parser.add_argument("--within", type=float, default=0.005, help="share of the grid's best score (default: 0.005)")
+    parser.add_argument("--at-once", type=int, default=2, help="trials that run side by side (default: 2)")
     parser.add_argument("--eta", type=int, default=3)
     options = parser.parse_args()
     record = file.read(options.study).record
@@ -50,67 +110,35 @@ def main() -> None:
         raise SystemExit(f"study {record.name!r} needs its whole grid complete")
     objective = record.terms.objective
     best = objective.best(trial.score for trial in record.searched if trial.score is not None)
-    whole = sum(len(trial.history) for trial in record.searched)
-    budget = int(whole * options.share)
-    print(f"{record.name}: {size} configurations, best {objective.metric} {best:.4f}, {whole} epochs; budget {budget}")
+    grid_epochs = sum(len(trial.history) for trial in record.searched)
+    budget = int(grid_epochs * options.share)
+    print(
+        f"{record.name}: {size} configurations, best {objective.metric} {best:.4f}, {grid_epochs} epochs; "
+        f"budget {budget}"
+    )
     print(f"\n{'':18}{'median':>9}{'worst':>9}{'within':>9}{'epochs':>9}{'trials':>9}{'in full':>9}")
     for search in SEARCHES:
         for name in SCHEDULERS:
-            schedule = Scheduling(name, 1, options.eta)
-            runs = [replayed(record, search, schedule, budget, seed, options.at_once) for seed in range(options.seeds)]
-            gaps = [_gap(trials, best) for trials in runs]
-            print(
-                f"{search + ' + ' + name:18}{statistics.median(gaps):9.4f}{max(gaps):9.4f}"
-                f"{statistics.mean(gap <= options.within * abs(best) for gap in gaps):9.0%}"
-                f"{max(sum(len(trial.history) for trial in trials) for trials in runs):9}"
-                f"{statistics.median(len(trials) for trials in runs):9.0f}"
-                f"{statistics.median(sum(t.state == 'complete' for t in trials) for trials in runs):9.0f}"
-            )
+            replay = Replay(record, search, Scheduling(name, 1, options.eta), budget, options.at_once)
+            runs = [replay.trials(seed) for seed in range(options.seeds)]
+            print(f"{search + ' + ' + name:18}{_cells(runs, best, options.within * abs(best))}", flush=True)
+
+
+def _cells(runs: list[list[TrialRecord]], best: float, within: float) -> str:
+    gaps = [_gap(trials, best) for trials in runs]
+    return (
+        f"{statistics.median(gaps):9.4f}{max(gaps):9.4f}"
+        f"{statistics.mean(gap <= within for gap in gaps):9.0%}"
+        f"{max(sum(len(trial.history) for trial in trials) for trials in runs):9}"
+        f"{statistics.median(len(trials) for trials in runs):9.0f}"
+        f"{statistics.median(sum(trial.state == 'complete' for trial in trials) for trials in runs):9.0f}"
+    )
 
 
 def _gap(trials: list[TrialRecord], best: float) -> float:
+    """Return the distance between the best complete trial and the best score of the grid."""
     scores = [trial.score for trial in trials if trial.state == "complete" and trial.score is not None]
     return min((abs(best - score) for score in scores), default=float("inf"))
-
-
-def replayed(
-    record: StudyRecord, search: Search, schedule: Scheduling, budget: int, seed: int, at_once: int
-) -> list[TrialRecord]:
-    """The trials of a study that meets the recorded curves, in the order they ended."""
-    space, objective = space_from_json(record.terms.space), record.terms.objective
-    known = {trial.params_id: trial for trial in record.searched}
-    epochs = record.terms.protocol.epochs
-    sampler = budgets.BudgetedSampler(
-        samplers.make_sampler(search, space, objective, seed, ()), Budget(budget), objective, ()
-    )
-    judge = schedulers.make_scheduler(schedule, objective, epochs, ())
-    going: list[Going] = []
-    ended: list[TrialRecord] = []
-    number = 0
-    while True:
-        while len(going) < at_once and (candidate := sampler.ask()) is not None:
-            going.append(Going(number, known[params_id(candidate.params)]))
-            number += 1
-        if not going:
-            return ended
-        for one in list(going):
-            one.scores.append(one.recorded.history[len(one.scores)][objective.metric])
-            is_whole = len(one.scores) == len(one.recorded.history)
-            is_judged = judge is not None and len(one.scores) in judge.milestones(one.number)
-            if not is_whole and not (is_judged and judge is not None and judge.should_stop(one.number, one.scores)):
-                continue
-            going.remove(one)
-            result = RecordedResult(
-                "complete" if is_whole else "stopped",
-                objective.best(one.scores),
-                history=one.recorded.history[: len(one.scores)],
-                finished=float(len(ended)),
-            )
-            trial = TrialRecord(one.number, one.recorded.params, seed, result.state, result=result)
-            ended.append(trial)
-            sampler.tell(trial)
-            if judge is not None:
-                judge.tell(trial)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
-"""Sweeps that are disturbed at random moments, each against the same sweep left alone: are its trials the same ones?
+"""Disturb sweeps at random moments, and compare the trials of each with those of the same sweep left alone.
 
-One function a fault, all of them or `--only NAME`; each ends with an audit of the study, MLflow and the leaderboard.
+    python benchmarks/faults.py --only kills --times 10
 
-* `kills`: the driver and all processes of its Ray cluster get SIGKILL at once, every other time the process that
-  delivers to MLflow too; the same command follows each time. digits-mlp, a grid and a random search.
-* `processes`: SIGKILL to one process at a time, in turn the driver, a worker and Ray's raylet; the same command follows
-  whenever the driver is gone. Trials that do nothing for 0.6 s each.
-* `mlflow`: the server answers 2 s late, with errors 500 in 3 of 10 calls, and not at all. digits-mlp; the time inside
-  epochs is compared trial by trial with that of a sweep whose server is well.
-* `disk`: the disk of the home is filled; there is room again; the same command follows. Needs root.
+There is one function for each fault. Each ends with an audit of the study, MLflow and the leaderboard.
+
+* `kills`: the driver and all processes of its Ray cluster are killed (SIGKILL) at once, every other time also the
+  process that delivers to MLflow; the same command follows each time. digits-mlp, a grid and a random search.
+* `processes`: one process at a time is killed, in turn the driver, a worker and Ray's raylet; the same command follows
+  whenever the driver is gone. Trials do nothing for 0.6 s each.
+* `mlflow`: the server answers 2 s late, answers 3 of 10 calls with error 500, or does not answer. digits-mlp; the time
+  inside epochs is compared trial by trial with that of a sweep whose server is well.
+* `disk`: the disk of the home is filled and has room again; the same command follows. Needs root.
 * `postgres`: the server is slow, is cut off and restarts, over and over. Needs PostgreSQL's programs.
 * `clock`: the driver's clock jumps by days, both ways, over and over.
-* `fuzz`: whatever is read from people and files, damaged in `--examples` ways each.
+* `fuzz`: all that is read from people and files, damaged in `--examples` ways each.
 
-All but `kills` and `mlflow` have trials that do nothing; what runs in them is in tests/faults too, with a fault or two.
+In all but `kills` and `mlflow` trials do nothing. tests/faults has the same faults, once or twice each.
 """
 
 from __future__ import annotations
@@ -25,137 +27,71 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
 
-import psutil
 from auditing import print_audit
-from measuring import parser, print_machine, print_table, say, seconds_of, warm_disk, workplace
-from sweeps import Sweep, kill_family
+from disturbed_sweeps import IdleSweep, Result, digits_sweep, disturb_training, kill_sweep, settings_of
+from measuring import make_sweep_parser, print_machine, print_table, say, time_command, warm_disk, work_folder
+from sweeps import Sweep
 
-from tune_jobs.settings import Settings
-
-GRID = (  # 24 points
-    "units=32,64,128",
-    "activation=relu,tanh",
-    "batch_norm=false,true",
-    "dropout=without",
-    "optimizer=adam",
-    "learning_rate=0.001,0.003",
-    "schedule=constant",
-    "batch_size=32",
-)
 _EARLY = 0.25  # of the kills come while Ray and TensorFlow are still starting
-
-
-@dataclass(frozen=True)
-class Result:
-    """A row of the table: what was done how often, and whether the audit found everything in its place."""
-
-    fault: str
-    done: str
-    is_same: bool
 
 
 def main() -> None:
     options = _options()
     print_machine()
     results: list[Result] = []
-    with workplace(options.keep) as folder:
+    with work_folder(options.keep) as folder:
         warm_disk()
         for name in options.only or FAULTS:
             results += FAULTS[name](options, folder / name)
     print_table(
         ["fault", "disturbed", "audit"],
-        [[one.fault, one.done, "as undisturbed" if one.is_same else "NOT THE SAME"] for one in results],
+        [[result.fault, result.count, "as undisturbed" if result.is_same else "NOT THE SAME"] for result in results],
     )
-    if not all(one.is_same for one in results):
-        raise SystemExit("a sweep that was disturbed has not the trials of the undisturbed one")
+    if not all(result.is_same for result in results):
+        raise SystemExit("a disturbed sweep has other trials than the undisturbed one")
 
 
 def _options() -> argparse.Namespace:
-    made = parser(__doc__)
-    made.add_argument("--only", action="append", choices=tuple(FAULTS), help="one fault; may be said again")
-    made.add_argument("--trials", type=int, default=24)
-    made.add_argument("--epochs", type=int, default=20)
-    made.add_argument("--times", type=int, default=10, help="that each sweep is disturbed")
-    made.add_argument("--examples", type=int, default=2000, help="of each way in, to be damaged")
-    made.add_argument("--searches", default="grid,random", help="that are killed")
-    made.add_argument("--seed", type=int, default=0, help="of the moments")
-    return made.parse_args()
+    parser = make_sweep_parser(__doc__)
+    parser.add_argument("--only", action="append", choices=tuple(FAULTS), help="one fault; may be given several times")
+    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--times", type=int, default=10, help="that each sweep is disturbed (default: 10)")
+    parser.add_argument("--examples", type=int, default=2000, help="of each damaged input (default: 2000)")
+    parser.add_argument("--searches", default="grid,random", help="that are killed (default: grid,random)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    return parser.parse_args()
 
 
 def kills(options: argparse.Namespace, folder: Path) -> list[Result]:
-    return [_killed(search, options, folder) for search in options.searches.split(",")]
+    return [_kills(search, options, folder) for search in options.searches.split(",")]
 
 
-def _killed(search: str, options: argparse.Namespace, folder: Path) -> Result:
-    alone = _sweep(search, folder / f"{search}-alone", options)
-    killed = _sweep(search, folder / f"{search}-killed", options)
+def _kills(search: str, options: argparse.Namespace, folder: Path) -> Result:
+    alone = digits_sweep(search, folder / f"{search}-alone", options)
+    killed = digits_sweep(search, folder / f"{search}-killed", options)
     say(f"{search}: undisturbed")
     began = time.time()
     seconds = alone.run()
-    starting = min(trial.started or began for trial in alone.record().trials) - began
-    a_trial = (seconds - starting) / options.trials
+    start_s = min(trial.started or began for trial in alone.record().trials) - began
+    trial_s = (seconds - start_s) / options.trials
     moments = random.Random(f"{options.seed} {search}")
     n_kills = 0
-    for left in range(options.times, 0, -1):
-        within = (
-            1.5 * a_trial * (options.trials - killed.n_finished()) / (left + 1)
-        )  # so that work is left for them all
+    for n_left in range(options.times, 0, -1):
         is_early = moments.random() < _EARLY
-        moment = moments.uniform(0, starting if is_early else within)
-        n_kills += _kill(killed, moment, is_early=is_early, spares_delivery=left % 2 == 0)
+        latest_s = 1.5 * trial_s * (options.trials - killed.n_finished()) / (n_left + 1)  # leaves work for later kills
+        after_s = moments.uniform(0, start_s if is_early else latest_s)
+        n_kills += kill_sweep(killed, after_s, is_early=is_early, spares_delivery=n_left % 2 == 0)
     say(f"{search}: to its end")
     killed.run()
     attempts = [trial.attempts for trial in killed.record().trials]
-    again = f"{sum(n > 1 for n in attempts)} trials were begun more than once, at most {max(attempts)} times"
-    return Result(f"kill -9, {search} search", f"{n_kills} kills; {again}", print_audit(alone, killed))
-
-
-def _sweep(search: str, home: Path, options: argparse.Namespace, tracking_uri: str | None = None) -> Sweep:
-    return Sweep(
-        home,
-        "digits-mlp",
-        options.trials,
-        search=search,
-        epochs=options.epochs,
-        max_concurrent=2,
-        data_dir=options.data_dir,
-        settings=GRID if search == "grid" else (),
-        tracking_uri=tracking_uri,
-    )
-
-
-def _kill(sweep: Sweep, moment: float, *, is_early: bool, spares_delivery: bool) -> bool:
-    """Kills the sweep so many seconds after its start or, unless early, its first trial's; whether it still ran."""
-    began = time.time()
-    process = sweep.start()
-    while not is_early and process.poll() is None and not _trains_since(sweep, began):
-        time.sleep(0.2)
-    try:
-        process.wait(timeout=moment)
-    except subprocess.TimeoutExpired:
-        n_killed = kill_family(process, spare=_delivers if spares_delivery else lambda _: False)
-        say(f"{n_killed} processes killed after {time.time() - began:.1f} s; {sweep.n_finished()} trials were finished")
-        return True
-    if process.returncode != 0:
-        raise SystemExit(f"exit code {process.returncode} of a sweep that nobody disturbed; see {sweep.log}")
-    say("the sweep ended before its kill")
-    return False
-
-
-def _trains_since(sweep: Sweep, moment: float) -> bool:
-    return any((trial.started or 0.0) > moment for trial in sweep.trials_so_far())
-
-
-def _delivers(process: psutil.Process) -> bool:
-    try:
-        return "--follow" in process.cmdline()
-    except psutil.Error:
-        return False
+    repeats = f"{sum(n > 1 for n in attempts)} trials were begun more than once, at most {max(attempts)} times"
+    return Result(f"kill -9, {search} search", f"{n_kills} kills; {repeats}", print_audit(alone, killed))
 
 
 def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
@@ -165,17 +101,16 @@ def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
 
     width = f"Choice(*range({12 * options.times}))"
     own, alone = (own_task(folder / "processes" / name, "doze", width=width) for name in ("task", "alone"))
-    settings = _settings(folder / "processes" / "home")
-    words = ("launch", own.reference, "--search", "grid", "--max-retries", "99")
-    launch = partial(command_line, settings, *words)
+    settings = settings_of(folder / "processes" / "home")
+    launch = partial(command_line, settings, "launch", own.reference, "--search", "grid", "--max-retries", "99")
     killer = Killer(launch, seed=options.seed, longest_s=12.0, patience_s=2.0 * 12 * options.times, tell=say)
     killer.disturb(options.times)
     alone.go()  # without a pause in its trials
-    found = differences(settings, undisturbed(alone, folder / "processes"), own=own)
-    for line in found:
+    lines = differences(settings, undisturbed(alone, folder / "processes"), own=own)
+    for line in lines:
         say(line)
     counts = ", ".join(f"{count} {victim}" for victim, count in Counter(killer.killed).most_common())
-    return [Result("kill -9 of one process", f"{len(killer.killed)} kills: {counts}", not found)]
+    return [Result("kill -9 of one process", f"{len(killer.killed)} kills: {counts}", not lines)]
 
 
 def mlflow(options: argparse.Namespace, folder: Path) -> list[Result]:
@@ -187,46 +122,34 @@ def mlflow(options: argparse.Namespace, folder: Path) -> list[Result]:
     results, ratios = [], []
     try:
         with HttpProxy(server.port).open() as proxy:
-            alone = _sweep("random", folder / "alone", options, proxy.url)
+            alone = digits_sweep("random", folder / "alone", options, proxy.url)
             say("mlflow: the server is well")
             alone.run()
-            for what, delay_s, errors in (("2 s late", 2.0, 0.0), ("500 in 3 of 10", 0.0, 0.3), ("silent", 60.0, 0.0)):
-                say(f"mlflow: {what}")
+            for fault, delay_s, errors in (("2 s late", 2.0, 0.0), ("500 in 3 of 10", 0.0, 0.3), ("silent", 60.0, 0.0)):
+                say(f"mlflow: {fault}")
                 proxy.n_calls = proxy.n_errors = 0
-                sweep = _sweep("random", folder / what.replace(" ", "-"), options, proxy.url)
-                _disturbed(sweep, lambda d=delay_s, e=errors: proxy.behave(d, e), lambda: proxy.behave(0.0, 0.0))
-                done = f"{proxy.n_calls} calls, {proxy.n_errors} errors"
-                _sync(replace(sweep, tracking_uri=server.url))
-                ratios.append([what, *_ratios(alone, sweep)])
-                is_same = print_audit(alone, replace(sweep, tracking_uri=server.url))
-                results.append(Result(f"MLflow {what}", done, is_same))
+                sweep = digits_sweep("random", folder / fault.replace(" ", "-"), options, proxy.url)
+                disturb_training(sweep, partial(proxy.behave, delay_s, errors), partial(proxy.behave, 0.0, 0.0))
+                count = f"{proxy.n_calls} calls, {proxy.n_errors} errors"
+                direct = replace(sweep, tracking_uri=server.url)
+                _sync(direct)
+                ratios.append([fault, *_ratios(alone, sweep)])
+                results.append(Result(f"MLflow {fault}", count, print_audit(alone, direct)))
     finally:
         server.stop()
     print_table(["seconds inside epochs, MLflow", "well", "disturbed", "ratio", "median of ratios"], ratios)
     return results
 
 
-def _disturbed(sweep: Sweep, begin: Callable[[], None], end: Callable[[], None]) -> None:
-    """Runs a sweep that is disturbed from its first trial to its last, and is left alone while it delivers."""
-    process = sweep.start()
-    while process.poll() is None and not sweep.trials_so_far():
-        time.sleep(0.1)
-    begin()
-    while process.poll() is None and sweep.n_finished() < sweep.trials:
-        time.sleep(0.5)
-    end()
-    if process.wait() != 0:
-        raise SystemExit(f"exit code {process.returncode} of a sweep; see {sweep.log}")
-
-
 def _sync(sweep: Sweep) -> None:
     command = [sweep.command[0], "-m", "tune_jobs", "sync", sweep.record().name, "--home", str(sweep.home)]
-    seconds_of(command, sweep.environment, sweep.log)
+    time_command(command, sweep.env, sweep.log)
 
 
 def _ratios(alone: Sweep, disturbed: Sweep) -> list[str]:
     before = {(trial.params_id, trial.seed): trial.train_seconds or 0.0 for trial in alone.record().trials}
-    pairs = [(before[t.params_id, t.seed], t.train_seconds or 0.0) for t in disturbed.record().trials]
+    trials = disturbed.record().trials
+    pairs = [(before[trial.params_id, trial.seed], trial.train_seconds or 0.0) for trial in trials]
     well, late = (sum(side) for side in zip(*pairs, strict=True))
     return [f"{well:.1f}", f"{late:.1f}", f"{late / well:.3f}x", f"{median(b / a for a, b in pairs):.3f}x"]
 
@@ -241,11 +164,13 @@ def disk(options: argparse.Namespace, folder: Path) -> list[Result]:
             time.sleep(moments.uniform(1, 5))
             filler.unlink()
 
-        return [_own("a full disk", options, folder, _settings(place / "home"), disturb)]
+        sweep = IdleSweep("a full disk", folder, settings_of(place / "home"), options.times, options.seed)
+        return [sweep.run(disturb)]
 
 
 @contextmanager
 def _mounted(place: Path) -> Iterator[Path]:
+    """Mount a small file system for the block."""
     place.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)], check=True)
     try:
@@ -270,8 +195,9 @@ def postgres(options: argparse.Namespace, folder: Path) -> list[Result]:
                 time.sleep(moments.uniform(0, 5))
                 server.start()
 
-            settings = replace(_settings(folder / "home"), storage=server.url(wire.port))
-            return [_own("PostgreSQL cut off or restarted", options, folder, settings, disturb)]
+            settings = replace(settings_of(folder / "home"), storage=server.url(wire.port))
+            sweep = IdleSweep("PostgreSQL cut off or restarted", folder, settings, options.times, options.seed)
+            return [sweep.run(disturb)]
     finally:
         server.remove()
 
@@ -284,54 +210,9 @@ def clock(options: argparse.Namespace, folder: Path) -> list[Result]:
     def disturb(moments: random.Random) -> None:
         jump.write_text(str(moments.uniform(-10, 10) * 86_400))
 
-    before = JUMPING.format(file=str(jump))
-    return [_own("a clock that jumps", options, folder, _settings(folder / "home"), disturb, before)]
-
-
-def _settings(home: Path) -> Settings:
-    return Settings(home, home / "data", None, f"sqlite:///{home / 'mlflow.db'}")
-
-
-def _own(
-    fault: str,
-    options: argparse.Namespace,
-    folder: Path,
-    settings: Settings,
-    disturb: Callable[[random.Random], None],
-    before: str = "",
-) -> Result:
-    """A sweep of trials that do nothing, in which a few end between two disturbances; a command that is refused is
-    given again."""
-    from tests.support.auditing import differences, undisturbed
-    from tests.support.sweeping import command_line, ended, own_task
-
-    n_trials = 4 * options.times
-    task, alone = (own_task(folder / name, width=f"Choice(*range(1, {n_trials + 1}))") for name in ("task", "alone"))
-    moments = random.Random(f"{options.seed} {fault}")
-    n_done, n_refused, room = 0, -1, 3
-    task.make_room(room)
-    code = 2
-    while code == 2:
-        n_refused += 1
-        process = command_line(settings, "launch", task.reference, "--search", "grid", before=before)
-        while process.poll() is None:
-            ends = len(task.noted("end"))
-            if ends >= room and len(task.noted("begin")) > ends:
-                room = ends + 3
-                task.make_room(room if n_done < options.times - 1 else None)
-                if n_done < options.times:
-                    disturb(moments)
-                    n_done += 1
-                    say(f"{fault}: {n_done} times, {ends} trials ended")
-            time.sleep(moments.uniform(0.1, 0.5))
-        code, stdout, stderr = ended(process)
-        if code not in (0, 2):
-            raise SystemExit(f"exit code {code} of a sweep: {stdout}{stderr}")
-    ended(command_line(settings, "sync", "own"))
-    found = differences(settings, undisturbed(alone, folder), own=None if before else task)
-    print("\n".join(found))
-    done = f"{n_done} times in {n_trials} trials; the command was given {n_refused} times more"
-    return Result(fault, done, not found)
+    script = JUMPING.format(file=str(jump))
+    settings = settings_of(folder / "home")
+    return [IdleSweep("a clock that jumps", folder, settings, options.times, options.seed, script).run(disturb)]
 
 
 def fuzz(options: argparse.Namespace, folder: Path) -> list[Result]:
@@ -359,7 +240,7 @@ def fuzz(options: argparse.Namespace, folder: Path) -> list[Result]:
             return False
         return True
 
-    return [Result(f"damaged input: {one.name}", f"{options.examples} ways", survives(one)) for one in TARGETS]
+    return [Result(f"damaged input: {target.name}", f"{options.examples} ways", survives(target)) for target in TARGETS]
 
 
 FAULTS: dict[str, Callable[[argparse.Namespace, Path], list[Result]]] = {

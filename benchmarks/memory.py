@@ -1,8 +1,8 @@
-"""What a worker holds while it trains networks, large and small in turn, and between them. Prints a table.
+"""Measure the memory that a worker holds while it trains large and small networks in turn, and between them.
 
     python benchmarks/memory.py
 
-As a worker does it: TensorFlow prepared once, one trial after the other, each freed (`execution/wear.py`).
+It works as a worker does: TensorFlow is prepared once, and each trial is freed before the next (`execution/wear.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from measuring import print_machine
+from measuring import make_parser, print_machine
 
 from tune_jobs import datasets
 from tune_jobs.execution.wear import Wear
@@ -23,26 +23,27 @@ _UNITS = ("4000-4000", "64", "64", "4000-4000", "64", "4000-4000")  # 65 MB of w
 
 
 def main() -> None:
+    make_parser(__doc__).parse_args()
     print_machine()
     prepare_tensorflow()
-    from tune_jobs.training import compiled
+    from tune_jobs.training import tensorflow_process
 
-    compiled.prepare_devices(1)
+    tensorflow_process.prepare_devices(1)
     task = find("digits-mlp")
     task = replace(task, protocol=replace(task.protocol, epochs=1, images=200))
     data = datasets.load_for_task(task, Path()).training
     worker = Wear()
-    print(f"| trial | units | at its end, MB | freed, MB |\n| --: | --- | --: | --: |\n| | | | {_held()} |")
+    print(f"| trial | units | at its end, MB | freed, MB |\n| --: | --- | --: | --: |\n| | | | {_resident_mb()} |")
     for number, units in enumerate(_UNITS):
         run = TrialRun(task, {**task.baseline, "units": units}, data, seed=0)
         assert [epoch for epoch, _ in run] == [1]
-        at_end = _held()
-        run.drop()
+        at_end = _resident_mb()
+        run.release()
         worker.trial_ended()
-        print(f"| {number} | {units} | {at_end} | {_held()} |", flush=True)
+        print(f"| {number} | {units} | {at_end} | {_resident_mb()} |", flush=True)
 
 
-def _held() -> int:
+def _resident_mb() -> int:
     return round(devices.resident_mb())
 
 

@@ -1,4 +1,4 @@
-"""What MLflow holds of a sweep, read back through its client: for benchmarks that check what was logged."""
+"""Read back what MLflow has of a sweep, for benchmarks that check what was logged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Points = tuple[tuple[int, float], ...]  # (step, value), in the order of the ste
 
 @dataclass(frozen=True)
 class Run:
-    """One run; times are unix seconds, `curves` are there only where they were asked for."""
+    """One run. Times are unix seconds; `curves` is empty unless it was asked for."""
 
     name: str
     status: str
@@ -24,30 +24,33 @@ class Run:
 
 
 def trial_runs(tracking_uri: str, experiment: str, *, study: str | None = None, curves: bool = False) -> list[Run]:
-    """The runs of an experiment, by name; of one study of ours only its trials' where its identity is given."""
+    """Return the runs of an experiment, ordered by name.
+
+    With the identity of a `study` of tune-jobs, return the runs of its trials only.
+    """
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    known = client.get_experiment_by_name(experiment)
-    if known is None:
+    stored = client.get_experiment_by_name(experiment)
+    if stored is None:
         raise SystemExit(f"{tracking_uri} has no experiment {experiment}")
-    runs = _search(client, known.experiment_id, "")
+    runs = _search(client, stored.experiment_id, "")
     if study is not None:
         parents = [run.info.run_id for run in runs if run.data.tags.get("mlflow.tune_jobs.study") == study]
         if len(parents) != 1:
             raise SystemExit(f"{tracking_uri} should have one run of study {study}, and has {len(parents)}")
-        runs = _search(client, known.experiment_id, f"tags.`mlflow.parentRunId` = '{parents[0]}'")
+        runs = _search(client, stored.experiment_id, f"tags.`mlflow.parentRunId` = '{parents[0]}'")
     return sorted((_run(client, run, curves) for run in runs), key=lambda run: run.name)
 
 
 def _search(client: Any, experiment_id: str, condition: str) -> list[Any]:
-    found, token = [], None
+    runs, token = [], None
     while True:
         page = client.search_runs([experiment_id], condition, max_results=1000, page_token=token)
-        found += page
+        runs += page
         token = page.token
         if not token:
-            return found
+            return runs
 
 
 def _run(client: Any, run: Any, curves: bool) -> Run:

@@ -1,4 +1,4 @@
-"""A task whose training does nothing, for `overhead.py`: what a trial costs is then what running a trial costs."""
+"""The task of `overhead.py`: its training does nothing, so that all the time of a trial is overhead."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tune_jobs.search_spaces import Float, Objective, Params, Protocol, Space, T
 
 
 def load_data() -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """A handful of empty images."""
+    """Return a handful of empty images."""
     images, labels = np.zeros((40, 2, 2), np.uint8), np.arange(40) % 2
     return (images, labels), (images, labels)
 
 
 def train(params: Params, data: Any, *, seed: int, epochs: int) -> Iterator[Mapping[str, float]]:
-    """Every epoch is a number that was known before."""
+    """Yield scores that follow from the params alone."""
     for epoch in range(1, epochs + 1):
         yield {"score": float(params["x"]) * epoch / (1 + float(params["y"]))}  # type: ignore[arg-type]
 

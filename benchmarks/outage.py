@@ -1,9 +1,12 @@
-"""A sweep whose MLflow server goes away in its middle and comes back, against the same sweep with the server there.
+"""Measure a sweep whose MLflow server goes away in its middle and comes back, against the same sweep without that.
 
-A real `mlflow server` on loopback is killed when a quarter of the trials have ended and started again when three
-quarters have. Trials must train no slower meanwhile (each is compared with the same one of the other sweep), and in the
-end nothing may be missing in MLflow. On digits-mlp, random search. The server shares the cores with the sweep, which
-one elsewhere would not: it runs at the lowest priority, and trials that its start may slow have a row of their own.
+    python benchmarks/outage.py
+
+A real `mlflow server` on loopback is killed when a quarter of the trials have ended, and started again when three
+quarters have. Meanwhile trials must not train more slowly (each is compared with the same trial of the other sweep),
+and in the end nothing may be missing in MLflow. The sweep is a random search on digits-mlp. The server shares the cores
+with the sweep, unlike a real one: it runs at the lowest priority, and trials that its start may slow have a row of
+their own.
 """
 
 from __future__ import annotations
@@ -20,8 +23,17 @@ from pathlib import Path
 from statistics import median
 
 from auditing import print_audit
-from measuring import environment, parser, print_machine, print_table, say, seconds_of, warm_disk, workplace
-from sweeps import Sweep, kill_family
+from measuring import (
+    make_sweep_parser,
+    plain_environment,
+    print_machine,
+    print_table,
+    say,
+    time_command,
+    warm_disk,
+    work_folder,
+)
+from sweeps import Sweep, kill_tree
 
 from tune_jobs.records.trials import TrialRecord
 
@@ -34,7 +46,7 @@ _POLL_S = 0.5
 def main() -> None:
     options = _options()
     print_machine()
-    with workplace(options.keep) as folder:
+    with work_folder(options.keep) as folder:
         warm_disk()
         server = _Server(folder / "server", _free_port())
         server.start()
@@ -42,10 +54,10 @@ def main() -> None:
             there = _sweep(folder / "there", options, server.url)
             away = _sweep(folder / "away", options, server.url)
             say("a sweep with the server there")
-            _watched(there, {})
+            _run_with(there, {})
             say("a sweep with the server away from its middle")
-            moments = _watched(away, {options.trials // 4: server.stop, options.trials * 3 // 4: server.start})
-            _print_times(there, away, *moments)
+            windows = _run_with(away, {options.trials // 4: server.stop, options.trials * 3 // 4: server.start})
+            _print_times(there, away, *windows)
             is_same = print_audit(there, away) or _audit_after_sync(there, away)
         finally:
             server.stop()
@@ -54,10 +66,10 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    made = parser(__doc__)
-    made.add_argument("--trials", type=int, default=32)
-    made.add_argument("--epochs", type=int, default=20)
-    return made.parse_args()
+    parser = make_sweep_parser(__doc__)
+    parser.add_argument("--trials", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=20)
+    return parser.parse_args()
 
 
 def _sweep(home: Path, options: argparse.Namespace, tracking_uri: str) -> Sweep:
@@ -74,7 +86,7 @@ def _sweep(home: Path, options: argparse.Namespace, tracking_uri: str) -> Sweep:
 
 @dataclass
 class _Server:
-    """A real MLflow server on loopback, that can be stopped and started on the same store."""
+    """A real MLflow server on loopback, which can be stopped and started again on the same store."""
 
     folder: Path
     port: int
@@ -105,14 +117,14 @@ class _Server:
         ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                command, env=plain_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         _wait_for(self._answers, f"the MLflow server to answer; its log is {log.name}", timeout_s=180)
         say("the MLflow server answers")
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            kill_family(self.process)
+            kill_tree(self.process)
             say("the MLflow server is gone")
 
     def _answers(self) -> bool:
@@ -124,26 +136,29 @@ class _Server:
 
 
 def _audit_after_sync(there: Sweep, away: Sweep) -> bool:
-    """The server may have come back too late for the sweep itself: then it is the next command that delivers."""
+    """Deliver the rest and audit again: the server may have come back too late for the sweep itself to deliver."""
     print("MLflow did not have all of it when the sweep ended; after `tune-jobs sync`:\n")
     command = [sys.executable, "-m", "tune_jobs", "sync", away.record().name, "--home", str(away.home)]
-    seconds_of(command, away.environment, away.log)
+    time_command(command, away.env, away.log)
     return print_audit(there, away)
 
 
-def _watched(sweep: Sweep, actions: dict[int, Callable[[], None]]) -> list[Window]:
-    """Runs a sweep to its exit and acts whenever so many trials have ended; when each act began and ended."""
+def _run_with(sweep: Sweep, actions: dict[int, Callable[[], None]]) -> list[Window]:
+    """Run a sweep to its exit, and call each action once so many trials have ended.
+
+    Return when each action began and ended.
+    """
     process = sweep.start()
-    moments = []
+    windows = []
     for n_trials, act in actions.items():
         _wait_for(lambda n=n_trials: sweep.n_finished() >= n or process.poll() is not None, f"{n_trials} trials to end")
         began = time.time()
         act()
-        moments.append((began, time.time()))
+        windows.append((began, time.time()))
     _wait_for(lambda: sweep.n_finished() >= sweep.trials or process.poll() is not None, "all trials to end")
     if process.wait(_TIMEOUT_S) != 0:
         raise SystemExit(f"exit code {process.returncode} of a sweep; see {sweep.log}")
-    return moments
+    return windows
 
 
 def _print_times(there: Sweep, away: Sweep, stop: Window, start: Window) -> None:
@@ -159,7 +174,7 @@ def _print_times(there: Sweep, away: Sweep, stop: Window, start: Window) -> None
     print(f"the server was away for {start[1] - stop[1]:.1f} s\n")
     print_table(
         ["seconds inside epochs of trials", "trials", "server there", "server stopped", "ratio", "median of ratios"],
-        [_row(what, pairs) for what, pairs in groups.items()],
+        [_row(title, pairs) for title, pairs in groups.items()],
     )
 
 
@@ -167,20 +182,20 @@ def _overlaps(trial: TrialRecord, window: Window) -> bool:
     return (trial.started or 0.0) < window[1] and (trial.finished or 0.0) > window[0]
 
 
-def _row(what: str, pairs: list[tuple[TrialRecord, TrialRecord]]) -> list[str]:
-    times = [(one.train_seconds or 0.0, other.train_seconds or 0.0) for one, other in pairs]
+def _row(title: str, pairs: list[tuple[TrialRecord, TrialRecord]]) -> list[str]:
+    times = [(before.train_seconds or 0.0, after.train_seconds or 0.0) for before, after in pairs]
     if not times:
-        return [what, "0", "", "", "", ""]
+        return [title, "0", "", "", "", ""]
     there, away = (sum(side) for side in zip(*times, strict=True))
-    ratios = [other / one for one, other in times]
-    return [what, str(len(times)), f"{there:.1f}", f"{away:.1f}", f"{away / there:.2f}x", f"{median(ratios):.2f}x"]
+    ratios = [after / before for before, after in times]
+    return [title, str(len(times)), f"{there:.1f}", f"{away:.1f}", f"{away / there:.2f}x", f"{median(ratios):.2f}x"]
 
 
-def _wait_for(is_so: Callable[[], bool], what: str, timeout_s: float = _TIMEOUT_S) -> None:
+def _wait_for(condition: Callable[[], bool], description: str, timeout_s: float = _TIMEOUT_S) -> None:
     until = time.monotonic() + timeout_s
-    while not is_so():
+    while not condition():
         if time.monotonic() > until:
-            raise SystemExit(f"waited {timeout_s:.0f} s for {what}")
+            raise SystemExit(f"waited {timeout_s:.0f} s for {description}")
         time.sleep(_POLL_S)
 
 

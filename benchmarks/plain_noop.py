@@ -1,7 +1,7 @@
-"""The plain side of `overhead.py`: the no-op trials of noop_task.py on Ray Tune, as its documentation shows.
+"""The plain side of `overhead.py`: the no-op trials of noop_task.py, as Ray Tune's documentation shows them.
 
-A function trainable with ten reports, random search, Ray's defaults, and `MLflowLoggerCallback` on SQLite. Nothing of
-this project is used.
+It is a function trainable with ten reports, random search, Ray's defaults, and `MLflowLoggerCallback` on SQLite. It
+uses nothing of this project.
 """
 
 import argparse

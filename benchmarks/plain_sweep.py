@@ -1,7 +1,7 @@
 """The plain side of `sweep.py`: a sweep as the documentation of Ray Tune, Keras and MLflow shows how to write one.
 
-A function trainable that reports each epoch of `model.fit`, the data through `tune.with_parameters`, a grid search
-two trials at a time with one CPU each, and `MLflowLoggerCallback` on SQLite. Nothing of this project is used.
+It is a function trainable that reports each epoch of `model.fit`, with its data from `tune.with_parameters`, a grid
+search, two trials at a time with one CPU each, and `MLflowLoggerCallback` on SQLite. It uses nothing of this project.
 """
 
 import argparse

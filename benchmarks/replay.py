@@ -1,19 +1,20 @@
-"""How soon grid, random and TPE find what a whole grid found: a replay of recorded scores, nothing is trained.
+"""Measure how soon grid, random search and TPE find the best configuration of a whole grid.
 
     tune-jobs launch fashion-mnist-mlp --search grid
     python benchmarks/replay.py fashion-mnist-mlp --runs 100
 
-Each search is run as a study would run it, one trial at a time, and is told the score that the grid recorded. Printed
-is the median over the runs of the best score so far, as its distance from the grid's best, and in how many runs the
-grid's best itself was found.
+It replays recorded scores; nothing is trained. Each search runs as in a study, one trial at a time, and learns the
+score that the grid recorded. The first table has the distance of the best score so far from the grid's best, as the
+median over the runs. The second has the share of runs that found the grid's best itself.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
+
+import measuring  # (it puts this checkout on the path)
 
 from tune_jobs.records.studies import Search, StudyRecord
 from tune_jobs.records.trials import RecordedResult, TrialRecord
@@ -27,7 +28,7 @@ AFTER = (5, 10, 20, 30, 40, 60)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measuring.make_parser(__doc__)
     parser.add_argument("study", help="a study whose whole grid is complete")
     parser.add_argument("--runs", type=int, default=100, help="of each search that draws")
     parser.add_argument("--home", type=Path)
@@ -55,20 +56,20 @@ def main() -> None:
 def _curves(
     search: Search, space: AnySpace, record: StudyRecord, scores: Mapping[str, float], runs: int
 ) -> list[list[float]]:
-    """The best so far after each trial, of each run; a grid has only one."""
+    """Return the best score after each trial, for each run; a grid has one run only."""
     return [_run(search, space, record, scores, seed) for seed in range(1 if search == "grid" else runs)]
 
 
 def _run(search: Search, space: AnySpace, record: StudyRecord, scores: Mapping[str, float], seed: int) -> list[float]:
     objective = record.terms.objective
     sampler = samplers.make_sampler(search, space, objective, seed, ())
-    found: list[float] = []
-    while len(found) < min(len(scores), max(AFTER)) and (candidate := sampler.ask()) is not None:
+    best: list[float] = []
+    while len(best) < min(len(scores), max(AFTER)) and (candidate := sampler.ask()) is not None:
         score = scores[params_id(candidate.params)]
         result = RecordedResult("complete", score, finished=0.0)
-        sampler.tell(TrialRecord(len(found), candidate.params, seed, "complete", result=result))
-        found.append(objective.best([*found[-1:], score]))
-    return found
+        sampler.tell(TrialRecord(len(best), candidate.params, seed, "complete", result=result))
+        best.append(objective.best([*best[-1:], score]))
+    return best
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The task of `resume.py`: a space as networks have it, and a training that does nothing."""
+"""The task of `resume.py`: a space such as networks have, and a training that does nothing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LEARNING_RATE = Float(1e-5, 1.0, log=True)
 
 
 def load_data() -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """A handful of empty images."""
+    """Return a handful of empty images."""
     images, labels = np.zeros((40, 2, 2), np.uint8), np.arange(40) % 2
     return (images, labels), (images, labels)
 
 
 def train(params: Params, data: Any, *, seed: int, epochs: int) -> Iterator[Mapping[str, float]]:
-    """It is over at once."""
+    """Yield one epoch at once."""
     yield {"val_accuracy": 0.5}
 
 

@@ -1,19 +1,18 @@
-"""Which search finds how much how soon: regret on three problems whose best is known; nothing is trained.
+"""Measure the regret of each search over its trials, on three problems whose best score is known.
 
     python benchmarks/search.py --seeds 20 --runs runs.json
 
-Regret is the distance from the best score that there is. `fashion-mnist-mlp` replays the recorded grid of 81 trainings
-in docs/studies: a search is told what a configuration scored. `tuning` behaves like a network's hyperparameters: an
-optimizer with a learning rate of its own, depth, width, dropout. `numbers` is a crooked valley in four numbers, with a
-switch that opens a fifth. These two are told with a little noise, as seeds make; regret is of the score without noise.
-Each search proposes one trial after another.
+Nothing is trained. Regret is the distance from the best possible score. `fashion-mnist-mlp` replays the recorded grid
+of 81 trainings in docs/studies. `tuning` behaves like a network's hyperparameters: an optimizer with a learning rate of
+its own, depth, width, dropout. `numbers` is a crooked valley in four numbers, with a switch that opens a fifth. In
+these two, searches learn scores with a little noise, such as seeds make; regret is of the score without noise. Each
+search proposes one trial after another.
 
-It writes docs/search.md and docs/search.svg. Runs that the file of --runs has are not made again.
+It writes docs/search.md and docs/search.svg. Runs that are in the file of --runs already are not repeated.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import random
@@ -39,7 +38,7 @@ from tune_jobs.study import file
 SEARCHES: tuple[Search, ...] = ("grid", "random", "qmc", "tpe", "cmaes", "gp")
 DOCS = measuring.ROOT / "docs"
 RECORDED = DOCS / "studies" / "images" / "fashion-mnist-mlp.study"
-TRIALS = 160  # of the problems that have no end
+TRIALS = 160  # at most; a finite problem may have fewer
 NOISE = 0.003  # standard deviation between seeds
 OBJECTIVE = Objective("val_score", "maximize")
 LEARNING_RATE = Float(1e-5, 1.0, log=True)
@@ -47,7 +46,7 @@ LEARNING_RATE = Float(1e-5, 1.0, log=True)
 
 @dataclass(frozen=True)
 class Problem:
-    """A space, what a point of it scores, and the best score there is."""
+    """A space, the scores of its points without noise, and the best possible score."""
 
     space: AnySpace
     score: Callable[[Params], float]
@@ -60,7 +59,7 @@ class Problem:
 
     @property
     def searches(self) -> Iterator[Search]:
-        """Those that can walk the space."""
+        """The searches that suit the space."""
         for search in SEARCHES:
             try:
                 samplers.check_search(search, self.space)
@@ -70,7 +69,7 @@ class Problem:
 
 
 def recorded() -> Problem:
-    """The 81 perceptrons of report A, as they were trained here."""
+    """Return the problem of the 81 perceptrons of report A, with their recorded scores."""
     record = file.read(RECORDED).record
     scores = {trial.params_id: trial.score for trial in record.searched if trial.score is not None}
     space = space_from_json(record.terms.space)
@@ -79,7 +78,7 @@ def recorded() -> Problem:
 
 
 def tuning(params: Params) -> float:
-    """Best for adam at 1e-3, three layers of 128 units, with dropout of 0.3."""
+    """Return a score that is best for adam at 1e-3, three layers of 128 units, and a dropout of 0.3."""
     best_rate, ceiling = {"sgd": (1e-1, 0.97), "adam": (1e-3, 1.0), "rmsprop": (5e-4, 0.98)}[str(params["optimizer"])]
     off = math.log10(_number(params, "learning_rate") / best_rate)
     score = ceiling - 0.08 * off**2
@@ -91,7 +90,7 @@ def tuning(params: Params) -> float:
 
 
 def numbers(params: Params) -> float:
-    """Best at 0.7 in x and y and 0.3 in z and w, with the switch on and its fifth number at 0.5."""
+    """Return a score that is best at 0.7 in x and y, 0.3 in z and w, with the switch on and the fifth number at 0.5."""
     x, y, z, w = (_number(params, name) for name in "xyzw")
     valley = (x - 0.7) ** 2 + 4 * ((y - 0.7) - (x - 0.7) * (1 + x - 0.7)) ** 2
     score = 1 - valley - (z - 0.3) ** 2 - 0.5 * (w - 0.3) ** 2 - (z - 0.3) * (w - 0.3)
@@ -134,7 +133,7 @@ Run = tuple[str, Search, int]
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     """The regret after each trial of one run, and the seconds that a proposal took."""
 
     regrets: list[float]
@@ -142,10 +141,10 @@ class Found:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measuring.make_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    parser.add_argument("--runs", type=Path, help="a JSON file that keeps what was found")
+    parser.add_argument("--runs", type=Path, help="a JSON file that keeps the outcome of each run")
     options = parser.parse_args()
     runs = [
         (name, search, seed)
@@ -153,30 +152,32 @@ def main() -> None:
         for search in problem.searches
         for seed in range(1 if search == "grid" else options.seeds)
     ]
-    kept = json.loads(options.runs.read_text()) if options.runs and options.runs.exists() else {}
-    missing = [run for run in runs if _key(run) not in kept]
+    outcomes = json.loads(options.runs.read_text()) if options.runs and options.runs.exists() else {}
+    missing = [run for run in runs if _key(run) not in outcomes]
     with ProcessPoolExecutor(options.jobs) as pool:
-        for run, found in zip(missing, pool.map(_found, missing), strict=True):
-            kept[_key(run)] = vars(found)
-            print(f"{_key(run)}: regret {found.regrets[-1]:.4f}, {1000 * found.seconds:.0f} ms a proposal", flush=True)
+        for run, outcome in zip(missing, pool.map(_run, missing), strict=True):
+            outcomes[_key(run)] = vars(outcome)
+            print(
+                f"{_key(run)}: regret {outcome.regrets[-1]:.4f}, {1000 * outcome.seconds:.0f} ms a proposal", flush=True
+            )
             if options.runs:
-                options.runs.write_text(json.dumps(kept))
+                options.runs.write_text(json.dumps(outcomes))
     results: dict[str, dict[str, list[list[float]]]] = {}
     seconds: dict[str, list[float]] = {}
     for run in runs:
         name, search, _ = run
-        results.setdefault(name, {}).setdefault(search, []).append(kept[_key(run)]["regrets"])
-        seconds.setdefault(search, []).append(kept[_key(run)]["seconds"])
+        results.setdefault(name, {}).setdefault(search, []).append(outcomes[_key(run)]["regrets"])
+        seconds.setdefault(search, []).append(outcomes[_key(run)]["seconds"])
     save(figure(results), DOCS / "search.svg")
-    took = {search: statistics.median(each) for search, each in seconds.items()}
-    (DOCS / "search.md").write_text(page(results, took, options.seeds, this_machine()), encoding="utf-8")
+    typical = {search: statistics.median(each) for search, each in seconds.items()}
+    (DOCS / "search.md").write_text(page(results, typical, options.seeds, this_machine()), encoding="utf-8")
 
 
 def _key(run: Run) -> str:
     return " ".join(map(str, run))
 
 
-def _found(run: Run) -> Found:
+def _run(run: Run) -> Outcome:
     name, search, seed = run
     problem = PROBLEMS[name]
     sampler = samplers.make_sampler(search, problem.space, OBJECTIVE, seed, ())
@@ -188,12 +189,12 @@ def _found(run: Run) -> Found:
         seconds += time.perf_counter() - started
         assert candidate is not None
         score = problem.score(candidate.params)
-        told = score + noise.gauss(0.0, problem.noise)
-        result = RecordedResult("complete", told, finished=0.0)
+        noisy = score + noise.gauss(0.0, problem.noise)
+        result = RecordedResult("complete", noisy, finished=0.0)
         sampler.tell(TrialRecord(number, candidate.params, seed, "complete", result=result))
         best = max(best, score)
         regrets.append(problem.best - best)
-    return Found(regrets, seconds / problem.trials)
+    return Outcome(regrets, seconds / problem.trials)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page and the figure that `search.py` writes."""
+"""Make the page and the figure that `search.py` writes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NAMES = ("grid", "random", "qmc", "tpe", "cmaes", "gp")
 
 
 def figure(results: Results) -> Figure:
-    """A panel a problem: the median regret of each search over its trials, with a band between the quarters."""
+    """Return a figure with a panel for each problem: the median regret of each search, in a band of its quartiles."""
     with styled():
-        drawn = Figure(figsize=(3.9 * len(results), 3.8), layout="constrained")
-        panels = drawn.subplots(1, len(results), squeeze=False)[0]
+        drawing = Figure(figsize=(3.9 * len(results), 3.8), layout="constrained")
+        panels = drawing.subplots(1, len(results), squeeze=False)[0]
         for axes, (name, searches) in zip(panels, results.items(), strict=True):
             for search, runs in searches.items():
                 colour = COLOURS[NAMES.index(search)]
-                low, middle, high = zip(*(_quarters(step) for step in zip(*runs, strict=True)), strict=True)
+                low, middle, high = zip(*(_quartiles(step) for step in zip(*runs, strict=True)), strict=True)
                 trials = range(1, len(middle) + 1)
                 axes.fill_between(trials, low, high, color=colour, alpha=0.12, linewidth=0)
                 axes.plot(trials, middle, color=colour, label=search, linewidth=1.3)
@@ -39,17 +39,17 @@ def figure(results: Results) -> Figure:
             axes.spines[["top", "right"]].set_visible(False)
         panels[0].set_ylabel("regret: distance from the best")
         handles, labels = panels[0].get_legend_handles_labels()
-        more, named = panels[-1].get_legend_handles_labels()
-        known = dict(zip([*labels, *named], [*handles, *more], strict=True))
-        shown = [name for name in NAMES if name in known]
-        drawn.legend(
-            [known[name] for name in shown], shown, loc="outside lower center", ncols=len(shown), frameon=False
+        last_handles, last_labels = panels[-1].get_legend_handles_labels()
+        handle_of = dict(zip([*labels, *last_labels], [*handles, *last_handles], strict=True))
+        shown = [name for name in NAMES if name in handle_of]
+        drawing.legend(
+            [handle_of[name] for name in shown], shown, loc="outside lower center", ncols=len(shown), frameon=False
         )
-    return drawn
+    return drawing
 
 
-def _quarters(values: tuple[float, ...] | list[float]) -> tuple[float, float, float]:
-    """The lower quartile, the median, the upper quartile; of a single value itself."""
+def _quartiles(values: tuple[float, ...] | list[float]) -> tuple[float, float, float]:
+    """Return the lower quartile, the median and the upper quartile; of a single value, itself three times."""
     if len(values) == 1:
         return values[0], values[0], values[0]
     low, middle, high = statistics.quantiles(values, n=4)
@@ -57,7 +57,7 @@ def _quarters(values: tuple[float, ...] | list[float]) -> tuple[float, float, fl
 
 
 def page(results: Results, seconds: Mapping[str, float], seeds: int, machine: str) -> str:
-    """The page in Markdown; `seconds` are what a proposal took, the median of the runs."""
+    """Return the page in Markdown; `seconds` has the time of a proposal by each search, the median of the runs."""
     numbers = {
         "few": auto.RANDOM_UP_TO,
         "many": auto.GP_UP_TO,
@@ -73,12 +73,12 @@ def _table(results: Results, seconds: Mapping[str, float]) -> Iterator[str]:
     for problem, searches in results.items():
         for search, runs in searches.items():
             cells = [_cell([run[n - 1] for run in runs]) if n <= len(runs[0]) else "" for n in AFTER]
-            took = 1000 * seconds[search]
-            yield f"| {problem} | {search} | " + " | ".join(cells) + f" | {took:.0f} ms |"
+            milliseconds = 1000 * seconds[search]
+            yield f"| {problem} | {search} | " + " | ".join(cells) + f" | {milliseconds:.0f} ms |"
 
 
 def _cell(regrets: list[float]) -> str:
-    low, middle, high = _quarters(regrets)
+    low, middle, high = _quartiles(regrets)
     return f"{middle:.4f}" if len(regrets) == 1 else f"{middle:.4f} ({low:.4f} to {high:.4f})"
 
 

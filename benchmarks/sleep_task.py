@@ -1,5 +1,4 @@
-"""A task whose training sleeps half a second an epoch, for `scaling.py`: what is measured is how trials are handed out,
-and not how many processors there are."""
+"""The task of `scaling.py`: its training sleeps for half a second an epoch, and needs no processor."""
 
 from __future__ import annotations
 
@@ -13,12 +12,13 @@ from tune_jobs.search_spaces import Float, Objective, Params, Protocol, Space, T
 
 
 def load_data() -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """A handful of empty images."""
+    """Return a handful of empty images."""
     images, labels = np.zeros((40, 2, 2), np.uint8), np.arange(40) % 2
     return (images, labels), (images, labels)
 
 
 def train(params: Params, data: Any, *, seed: int, epochs: int) -> Iterator[Mapping[str, float]]:
+    """Yield an epoch every half second."""
     for epoch in range(1, epochs + 1):
         time.sleep(0.5)
         yield {"score": float(params["x"]) * epoch}  # type: ignore[arg-type]

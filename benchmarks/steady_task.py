@@ -1,4 +1,4 @@
-"""Fashion-MNIST perceptrons that all train for the same number of epochs, for `utilization.py`."""
+"""The task of `utilization.py`: Fashion-MNIST perceptrons that all train for the same number of epochs."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""A study in a journal file against one in SQLite: what a trial's writes cost, what a load costs, what a fault costs.
+"""Measure a study in a journal file against one in SQLite: the time of writes and of a load, and what faults destroy.
 
-Both through `Study`. A trial is added, started, told nine epochs and finished with the history of ten;
-the sampling of its params is not in the times. Faults: a writer killed with SIGKILL at a random moment, either store;
-and the journal cut at random bytes, as a machine that loses power may leave it. A store survives a fault when it opens
-again, has every trial that was acknowledged, with its score and history, and takes and keeps a further one.
+    python benchmarks/storage.py
+
+Both are written through `Study`. A trial is added, started, reports nine epochs, and ends with the history of ten; the
+sampling of its params is not in the times. There are two faults: a writer to either store is killed (SIGKILL) at a
+random moment, and a journal is cut at a random byte, as a machine that loses power may leave it. A store survives a
+fault if it opens again, has every acknowledged trial with its score and history, and keeps a further one.
 """
 
 from __future__ import annotations
@@ -17,7 +19,16 @@ import sys
 import time
 from pathlib import Path
 
-from measuring import HERE, answer_of, environment, parser, print_machine, print_table, say, workplace
+from measuring import (
+    HERE,
+    json_from,
+    make_sweep_parser,
+    plain_environment,
+    print_machine,
+    print_table,
+    say,
+    work_folder,
+)
 from study_writer import EPOCHS, STORES, TASK, TERMS, result_of, settings_of, written
 
 from tune_jobs.settings import Settings
@@ -27,31 +38,31 @@ from tune_jobs.study.study import Study
 def main() -> None:
     options = _options()
     print_machine()
-    with workplace(options.keep) as folder:
+    with work_folder(options.keep) as folder:
         _print_writes(options.trials, folder / "writes")
         _print_loads(options.load_trials, folder / "loads")
         _print_faults(options, folder / "faults")
 
 
 def _options() -> argparse.Namespace:
-    made = parser(__doc__)
-    made.add_argument("--trials", type=int, default=1000, help="written one after the other and timed in tenths")
-    made.add_argument("--load-trials", type=int, default=5000, help="in the study that is loaded")
-    made.add_argument("--kills", type=int, default=20, help="of a writer, for each store")
-    made.add_argument("--cuts", type=int, default=200, help="of a journal file, each at a random byte")
-    made.add_argument("--seed", type=int, default=0, help="of the moments and the places")
-    return made.parse_args()
+    parser = make_sweep_parser(__doc__)
+    parser.add_argument("--trials", type=int, default=1000, help="to write, timed in tenths (default: 1000)")
+    parser.add_argument("--load-trials", type=int, default=5000, help="in the study that is loaded")
+    parser.add_argument("--kills", type=int, default=20, help="of a writer, for each store")
+    parser.add_argument("--cuts", type=int, default=200, help="of a journal file, each at a random byte")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments and the places")
+    return parser.parse_args()
 
 
-def _child(what: str, store: str, home: Path, trials: int) -> list[str]:
-    return [sys.executable, str(HERE / "study_writer.py"), what, store, str(home), str(trials)]
+def _writer_command(action: str, store: str, home: Path, trials: int) -> list[str]:
+    return [sys.executable, str(HERE / "study_writer.py"), action, store, str(home), str(trials)]
 
 
 def _print_writes(trials: int, folder: Path) -> None:
     times = {}
     for store in STORES:
         say(f"{trials} trials written to {store}")
-        times[store] = answer_of(_child("time", store, folder / store, trials), environment())
+        times[store] = json_from(_writer_command("time", store, folder / store, trials), plain_environment())
     tenth = max(1, trials // 10)
     rows = [
         _row(
@@ -66,16 +77,16 @@ def _ms(seconds: list[float]) -> float:
     return 1000 * statistics.mean(seconds)
 
 
-def _row(what: str, journal: float, sqlite: float) -> list[str]:
-    return [what, f"{journal:.2f}", f"{sqlite:.2f}", f"{sqlite / journal:.2f}x"]
+def _row(title: str, journal: float, sqlite: float) -> list[str]:
+    return [title, f"{journal:.2f}", f"{sqlite:.2f}", f"{sqlite / journal:.2f}x"]
 
 
 def _print_loads(trials: int, folder: Path) -> None:
     seconds, megabytes = {}, {}
     for store in STORES:
         say(f"{trials} trials for a load from {store}")
-        answer_of(_child("time", store, folder / store, trials), environment())
-        seconds[store] = answer_of(_child("load", store, folder / store, trials), environment())
+        json_from(_writer_command("time", store, folder / store, trials), plain_environment())
+        seconds[store] = json_from(_writer_command("load", store, folder / store, trials), plain_environment())
         megabytes[store] = sum(path.stat().st_size for path in (folder / store).rglob("*") if path.is_file()) / 2**20
     rows = [
         _row(f"load of {trials} trials, seconds", *(seconds[store] for store in STORES)),
@@ -90,24 +101,25 @@ def _print_faults(options: argparse.Namespace, folder: Path) -> None:
     for store in STORES:
         say(f"{options.kills} writers to {store} killed")
         faults = [
-            _killed(store, folder / f"{store}-{kill}", moments.uniform(0.0, 1.0)) for kill in range(options.kills)
+            _kill_writer(store, folder / f"{store}-{kill}", moments.uniform(0.0, 1.0)) for kill in range(options.kills)
         ]
         rows.append([f"{store}: writer killed", *_tally(faults)])
     say(f"a journal cut at {options.cuts} places")
-    rows.append(["journal: cut at a random byte", *_tally(_cut(folder / "cut", options.cuts, moments))])
+    rows.append(["journal: cut at a random byte", *_tally(_cut_journal(folder / "cut", options.cuts, moments))])
     print_table(["fault", "times", "survived"], rows)
 
 
 def _tally(faults: list[str | None]) -> list[str]:
+    """Print each kind of damage, and return the number of faults and of those that did none."""
     for fault in sorted({fault for fault in faults if fault is not None}):
         print(f"did not survive, {faults.count(fault)} times: {fault}")
     return [str(len(faults)), str(faults.count(None))]
 
 
-def _killed(store: str, home: Path, after_s: float) -> str | None:
-    """Kills a writer so long after its first trial; what is wrong with what it left."""
+def _kill_writer(store: str, home: Path, after_s: float) -> str | None:
+    """Kill a writer some time after its first trial, and return what is wrong with the study that it left."""
     process = subprocess.Popen(
-        _child("write", store, home, 10**6), env=environment(), stdout=subprocess.PIPE, text=True
+        _writer_command("write", store, home, 10**6), env=plain_environment(), stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     acknowledged = [int(process.stdout.readline())]
@@ -115,10 +127,10 @@ def _killed(store: str, home: Path, after_s: float) -> str | None:
     process.send_signal(signal.SIGKILL)
     acknowledged += [int(line) for line in process.stdout if line.endswith("\n")]
     process.wait()
-    return _what_is_wrong(settings_of(store, home), acknowledged)
+    return _damage(settings_of(store, home), acknowledged)
 
 
-def _cut(folder: Path, cuts: int, places: random.Random) -> list[str | None]:
+def _cut_journal(folder: Path, cuts: int, places: random.Random) -> list[str | None]:
     whole = settings_of("journal", folder / "whole").studies_dir / "study.journal"
     lengths = [(whole.stat().st_size, number) for number, _ in written(settings_of("journal", folder / "whole"), 40)]
     content, faults = whole.read_bytes(), []
@@ -126,11 +138,12 @@ def _cut(folder: Path, cuts: int, places: random.Random) -> list[str | None]:
         place = places.randrange(len(content))
         settings = settings_of("journal", folder / str(cut))
         (settings.studies_dir / "study.journal").write_bytes(content[:place])
-        faults.append(_what_is_wrong(settings, [number for length, number in lengths if length <= place]))
+        faults.append(_damage(settings, [number for length, number in lengths if length <= place]))
     return faults
 
 
-def _what_is_wrong(settings: Settings, acknowledged: list[int]) -> str | None:
+def _damage(settings: Settings, acknowledged: list[int]) -> str | None:
+    """Return why a study cannot be continued, in one line; None if it can be."""
     try:
         with Study.hold("study", settings) as study:
             study.begin(TERMS)
@@ -144,7 +157,11 @@ def _what_is_wrong(settings: Settings, acknowledged: list[int]) -> str | None:
 
 
 def _check(study: Study, acknowledged: list[int]) -> None:
-    """Raises where an acknowledged trial is not there, or is not what was written."""
+    """Check that every acknowledged trial is there as it was written.
+
+    Raises:
+        LookupError: one is not.
+    """
     trials = {trial.number: trial for trial in study.record().trials}
     for number in acknowledged:
         trial, expected = trials.get(number), result_of(number)

@@ -1,7 +1,9 @@
-"""The processes that `storage.py` measures: one that writes trials to a study, one that loads a study.
+"""The processes that `storage.py` measures: they write trials to a study, or load one.
 
-`python study_writer.py WHAT STORE HOME TRIALS`, where WHAT is `time` (writes, then the seconds of each trial as JSON),
-`write` (each trial's number once it is acknowledged) or `load` (the seconds of a load), STORE `journal` or `sqlite`.
+    python benchmarks/study_writer.py ACTION STORE HOME TRIALS
+
+ACTION is `time` (write, then print the seconds of each trial as JSON), `write` (print each trial's number once it is
+acknowledged) or `load` (print the seconds of a load). STORE is `journal` or `sqlite`.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ TERMS = StudyTerms(
 
 
 def main() -> None:
-    what, store, home, trials = sys.argv[1:]
-    act = {"time": _time_writes, "load": _time_load, "write": _write}[what]
+    action, store, home, trials = sys.argv[1:]
+    act = {"time": _time_writes, "load": _time_load, "write": _write}[action]
     act(settings_of(store, Path(home)), int(trials))
 
 
@@ -52,15 +54,15 @@ def settings_of(store: str, home: Path) -> Settings:
 
 
 def written(settings: Settings, trials: int) -> Iterator[tuple[int, float]]:
-    """Writes so many trials; after each its number and the seconds it took."""
-    search = make_sampler("random", TASK.space, TASK.objective, 0, ())
+    """Write so many trials, and yield after each its number and the seconds that it took."""
+    sampler = make_sampler("random", TASK.space, TASK.objective, 0, ())
     with Study.hold("study", settings) as study:
         study.begin(TERMS)
         for _ in range(trials):
-            params = search.ask()
-            assert params is not None
+            candidate = sampler.ask()
+            assert candidate is not None
             started = time.perf_counter()
-            trial = study.start(study.add(TASK.space, params, 0))
+            trial = study.start(study.add(TASK.space, candidate.params, 0))
             for epoch in range(1, EPOCHS):
                 study.note_epoch(trial.number, epoch, result_of(trial.number).history[epoch - 1]["val_accuracy"])
             study.finish(trial, result_of(trial.number), 1.0)
@@ -68,7 +70,7 @@ def written(settings: Settings, trials: int) -> Iterator[tuple[int, float]]:
 
 
 def result_of(number: int) -> TrialResult:
-    """What a training may well bring back; it depends on the number alone, so that a reader can check it."""
+    """Return a plausible result that depends on the number alone, so that a reader can check it."""
     numbers = random.Random(number)
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     history = tuple({name: numbers.random() for name in names} for _ in range(EPOCHS))
@@ -81,7 +83,7 @@ def _time_writes(settings: Settings, trials: int) -> None:
 
 
 def _write(settings: Settings, trials: int) -> None:
-    """Says each trial's number once the study has acknowledged it."""
+    """Print each trial's number once the study has acknowledged it."""
     for number, _ in written(settings, trials):
         print(number, flush=True)
 

@@ -1,9 +1,11 @@
-"""The same sweep by `tune-jobs launch` and by a plain script (plain_sweep.py): seconds from cold start to logged.
+"""Measure the same sweep by `tune-jobs launch` and by a plain script (plain_sweep.py), from cold start to logged.
+
+    python benchmarks/sweep.py --data-dir data
 
 Both train the same 12 configurations of a 784-128-10 network on the same 55,000 images of Fashion-MNIST, 2 epochs at
-batch 128, two at a time with one CPU each, and log to MLflow on SQLite. A side's time runs from the start of its
-process to its exit; after it the 12 runs must be finished in its MLflow store. The programs of both are read from the
-disk once before. The plain side is given its data ready to load; ours unpacks and checks the original files.
+batch 128, two at a time with one CPU each, and log to MLflow on SQLite. The time of a side is from the start of its
+process to its exit, when the 12 runs must be finished in its MLflow store. The programs of both are read from the disk
+once before. The plain side gets its data ready to load; ours unpacks and checks the original files.
 """
 
 from __future__ import annotations
@@ -16,29 +18,39 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from measuring import HERE, environment, parser, print_machine, print_table, say, seconds_of, warm_disk, workplace
+from measuring import (
+    HERE,
+    make_sweep_parser,
+    plain_environment,
+    print_machine,
+    print_table,
+    say,
+    time_command,
+    warm_disk,
+    work_folder,
+)
 from mlflow_runs import Run, trial_runs
 from sweeps import Sweep
 
 from tune_jobs import datasets
 
 Configuration = tuple[str, ...]  # activation, initializer, optimizer, learning rate
-OPTIMIZERS = 3  # settings of optimizer and learning rate that both sides try
+N_OPTIMIZERS = 3  # combinations of optimizer and learning rate that both sides try
 
 
 def main() -> None:
     options = _options()
-    n_configurations = len(options.activations.split(",")) * len(options.initializers.split(",")) * OPTIMIZERS
+    n_configurations = len(options.activations.split(",")) * len(options.initializers.split(",")) * N_OPTIMIZERS
     print_machine()
-    with workplace(options.keep) as folder:
-        data = _prepared(options.data_dir, folder)
+    with work_folder(options.keep) as folder:
+        data = _prepare(options.data_dir, folder)
         warm_disk()
         plain, ours = [], []
         for repeat in range(options.repeats):
             say(f"{n_configurations} configurations by the plain script ({repeat + 1} of {options.repeats})")
-            plain.append(_plain(options, folder / f"plain-{repeat}", data))
+            plain.append(_run_plain(options, folder / f"plain-{repeat}", data))
             say(f"the same by tune-jobs launch ({repeat + 1} of {options.repeats})")
-            ours.append(_ours(options, folder / f"ours-{repeat}", n_configurations))
+            ours.append(_run_ours(options, folder / f"ours-{repeat}", n_configurations))
     print_table(
         ["", "plain script", "tune-jobs", "ratio"],
         [
@@ -53,17 +65,17 @@ Side = tuple[float, Mapping[Configuration, float]]  # seconds, validation accura
 
 
 def _options() -> argparse.Namespace:
-    made = parser(__doc__)
-    made.add_argument("--activations", default="relu,tanh")
-    made.add_argument("--initializers", default="glorot_uniform,glorot_normal")
-    made.add_argument("--epochs", type=int, default=2)
-    made.add_argument("--max-concurrent", type=int, default=2)
-    made.add_argument("--repeats", type=int, default=1, help="of both sides in turn; the medians are compared")
-    return made.parse_args()
+    parser = make_sweep_parser(__doc__)
+    parser.add_argument("--activations", default="relu,tanh")
+    parser.add_argument("--initializers", default="glorot_uniform,glorot_normal")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--max-concurrent", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=1, help="of both sides; medians are compared (default: 1)")
+    return parser.parse_args()
 
 
-def _prepared(data_dir: Path, folder: Path) -> Path:
-    """The split that tune-jobs makes, for the plain script: so the accuracies are on the same 5,000 images."""
+def _prepare(data_dir: Path, folder: Path) -> Path:
+    """Write the split that tune-jobs makes for the plain script, so that accuracies are on the same 5,000 images."""
     dataset = datasets.load("fashion-mnist", data_dir=data_dir, validation=5000)
     train, validation = dataset.train, dataset.validation
     path = folder / "fashion-mnist.npz"
@@ -77,7 +89,7 @@ def _prepared(data_dir: Path, folder: Path) -> Path:
     return path
 
 
-def _plain(options: argparse.Namespace, folder: Path, data: Path) -> Side:
+def _run_plain(options: argparse.Namespace, folder: Path, data: Path) -> Side:
     folder.mkdir()
     flags = {
         "--data": data,
@@ -89,7 +101,7 @@ def _plain(options: argparse.Namespace, folder: Path, data: Path) -> Side:
     }
     words = [str(word) for flag in flags.items() for word in flag]
     command = [sys.executable, str(HERE / "plain_sweep.py"), *words]
-    seconds = seconds_of(command, environment(), folder / "log", cwd=folder)
+    seconds = time_command(command, plain_environment(), folder / "log", cwd=folder)
     return seconds, {
         _plain_key(run): _last_accuracy(run) for run in trial_runs(f"sqlite:///{folder}/mlflow.db", "plain")
     }
@@ -100,7 +112,7 @@ def _plain_key(run: Run) -> Configuration:
     return tuple(run.params[name] for name in names)
 
 
-def _ours(options: argparse.Namespace, home: Path, n_configurations: int) -> Side:
+def _run_ours(options: argparse.Namespace, home: Path, n_configurations: int) -> Side:
     settings = (
         f"activation={options.activations}",
         f"initializer={options.initializers}",
@@ -133,13 +145,16 @@ def _last_accuracy(run: Run) -> float:
     return run.metrics["val_accuracy"]
 
 
-def _seconds(what: str, plain: list[Side], ours: list[Side]) -> list[str]:
+def _seconds(title: str, plain: list[Side], ours: list[Side]) -> list[str]:
     slow, fast = statistics.median([side[0] for side in plain]), statistics.median([side[0] for side in ours])
-    return [what, f"{slow:.1f}", f"{fast:.1f}", f"{slow / fast:.2f}x"]
+    return [title, f"{slow:.1f}", f"{fast:.1f}", f"{slow / fast:.2f}x"]
 
 
 def _print_accuracies(plain: Mapping[Configuration, float], ours: Mapping[Configuration, float]) -> None:
-    """Both sides' seeds differ, so single configurations differ too; their mean difference should be noise."""
+    """Print the accuracies of each configuration.
+
+    Both sides have other seeds, so that configurations differ, but their mean difference should be noise.
+    """
     if plain.keys() != ours.keys():
         raise SystemExit(f"the two sides did not train the same: {sorted(plain.keys() ^ ours.keys())}")
     differences = [ours[key] - plain[key] for key in plain]

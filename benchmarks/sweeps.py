@@ -1,4 +1,4 @@
-"""`tune-jobs launch` as a benchmark runs it: with a home of its own, to its end or to its violent death."""
+"""Run `tune-jobs launch` in a home of its own, to its end or until it is killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from measuring import environment, seconds_of
+from measuring import plain_environment, time_command
 
 from tune_jobs.errors import StudyError
 from tune_jobs.records.studies import StudyRecord
@@ -22,7 +22,7 @@ from tune_jobs.study.study import Study
 
 @dataclass(frozen=True)
 class Sweep:
-    """A `launch` command with a home of its own; nothing of it is shared with another sweep."""
+    """A `launch` command with a home of its own, which shares nothing with another sweep."""
 
     home: Path
     task: str
@@ -51,11 +51,15 @@ class Sweep:
         return [sys.executable, "-m", "tune_jobs", "launch", self.task, *given, *narrowed]
 
     @property
-    def environment(self) -> dict[str, str]:
-        return environment() if self.tracking_uri is None else environment(MLFLOW_TRACKING_URI=self.tracking_uri)
+    def env(self) -> dict[str, str]:
+        return (
+            plain_environment()
+            if self.tracking_uri is None
+            else plain_environment(MLFLOW_TRACKING_URI=self.tracking_uri)
+        )
 
     @property
-    def _where(self) -> Settings:
+    def _settings(self) -> Settings:
         return Settings(self.home, self.data_dir, None, self.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}")
 
     @property
@@ -63,52 +67,51 @@ class Sweep:
         return self.home.with_suffix(".log")
 
     def run(self) -> float:
-        """Seconds from the start of the process to its exit."""
-        return seconds_of(self.command, self.environment, self.log)
+        """Run the sweep, and return the seconds from the start of the process to its exit."""
+        return time_command(self.command, self.env, self.log)
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The same, left running."""
+        """Start the sweep, and return its process."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
 
     def record(self) -> StudyRecord:
-        """The one study in the home."""
-        names = study_names(self._where)
+        """Return the one study in the home."""
+        names = study_names(self._settings)
         if len(names) != 1:
             raise SystemExit(f"{self.home} should hold one study, and holds {len(names)}; see {self.log}")
-        return Study.open(names[0], self._where).record()
+        return Study.open(names[0], self._settings).record()
 
-    def trials_so_far(self) -> tuple[TrialRecord, ...]:
-        """As they are now; may be asked before the sweep is begun and while it runs."""
+    def current_trials(self) -> tuple[TrialRecord, ...]:
+        """Return the trials as they are now; none before the sweep has begun."""
         try:
-            return tuple(
-                trial for name in study_names(self._where) for trial in Study.open(name, self._where).record().trials
-            )
-        except (StudyError, KeyError):  # it is just being begun
+            records = [Study.open(name, self._settings).record() for name in study_names(self._settings)]
+            return tuple(trial for record in records for trial in record.trials)
+        except (StudyError, KeyError):  # the study is just being created
             return ()
 
     def n_finished(self) -> int:
-        return sum(trial.is_finished for trial in self.trials_so_far())
+        return sum(trial.is_finished for trial in self.current_trials())
 
 
-def kill_family(process: subprocess.Popen[bytes], *, spare: Callable[[psutil.Process], bool] = lambda _: False) -> int:
-    """SIGKILL to a process that we started and to all that descend from it, but those to `spare`; how many died.
+def kill_tree(process: subprocess.Popen[bytes], *, spare: Callable[[psutil.Process], bool] = lambda _: False) -> int:
+    """Kill a process that we started, and all that descend from it except those to `spare`; return how many died.
 
-    All of them are stopped first, so that none starts another meanwhile; only then is any killed.
+    All of them are suspended first, so that none starts another meanwhile.
     """
     parent = psutil.Process(process.pid)
-    family: list[psutil.Process] = []
+    descendants: list[psutil.Process] = []
     parent.suspend()
-    while fresh := [child for child in parent.children(recursive=True) if child not in family]:
-        for child in fresh:
+    while new := [child for child in parent.children(recursive=True) if child not in descendants]:
+        for child in new:
             with suppress(psutil.NoSuchProcess):
                 child.suspend()
-        family += fresh
-    spared = [child for child in family if spare(child)]
-    victims = [parent, *(child for child in family if child not in spared)]
+        descendants += new
+    spared = [child for child in descendants if spare(child)]
+    victims = [parent, *(child for child in descendants if child not in spared)]
     for victim in victims:
         with suppress(psutil.NoSuchProcess):
             victim.kill()

@@ -1,8 +1,11 @@
-"""How much of the workers' time is training, on a sweep of 24 trials of about 20 s each, two at a time.
+"""Measure how much of the workers' time is training, in a sweep of 24 trials of about 20 s each, two at a time.
 
-Training is what trials spend inside epochs (`train_seconds`: tracing the model included, building it not), and the
-workers' time is their number times the wall clock: from the start of the process to its exit, where Ray's start, the
-import of TensorFlow and MLflow's last word count as lost; and from the first trial's start to the last one's end.
+    python benchmarks/utilization.py --data-dir data
+
+Training is the time that trials spend inside epochs (`train_seconds`, which includes tracing the model but not building
+it). The workers' time is their number times the wall clock, by two clocks: from the start of the process to its exit,
+where Ray's start, the import of TensorFlow and the last delivery to MLflow count as lost; and from the first trial's
+start to the last one's end.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import argparse
 from statistics import median
 
-from measuring import HERE, parser, print_machine, print_table, say, warm_disk, workplace
+from measuring import HERE, make_sweep_parser, print_machine, print_table, say, warm_disk, work_folder
 from sweeps import Sweep
 
 from tune_jobs.records.studies import StudyRecord
@@ -18,7 +21,7 @@ from tune_jobs.records.studies import StudyRecord
 GRID = (
     "initializer=glorot_uniform,glorot_normal",
     "activation=relu,tanh",
-    "optimizer=rmsprop,adam",  # three settings with their learning rates
+    "optimizer=rmsprop,adam",  # three values, with their learning rates
     "regularizer=none,l2",
 )
 
@@ -26,7 +29,7 @@ GRID = (
 def main() -> None:
     options = _options()
     print_machine()
-    with workplace(options.keep) as folder:
+    with work_folder(options.keep) as folder:
         warm_disk()
         sweep = Sweep(
             folder / "home",
@@ -45,11 +48,11 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    made = parser(__doc__)
-    made.add_argument("--trials", type=int, default=24)
-    made.add_argument("--epochs", type=int, default=30, help="a trial; choose them so that one takes about 20 s")
-    made.add_argument("--workers", type=int, default=2)
-    return made.parse_args()
+    parser = make_sweep_parser(__doc__)
+    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=30, help="a trial; choose them so that one takes about 20 s")
+    parser.add_argument("--workers", type=int, default=2)
+    return parser.parse_args()
 
 
 def _print(study: StudyRecord, process: float, workers: int) -> None:
@@ -63,13 +66,10 @@ def _print(study: StudyRecord, process: float, workers: int) -> None:
         f"{len(durations)} trials of {min(durations):.1f} to {max(durations):.1f} s, median {median(durations):.1f} s; "
         f"{training:.1f} s of training in all\n"
     )
-    rows = [
-        ["start of the process to its exit", process],
-        ["first trial's start to last one's end", trialing],
-    ]
+    clocks = {"start of the process to its exit": process, "first trial's start to last one's end": trialing}
     print_table(
         ["", "wall, s", f"of {workers} workers, s", "training"],
-        [[what, f"{s:.1f}", f"{workers * s:.1f}", f"{training / (workers * s):.1%}"] for what, s in rows],
+        [[clock, f"{s:.1f}", f"{workers * s:.1f}", f"{training / (workers * s):.1%}"] for clock, s in clocks.items()],
     )
     lost = {
         "before the first trial and after the last": workers * (process - trialing),
@@ -77,7 +77,7 @@ def _print(study: StudyRecord, process: float, workers: int) -> None:
         "in trials, outside epochs": sum(durations) - training,
     }
     print_table(
-        ["workers' time that is not training", "s"], [[what, f"{seconds:.1f}"] for what, seconds in lost.items()]
+        ["workers' time that is not training", "s"], [[phase, f"{seconds:.1f}"] for phase, seconds in lost.items()]
     )
 
 

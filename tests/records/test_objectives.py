@@ -79,7 +79,7 @@ def test_what_cannot_be_meant_is_refused_in_a_line(words: list[str], said: str) 
 
 def test_a_network_has_its_weights_its_time_and_its_latency(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     task = tiny_task()
-    result = run_trial(task, TINY, tiny_data, seed=0, further=(PARAMETERS, SECONDS, LATENCY))
+    result = run_trial(task, TINY, tiny_data, seed=0, further_objectives=(PARAMETERS, SECONDS, LATENCY))
     assert result.state == "complete", result.message
     trial = trial_record(
         0, TINY, 0, "complete", metrics=result.metrics, weights=result.weights, train_seconds=result.train_seconds
@@ -94,7 +94,7 @@ def test_a_network_has_its_weights_its_time_and_its_latency(tiny_task: MakeTask,
 
 
 def test_a_trial_that_is_stopped_is_not_measured(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
-    stop = {"seed": 0, "further": (LATENCY,), "report": lambda epoch, metrics: True}
+    stop = {"seed": 0, "further_objectives": (LATENCY,), "report": lambda epoch, metrics: True}
     result = run_trial(tiny_task(), TINY, tiny_data, **stop)  # type: ignore[arg-type]
     assert result.state == "stopped"
     assert "latency" not in result.metrics
@@ -111,7 +111,7 @@ def own(*epochs: Mapping[str, float]) -> Task:
 def test_the_first_objective_alone_decides_on_the_best_epoch_and_on_patience(tiny_data: TrainingData) -> None:
     curve = [{"val_accuracy": score, "cost": cost} for score, cost in ((0.5, 3), (0.7, 9), (0.6, 1), (0.9, 1))]
     cost = Objective("cost", "minimize")
-    result = run_trial(own(*curve), {}, tiny_data, seed=0, further=(cost,))
+    result = run_trial(own(*curve), {}, tiny_data, seed=0, further_objectives=(cost,))
     assert (result.best_epoch, len(result.history)) == (2, 3)
     assert objectives.value(trial_record(0, {}, 0, "complete", metrics=result.metrics), cost) == 9.0
 
@@ -119,12 +119,12 @@ def test_the_first_objective_alone_decides_on_the_best_epoch_and_on_patience(tin
 @pytest.mark.parametrize("lacking", ["parameters", "latency", "cost"])
 def test_a_loop_of_its_own_has_to_yield_what_cannot_be_measured(lacking: str, tiny_data: TrainingData) -> None:
     further = (Objective(lacking, "minimize"), SECONDS)
-    run = TrialRun(own({"val_accuracy": 0.5}, {"val_accuracy": 0.6}), {}, tiny_data, seed=0, further=further)
+    run = TrialRun(own({"val_accuracy": 0.5}, {"val_accuracy": 0.6}), {}, tiny_data, seed=0, further_objectives=further)
     assert len(list(run)) == 0
     assert (run.result.state, run.result.reason) == ("failed", "invalid")
     assert run.result.message == f"no metric '{lacking}' to judge by; the trial has val_accuracy"
     yields = own({"val_accuracy": 0.5, lacking: 7.0})
-    assert run_trial(yields, {}, tiny_data, seed=0, further=further).metrics[lacking] == 7.0
+    assert run_trial(yields, {}, tiny_data, seed=0, further_objectives=further).metrics[lacking] == 7.0
 
 
 # --- what a study was begun with ---
@@ -200,7 +200,7 @@ def file(tmp_path: Path, settings: Settings) -> Path:
         for act in ("fine", "raise"):
             params = {"act": act, "width": 1, "depth": 1}
             trial = study.start(study.add(task.space, params, 0))
-            study.finish(trial, run_trial(task, params, data, seed=0, further=further), cpus=1.0)
+            study.finish(trial, run_trial(task, params, data, seed=0, further_objectives=further), cpus=1.0)
     file = tmp_path / "own.study"
     portable.export_study("own", file, settings, lambda _: None)
     return file

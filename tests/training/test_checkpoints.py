@@ -14,7 +14,7 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.records.trials import Segment
 from tune_jobs.search_spaces import Task, catalog, open_all
 from tune_jobs.training.checkpoints import Checkpoint, CheckpointFolder, key
-from tune_jobs.training.trial import TrialRun, again, run_trial
+from tune_jobs.training.trial import Copy, TrialRun, rerun, run_trial
 
 MLP = {"batch_norm": True, "dropout": "with", "dropout_rate": 0.3, "schedule": "cosine", "optimizer": "adam"}
 CNN = {"filters": "8-8", "dropout": "with", "dropout_rate": 0.2, "dense_dropout_rate": 0.2, "augmentation": "flip"}
@@ -67,7 +67,7 @@ def test_another_networks_checkpoint_is_passed_over() -> None:
     checkpoint = at_epoch(TrialRun(task, wide, data_of(task), seed=0), 1)
     second = TrialRun(task, narrow, data_of(task), seed=0, start=checkpoint)
     assert [epoch for epoch, _ in second] == [1, 2]
-    third = TrialRun(task, narrow, data_of(task), seed=0, start=checkpoint, copies=True)
+    third = TrialRun(task, narrow, data_of(task), seed=0, start=Copy(checkpoint))
     assert list(third) == []
     assert (third.result.state, third.result.reason) == ("failed", "invalid")
 
@@ -76,17 +76,27 @@ def test_who_copies_weights_has_its_best_epoch_still_before_it_and_trains_again_
     task = task_of("digits-mlp", epochs=4)
     data, first, then = data_of(task), dict(task.baseline), {**task.baseline, "learning_rate": 1e-7}
     checkpoint = at_epoch(TrialRun(task, first, data, seed=1), 2)
-    run = TrialRun(task, then, data, seed=1, start=checkpoint, copies=True)
+    run = TrialRun(task, then, data, seed=1, start=Copy(checkpoint))
     assert [epoch for epoch, _ in run] == [3, 4]
     assert run.result.best_epoch in (3, 4)
     assert run.result.history[:2] == checkpoint.history
     accuracies = [metrics["val_accuracy"] for metrics in run.result.history]
     assert abs(accuracies[2] - accuracies[1]) < 0.02  # with so small a rate the weights hardly move
     course = (Segment(1, first, 1, parent=7), Segment(3, then, 1, parent=7))
-    repeated = again(task, 8, first, 1, course, data)
+    repeated = rerun(task, 8, first, 1, course, data)
     assert [epoch for epoch, _ in repeated] == [3, 4]
     assert repeated.result.history == run.result.history
     assert repeated.result.score == run.result.score
+
+
+def test_a_segment_that_fails_in_a_rerun_says_why_itself() -> None:
+    task = task_of("digits-mlp", epochs=4)
+    broken = {**task.baseline, "units": "no number"}
+    lineage = (Segment(1, broken, 1, parent=7), Segment(3, dict(task.baseline), 1, parent=7))
+    run = rerun(task, 8, task.baseline, 1, lineage, data_of(task))
+    assert list(run) == []
+    assert (run.result.state, run.result.reason) == ("failed", "invalid")
+    assert "no number" in str(run.result.message)
 
 
 def test_a_training_loop_of_the_tasks_own_has_no_checkpoint(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.models import mlp
 from tune_jobs.search_spaces import Task
-from tune_jobs.training import compiled
+from tune_jobs.training import compiled, tensorflow_process
 from tune_jobs.training.compiled import CompiledEpochs, ResidentSplit
 
 SEED = 5
@@ -41,7 +41,7 @@ def order_of(epoch: int, n: int) -> np.ndarray:
 
 def on_device(data: TrainingData, task: Task, key: str = "test") -> tuple[ResidentSplit, ...]:
     assert task.encoding is not None
-    return compiled.resident(key, (data.train, data.validation), task.encoding.targets)
+    return compiled.resident_splits(key, (data.train, data.validation), task.encoding.targets)
 
 
 def assert_same_weights(one: keras.Model, other: keras.Model) -> None:
@@ -96,7 +96,7 @@ def test_outputs_are_those_of_keras_predict_whatever_the_batch(
 ) -> None:
     monkeypatch.setattr(compiled, "EVALUATION_BATCH", batch)
     model, x = model_of(tiny_task()), tiny_data.validation.x
-    outputs = compiled.outputs(model, x)
+    outputs = compiled.predict(model, x)
     assert isinstance(outputs, np.ndarray)
     assert outputs.shape == (30, 3)
     np.testing.assert_allclose(outputs, model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
@@ -107,7 +107,7 @@ def test_outputs_of_several_heads_come_in_the_models_own_form(
 ) -> None:
     monkeypatch.setattr(compiled, "EVALUATION_BATCH", 7)
     model, x = two_heads(), tiny_data.validation.x
-    outputs, expected = compiled.outputs(model, x), model.predict(x, verbose=0)
+    outputs, expected = compiled.predict(model, x), model.predict(x, verbose=0)
     assert sorted(outputs) == sorted(expected) == ["parity", "row"]
     for head, answers in outputs.items():
         np.testing.assert_allclose(answers, expected[head], rtol=1e-5, atol=1e-6)
@@ -117,7 +117,7 @@ def test_outputs_are_without_what_is_random_in_training(tiny_data: TrainingData)
     inputs = keras.Input((4, 4, 1), dtype="uint8")
     model = keras.Model(inputs, keras.layers.Dropout(0.5)(keras.layers.Rescaling(1 / 255)(inputs)))
     x = tiny_data.validation.x
-    np.testing.assert_allclose(compiled.outputs(model, x), x / 255, rtol=1e-6)
+    np.testing.assert_allclose(compiled.predict(model, x), x / 255, rtol=1e-6)
 
 
 def two_heads() -> keras.Model:
@@ -140,7 +140,7 @@ def as_tuple(labels: np.ndarray) -> tuple[np.ndarray, ...]:
 def test_several_heads_are_trained_on_targets_in_several_parts(
     targets: Callable[[np.ndarray], Any], tiny_data: TrainingData
 ) -> None:
-    def compiled() -> keras.Model:
+    def compiled_model() -> keras.Model:
         model = two_heads()
         losses = [keras.losses.SparseCategoricalCrossentropy(from_logits=True), keras.losses.BinaryCrossentropy()]
         if targets is as_tuple:
@@ -149,9 +149,9 @@ def test_several_heads_are_trained_on_targets_in_several_parts(
         model.compile(keras.optimizers.SGD(0.1), loss)
         return model
 
-    ours, keras_own = compiled(), compiled()
+    ours, keras_own = compiled_model(), compiled_model()
     keras_own.set_weights(ours.get_weights())
-    (train,) = compiled.resident(f"heads-{targets.__name__}", (tiny_data.train,), targets)
+    (train,) = compiled.resident_splits(f"heads-{targets.__name__}", (tiny_data.train,), targets)
     metrics = CompiledEpochs(ours, batch_size=BATCH, seed=SEED).train(train)
 
     order, total = order_of(0, 90), 0.0
@@ -179,7 +179,7 @@ def test_a_model_with_a_train_step_of_its_own_is_trained_by_it(tiny_data: Traini
     model = Counting(inputs, keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")(pooled))
     model.layers[-1].kernel.assign(np.zeros((1, 1)))
     model.compile("sgd", "mse")
-    (train,) = compiled.resident("counting", (tiny_data.train,), lambda labels: labels.astype(np.float32))
+    (train,) = compiled.resident_splits("counting", (tiny_data.train,), lambda labels: labels.astype(np.float32))
     CompiledEpochs(model, batch_size=BATCH, seed=SEED).train(train)
     assert model.get_weights()[0].item() == 90
 
@@ -189,7 +189,7 @@ def test_augmented_epochs_repeat_with_their_seed_and_differ_from_each_other(
 ) -> None:
     def losses() -> list[float]:
         """Of a network that learns nothing, so that only its pictures change."""
-        compiled.begin(SEED)
+        tensorflow_process.reset(SEED)
         encoding = tiny_task().encoding
         assert encoding is not None
         model = mlp.build(input_shape=(4, 4, 1), head=encoding.head, units=8, augmentation="flip-shift")
@@ -206,7 +206,7 @@ def test_augmented_epochs_repeat_with_their_seed_and_differ_from_each_other(
 
 
 def trained(seed: int, task: Task, data: TrainingData) -> tuple[list[np.ndarray], list[dict[str, float]]]:
-    compiled.begin(seed)
+    tensorflow_process.reset(seed)
     model = model_of(task)
     epochs = CompiledEpochs(model, batch_size=BATCH, seed=seed)
     train, validation = on_device(data, task)
@@ -233,21 +233,23 @@ def test_data_stay_on_the_device_until_others_are_asked_for(tiny_data: TrainingD
         asked.append(len(labels))
         return labels
 
-    (first,) = compiled.resident("one", (tiny_data.train,), targets)
-    (again,) = compiled.resident("one", (tiny_data.train,), targets)
+    (first,) = compiled.resident_splits("one", (tiny_data.train,), targets)
+    (again,) = compiled.resident_splits("one", (tiny_data.train,), targets)
     assert again is first
-    (other,) = compiled.resident("two", (tiny_data.validation,), targets)
+    (other,) = compiled.resident_splits("two", (tiny_data.validation,), targets)
     assert (first.size, other.size) == (90, 30)
-    (back,) = compiled.resident("one", (tiny_data.train,), targets)
+    (back,) = compiled.resident_splits("one", (tiny_data.train,), targets)
     assert back is not first
     assert asked == [90, 30, 90]
 
 
 def test_weights_are_counted(tiny_task: Callable[..., Task]) -> None:
-    assert compiled.weight_count(model_of(tiny_task())) == 16 * 8 + 8 + 8 * 3 + 3
+    assert compiled.count_weights(model_of(tiny_task())) == 16 * 8 + 8 + 8 * 3 + 3
 
 
 def test_images_are_resident_as_they_are_stored(tiny_data: TrainingData) -> None:
-    (split,) = compiled.resident("stored", (Split(tiny_data.train.x, tiny_data.train.labels),), lambda labels: labels)
+    (split,) = compiled.resident_splits(
+        "stored", (Split(tiny_data.train.x, tiny_data.train.labels),), lambda labels: labels
+    )
     assert split.x.dtype.name == "uint8"
     np.testing.assert_array_equal(split.x.numpy(), tiny_data.train.x)

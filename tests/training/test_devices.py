@@ -96,7 +96,7 @@ def test_figures_of_gpus_are_the_drivers(monkeypatch: pytest.MonkeyPatch) -> Non
         DeviceFigures("GPU-bbbb", 2000.0, 16000.0, 0.1),
         DeviceFigures(MIG, 8000.0, 16000.0, 0.0),  # a part of a GPU does not tell its load
     )
-    assert isinstance(devices.reader(), NvmlReader)
+    assert isinstance(devices.device_reader(), NvmlReader)
 
 
 def test_without_a_driver_there_are_no_gpus_and_the_host_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_without_a_driver_there_are_no_gpus_and_the_host_is_read(monkeypatch: py
 
     monkeypatch.setattr(pynvml, "nvmlInit", no_driver)
     assert NvmlReader().read() == ()
-    assert isinstance(devices.reader(), HostReader)
+    assert isinstance(devices.device_reader(), HostReader)
 
 
 def test_without_nvidias_package_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_a_file_is_read_as_a_driver_is(tmp_path: Path, monkeypatch: pytest.Monke
     assert FileReader(file).read() == FOUR
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
     monkeypatch.setenv("TUNE_JOBS_DEVICE_FIGURES", str(file))
-    reader = pickle.loads(pickle.dumps(devices.reader()))
+    reader = pickle.loads(pickle.dumps(devices.device_reader()))
     assert reader == FileReader(file)
     assert reader.read() == (FOUR[3], FOUR[1])
 

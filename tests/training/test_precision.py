@@ -23,8 +23,8 @@ from tune_jobs.search_spaces.catalog import find
 from tune_jobs.search_spaces.protocol import PRECISIONS, Precision
 from tune_jobs.training import compiled
 from tune_jobs.training.checkpoints import Checkpoint
-from tune_jobs.training.epochs import built
-from tune_jobs.training.precision import exact, policy
+from tune_jobs.training.epochs import build_model
+from tune_jobs.training.precision import dtype_policy, float32_head
 from tune_jobs.training.trial import TrialRun
 
 SMALL = {"filters": "8-16", "units": "32", "batch_norm": True, "dropout": "with", "dropout_rate": 0.2}
@@ -86,12 +86,12 @@ def test_the_loss_is_scaled_where_gradients_are_of_half_precision() -> None:
     """A scale at which every gradient overflows: no step is taken, and the scale is halved at each."""
     task = task_of("mixed_float16")
     data = data_of(task)
-    model = built(task, params_of(task), data, seed=0)
+    model = build_model(task, params_of(task), data, seed=0)
     encoding = task.encoding_of(params_of(task))
-    (train,) = compiled.resident("scaling", (data.train,), encoding.targets)
+    (train,) = compiled.resident_splits("scaling", (data.train,), encoding.targets)
     epochs = compiled.CompiledEpochs(model, batch_size=50, seed=0)
-    epochs._make_variables(train)
-    epochs._epoch = 1  # its variables are there, and would be made anew
+    epochs._create_variables(train)
+    epochs._epoch = 1  # its variables exist, and would be created anew
     model.optimizer.dynamic_scale.assign(2.0**100)
     before = [np.asarray(weight).copy() for weight in model.trainable_variables]
     epochs.train(train)
@@ -130,7 +130,7 @@ def test_a_saved_model_of_half_precision_is_loaded_and_predicts(precision: Preci
     loaded = keras.saving.load_model(file, compile=False, safe_mode=True)
     assert [one.compute_dtype for one in loaded.layers[1:]] == [one.compute_dtype for one in run.model.layers[1:]]
     np.testing.assert_array_equal(
-        compiled.outputs(loaded, data.validation.x), compiled.outputs(run.model, data.validation.x)
+        compiled.predict(loaded, data.validation.x), compiled.predict(run.model, data.validation.x)
     )
     Image.fromarray(data.validation.x[0, :, :, 0]).save(picture)
     assert isinstance(reader.Reader(file).read(picture), reader.ClassReading)
@@ -138,10 +138,10 @@ def test_a_saved_model_of_half_precision_is_loaded_and_predicts(precision: Preci
 
 @pytest.mark.parametrize("precision", PRECISIONS[1:])
 def test_networks_with_all_their_layers_train_in_half_precision(precision: Precision, tiny_data: TrainingData) -> None:
-    with policy(precision):
+    with dtype_policy(precision):
         model = cnn.build(
             input_shape=(4, 4, 1),
-            head=exact(Classes(3).head),
+            head=float32_head(Classes(3).head),
             filters=4,
             units=8,
             batch_norm=True,
@@ -150,15 +150,15 @@ def test_networks_with_all_their_layers_train_in_half_precision(precision: Preci
             pixels="permuted",
         )
         model.compile("adam", Classes(3).loss(), metrics=Classes(3).metrics())
-    (train,) = compiled.resident(f"all-{precision}", (tiny_data.train,), Classes(3).targets)
+    (train,) = compiled.resident_splits(f"all-{precision}", (tiny_data.train,), Classes(3).targets)
     metrics = compiled.CompiledEpochs(model, batch_size=45, seed=0).train(train)
     assert np.isfinite(list(metrics.values())).all()
 
 
 def test_outputs_that_end_in_half_precision_are_read_as_float32(tiny_data: TrainingData) -> None:
-    with policy("mixed_bfloat16"):
+    with dtype_policy("mixed_bfloat16"):
         inputs = keras.Input((4, 4, 1), dtype="uint8")
         model = keras.Model(inputs, keras.layers.Rescaling(1 / 255)(inputs))
-    outputs = compiled.outputs(model, tiny_data.validation.x)
+    outputs = compiled.predict(model, tiny_data.validation.x)
     assert outputs.dtype == np.float32
     np.testing.assert_allclose(outputs, tiny_data.validation.x / 255, atol=6e-3)

@@ -19,7 +19,7 @@ from tune_jobs.records.per_image import unpack
 from tune_jobs.records.trials import TrialResult
 from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, Variants
 from tune_jobs.training import compiled
-from tune_jobs.training.trial import TrialRun, explaining, run_trial
+from tune_jobs.training.trial import TrialRun, pack_matching, run_trial
 from tune_jobs.words import one_line
 
 PARAMS = {"units": 8, "learning_rate": 0.05, "batch_size": 16}
@@ -99,7 +99,7 @@ def test_the_model_ends_with_the_weights_of_the_best_epoch(tiny_task: MakeTask, 
     assert (run.result.score, run.result.best_epoch) == (curve[0], 1)
     assert run.result.metrics == run.result.history[0]
     assert run.model is not None
-    (validation,) = compiled.resident("again", (tiny_data.validation,), Classes(3).targets)
+    (validation,) = compiled.resident_splits("again", (tiny_data.validation,), Classes(3).targets)
     evaluated = compiled.CompiledEpochs(run.model, batch_size=1, seed=0).evaluate(validation)
     assert evaluated["loss"] == run.result.score
     x, labels = tiny_data.validation.x, tiny_data.validation.labels
@@ -170,7 +170,7 @@ def test_a_trial_that_failed_has_no_errors(tiny_task: MakeTask, tiny_data: Train
 def test_errors_explain_a_score_that_is_their_mean_or_the_share_without(
     score: float, errors: list[float] | None, declared: MeanOf | None, explains: bool
 ) -> None:
-    packed = explaining(score, None if errors is None else np.array(errors), declared)
+    packed = pack_matching(None if errors is None else np.array(errors), score, declared)
     assert (packed is not None) == explains
     if packed is not None:
         assert unpack(packed).tolist() == errors

@@ -24,7 +24,7 @@ from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.provenance import versions
 from tune_jobs.training import tensorflow_start
-from tune_jobs.training.trial import TrialRun, again
+from tune_jobs.training.trial import TrialRun, rerun
 from tune_jobs.words import duration
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def train(
         tracking.check(settings)
     if task.train is None:
         tensorflow_start.start(config.cpus)
-    model, retrained = _train(config, again(task, config.trial, config.params, config.seed, config.course, data), say)
+    model, retrained = _train(config, rerun(task, config.trial, config.params, config.seed, config.course, data), say)
     if model is None:
         return retrained
     if output is not None:

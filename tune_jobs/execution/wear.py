@@ -52,9 +52,9 @@ class Wear:
 def free_trial_memory() -> None:
     """Give back to the system what the last trial of this process left, whatever it trained with."""
     if "tensorflow" in sys.modules:  # not imported just for this; a task's own training loop may use something else
-        from tune_jobs.training import compiled
+        from tune_jobs.training import tensorflow_process
 
-        compiled.free()
+        tensorflow_process.release_memory()
     else:
         gc.collect()
         malloc.give_back()

@@ -30,7 +30,7 @@ from tune_jobs.settings import prepare_own_training
 from tune_jobs.training import checkpoints, devices
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.devices import DeviceFigures
-from tune_jobs.training.trial import TrialRun
+from tune_jobs.training.trial import Copy, TrialRun
 from tune_jobs.words import one_line
 
 _STEP_S = 0.5  # how long a step collects epochs before it reports
@@ -66,7 +66,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._refusal: str | None = None
         self._place = nodes.own_place()
         try:
-            self._reader = devices.reader(cpus=context.cpus) if context.measures_devices else None
+            self._reader = devices.device_reader(cpus=context.cpus) if context.measures_devices else None
             self._task = replace(context.source.load(), protocol=context.protocol, objective=context.objectives[0])
         except Exception as error:
             self._refuse(error)
@@ -81,7 +81,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """
         assignment = Assignment.from_config(new_config)
         if self._run is not None:
-            self._run.drop()
+            self._run.release()
             self._run = None
             _wear.trial_ended()
         if (assignment.fresh and _is_warm) or _wear.is_worn_out:
@@ -140,16 +140,16 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _start_trial(self, assignment: Assignment) -> None:
         self._gauge, self._read_at = Gauge(), time.monotonic()
-        start = self._load_checkpoint(assignment)
-        self._unreported = [] if start is None or assignment.copies else list(enumerate(start.history, start=1))
+        checkpoint = self._load_checkpoint(assignment)
+        history = () if checkpoint is None or assignment.copies else checkpoint.history
+        self._unreported = list(enumerate(history, start=1))
         run = TrialRun(
             self._task,
             assignment.params,
             self._context.data,
             seed=assignment.seed,
-            further=self._context.objectives[1:],
-            start=start,
-            copies=assignment.copies,
+            further_objectives=self._context.objectives[1:],
+            start=Copy(checkpoint) if assignment.copies else checkpoint,
         )
         self._run, self._epochs = run, iter(run)
 
@@ -165,7 +165,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             if self._has_checkpoint_after(epoch):
                 self._save_checkpoint(checkpoints.key(self._assignment.number))
             if epoch in self._assignment.milestones:
-                return StepReport(tuple(epochs), so_far=self._run.so_far)
+                return StepReport(tuple(epochs), so_far=self._run.partial_result)
             if time.monotonic() >= until:
                 return StepReport(tuple(epochs), figures=self._read_devices())
         self._keep_weights()
@@ -195,10 +195,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Return the most that this trial took of a GPU; None if unknown, as for a task with its own training loop."""
         if self._task.train is not None or not self._place.gpus:
             return None
-        from tune_jobs.training import compiled
+        from tune_jobs.training import tensorflow_process
 
-        peak = compiled.device_peak_mb()
-        return None if peak is None else peak + compiled.CONTEXT_MB
+        peak = tensorflow_process.device_peak_mb()
+        return None if peak is None else peak + tensorflow_process.CONTEXT_MB
 
     def _load_checkpoint(self, assignment: Assignment) -> Checkpoint | None:
         if assignment.start is None:
@@ -227,6 +227,6 @@ def warm_up(cpus: float, gpu_share: float | None = None) -> None:
     from tune_jobs.settings import prepare_tensorflow
 
     prepare_tensorflow()
-    from tune_jobs.training import compiled
+    from tune_jobs.training import tensorflow_process
 
-    compiled.prepare_devices(cpus, gpu_share)
+    tensorflow_process.prepare_devices(cpus, gpu_share)

@@ -129,7 +129,7 @@ class Reader:
         from tune_jobs.training import compiled
 
         try:
-            outputs = np.asarray(compiled.outputs(model, views(picture)))
+            outputs = np.asarray(compiled.predict(model, views(picture)))
             if np.isfinite(outputs).all():
                 return _reading(self._encoding, outputs)
         except (

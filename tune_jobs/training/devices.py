@@ -1,7 +1,7 @@
-"""What the devices that a process may use have of memory and load, behind one small interface.
+"""The memory and load of the devices that a process may use, behind one small interface.
 
-Neither TensorFlow nor Ray: a worker asks before its first op, a driver without ever having one. What is made of the
-figures is left to those who ask.
+It needs neither TensorFlow nor Ray: a worker reads its devices before its first op, and a driver has no ops at all. The
+callers decide what to make of the figures.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ _MB = 2**20
 
 @dataclass(frozen=True)
 class DeviceFigures:
-    """What a device says of itself; what it does not tell is 0."""
+    """What a device reports about itself; 0 for what it does not report."""
 
-    index: str  # the machine's own, or what CUDA_VISIBLE_DEVICES calls it
-    memory_used_mb: float  # by all processes
-    memory_total_mb: float
+    index: str  # the machine's number for it, or its name in CUDA_VISIBLE_DEVICES
+    memory_used_mb: float  # MiB, by all processes
+    memory_total_mb: float  # MiB
     utilisation: float  # 0 to 1
 
 
-class Reader(Protocol):
-    """Whoever can tell of the devices that this process may use."""
+class DeviceReader(Protocol):
+    """Reads the devices that this process may use."""
 
     def read(self) -> tuple[DeviceFigures, ...]:
-        """One for each device, in the order of CUDA_VISIBLE_DEVICES where that is set."""
+        """Return the figures of each device, in the order of CUDA_VISIBLE_DEVICES if that is set."""
 
 
-def reader(file: Path | None = None, cpus: float = 1.0) -> Reader:
-    """The reader of `file`, or of what TUNE_JOBS_DEVICE_FIGURES names; else that of NVIDIA's GPUs, where there are any;
-    else that of this process, which is allotted so many CPUs."""
+def device_reader(file: Path | None = None, cpus: float = 1.0) -> DeviceReader:
+    """Return the reader that suits this machine.
+
+    It reads `file`, or the file that TUNE_JOBS_DEVICE_FIGURES names. If there is neither, it reads NVIDIA's GPUs; if
+    there are none of these, this process, which is allotted `cpus` CPUs.
+    """
     file = file or device_figures_file()
     if file is not None:
         return FileReader(file)
@@ -51,16 +54,16 @@ def reader(file: Path | None = None, cpus: float = 1.0) -> Reader:
 
 @dataclass(frozen=True)
 class NvmlReader:
-    """NVIDIA's GPUs, as its driver tells of them; none where the driver or its Python package is missing."""
+    """Reads NVIDIA's GPUs from its driver; without the driver or its Python package there are none."""
 
     def read(self) -> tuple[DeviceFigures, ...]:
         nvml = _nvml()
-        return () if nvml is None else tuple(_of_gpu(nvml, *found) for found in _visible_gpus(nvml))
+        return () if nvml is None else tuple(_gpu_figures(nvml, *gpu) for gpu in _visible_gpus(nvml))
 
 
 @functools.cache
 def _nvml() -> Any | None:
-    """NVIDIA's library, opened once in a process."""
+    """Return NVIDIA's library, opened once in a process; None if it is missing."""
     try:
         import pynvml
     except ImportError:
@@ -73,7 +76,7 @@ def _nvml() -> Any | None:
 
 
 def _visible_gpus(nvml: Any) -> Iterator[tuple[str, Any]]:
-    """Indices with their handles. As CUDA does, it ends at the first name that is no device's."""
+    """Yield indices with their handles. As in CUDA, the first name of no device ends the list."""
     visible = visible_devices()
     names = map(str, range(nvml.nvmlDeviceGetCount())) if visible is None else visible
     for name in names:
@@ -84,88 +87,96 @@ def _visible_gpus(nvml: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _handle(nvml: Any, name: str) -> Any:
-    """The device of that number, or of the UUID that begins so."""
+    """Return the device of this number, or with a UUID that begins so."""
     if name.isdecimal():
         return nvml.nvmlDeviceGetHandleByIndex(int(name))
-    for at in range(nvml.nvmlDeviceGetCount()):
-        handle = nvml.nvmlDeviceGetHandleByIndex(at)
+    for index in range(nvml.nvmlDeviceGetCount()):
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
         if nvml.nvmlDeviceGetUUID(handle).startswith(name):
             return handle
-    return nvml.nvmlDeviceGetHandleByUUID(name)  # a part of a GPU that was divided
+    return nvml.nvmlDeviceGetHandleByUUID(name)  # a part of a divided GPU (MIG)
 
 
-def _of_gpu(nvml: Any, index: str, handle: Any) -> DeviceFigures:
+def _gpu_figures(nvml: Any, index: str, handle: Any) -> DeviceFigures:
     used = total = load = 0.0
     try:
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         used, total = memory.used / _MB, memory.total / _MB
         load = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
     except nvml.NVMLError:
-        pass  # a part of a divided GPU has no load of its own, one that shares the machine's memory no memory
+        pass  # a part of a divided GPU reports no load; a GPU that shares the machine's memory reports no memory
     return DeviceFigures(index, used, total, load)
 
 
 @dataclass(frozen=True)
 class FileReader:
-    """What another accelerator's tool writes into a JSON file: a list of objects with the fields of `DeviceFigures`.
+    """Reads a JSON file that another accelerator's tool writes: a list of objects with the fields of `DeviceFigures`.
 
-    The file is replaced whole, not written in place, or a read may meet half of it.
+    The tool must replace the file whole. If it writes in place, a read may meet half of it.
     """
 
     path: Path
 
     def read(self) -> tuple[DeviceFigures, ...]:
-        """Read the file.
+        """Return the figures of each visible device.
 
         Raises:
-            SettingsError: the file is missing, or holds something else.
+            SettingsError: the file is missing, or has another content.
         """
         place = f"the device figures {self.path}"
         try:
-            listed = decode_json(tuple[DeviceFigures, ...], self.path.read_bytes(), place)
+            devices = decode_json(tuple[DeviceFigures, ...], self.path.read_bytes(), place)
         except OSError as error:
             raise SettingsError(f"{place} cannot be read: {error.strerror}") from error
         except ContentError as error:
             raise SettingsError(str(error)) from error
-        for device in listed:
-            if min(device.memory_used_mb, device.memory_total_mb) < 0:
-                used, total = device.memory_used_mb, device.memory_total_mb
-                raise SettingsError(f"{place} need megabytes of 0 or more; got {used:g} of {total:g}")
-            if not 0 <= device.utilisation <= 1:
-                raise SettingsError(f"{place} need utilisation as a share from 0 to 1; got {device.utilisation:g}")
-        figures = {device.index: device for device in listed}
+        for device in devices:
+            _check(device, place)
+        by_index = {device.index: device for device in devices}
         visible = visible_devices()
-        return tuple(figures.values() if visible is None else (figures[name] for name in visible if name in figures))
+        return tuple(by_index.values() if visible is None else (by_index[name] for name in visible if name in by_index))
+
+
+def _check(device: DeviceFigures, place: str) -> None:
+    if min(device.memory_used_mb, device.memory_total_mb) < 0:
+        used, total = device.memory_used_mb, device.memory_total_mb
+        raise SettingsError(f"{place} need megabytes of 0 or more; got {used:g} of {total:g}")
+    if not 0 <= device.utilisation <= 1:
+        raise SettingsError(f"{place} need utilisation as a share from 0 to 1; got {device.utilisation:g}")
 
 
 class HostReader:
-    """This process on the machine's processors: the memory that is its own, against what the machine or its container
-    has; the time of processors that it used since the last read, against that of the CPUs allotted to it.
+    """Reads this process, for a machine whose only devices are its processors.
 
-    One that travels to another process tells of that one.
+    Memory is what this process alone holds, of what the machine or its container has. Load is the processor time that
+    it used since the last read, of the time of the `cpus` CPUs allotted to it. After pickling, a reader reads the
+    process that it is in then.
     """
 
     def __init__(self, cpus: float = 1.0) -> None:
         self._cpus = cpus
-        self._since = _wall_and_cpu()
+        self._last = _wall_and_cpu()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HostReader, (self._cpus,)
 
     def read(self) -> tuple[DeviceFigures, ...]:
-        (wall, used), self._since = self._since, _wall_and_cpu()
-        passed, spent = self._since[0] - wall, self._since[1] - used
-        load = min(1.0, spent / (passed * self._cpus)) if passed > 0 else 0.0
+        before, self._last = self._last, _wall_and_cpu()
+        wall_s, processor_s = self._last[0] - before[0], self._last[1] - before[1]
+        load = min(1.0, processor_s / (wall_s * self._cpus)) if wall_s > 0 else 0.0
         return (DeviceFigures(HOST, resident_mb(), host_memory_mb(), load),)
 
 
 def _wall_and_cpu() -> tuple[float, float]:
+    """Return the time, and the processor time of this process, in seconds."""
     return time.monotonic(), time.process_time()
 
 
 def resident_mb(proc: Path = Path("/proc/self")) -> float:
-    """The memory that this process alone holds: without libraries and Ray's object store, which it shares with others.
-    0 where the system does not tell (it is Linux that does)."""
+    """Return the MiB that this process alone holds, without libraries and Ray's object store, which processes share.
+
+    0 if the system does not report it; Linux does.
+    """
     try:
         _, resident, shared, *_ = (proc / "statm").read_text().split()
     except OSError:
@@ -174,8 +185,10 @@ def resident_mb(proc: Path = Path("/proc/self")) -> float:
 
 
 def host_memory_mb(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> float:
-    """What this process could hold: all of the machine's memory, or what its container or service is allowed. 0 where
-    the system does not tell."""
+    """Return the MiB that this process could hold: the machine's memory, or the limit of its container or service.
+
+    0 if the system does not report it.
+    """
     try:
         lines = (proc / "meminfo").read_text().splitlines()
         total = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:"))
@@ -185,7 +198,7 @@ def host_memory_mb(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgr
 
 
 def _limits(membership: Path, cgroups: Path) -> Iterator[int]:
-    """The limits of the control groups that the process is in, and of those above: of version 2, and of version 1."""
+    """Yield the memory limits in bytes of the process' control groups (versions 1 and 2), and of those above."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -206,4 +219,4 @@ def _limit(file: Path) -> int | None:
         text = file.read_text().strip()
     except OSError:
         return None
-    return int(text) if text.isdecimal() else None  # "max" is no limit
+    return int(text) if text.isdecimal() else None  # the word "max" means no limit

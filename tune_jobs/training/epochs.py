@@ -1,6 +1,4 @@
-"""Where a trial's epochs come from: a Keras model that is built from the params and trained in compiled epochs, or the
-training loop that a task brings itself.
-"""
+"""Where a trial's epochs come from: a Keras model trained in compiled epochs, or a task's own training loop."""
 
 from __future__ import annotations
 
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tune_jobs.datasets import TrainingData
-from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.records.objectives import LATENCY, PARAMETERS
 from tune_jobs.records.per_image import Errors
@@ -27,29 +24,48 @@ if TYPE_CHECKING:
 
 
 class Training(Protocol):
-    """Where a trial's epochs come from."""
+    """The training of one configuration, epoch by epoch."""
 
     @property
-    def model(self) -> keras.Model | None: ...
+    def model(self) -> keras.Model | None:
+        """The model; None if the training does not show it."""
+
     @property
-    def weights(self) -> int | None: ...
+    def n_weights(self) -> int | None:
+        """How many weights the model has; None if that is not known."""
+
     @property
-    def measures(self) -> tuple[str, ...]: ...  # what it knows of a model without being told each epoch
-    def epochs(self) -> Iterator[Metrics]: ...
-    def checkpoint(self, best_epoch: int, history: Sequence[Metrics], seconds: float) -> Checkpoint | None: ...
-    def go_on(self, start: Checkpoint) -> bool: ...
-    def keep(self) -> None: ...
-    def restore(self) -> None: ...
-    def errors(self) -> Errors | None: ...
-    def latency(self) -> float: ...
+    def known_objectives(self) -> tuple[str, ...]:
+        """The objectives that are known or measured without being a metric of each epoch."""
+
+    def epochs(self) -> Iterator[Metrics]:
+        """Train an epoch for each metrics that are asked for."""
+
+    def checkpoint(self, best_epoch: int, history: Sequence[Metrics], seconds: float) -> Checkpoint | None:
+        """Return the state after the last epoch; None if this training cannot be resumed."""
+
+    def resume(self, start: Checkpoint) -> bool:
+        """Continue from a checkpoint. Return False, and change nothing, if it does not fit."""
+
+    def save_best(self) -> None:
+        """Remember the weights as they are now: those of the best epoch so far."""
+
+    def restore_best(self) -> None:
+        """Set the weights that were remembered last."""
+
+    def validation_errors(self) -> Errors | None:
+        """Return how wrong the model is about each validation image, `(N,)`; None if that is not known."""
+
+    def measure_latency(self) -> float:
+        """Return the milliseconds that the model takes for one image."""
 
 
 class OwnTraining:
-    """The training that a task brings itself."""
+    """A task's own training loop, which shows nothing but its metrics."""
 
     model = None
-    weights = None
-    measures = ()
+    n_weights = None
+    known_objectives = ()
 
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         assert task.train is not None
@@ -57,116 +73,118 @@ class OwnTraining:
 
     def epochs(self) -> Iterator[Metrics]:
         for metrics in self._epochs:
-            yield _numbers(metrics)
+            yield _checked_metrics(metrics)
 
     def checkpoint(self, best_epoch: int, history: Sequence[Metrics], seconds: float) -> None:
-        """What such a training holds cannot be seen."""
+        """Return None: the loop's state is not visible."""
 
-    def go_on(self, start: Checkpoint) -> bool:
+    def resume(self, start: Checkpoint) -> bool:
         return False
 
-    def keep(self) -> None:
-        """Nothing to keep: what such a training holds is its own."""
+    def save_best(self) -> None:
+        """Do nothing: the weights are not visible."""
 
-    def restore(self) -> None:
-        """Nothing was kept."""
+    def restore_best(self) -> None:
+        """Do nothing: no weights were saved."""
 
-    def errors(self) -> None:
-        """Such a training tells its metrics alone."""
+    def validation_errors(self) -> None:
+        """Return None: only metrics are known."""
 
-    def latency(self) -> float:
+    def measure_latency(self) -> float:
         raise NotImplementedError("there is no model to measure")
 
 
-def _numbers(metrics: object) -> Metrics:
-    """What a task's own training yielded, as numbers; whatever counts as one, such as NumPy's.
+def _checked_metrics(metrics: object) -> Metrics:
+    """Return what a task's own loop yielded as floats; numbers of other types, such as NumPy's, are converted.
 
     Raises:
         TrialError: it is no mapping, or one of its values is no number.
     """
     if not isinstance(metrics, Mapping):
         raise TrialError(Reason.INVALID, f"each epoch needs a mapping of metrics; the task's training gave {metrics!r}")
-    found = {}
+    numbers = {}
     for name, value in metrics.items():
         try:
-            found[str(name)] = float("" if isinstance(value, str) else value)
+            numbers[str(name)] = float("" if isinstance(value, str) else value)
         except (TypeError, ValueError):
             raise TrialError(Reason.INVALID, f"metric {name!r} needs a number; got {value!r}") from None
-    return found
+    return numbers
 
 
 class KerasTraining:
-    """A Keras model, built from the params and trained in compiled epochs."""
+    """A Keras model, built from the params and trained in compiled epochs.
 
-    measures = (PARAMETERS, LATENCY)
+    Raises:
+        TrialError: the builder or the encoding refuses the params.
+    """
+
+    known_objectives = (PARAMETERS, LATENCY)
 
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         from tune_jobs.training import compiled
 
-        _begin(task, seed)
+        _reset(task, seed)
         encoding = _encoding(task, params)
-        splits = (data.train, data.validation)
-        self._train, self._validation = compiled.resident(f"{data.digest}/{encoding.name}", splits, encoding.targets)
+        splits, key = (data.train, data.validation), f"{data.digest}/{encoding.name}"
+        self._train, self._validation = compiled.resident_splits(key, splits, encoding.targets)
         batch_size = task.route(params).batch_size
-        self.model = _build(task, params, data, math.ceil(self._train.size / batch_size))
-        self.weights = compiled.weight_count(self.model)
+        self.model = _compiled_model(task, params, data, math.ceil(self._train.size / batch_size))
+        self.n_weights = compiled.count_weights(self.model)
         self._epochs = compiled.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
         self._encoding, self._data = encoding, data
-        self._best: list[np.ndarray] = []
+        self._best_weights: list[np.ndarray] = []
 
     def epochs(self) -> Iterator[Metrics]:
         while True:
             trained = self._epochs.train(self._train)
-            scored = self._epochs.evaluate(self._validation)
-            yield trained | {f"val_{name}": value for name, value in scored.items()}
+            validated = self._epochs.evaluate(self._validation)
+            yield trained | {f"val_{name}": value for name, value in validated.items()}
 
     def checkpoint(self, best_epoch: int, history: Sequence[Metrics], seconds: float) -> Checkpoint:
-        return Checkpoint(tuple(self._epochs.variables), tuple(self._best), best_epoch, tuple(history), seconds)
+        variables, best_weights = tuple(self._epochs.variables), tuple(self._best_weights)
+        return Checkpoint(variables, best_weights, best_epoch, tuple(history), seconds)
 
-    def go_on(self, start: Checkpoint) -> bool:
-        if not self._epochs.go_on(start.variables, start.epoch, self._train):
+    def resume(self, start: Checkpoint) -> bool:
+        if not self._epochs.resume(start.variables, start.epoch, self._train):
             return False
-        self._best = list(start.best_weights)
+        self._best_weights = list(start.best_weights)
         return True
 
-    def keep(self) -> None:
-        self._best = self.model.get_weights()
+    def save_best(self) -> None:
+        self._best_weights = self.model.get_weights()
 
-    def restore(self) -> None:
-        self.model.set_weights(self._best)
+    def restore_best(self) -> None:
+        self.model.set_weights(self._best_weights)
 
-    def errors(self) -> Errors:
-        return errors_of(self.model, self._encoding, self._data.validation)
-
-    def latency(self) -> float:
+    def validation_errors(self) -> Errors:
         from tune_jobs.training import compiled
 
-        return compiled.latency(self.model, self._data.validation.x[:1])
+        validation = self._data.validation
+        predicted = self._encoding.decode(compiled.predict(self.model, validation.x))
+        return self._encoding.errors(predicted, validation.labels)
+
+    def measure_latency(self) -> float:
+        from tune_jobs.training import compiled
+
+        return compiled.measure_latency(self.model, self._data.validation.x[:1])
 
 
-def errors_of(model: keras.Model, encoding: LabelEncoding, split: Split) -> Errors:
-    """How wrong a trained model is about each image of a split, `(N,)`, in the encoding's unit."""
-    from tune_jobs.training import compiled
-
-    return encoding.errors(encoding.decode(compiled.outputs(model, split.x)), split.labels)
-
-
-def built(task: Task, params: Params, data: TrainingData, *, seed: int) -> keras.Model:
-    """The compiled, untrained model of `params`.
+def build_model(task: Task, params: Params, data: TrainingData, *, seed: int) -> keras.Model:
+    """Return the compiled, untrained model of `params`.
 
     Raises:
         TrialError: the builder refuses them.
     """
-    _begin(task, seed)
-    return _build(task, params, data, math.ceil(len(data.train) / task.route(params).batch_size))
+    _reset(task, seed)
+    return _compiled_model(task, params, data, math.ceil(len(data.train) / task.route(params).batch_size))
 
 
-def _begin(task: Task, seed: int) -> None:
-    from tune_jobs.training import compiled
+def _reset(task: Task, seed: int) -> None:
+    from tune_jobs.training import tensorflow_process
 
-    compiled.begin(seed)
+    tensorflow_process.reset(seed)
     if task.protocol.deterministic:
-        compiled.be_deterministic()
+        tensorflow_process.enable_determinism()
 
 
 def _encoding(task: Task, params: Params) -> LabelEncoding:
@@ -176,30 +194,34 @@ def _encoding(task: Task, params: Params) -> LabelEncoding:
         raise TrialError(Reason.INVALID, one_line(error)) from error
 
 
-def _build(task: Task, params: Params, data: TrainingData, steps_per_epoch: int) -> keras.Model:
-    """The compiled model of `params`; a builder that refuses them makes the trial `invalid`."""
-    from tune_jobs.models import optimizers
-    from tune_jobs.training.precision import exact, policy
+def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_epoch: int) -> keras.Model:
+    """Build and compile the model of `params`, and check that it takes the images.
+
+    Raises:
+        TrialError: the builder refuses the params, or the images have another type than the model's input.
+    """
+    from tune_jobs.training.precision import dtype_policy, float32_head
 
     assert task.build is not None
-    encoding = _encoding(task, params)
-    routed = task.route(params)
-    told: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
-    head = encoding.head if task.protocol.precision == "float32" else exact(encoding.head)
+    encoding, routed = _encoding(task, params), task.route(params)
+    head = encoding.head if task.protocol.precision == "float32" else float32_head(encoding.head)
+    schedule: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
     try:
-        with policy(task.protocol.precision):
+        with dtype_policy(task.protocol.precision):
             model = task.build(input_shape=data.train.x.shape[1:], head=head, **routed.builder)
-            if not model.built:  # a subclass builds its weights when it first sees an image
+            if not model.built:  # a subclass creates its weights when it first sees an image
                 model(data.train.x[:1])
             if not model.compiled:
-                model.compile(
-                    optimizer=optimizers.build(**told | routed.optimizer),
-                    loss=encoding.loss(),
-                    metrics=encoding.metrics(),
-                )
+                _compile(model, encoding, schedule | routed.optimizer)
     except (ValueError, TypeError) as error:
         raise TrialError(Reason.INVALID, one_line(error)) from error
-    wanted, came = model.inputs[0].dtype if getattr(model, "inputs", None) else None, data.train.x.dtype
-    if wanted == "uint8" and came != np.uint8:
-        raise TrialError(Reason.INVALID, f"the model takes uint8 images of 0 to 255, and the data are {came}")
+    needed, actual = model.inputs[0].dtype if getattr(model, "inputs", None) else None, data.train.x.dtype
+    if needed == "uint8" and actual != np.uint8:
+        raise TrialError(Reason.INVALID, f"the model takes uint8 images of 0 to 255, and the data are {actual}")
     return model
+
+
+def _compile(model: keras.Model, encoding: LabelEncoding, optimizer: Mapping[str, Any]) -> None:
+    from tune_jobs.models import optimizers
+
+    model.compile(optimizer=optimizers.build(**optimizer), loss=encoding.loss(), metrics=encoding.metrics())

@@ -14,8 +14,8 @@ from tune_jobs.errors import TrialError
 from tune_jobs.records import readings
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.training.epochs import built
-from tune_jobs.training.trial import again, explaining, mean_of_objective
+from tune_jobs.training.epochs import build_model
+from tune_jobs.training.trial import mean_of_objective, pack_matching, rerun
 from tune_jobs.training.weights import Weights
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept:
 
     model, val_score = _from_weights(task, trial, data, kept) or _trained(task, trial, data)
     encoding = task.encoding_of(trial.params)
-    on_device = compiled.on_device(test, encoding.targets)
+    on_device = compiled.to_device(test, encoding.targets)
     scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
     metrics = {f"test_{name}": value for name, value in scored.items()}
     objective = metrics.get(f"test_{task.objective.metric.removeprefix('val_')}", math.nan)
-    predicted = encoding.decode(compiled.outputs(model, test.x))
+    predicted = encoding.decode(compiled.predict(model, test.x))
     mean_of = mean_of_objective(task, trial.params)
-    errors = explaining(objective, encoding.errors(predicted, test.labels), mean_of)
+    errors = pack_matching(encoding.errors(predicted, test.labels), objective, mean_of)
     read, worst = readings.kept(encoding, predicted, test.labels, test.x)
     return TestResult(metrics, errors, val_score, readings=read, worst=worst)
 
@@ -53,19 +53,19 @@ def _from_weights(
 
     if kept is None:
         return None
-    model = built(task, trial.params, data, seed=trial.seed)
+    model = build_model(task, trial.params, data, seed=trial.seed)
     try:
         model.set_weights(kept)
     except ValueError:  # of another network
         return None
-    validation = compiled.on_device(data.validation, task.encoding_of(trial.params).targets)
+    validation = compiled.to_device(data.validation, task.encoding_of(trial.params).targets)
     scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(validation)
     val_score = scored.get(task.objective.metric.removeprefix("val_"), math.nan)
     return (model, val_score) if val_score == trial.score else None
 
 
 def _trained(task: Task, trial: TrialRecord, data: TrainingData) -> tuple[keras.Model, float]:
-    run = again(task, trial.number, trial.params, trial.seed, trial.course, data)
+    run = rerun(task, trial.number, trial.params, trial.seed, trial.course, data)
     for epoch, _ in run:
         if epoch == trial.best_epoch:
             run.stop()  # later epochs were no better

@@ -1,6 +1,6 @@
-"""When the C library gives freed memory back to the machine: with glibc at the end of a trial, and not in the middle.
+"""When the C library gives freed memory back to the machine: with glibc at the end of a trial, not in its middle.
 
-Elsewhere nothing is done, and nothing is lost but memory.
+On other systems these functions do nothing, which costs nothing but memory.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # glibc's numbers for them, in malloc.h
 
 
 def keep_freed() -> None:
-    """From now on what is freed stays with the process, to be taken again. Of its own accord the library gives tensors
-    of 32 MB and more back at once, and pages that come anew are zeroed: scoring a small CNN took 1.6 times as long."""
+    """Keep freed memory in the process, to be used again.
+
+    By default the library gives tensors of 32 MB and more back at once, and the system zeroes pages that it hands out
+    anew: scoring a small CNN took 1.6 times as long.
+    """
     libc = _glibc()
     if libc is not None:
         libc.mallopt(_MMAP_MAX, 0)
@@ -22,7 +25,7 @@ def keep_freed() -> None:
 
 
 def give_back() -> None:
-    """Gives back what is free now."""
+    """Give back all memory that is free now."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)

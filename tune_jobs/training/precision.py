@@ -1,7 +1,7 @@
-"""The numbers that a model computes in: Keras' dtype policy, held for as long as a model is built.
+"""The precision that a model computes in: Keras' dtype policy, set while a model is built.
 
-Layers keep the policy that they were made under, so nothing of it is needed afterwards, in a worker that goes on to
-another model or where a saved one is loaded. Variables are float32 under every policy.
+Layers keep the policy that they were made under. The policy is therefore reset afterwards, and does not reach the next
+model of a worker, or a saved model that is loaded. Variables are float32 under every policy.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def policy(precision: Precision) -> Iterator[None]:
-    """Layers and models made in the block compute in `precision`. Under mixed_float16 Keras scales the loss of a model
-    that is compiled with an optimizer, since small gradients would vanish."""
+def dtype_policy(precision: Precision) -> Iterator[None]:
+    """Make layers and models that are created in the block compute in `precision`.
+
+    Under mixed_float16 Keras scales the loss of a model that is compiled with an optimizer, because small gradients
+    would vanish otherwise.
+    """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
@@ -29,11 +32,11 @@ def policy(precision: Precision) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def exact(head: Head) -> Head:
-    """The head with its layers in float32: a loss or a time read from outputs of three digits would be as coarse."""
+def float32_head(head: Head) -> Head:
+    """Return the head with its layers in float32. In half precision a loss or a time would have three digits only."""
 
     def in_float32(features: keras.KerasTensor) -> keras.KerasTensor:
-        with policy("float32"):
+        with dtype_policy("float32"):
             return head(features)
 
     return in_float32

@@ -1,15 +1,15 @@
-"""One trial: build, train, score. A plain function that has not heard of Ray, MLflow or Optuna.
+"""One trial: build, train, score. It knows nothing of Ray, MLflow or Optuna.
 
-The best epoch counts: its score is the trial's, and its weights are the ones the model ends with. Training stops
-after `patience` epochs without a better score, and at once when a number is not finite.
+The best epoch counts: its score is the trial's, and the model ends with its weights. Training stops after `patience`
+epochs without a better score, and at once when a number is not finite.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.datasets import TrainingData
@@ -23,12 +23,13 @@ from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.epochs import KerasTraining, OwnTraining, Training
+from tune_jobs.training.history import EpochHistory
 from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
 
-EpochReporter = Callable[[int, Metrics], bool]  # the epoch, from one, and its metrics; answers whether to stop
+EpochReporter = Callable[[int, Metrics], bool]  # takes the epoch, from one, and its metrics; returns True to stop
 
 
 def run_trial(
@@ -37,49 +38,69 @@ def run_trial(
     data: TrainingData,
     *,
     seed: int,
-    further: Sequence[Objective] = (),
+    further_objectives: Sequence[Objective] = (),
     report: EpochReporter | None = None,
 ) -> TrialResult:
-    """Trains `params` of `task` on `data` and scores them on the validation split.
+    """Train `params` of `task` on `data`, and score them on the validation split.
 
-    A configuration that fails is a result (`failed`, with its reason), not an exception. `report` may answer True to
-    stop the trial.
+    A configuration that fails is a result (`failed`, with its reason), not an exception. `report` is called after each
+    epoch; if it returns True, the trial stops.
     """
-    run = TrialRun(task, params, data, seed=seed, further=further)
+    run = TrialRun(task, params, data, seed=seed, further_objectives=further_objectives)
     for epoch, metrics in run:
         if report is not None and report(epoch, metrics):
             run.stop()
     return run.result
 
 
-def again(task: Task, trial: int, params: Params, seed: int, course: Lineage, data: TrainingData) -> TrialRun:
-    """A trial to be run once more, to the score it had: of a population the last stretch of its course, from the
-    checkpoint that the stretches before it are trained to here."""
-    if not course:
+def rerun(task: Task, number: int, params: Params, seed: int, lineage: Lineage, data: TrainingData) -> TrialRun:
+    """Return a run that repeats a trial, and comes to the same score.
+
+    A member of a population is repeated segment by segment: all but the last one are trained here, and the run that is
+    returned trains the last. If one of them fails, its run is returned.
+    """
+    if not lineage:
         return TrialRun(task, params, data, seed=seed)
     task = replace(task, protocol=replace(task.protocol, patience=None))
-    start: Checkpoint | None = None
-    for at, stretch in enumerate(course):
-        following = course[at + 1] if at + 1 < len(course) else None
-        owner = trial if following is None else following.parent
-        copies = stretch.parent != owner
-        run = TrialRun(task, stretch.params, data, seed=stretch.seed, start=start, copies=copies)
-        if following is None:
+    owners = [*(segment.parent for segment in lineage[1:]), number]  # the trials that trained each segment
+    checkpoint: Checkpoint | None = None
+    for index, (segment, owner) in enumerate(zip(lineage, owners, strict=True)):
+        start = checkpoint if segment.parent == owner else Copy(checkpoint)
+        run = TrialRun(task, segment.params, data, seed=segment.seed, start=start)
+        if index == len(lineage) - 1:
             break
-        for epoch, _ in run:
-            if epoch == following.first - 1:
-                start = run.checkpoint()
-                break
+        checkpoint = _checkpoint_after(run, lineage[index + 1].first - 1)
+        if checkpoint is None:
+            break
     return run
 
 
-class TrialRun:
-    """A trial as an iterator over its epochs, so that whoever drives it may pause, look and stop between two of them.
+def _checkpoint_after(run: TrialRun, last: int) -> Checkpoint | None:
+    """Train up to an epoch, and return the checkpoint there; None if the run ends before."""
+    for epoch, _ in run:
+        if epoch == last:
+            return run.checkpoint()
+    return None
 
-    With a checkpoint to `start` from it goes on after that epoch; one that does not fit the model is passed over. From
-    that of another trial it `copies` weights and history, and its best epoch is among those to come.
-    Yields `(epoch, metrics)` and never raises for a configuration that fails; `result` and `model` are there when it
-    is exhausted. `further` are objectives besides the task's own: a trial that completes has them all.
+
+@dataclass(frozen=True)
+class Copy:
+    """The checkpoint of another trial, to start from; None if it is gone.
+
+    Weights and history are copied, but the best epoch is to be among those that follow.
+    """
+
+    checkpoint: Checkpoint | None
+
+
+class TrialRun:
+    """A trial as an iterator over its epochs, so that its caller can pause, look and stop between two of them.
+
+    It yields `(epoch, metrics)`, and never raises for a configuration that fails. `result` and `model` are final once
+    it is exhausted. A trial that completes has a value for each of `further_objectives`, too.
+
+    With a checkpoint to `start` from, the trial resumes after that epoch; a checkpoint that does not fit the model is
+    ignored. With a `Copy` that does not fit, the trial fails.
     """
 
     def __init__(
@@ -89,103 +110,130 @@ class TrialRun:
         data: TrainingData,
         *,
         seed: int,
-        further: Sequence[Objective] = (),
-        start: Checkpoint | None = None,
-        copies: bool = False,
+        further_objectives: Sequence[Objective] = (),
+        start: Checkpoint | Copy | None = None,
     ) -> None:
         self.result = TrialResult("failed", reason=Reason.CRASHED, message="the trial was left before its end")
         self.model: keras.Model | None = None
         self.error: BaseException | None = None  # that the trial's code raised
-        self._progress = _Progress(task.objective)
-        self._stopped = False
+        self._history = EpochHistory(task.objective)
+        self._further = tuple(objective.metric for objective in further_objectives)
         self._training: Training | None = None
-        self._copies = copies
-        self._further = tuple(objective.metric for objective in further)
-        self._epochs = self._guarded(task, params, data, seed, start)
+        self._is_stopped = False
+        self._measured: dict[str, float] = {}  # after the last epoch
+        self._errors: str | None = None  # of each validation image at the best epoch, packed
+        self._mean_of = functools.partial(mean_of_objective, task, params)  # later: an encoding may refuse the params
+        kind = OwnTraining if task.train else KerasTraining
+        self._epochs = self._run(functools.partial(kind, task, params, data, seed), task.protocol, start)
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
         return self._epochs
 
     @property
-    def so_far(self) -> TrialResult:
-        """What the trial would come to if it were stopped after the epoch just yielded."""
-        return self._progress.result("stopped")
+    def partial_result(self) -> TrialResult:
+        """The result that the trial would have if it were stopped after the epoch just yielded."""
+        return self._result("stopped")
 
     def checkpoint(self) -> Checkpoint | None:
-        """The trial as it is after the epoch just yielded; None where its training cannot be taken up in the middle."""
-        progress = self._progress
-        if self._training is None or progress.best is None:
+        """Return the trial's state after the epoch just yielded; None if its training cannot be resumed."""
+        history = self._history
+        if self._training is None or history.best_epoch is None:
             return None
-        return self._training.checkpoint(progress.best + 1, progress.history, progress.seconds)
+        return self._training.checkpoint(history.best_epoch, history.epochs, history.seconds)
 
     def stop(self) -> None:
-        """Ends the trial after the epoch just yielded: it becomes `stopped`, with what it reached."""
-        self._stopped = True
+        """End the trial after the epoch just yielded; its result is then `stopped`."""
+        self._is_stopped = True
 
-    def drop(self) -> None:
-        """Lets go of all that the trial holds but its result: model, training, data, what its error saw."""
+    def release(self) -> None:
+        """Let go of all that the trial holds but its result: the model, its training, the data, the error's frames."""
         self._epochs.close()
         self.model = self._training = self.error = None
 
-    def _guarded(
-        self, task: Task, params: Params, data: TrainingData, seed: int, start: Checkpoint | None
+    def _run(
+        self, make_training: Callable[[], Training], protocol: Protocol, start: Checkpoint | Copy | None
     ) -> Generator[tuple[int, Metrics]]:
-        progress = self._progress
         try:
-            yield from self._train(progress, task, params, data, seed, start)
-            self.result = progress.result("stopped" if self._stopped else "complete")
+            self._training = training = make_training()
+            self.model = training.model
+            self._require_further_metrics(training)
+            self._resume(training, start)
+            yield from self._train(training, protocol)
+            self._finish(training)
+            self.result = self._result("stopped" if self._is_stopped else "complete")
         except TrialError as error:
-            self.result = progress.result("failed", error.reason, str(error))
+            self.result = self._result("failed", error.reason, str(error))
         except (Exception, SystemExit) as error:  # a user's training may call sys.exit
             self.error = error
             reason = Reason.OUT_OF_MEMORY if _is_out_of_memory(error) else Reason.CRASHED
-            self.result = progress.result("failed", reason, one_line(error))
+            self.result = self._result("failed", reason, one_line(error))
 
-    def _train(
-        self,
-        progress: _Progress,
-        task: Task,
-        params: Params,
-        data: TrainingData,
-        seed: int,
-        start: Checkpoint | None,
-    ) -> Iterator[tuple[int, Metrics]]:
-        kind = OwnTraining if task.train else KerasTraining
-        self._training = training = kind(task, params, data, seed)
-        self.model, progress.weights = training.model, training.weights
-        progress.wanted += tuple(name for name in self._further if name not in (*training.measures, TRAIN_SECONDS))
-        if start is not None and training.go_on(start):
-            progress.go_on(start, copies=self._copies)
-        elif self._copies:
+    def _require_further_metrics(self, training: Training) -> None:
+        """Require of each epoch the further objectives that nothing else measures."""
+        measured = (*training.known_objectives, TRAIN_SECONDS)
+        self._history.required += tuple(name for name in self._further if name not in measured)
+
+    def _resume(self, training: Training, start: Checkpoint | Copy | None) -> None:
+        checkpoint = start.checkpoint if isinstance(start, Copy) else start
+        if checkpoint is not None and training.resume(checkpoint):
+            self._history.resume(checkpoint, is_copy=isinstance(start, Copy))
+        elif isinstance(start, Copy):
             raise TrialError(Reason.INVALID, "the weights that it was to copy are gone, or another network's")
-        epochs = enumerate(progress.timed(training.epochs()), start=len(progress.history) + 1)
-        while not (self._stopped or progress.is_at_end(task.protocol)):
-            epoch, metrics = next(epochs, (0, None))
+
+    def _train(self, training: Training, protocol: Protocol) -> Iterator[tuple[int, Metrics]]:
+        history = self._history
+        epochs = history.timed(training.epochs())
+        while not (self._is_stopped or history.is_over(protocol)):
+            metrics = next(epochs, None)
             if metrics is None:
                 break
-            if progress.add(metrics):
-                training.keep()
-            yield epoch, metrics
-        if progress.is_at_end(task.protocol):
-            self._stopped = False  # nothing was cut off
-        if progress.best is None:
+            if history.add(metrics):
+                training.save_best()
+            yield len(history), metrics
+        if history.is_over(protocol):
+            self._is_stopped = False  # nothing was cut off
+        if history.best_epoch is None:
             raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
-        training.restore()
-        progress.errors = explaining(progress.score, training.errors(), mean_of_objective(task, params))
-        if LATENCY in self._further and LATENCY in training.measures and not self._stopped:
-            progress.measured = {LATENCY: training.latency()}
+
+    def _finish(self, training: Training) -> None:
+        """Restore the best epoch's weights, and measure what is measured once a trial."""
+        training.restore_best()
+        self._errors = pack_matching(training.validation_errors(), self._history.score, self._mean_of())
+        if LATENCY in self._further and LATENCY in training.known_objectives and not self._is_stopped:
+            self._measured = {LATENCY: training.measure_latency()}
+
+    def _result(
+        self, state: Literal["complete", "stopped", "failed"], reason: str | None = None, message: str | None = None
+    ) -> TrialResult:
+        history = self._history
+        best = None if state == "failed" else history.best
+        return TrialResult(
+            state=state,
+            score=None if best is None else history.score,
+            best_epoch=None if best is None else history.best_epoch,
+            metrics={} if best is None else {**best, **self._measured},
+            history=tuple(history.epochs),
+            train_seconds=history.seconds,
+            weights=None if self._training is None else self._training.n_weights,
+            errors=self._errors,
+            reason=None if reason is None else str(reason),
+            message=message,
+        )
 
 
 def mean_of_objective(task: Task, params: Params) -> MeanOf | None:
-    """Return what the encoding says that the task's objective is the mean of; None where it does not say."""
+    """Return what the encoding says that the task's objective is the mean of; None if it does not say."""
     if task.train is not None:
         return None
     return Presentation(task.encoding_of(params)).mean_of(task.objective.metric.removeprefix("val_"))
 
 
-def explaining(score: float, errors: Errors | None, mean_of: MeanOf | None) -> str | None:
-    """The errors, packed, if the score is their mean, or the share of images without one; an image or two may fall to
-    the other side where two outputs are equal. `mean_of` says which, if the encoding does; else either may be it."""
+def pack_matching(errors: Errors | None, score: float, mean_of: MeanOf | None) -> str | None:
+    """Return the errors of each image, packed, if they add up to the score; else None.
+
+    They do if the score is their mean, or the share of images without an error. `mean_of` says which, if the encoding
+    does; else it may be either. Where two outputs are equal, an image or two may count differently.
+    """
     if errors is None:
         return None
     means: dict[MeanOf, float] = {"error": float(errors.mean()), "right": 1 - float(errors.mean())}
@@ -195,82 +243,9 @@ def explaining(score: float, errors: Errors | None, mean_of: MeanOf | None) -> s
     return pack(errors)
 
 
-class _Progress:
-    """What a trial reached so far, and when it ceased to get better."""
-
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
-        self.wanted: tuple[str, ...] = (objective.metric,)  # of every epoch
-        self.measured: Metrics = {}  # after the last one
-        self.weights: int | None = None
-        self.errors: str | None = None
-        self.history: list[Metrics] = []
-        self.best: int | None = None  # index of the best epoch
-        self.seconds = 0.0
-
-    def go_on(self, start: Checkpoint, *, copies: bool) -> None:
-        """Begins with what was reached at a checkpoint; what another trial reached there is not this one's best."""
-        self.history, self.seconds = list(start.history), start.seconds
-        self.best = None if copies else start.best_epoch - 1
-
-    def timed(self, epochs: Iterator[Metrics]) -> Iterator[Metrics]:
-        """The epochs, with the time spent inside them added up."""
-        while True:
-            started = time.perf_counter()
-            metrics = next(epochs, None)
-            self.seconds += time.perf_counter() - started
-            if metrics is None:
-                return
-            yield metrics
-
-    def add(self, metrics: Metrics) -> bool:
-        """Notes an epoch; whether it is the best so far.
-
-        Raises:
-            TrialError: if a number is not finite, or the objective is not among them.
-        """
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise TrialError(Reason.DIVERGED, f"{name} was {value} in epoch {len(self.history) + 1}")
-        self.history.append(metrics)
-        for wanted in self.wanted:
-            if wanted not in metrics:
-                came = ", ".join(metrics)
-                raise TrialError(Reason.INVALID, f"no metric {wanted!r} to judge by; the trial has {came}")
-        if self.best is None or self.objective.is_better(metrics[self.objective.metric], self.score):
-            self.best = len(self.history) - 1
-            return True
-        return False
-
-    @property
-    def score(self) -> float:
-        """The best so far; there is one after the first epoch."""
-        assert self.best is not None
-        return self.history[self.best][self.objective.metric]
-
-    def is_at_end(self, protocol: Protocol) -> bool:
-        """Whether all epochs are trained, or so many without a better score that training ends."""
-        flat = 0 if self.best is None else len(self.history) - 1 - self.best
-        return len(self.history) >= protocol.epochs or (protocol.patience is not None and flat >= protocol.patience)
-
-    def result(
-        self, state: Literal["complete", "stopped", "failed"], reason: str | None = None, message: str | None = None
-    ) -> TrialResult:
-        best = self.history[self.best] if self.best is not None and state != "failed" else None
-        return TrialResult(
-            state=state,
-            score=None if best is None else best[self.objective.metric],
-            best_epoch=None if best is None or self.best is None else self.best + 1,
-            metrics={} if best is None else {**best, **self.measured},
-            history=tuple(self.history),
-            train_seconds=self.seconds,
-            weights=self.weights,
-            errors=self.errors,
-            reason=None if reason is None else str(reason),
-            message=message,
-        )
-
-
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether host or device had no memory left; by name, so that a trial without TensorFlow does not import it."""
+    """Return True if host or device ran out of memory.
+
+    TensorFlow's error is recognized by its name, so that a trial without TensorFlow does not import it.
+    """
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tune_jobs.errors import SettingsError
-from tune_jobs.training import compiled
+from tune_jobs.training import tensorflow_process
 
 FIGURES = [
     {"index": "0", "memory_used_mb": 0, "memory_total_mb": 16384, "utilisation": 0},
@@ -26,7 +26,7 @@ import json
 from tune_jobs.settings import prepare_tensorflow
 prepare_tensorflow()
 import tensorflow as tf
-from tune_jobs.training import compiled as training
+from tune_jobs.training import tensorflow_process
 from tune_jobs.errors import SettingsError
 from tensorflow.python.framework import config
 
@@ -37,16 +37,16 @@ def without_limit(device, parts):
     divide(device, [tf.config.LogicalDeviceConfiguration() for _ in range(1 + len(held))])
 
 tf.config.set_logical_device_configuration = without_limit
-training._gpus = lambda: tf.config.list_physical_devices("CPU")
-training.prepare_devices(2, gpu_share=0.25)
+tensorflow_process._gpus = lambda: tf.config.list_physical_devices("CPU")
+tensorflow_process.prepare_devices(2, gpu_share=0.25)
 said = {"held": list(held), "threads": tf.config.threading.get_intra_op_parallelism_threads()}
-said["peak"] = training.device_peak_mb()
+said["peak"] = tensorflow_process.device_peak_mb()
 said["deterministic"] = [config.is_op_determinism_enabled()]
-training.be_deterministic()
+tensorflow_process.enable_determinism()
 said["deterministic"].append(config.is_op_determinism_enabled())
 said["devices"] = len(tf.config.list_logical_devices("CPU"))
 try:
-    training.prepare_devices(2, gpu_share=0.5)
+    tensorflow_process.prepare_devices(2, gpu_share=0.5)
 except SettingsError as error:
     said["refused"] = str(error)
 print(json.dumps(said))
@@ -60,7 +60,7 @@ def test_a_share_of_a_gpu_is_a_limit_that_is_set_before_the_first_op(tmp_path: P
     environment.pop("CUDA_VISIBLE_DEVICES", None)
     answer = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=environment)
     said = json.loads(answer.stdout)
-    assert said["held"] == [16384 // 4 - compiled.CONTEXT_MB]
+    assert said["held"] == [16384 // 4 - tensorflow_process.CONTEXT_MB]
     assert (said["devices"], said["threads"], said["peak"]) == (2, 2, None)
     assert said["deterministic"] == [False, True]  # a GPU's kernels are asked for alone
     assert "before TensorFlow is first used" in said["refused"]
@@ -73,11 +73,11 @@ class Held:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
         self.growth: list[str] = []
         self.limits: dict[str, list[int]] = {}
-        monkeypatch.setattr(compiled, "_gpus", lambda: [f"gpu{at}" for at in range(gpus)])
+        monkeypatch.setattr(tensorflow_process, "_gpus", lambda: [f"gpu{at}" for at in range(gpus)])
         monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, is_set: self.growth.append(gpu))
         monkeypatch.setattr(tf.config, "set_logical_device_configuration", self._limit)
-        monkeypatch.setattr(compiled.malloc, "keep_freed", lambda: None)
-        monkeypatch.setattr(compiled.gc, "freeze", lambda: None)
+        monkeypatch.setattr(tensorflow_process.malloc, "keep_freed", lambda: None)
+        monkeypatch.setattr(tensorflow_process.gc, "freeze", lambda: None)
         for name in ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads"):
             monkeypatch.setattr(tf.config.threading, name, lambda threads: None)
 
@@ -96,21 +96,21 @@ def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("share", [None, 1.0, 2.0])
 def test_a_whole_gpu_grows(share: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch, gpus=2)
-    compiled.prepare_devices(1, share)
+    tensorflow_process.prepare_devices(1, share)
     assert (held.growth, held.limits) == (["gpu0", "gpu1"], {})
 
 
 @pytest.mark.usefixtures("figures")
 def test_one_that_does_not_tell_its_memory_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch, gpus=3)  # and of the third nothing is known
-    compiled.prepare_devices(1, 0.5)
-    assert (held.growth, held.limits) == (["gpu1", "gpu2"], {"gpu0": [8192 - compiled.CONTEXT_MB]})
+    tensorflow_process.prepare_devices(1, 0.5)
+    assert (held.growth, held.limits) == (["gpu1", "gpu2"], {"gpu0": [8192 - tensorflow_process.CONTEXT_MB]})
 
 
 @pytest.mark.usefixtures("figures")
 def test_a_limit_of_its_own_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch, gpus=2)
-    compiled.prepare_devices(1, 0.5, memory_mb=3000.9)
+    tensorflow_process.prepare_devices(1, 0.5, memory_mb=3000.9)
     assert (held.growth, held.limits) == ([], {"gpu0": [3000], "gpu1": [3000]})
 
 
@@ -118,7 +118,7 @@ def test_a_limit_of_its_own_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -
 def test_a_share_without_room_for_a_tensor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch, gpus=1)
     with pytest.raises(SettingsError) as refused:
-        compiled.prepare_devices(1, 0.05)
+        tensorflow_process.prepare_devices(1, 0.05)
     assert "0.05 of a GPU of 16,384 MB was given" in str(refused.value)
     assert (held.growth, held.limits) == ([], {})
 
@@ -131,20 +131,20 @@ import json
 from tune_jobs.settings import prepare_tensorflow
 prepare_tensorflow()
 import tensorflow as tf
-from tune_jobs.training import compiled as training, devices
-total = devices.reader().read()[0].memory_total_mb
-training.prepare_devices(1, gpu_share=0.25)
-training.begin(0)
+from tune_jobs.training import devices, tensorflow_process
+total = devices.device_reader().read()[0].memory_total_mb
+tensorflow_process.prepare_devices(1, gpu_share=0.25)
+tensorflow_process.reset(0)
 x = tf.zeros((2**20, 64))  # 256 MB
-peak = training.device_peak_mb()
+peak = tensorflow_process.device_peak_mb()
 try:
     held = [tf.zeros((2**20, 256)) for _ in range(int(total / 4 / 1024) + 1)]  # a GB each
     out = False
 except tf.errors.ResourceExhaustedError:
     out = True
 held = None
-training.begin(0)
-print(json.dumps({"peak": peak, "out": out, "again": training.device_peak_mb()}))
+tensorflow_process.reset(0)
+print(json.dumps({"peak": peak, "out": out, "again": tensorflow_process.device_peak_mb()}))
 """
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     said = json.loads(answer.stdout)

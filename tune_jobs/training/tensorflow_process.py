@@ -1,0 +1,121 @@
+"""What a process that trains does to TensorFlow around its trials: devices, kernels that repeat, seeds, memory."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import ops as tf_ops
+
+from tune_jobs.errors import SettingsError
+from tune_jobs.models.lazy_keras import keras
+from tune_jobs.training import devices, malloc
+
+# MiB that a process takes of a GPU beside its tensors: CUDA's context, cuBLAS, cuDNN. TensorFlow sets 500 to 1,800
+# aside for them where it has the whole of one, by its generation (MinSystemMemory in gpu_device.cc).
+CONTEXT_MB = 1024
+
+
+def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: float | None = None) -> None:
+    """Limit TensorFlow to `cpus` threads and to its share of a GPU; call it before the first op of the process.
+
+    Without this, TensorFlow takes every core it sees, and all of a GPU's memory. With `gpu_share` below 1 its tensors
+    get at most that share of the memory, or `memory_mb` MiB if that is given. With a whole GPU, or one that does not
+    report its memory, TensorFlow takes memory as it needs it. On a CPU, deterministic kernels are enabled: with the
+    same seed and number of threads a score repeats bit for bit. On a GPU they are slower; `enable_determinism` enables
+    them there.
+
+    Raises:
+        SettingsError: the process has used TensorFlow already, or the share has no room for a tensor.
+    """
+    malloc.keep_freed()
+    gpus = _gpus()
+    limits = _memory_limits(len(gpus), gpu_share, memory_mb)
+    threads = max(1, int(cpus))
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        for gpu, limit in zip(gpus, limits, strict=True):
+            if limit is None:
+                tf.config.experimental.set_memory_growth(gpu, True)
+            else:
+                logical = tf.config.LogicalDeviceConfiguration(memory_limit=limit)
+                tf.config.set_logical_device_configuration(gpu, [logical])
+    except RuntimeError as error:
+        raise SettingsError(
+            "threads and memory need to be set before TensorFlow is first used, and this process has used it "
+            f"({error}): a task's file must compute nothing when it is imported"
+        ) from error
+    if not gpus:
+        enable_determinism()
+    keras.backend.clear_session()  # imports Keras whole
+    gc.freeze()  # imported modules stay: collecting through them took half a second a trial
+
+
+def _gpus() -> list[Any]:
+    return list(tf.config.list_physical_devices("GPU"))
+
+
+def _memory_limits(n_gpus: int, share: float | None, memory_mb: float | None) -> list[int | None]:
+    """Return how much of each GPU tensors may take, in whole MiB; None is no limit."""
+    if memory_mb is not None:
+        return [_memory_limit(memory_mb, f"{memory_mb:g} MB of a GPU were given")] * n_gpus
+    if share is None or share >= 1 or not n_gpus:
+        return [None] * n_gpus
+    totals = [device.memory_total_mb for device in devices.device_reader().read() if device.index != devices.HOST]
+    totals += [0.0] * (n_gpus - len(totals))  # not known
+    return [
+        _memory_limit(share * total - CONTEXT_MB, f"{share:g} of a GPU of {total:,.0f} MB was given") if total else None
+        for total in totals[:n_gpus]
+    ]
+
+
+def _memory_limit(limit: float, given: str) -> int:
+    if limit < 1:
+        raise SettingsError(
+            f"{given}, and a process needs more than {CONTEXT_MB:,} MB for CUDA alone: run fewer trials on a GPU "
+            "(--gpus-per-trial)"
+        )
+    return int(limit)
+
+
+def enable_determinism() -> None:
+    """Make this process use kernels whose results repeat, on a GPU too. It cannot be undone."""
+    tf.config.experimental.enable_op_determinism()
+
+
+def device_peak_mb() -> float | None:
+    """Return the most memory of a GPU, in MiB, that tensors of this process took since the last `reset`.
+
+    None without a GPU.
+    """
+    peaks = [tf.config.experimental.get_memory_info(name)["peak"] for name in _logical_gpus()]
+    return max(peaks) / 2**20 if peaks else None
+
+
+def _logical_gpus() -> list[str]:
+    return [f"GPU:{index}" for index in range(len(tf.config.list_logical_devices("GPU")))]
+
+
+def reset(seed: int) -> None:
+    """Make the process as if it had not trained before: free what is left, and seed every random generator."""
+    keras.backend.clear_session(free_memory=False)
+    release_memory()
+    keras.utils.set_random_seed(seed)
+    for name in _logical_gpus():
+        tf.config.experimental.reset_memory_stats(name)
+
+
+def release_memory() -> None:
+    """Free what models left behind that nothing refers to any more. Resident data stay for the next trial.
+
+    TensorFlow keeps every custom gradient that it met while tracing, and Keras' optimizers have one in each function
+    that trains. It keeps the function alive, and with it all variables of model and optimizer: with Adam, three times
+    the weights. TensorFlow has no call that forgets them, up to 2.21.
+    """
+    registry = getattr(getattr(tf_ops, "gradient_registry", None), "_registry", {})
+    for name in [name for name in registry if name.startswith("CustomGradient-")]:
+        del registry[name]
+    gc.collect()  # models and their functions refer to each other
+    malloc.give_back()
