@@ -28,10 +28,27 @@ from tune_jobs.search_spaces import Choice, Fixed, Float, Objective, Protocol, S
 if TYPE_CHECKING:
     import keras
 
+    from tests.support.servers import MlflowServer
     from tests.support.sweeping import SharedRay
+    from tests.support.warm import WarmServer
 
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)  # the same cases in every run
 hypothesis.settings.load_profile("steady")
+
+
+SLOW = {"warm", "shared_ray", "mlflow_server"}  # fixtures that take seconds
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests that take a slow fixture. Where several processes run the tests, begin with files that have slow ones:
+    those left for the end are short, and no process waits long for another."""
+    for item in items:
+        if not SLOW.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture
@@ -58,11 +75,23 @@ def tiny_task() -> Callable[..., Task]:
 
 
 @pytest.fixture(scope="session")
-def shared_ray() -> Iterator[SharedRay]:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmServer]:
+    """Starts commands as children of a process that has imported what they need."""
+    from tests.support.warm import WarmServer
+
+    server = WarmServer(tmp_path_factory.mktemp("warm"))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def shared_ray(warm: WarmServer) -> Iterator[SharedRay]:
     """Ray, started once for all tests of this process."""
     from tests.support import sweeping
 
-    with sweeping.shared_ray() as shared:
+    with sweeping.shared_ray(warm) as shared:
         yield shared
 
 
@@ -73,6 +102,19 @@ def ray(shared_ray: SharedRay) -> Iterator[SharedRay]:
 
     with sweeping.sweeps_here():
         yield shared_ray
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """An MLflow server, started once for all tests of this process that do not stop it."""
+    from tests.support.servers import MlflowServer
+
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ import pytest
 from tests.support.sweeping import (
     Logged,
     Own,
-    command_line,
+    SharedRay,
+    called,
     data_of,
     deliver_nothing,
-    ended,
     finished_study,
     kill_family,
     logged,
@@ -46,68 +46,15 @@ from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces import Objective, Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
 from tune_jobs.training import finalist, weights
 from tune_jobs.training.trial import TrialRun
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
-TASK = '''
-"""Dense networks on dim rows: easy to train, not so easy that all are right. Each model that is built is noted."""
-
-import time
-from pathlib import Path
-
-import numpy as np
-
-from tune_jobs.models.label_encodings import Classes
-from tune_jobs.models.lazy_keras import keras
-from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
-
-FOLDER = Path({folder!r})
-
-
-def images(n, seed):
-    generator = np.random.default_rng(seed)
-    labels = np.arange(n) % 3
-    x = generator.integers(0, 120, (n, 4, 4, 1))
-    x[np.arange(n), labels] += 40
-    return x.astype(np.uint8), labels
-
-
-def load_data():
-    return images(120, 1), images(90, 2)
-
-
-def build(*, input_shape, head, units):
-    with (FOLDER / "built").open("a") as file:
-        file.write(f"{{units}}\\n")
-    room = FOLDER / "room"
-    while room.exists() and len((FOLDER / "built").read_text().split()) > int(room.read_text() or 0):
-        time.sleep(0.02)
-    inputs = keras.Input(input_shape, dtype="uint8")
-    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
-    return keras.Model(inputs, head(keras.layers.Dense(units, activation="relu")(x)))
-
-
-OWN = Task(
-    name="own",
-    summary="",
-    dataset=load_data,
-    space=Space(units=Choice(4, 8), learning_rate=Choice(0.01)),
-    objective=Objective("val_accuracy", "maximize"),
-    protocol=Protocol(epochs=3, batch_size=16, validation=30),
-    baseline={{"units": 8, "learning_rate": 0.01}},
-    build=build,
-    encoding=Classes(3),
-)
-'''
-
 
 def dense_task(folder: Path) -> Own:
-    folder.mkdir(parents=True)
-    own = Own(folder / "dense_task.py")
-    own.file.write_text(TASK.format(folder=str(folder)))
-    return own
+    return Own.copy("dense_task.py", folder)
 
 
 def replicated(own: Own, settings: Settings) -> StudyRecord:
@@ -137,7 +84,7 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+def life(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Life:
     folder = tmp_path_factory.mktemp("evaluated")
     settings = Settings.read(home=folder / "home")
     own = dense_task(folder / "task")
@@ -146,7 +93,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     life.built.append(built(own))
     (own.file.parent / "room").write_text(str(built(own) + 1))
     words = ("evaluate", "own", "--top", "1", "--by", "a reader", "--max-concurrent", "1")
-    process = command_line(settings, *words)
+    process = ray.command_line(settings, *words)
     try:
         until(functools.partial(_waits_for_the_second, life), "one that is scored and one that waits", process)
     finally:
@@ -155,7 +102,8 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     life.after_kill = Study.open("own", settings).record()
     life.built.append(built(own))
     (own.file.parent / "room").unlink()
-    life.last = ended(command_line(settings, *words))
+    life.last = called(settings, *words)
+    delivery.deliver_once("own", settings)
     life.built.append(built(own))
     life.record = Study.open("own", settings).record()
     life.logged = logged(settings, life.record)

@@ -16,7 +16,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.sweeping import Logged, Own, command_line, data_of, ended, finished_study, logged, own_task, terms_of
+from tests.support.sweeping import (
+    PROGRAMS,
+    Logged,
+    Own,
+    called,
+    data_of,
+    deliver_here,
+    finished_study,
+    logged,
+    own_task,
+    terms_of,
+)
 from tune_jobs import exports
 from tune_jobs.actions import portable
 from tune_jobs.actions.portable import export_study, import_study
@@ -34,6 +45,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study import file as study_file
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
+from tune_jobs.tracking.delivery import deliver_once
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -246,39 +258,34 @@ def test_a_file_that_cannot_be_written_leaves_what_was_there(full: StudyRecord, 
 
 # Killed
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from tune_jobs import exports
-from tune_jobs.actions import portable
-from tune_jobs.records import readings
-from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study
-file, home, storage, calls = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] or None, [int(sys.argv[4])]
-def counted(name):
-    whole = getattr(Study, name)
-    def call(self, *args):
-        made = whole(self, *args)
-        calls[0] -= 1
-        if calls[0] == 0:
-            os._exit(9)  # nothing that Python would still do on its way out
-        return made
-    setattr(Study, name, call)
-counted("_note")
-counted("_make_trial")
-portable.import_study(file, None, Settings(home, home, storage, "nowhere"), print)
-"""
+
+@pytest.fixture(scope="module")
+def killed_imports() -> Iterator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    program = [sys.executable, str(PROGRAMS / "killed_imports.py")]
+    with subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
 
 
-def kill_after(calls: int, file: Path, settings: Settings) -> None:
-    arguments = [sys.executable, "-c", KILLED, str(file), str(settings.home), settings.storage or "", str(calls)]
-    assert subprocess.run(arguments, check=False, cwd=Path.cwd()).returncode == 9
+@pytest.fixture
+def kill_after(killed_imports: subprocess.Popen[str]) -> Callable[[int, Path, Settings], None]:
+    """Import a file in another process that ends after so many writes."""
+
+    def call(writes: int, file: Path, settings: Settings) -> None:
+        assert killed_imports.stdin is not None
+        assert killed_imports.stdout is not None
+        print(
+            json.dumps([str(file), str(settings.home), settings.storage, writes]), file=killed_imports.stdin, flush=True
+        )
+        assert killed_imports.stdout.readline() == "9\n"
+
+    return call
 
 
 @pytest.mark.usefixtures("undelivered")
 @pytest.mark.parametrize("calls", [1, 4, 8, 14])
 def test_a_killed_import_leaves_no_study_and_the_same_command_makes_it(
-    calls: int, full: StudyRecord, file: Path, anywhere: Settings
+    calls: int, full: StudyRecord, file: Path, anywhere: Settings, kill_after: Callable[[int, Path, Settings], None]
 ) -> None:
     kill_after(calls, file, anywhere)  # of 1 + 7 trials + 9 notes, the last of which makes it a study
     with pytest.raises(StudyError, match=r"no study named 'own'|its import was killed: import it again"):
@@ -289,7 +296,9 @@ def test_a_killed_import_leaves_no_study_and_the_same_command_makes_it(
 
 
 @pytest.mark.usefixtures("undelivered")
-def test_a_study_launched_over_a_killed_import_has_nothing_of_it(own: Own, file: Path, anywhere: Settings) -> None:
+def test_a_study_launched_over_a_killed_import_has_nothing_of_it(
+    own: Own, file: Path, anywhere: Settings, kill_after: Callable[[int, Path, Settings], None]
+) -> None:
     kill_after(6, file, anywhere)
     record = finished_study(own, anywhere, candidates=[])
     assert record.trials == ()
@@ -558,9 +567,10 @@ def test_what_is_asked_wrongly_is_one_line(
 # MLflow, and going on
 
 
-def test_mlflow_has_the_same_runs(own: Own, settings: Settings, there: Settings, tmp_path: Path) -> None:
-    from tune_jobs.tracking.delivery import deliver_once
-
+def test_mlflow_has_the_same_runs(
+    own: Own, settings: Settings, there: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver_here(monkeypatch)
     record = finished_study(own, settings)
     with Study.hold("own", settings) as study:
         study.note_test(0, TestResult({"test_accuracy": 0.75}))
@@ -597,6 +607,7 @@ def test_an_mlflow_that_is_away_does_not_lose_the_import(
     assert capfd.readouterr().out == "study own, 7 trials, is already here as in the file\n"
 
 
+@pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize("storage", ["", "sqlite"])
 def test_an_imported_study_is_continued_and_only_what_is_missing_runs(
     storage: str, settings: Settings, there: Settings, tmp_path: Path
@@ -609,14 +620,15 @@ def test_an_imported_study_is_continued_and_only_what_is_missing_runs(
         record = study.record()
     variables = {"TUNE_JOBS_STORAGE": f"sqlite:///{tmp_path / 'studies.db'}"} if storage else {}
     file = exported(settings, tmp_path / "own.study")
-    code, out, err = ended(command_line(there, "import-study", str(file), **variables))
+    code, out, err = called(there, "import-study", str(file), **variables)
     assert (code, out) == (0, "study own, 3 trials, imported\n"), err
     (own.file.parent / "events").unlink()
-    code, out, err = ended(command_line(there, "launch", own.reference, "--max-concurrent", "1", **variables))
+    code, out, err = called(there, "launch", own.reference, "--max-concurrent", "1", **variables)
     assert code == 0, err
     assert "1 of 3 trials did not finish and run again" in err
     assert own.trained == [(3, 0), (4, 0)]
     where = replace(there, storage=variables.get("TUNE_JOBS_STORAGE"))
+    deliver_once("own", where)
     continued = Study.open("own", where).record()
     assert continued.trials[:2] == record.trials[:2]
     assert [trial.state for trial in continued.trials] == ["complete"] * 4

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.support.sweeping import command_line, finished_study, own_task
+from tests.support.sweeping import SharedRay, called, ended, finished_study, kill_family, own_task, until
 from tune_jobs import datasets, exports
 from tune_jobs.actions import train as train_action
 from tune_jobs.errors import DataError, SettingsError, UserError
@@ -24,9 +24,13 @@ from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # of Keras, when it saves
+]
 
 LAUNCH = ("launch", "digits-mlp", "--search", "random", "--trials", "8", "--epochs", "2", "--seed", "3")
+LAUNCH += ("--max-concurrent", "1")
 
 
 @dataclass(frozen=True)
@@ -46,28 +50,26 @@ class Retraining:
 
 
 @pytest.fixture(scope="module")
-def retraining_of_digits(tmp_path_factory: pytest.TempPathFactory) -> Retraining:
+def retraining_of_digits(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Retraining:
     folder = tmp_path_factory.mktemp("retraining")
     home = folder / "home"
     settings = Settings(home, home / "data", storage=None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
-    sweep = command_line(settings, *LAUNCH)
-    assert sweep.stderr is not None
-    said = ""
-    for line in sweep.stderr:
-        said += line
-        if line.startswith("[2/8]"):
-            sweep.send_signal(signal.SIGTERM)
-            break
-    _, rest = sweep.communicate(timeout=120)
+    sweep = ray.command_line(settings, *LAUNCH)
+    try:
+        until(lambda: "\n[2/8]" in sweep.stderr, "two trials to end", sweep)
+        sweep.send_signal(signal.SIGTERM)
+        code, _, said = ended(sweep)
+    finally:
+        kill_family(sweep)
     best = settings.exports_dir("digits-mlp") / "best.yaml"
-    train = command_line(settings, "train", str(best), "-o", str(folder / "models" / "model.keras"), "--json")
-    answer, messages = train.communicate(timeout=120)
+    output = folder / "models" / "model.keras"
+    trained, answer, messages = called(settings, "train", str(best), "-o", str(output), "--json")
     return Retraining(
         folder,
         settings,
-        (sweep.returncode, said + rest),
+        (code, said),
         Study.open("digits-mlp", settings).record(),
-        (train.returncode, messages),
+        (trained, messages),
         json.loads(answer) if answer else {},
     )
 

@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.clusters import RayHead, blind_to
 from tests.support.servers import MlflowServer, PostgresServer
-from tests.support.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
+from tests.support.sweeping import Own, ended, kill_family, logged, own_task, until
+from tests.support.warm import WarmServer
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 
@@ -34,20 +35,19 @@ def note(what, params):
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> Iterator[tuple[RayHead, MlflowServer, PostgresServer]]:
-    head, mlflow, postgres = RayHead(cpus=2, gpus=4), MlflowServer(tmp_path), PostgresServer()
+def servers(mlflow_server: MlflowServer) -> Iterator[tuple[RayHead, MlflowServer, PostgresServer]]:
+    head, postgres = RayHead(cpus=2, gpus=4), PostgresServer()
     try:
         with ThreadPoolExecutor() as at_once:
-            list(at_once.map(lambda server: server.start(), (head, mlflow, postgres)))
-        yield head, mlflow, postgres
+            list(at_once.map(lambda server: server.start(), (head, postgres)))
+        yield head, mlflow_server, postgres
     finally:
-        mlflow.stop()
         head.stop()
         postgres.remove()
 
 
 def test_sixteen_trials_at_once_on_two_nodes_with_four_gpus_each(
-    tmp_path: Path, servers: tuple[RayHead, MlflowServer, PostgresServer]
+    tmp_path: Path, servers: tuple[RayHead, MlflowServer, PostgresServer], warm: WarmServer
 ) -> None:
     head, mlflow, postgres = servers
     home = tmp_path / "private" / "home"
@@ -57,7 +57,7 @@ def test_sixteen_trials_at_once_on_two_nodes_with_four_gpus_each(
     hidden = blind_to(home.parent)
     head.join(cpus=2, gpus=4, before=hidden)
     words = ("launch", own.reference, "--search", "grid", "--gpus-per-trial", "0.5", "--cpus-per-trial", "0.125")
-    process = command_line(settings, *words, "--address", head.address, **head.client)
+    process = warm.command_line(settings, *words, "--address", head.address, **head.client)
     try:
         until(lambda: len(own.noted("begin", "pid")) >= TRIALS, "sixteen trials to run at once", process)
         assert not own.noted("end", "pid")

@@ -22,7 +22,7 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.servers import MlflowServer, free_port, private_postgres
-from tests.support.sweeping import command_line, ended, finished_study, kill_family, own_task, refusal, until
+from tests.support.sweeping import called, command_line, ended, finished_study, kill_family, own_task, refusal, until
 from tune_jobs import masking, plain_yaml, tracking
 from tune_jobs.actions import doctor
 from tune_jobs.cli import run
@@ -97,12 +97,13 @@ def test_a_sweep_with_passwords_tells_nobody(
     said = []
 
     def call(*words: str, **more: str) -> tuple[int, str]:
-        code, stdout, stderr = ended(command_line(settings, *words, **(variables | more)))
+        code, stdout, stderr = called(settings, *words, **(variables | more))
         said.append(stdout + stderr)
         return code, stderr
 
     nowhere = {"HOME": "/dev/null", "MPLCONFIGDIR": matplotlib.get_cachedir()}  # where Ray would keep a token
-    process = command_line(settings, "launch", own.reference, "--search", "grid", **(variables | nowhere))
+    words = ("launch", own.reference, "--search", "grid", "--max-concurrent", "1")
+    process = command_line(settings, *words, **(variables | nowhere))
     try:
         until(lambda: len(own.noted("end")) >= 3, "all but one to end", process)
         (private,) = short_folder.glob("tj-*")

@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -32,9 +33,13 @@ from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
 from tune_jobs.training.trial import run_trial
 
+if TYPE_CHECKING:
+    from tests.support.warm import Command, WarmServer
+
 PATIENCE_S = 120.0  # before a wait is given up; the machine may be busy
 
 PROGRAMS = Path(__file__).parent / "programs"  # what tests run in other processes, or copy
+WITHOUT_MLFLOW = (PROGRAMS / "without_mlflow.py").read_text(encoding="utf-8")  # for `before` of a command
 
 _SETTINGS = """
 
@@ -48,6 +53,14 @@ class Own:
     """A task file in a folder, and what its trials wrote down."""
 
     file: Path
+
+    @classmethod
+    def copy(cls, program: str, folder: Path) -> Own:
+        """Copy a task among the programs into `folder`, which its trials then write to."""
+        folder.mkdir(parents=True, exist_ok=True)
+        own = cls(folder / program)
+        own.file.write_text(f"{(PROGRAMS / program).read_text(encoding='utf-8')}\n\nFOLDER = Path({str(folder)!r})\n")
+        return own
 
     @property
     def reference(self) -> str:
@@ -153,27 +166,33 @@ class SharedRay:
 
     address: str
     token_file: Path
+    _warm: WarmServer
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """What a command says to run here."""
+        return "--address", self.address
 
     @property
     def client(self) -> dict[str, str]:
         """The environment of another process that may come in."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
 
-    def command_line(self, settings: Settings, *words: str, before: str = "", **variables: str) -> Popen[str]:
-        """Start `tune-jobs` as a process, on this cluster."""
-        words = (*words, "--address", self.address)
-        return command_line(settings, *words, before=before, **(self.client | variables))
+    def command_line(self, settings: Settings, *words: str, before: str = "", **variables: str) -> Command:
+        """Start `tune-jobs` as a process that runs on this cluster and delivers nothing to MLflow."""
+        before += WITHOUT_MLFLOW
+        return self._warm.command_line(settings, *words, *self.words, before=before, **(self.client | variables))
 
 
 @contextmanager
-def shared_ray() -> Iterator[SharedRay]:
+def shared_ray(warm: WarmServer) -> Iterator[SharedRay]:
     """Start Ray in this process until the block ends."""
     import ray
 
     from tune_jobs.execution import cluster, tokens
 
     with cluster.connection(None):
-        yield SharedRay(ray.get_runtime_context().gcs_address, tokens._private_folder() / "token")
+        yield SharedRay(ray.get_runtime_context().gcs_address, tokens._private_folder() / "token", warm)
 
 
 @contextmanager
@@ -204,7 +223,17 @@ def deliver_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(delivery, "alongside", lambda *_: nullcontext(delivered))
 
 
-def kill_family(process: Popen[Any]) -> None:
+def deliver_here(patch: pytest.MonkeyPatch) -> None:
+    """What is launched delivers to MLflow in this process, once a command waits for it."""
+
+    def alongside(name: str, settings: Settings) -> Any:
+        deliver = partial(delivery.deliver_once, name, settings)
+        return nullcontext(SimpleNamespace(sweep_ended=lambda: None, wait=lambda: bool(deliver())))
+
+    patch.setattr(delivery, "alongside", alongside)
+
+
+def kill_family(process: Popen[Any] | Command) -> None:
     """SIGKILL to a process and all that it started."""
     family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
@@ -217,7 +246,7 @@ def kill_family(process: Popen[Any]) -> None:
     psutil.wait_procs(family)
 
 
-def ended(process: Popen[str], patience_s: float = PATIENCE_S) -> tuple[int, str, str]:
+def ended(process: Popen[str] | Command, patience_s: float = PATIENCE_S) -> tuple[int, str, str]:
     """The exit code of a command, what it printed and what it said."""
     stdout, stderr = process.communicate(timeout=patience_s)
     return process.returncode, stdout, stderr
@@ -231,13 +260,24 @@ def called(settings: Settings, *words: str, **variables: str) -> tuple[int, str,
     from tune_jobs import cli
 
     out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        for name in [name for name in os.environ if name.startswith(("TUNE_JOBS_", "MLFLOW_"))]:
-            patch.delenv(name)
-        for name, value in (_variables(settings) | variables).items():
-            patch.setenv(name, value)
+    with _environment(variables_of(settings) | variables), redirect_stdout(out), redirect_stderr(err):
         code = cli.run(words)
     return code, out.getvalue(), err.getvalue()
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables and none of ours until the block ends, whatever is set in it; then as before."""
+    before = dict(os.environ)
+    for name in [name for name in before if name.startswith(("TUNE_JOBS_", "MLFLOW_"))]:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in [name for name, value in os.environ.items() if before.get(name) != value]:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if name not in os.environ})
 
 
 def refusal(stderr: str) -> str:
@@ -310,14 +350,11 @@ def command_line(settings: Settings, *words: str, before: str = "", **variables:
 
     `before` is what its Python runs first.
     """
-    ours = ("RAY_", "TUNE_", "MLFLOW_", "PYTEST_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    environment |= _variables(settings) | variables
     start = ["-c", f"{before}\nfrom tune_jobs.cli import main\nmain()"] if before else ["-m", "tune_jobs"]
     settings.home.parent.mkdir(parents=True, exist_ok=True)
     return Popen(
         [sys.executable, *start, *words],
-        env=environment,
+        env=plain_environment() | variables_of(settings) | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -326,7 +363,13 @@ def command_line(settings: Settings, *words: str, before: str = "", **variables:
     )
 
 
-def _variables(settings: Settings) -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
+    """Return what is set here without what concerns us."""
+    ours = ("RAY_", "TUNE_", "MLFLOW_", "PYTEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def variables_of(settings: Settings) -> dict[str, str]:
     storage = {} if settings.storage is None else {"TUNE_JOBS_STORAGE": settings.storage}
     return {"TUNE_JOBS_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri} | storage
 
@@ -334,7 +377,7 @@ def _variables(settings: Settings) -> dict[str, str]:
 def until(
     is_so: Callable[[], Any],
     what: str,
-    process: Popen[Any] | None = None,
+    process: Popen[Any] | Command | None = None,
     patience_s: float = PATIENCE_S,
 ) -> None:
     """Waits for a condition; a process that ends meanwhile is an error."""
