@@ -128,7 +128,7 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
     loaded = finalist.model_of_weights(task, trial, data, kept)
     if loaded is not None:
         return _bare(loaded[0])
-    run = again(task, trial.number, trial.params, trial.seed, trial.course, data)
+    run = rerun(task, trial.number, trial.params, trial.seed, trial.course, data)
     score, _ = _train_again(run, task, say)
     if score != trial.score:
         say(f"{task.objective.metric} is {score!r}, and the study has {trial.score!r} of trial {trial.number}")
