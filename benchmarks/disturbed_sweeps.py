@@ -34,7 +34,7 @@ GRID = (  # 24 points
 
 @dataclass(frozen=True)
 class Result:
-    """A row of the table: the fault, how often it happened, and whether the trials equal those of an undisturbed sweep."""
+    """A row of the table: the fault, how often it happened, and whether the trials equal the undisturbed ones."""
 
     fault: str
     count: str
