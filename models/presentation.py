@@ -41,9 +41,16 @@ class Presentation:
         return scale
 
     def positions(self, labels: Array) -> Array:
-        """Return where labels are on the scale: `(N, ...)` to `(N,)`. Default: the labels themselves."""
+        """Return where labels are on the scale: `(N, ...)` to `(N,)`. Default: the labels themselves.
+
+        Raises:
+            ValueError: a position is not one number.
+        """
         own = getattr(self.encoding, "positions", None)
-        return np.asarray(labels if own is None else own(labels), dtype=np.float64)
+        positions = np.asarray(labels if own is None else own(labels), dtype=np.float64)
+        if positions.shape != (len(labels),):
+            raise ValueError(f"positions must be one number for each of {len(labels)} labels; got {positions.shape}")
+        return positions
 
     def label_text(self, label: Array) -> str:
         """Return one label as people write it: "10:07". Default: its numbers."""

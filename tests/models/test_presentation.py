@@ -36,6 +36,8 @@ def test_an_encoding_that_says_nothing_has_defaults() -> None:
     assert BARE.probability(np.zeros((13, 1))) is None
     assert BARE.mean_of("error") is None
     np.testing.assert_array_equal(BARE.positions(np.array([1, 2])), [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"one number for each of 3 labels; got \(3, 2\)"):
+        BARE.positions(np.zeros((3, 2)))
 
 
 @pytest.mark.parametrize(

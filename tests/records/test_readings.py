@@ -62,7 +62,7 @@ def test_the_worst_are_kept_with_their_pixels_the_largest_error_first() -> None:
     off = np.random.default_rng(2).permutation(30)
     predicted = np.stack([(np.arange(30) + off) // 60, (np.arange(30) + off) % 60], axis=1).astype(float)
     pixels = images(30)
-    read, worst = readings.kept(clock_encodings.build(encoding="regression"), predicted, labels, pixels)
+    read, worst = readings.pack_evaluation(clock_encodings.build(encoding="regression"), predicted, labels, pixels)
     assert read is not None
     assert worst is not None
     np.testing.assert_array_equal(readings.unpack(read).errors, off)
@@ -76,7 +76,7 @@ def test_large_pictures_are_thinned_and_all_of_them_stay_small() -> None:
     n = readings.WORST
     labels = np.zeros((n, 2), dtype=int)
     predicted = np.stack([np.zeros(n), np.arange(n)], axis=1).astype(float)
-    _, worst = readings.kept(clock_encodings.build(encoding="regression"), predicted, labels, images(n, 150))
+    _, worst = readings.pack_evaluation(clock_encodings.build(encoding="regression"), predicted, labels, images(n, 150))
     assert worst is not None
     assert len(worst) < 60_000
     assert {picture.pixels.shape for picture in readings.unpack_pictures(worst)} == {(75, 75, 1)}
@@ -85,9 +85,9 @@ def test_large_pictures_are_thinned_and_all_of_them_stay_small() -> None:
 def test_other_encodings_and_readings_that_are_no_time_leave_nothing() -> None:
     labels = np.zeros((3, 2), dtype=int)
     clock = clock_encodings.build(encoding="two-hands", decoding="joint")
-    assert readings.kept(Classes(3), np.zeros(3), np.zeros(3), images(3)) == (None, None)
-    assert readings.kept(clock, np.full((3, 2), np.nan), labels, images(3)) == (None, None)
-    read, worst = readings.kept(clock, np.zeros((3, 2)), labels, np.zeros((3, 5)))  # no pictures
+    assert readings.pack_evaluation(Classes(3), np.zeros(3), np.zeros(3), images(3)) == (None, None)
+    assert readings.pack_evaluation(clock, np.full((3, 2), np.nan), labels, images(3)) == (None, None)
+    read, worst = readings.pack_evaluation(clock, np.zeros((3, 2)), labels, np.zeros((3, 5)))  # no pictures
     assert (read is None, worst) == (False, None)
 
 

@@ -61,8 +61,8 @@ def fenced(curves: Sequence[Curve], objective: Objective) -> tuple[float, float]
     ends = np.array([sign * curve.mean[-1] for curve in curves])
     deviation = float(np.median(np.abs(ends - np.median(ends))))
     least = float(np.median(ends)) - _FAR * deviation
-    kept = [curve for curve, end in zip(curves, ends, strict=True) if end >= least]
-    worst = min(sign * value for curve in kept for value in curve.mean[len(curve.mean) // 5 :])
+    learning = [curve for curve, end in zip(curves, ends, strict=True) if end >= least]
+    worst = min(sign * value for curve in learning for value in curve.mean[len(curve.mean) // 5 :])
     best = max(sign * value for curve in curves for value in (*curve.low, *curve.high))
     room = 0.04 * (best - worst) or 0.01 * abs(best) or 0.01
     low, high = sorted((sign * (worst - room), sign * (best + room)))

@@ -49,9 +49,9 @@ class _Scale:
         to_place, to_value = (math.log10, lambda place: 10**place) if is_log else (float, float)
         low, high = to_place(min(best)), to_place(max(best))
         reach = _FAR * (high - low) or math.inf
-        kept = [place for place in map(to_place, known) if low - reach <= place <= high + reach]
-        room = 0.06 * (max(kept) - min(kept)) or 0.05 * abs(max(kept)) or 0.05
-        return cls(objective, to_value(min(kept) - room), to_value(max(kept) + room), is_log)
+        within_reach = [place for place in map(to_place, known) if low - reach <= place <= high + reach]
+        room = 0.06 * (max(within_reach) - min(within_reach)) or 0.05 * abs(max(within_reach)) or 0.05
+        return cls(objective, to_value(min(within_reach) - room), to_value(max(within_reach) + room), is_log)
 
     @property
     def name(self) -> str:

@@ -45,10 +45,10 @@ def markdown(board: Board) -> str:
 
 def _rows(columns: Sequence[Column]) -> Iterator[str]:
     """Yield the headings, then each row with the line of its folded parameters."""
-    kept, folded = _fold(columns)
-    yield _aligned(kept, [column.heading for column in kept])
+    shown, folded = _fold(columns)
+    yield _aligned(shown, [column.heading for column in shown])
     for index in range(len(columns[0].cells)):
-        yield _aligned(kept, [column.cells[index] for column in kept])
+        yield _aligned(shown, [column.cells[index] for column in shown])
         rest = _GAP.join(
             f"{column.heading}={column.cells[index]}" for column in folded if column.cells[index] != ABSENT
         )
@@ -58,15 +58,15 @@ def _rows(columns: Sequence[Column]) -> Iterator[str]:
 
 def _fold(columns: Sequence[Column]) -> tuple[list[Column], list[Column]]:
     """Return the columns that fit side by side, and the last parameters, which do not."""
-    kept = list(columns)
+    shown = list(columns)
     folded: list[Column] = []
     to_go = [column for kind in ("param", "detail") for column in columns if column.kind == kind]
-    while to_go and sum(_width(column) + len(_GAP) for column in kept) - len(_GAP) > _WIDTH:
+    while to_go and sum(_width(column) + len(_GAP) for column in shown) - len(_GAP) > _WIDTH:
         column = to_go.pop()
-        kept.remove(column)
+        shown.remove(column)
         if column.kind == "param":
             folded.insert(0, column)
-    return kept, folded
+    return shown, folded
 
 
 def _aligned(columns: Sequence[Column], cells: Sequence[str]) -> str:

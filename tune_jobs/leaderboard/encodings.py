@@ -68,8 +68,8 @@ def entries(study: StudyRecord, names: Sequence[str]) -> tuple[Entry, ...]:
 
 def evaluated(study: StudyRecord, row: Row) -> TrialRecord | None:
     """Return the first trial of a configuration that kept what it read on the test split, not its luckiest seed."""
-    kept = [trial for trial in study.trials if trial.tested is not None and trial.tested.readings is not None]
-    return next((trial for trial in kept if trial.number in row.trials), None)
+    with_readings = [trial for trial in study.trials if trial.tested is not None and trial.tested.readings is not None]
+    return next((trial for trial in with_readings if trial.number in row.trials), None)
 
 
 def means(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""What a network read on each test image, and the images with the largest errors, small enough for a study to keep.
+"""What a network read on each test image, and the images with the largest errors, packed as short texts.
 
-With these in the study, plots and pages need no further look at the test split. They are kept of label encodings that
-have a scale.
+A study keeps these texts, so that plots and pages need not read the test split again. Label encodings without a scale
+have none.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from tune_jobs.models.scales import Scale
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
-WORST = 12  # pictures that are kept
-_STEPS = 64  # a unit, in which values of a known scale are kept: of minutes under a second, in two bytes
-_LARGEST = 96  # pixels a side of a picture that is kept
-_GREY = 17  # between two of the 16 levels of brightness that are kept: noisy backgrounds hardly compress
+WORST = 12  # pictures
+_STEPS = 64  # in a unit of a known scale, to which values are rounded: a second of a minute, in two bytes
+_LARGEST = 96  # pixels a side of a picture; larger ones are reduced
+_GREY = 17  # from one of the 16 levels of brightness to the next; with more levels, noisy pictures hardly compress
 _HEAD = re.compile(r"(?:([a-z])([0-9]{1,7})|v([0-9]{1,7})x([0-9]{1,5})):")
 _HEAD_OF_PICTURES = re.compile(r"p([0-9]{1,3})x([0-9]{1,3})x([0-9]{1,3})x([13]):")
 
@@ -61,7 +61,9 @@ class Picture:
     pixels: Pixels
 
 
-def kept(encoding: LabelEncoding, predicted: Array, labels: Array, images: Array) -> tuple[str | None, str | None]:
+def pack_evaluation(
+    encoding: LabelEncoding, predicted: Array, labels: Array, images: Array
+) -> tuple[str | None, str | None]:
     """Return what a study keeps of an evaluation: the readings and the pictures with the largest errors, packed.
 
     Both are None for an encoding without a scale, or if a prediction is not finite; the second is None for images that
@@ -152,7 +154,7 @@ def _scale(form: bytes) -> Scale:
 
 
 def _thinned(images: Pixels) -> Pixels:
-    """Return means over squares of pixels, where a picture is larger than what is kept."""
+    """Reduce large pictures to means over squares of pixels."""
     n, height, width, channels = images.shape
     side = -(-max(height, width) // _LARGEST)
     if side == 1:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
 
 
-def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept: Weights | None) -> TestResult:
-    """Return the scores of a complete trial's model on the test split; `kept` are its kept weights, if any.
+def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_weights: Weights | None) -> TestResult:
+    """Return the scores of a complete trial's model on the test split; `kept_weights` are those of the study.
 
     Kept weights are used if they repeat the trial's validation score. Otherwise the model is trained again, up to the
     trial's best epoch.
@@ -33,7 +33,7 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept:
     """
     from tune_jobs.training import compiled
 
-    model, val_score = model_of_weights(task, trial, data, kept) or _trained(task, trial, data)
+    model, val_score = model_of_weights(task, trial, data, kept_weights) or _trained(task, trial, data)
     encoding = task.encoding_of(trial.params)
     on_device = compiled.to_device(test, encoding.targets)
     scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
@@ -42,21 +42,21 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept:
     predicted = encoding.decode(compiled.predict(model, test.x))
     mean_of = mean_of_objective(task, trial.params)
     errors = pack_matching(encoding.errors(predicted, test.labels), objective, mean_of)
-    read, worst = readings.kept(encoding, predicted, test.labels, test.x)
+    read, worst = readings.pack_evaluation(encoding, predicted, test.labels, test.x)
     return TestResult(metrics, errors, val_score, readings=read, worst=worst)
 
 
 def model_of_weights(
-    task: Task, trial: TrialRecord, data: TrainingData, kept: Weights | None
+    task: Task, trial: TrialRecord, data: TrainingData, kept_weights: Weights | None
 ) -> tuple[keras.Model, float] | None:
     """Return a trial's model with its kept weights and the score these reach; None unless it is the trial's score."""
     from tune_jobs.training import compiled
 
-    if kept is None:
+    if kept_weights is None:
         return None
     model = build_model(task, trial.params, data, seed=trial.seed)
     try:
-        model.set_weights(kept)
+        model.set_weights(kept_weights)
     except ValueError:  # of another network
         return None
     validation = compiled.to_device(data.validation, task.encoding_of(trial.params).targets)
