@@ -15,7 +15,7 @@ from tune_jobs.actions import session
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import UserError
 from tune_jobs.execution.evaluating import score_finalists
-from tune_jobs.execution.plan import Resources, StudyRun
+from tune_jobs.execution.plan import Resources, StudyRun, check_counts
 from tune_jobs.leaderboard import ranking
 from tune_jobs.records.studies import Evaluation, StudyRecord
 from tune_jobs.records.trials import TrialRecord
@@ -32,6 +32,9 @@ class EvaluateRequest:
     by: str | None = None  # for whom the test split is read; None: who is logged in
     again: bool = False
     resources: Resources = field(default_factory=Resources)
+
+    def __post_init__(self) -> None:
+        check_counts(1, top=self.top)
 
 
 def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:

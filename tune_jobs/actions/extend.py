@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tune_jobs.actions.launch import LaunchRequest, launch
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import StudyError
-from tune_jobs.execution.plan import Resources
+from tune_jobs.execution.plan import Resources, check_counts
 from tune_jobs.search_spaces import catalog
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
@@ -22,6 +22,9 @@ class ExtendRequest:
     trials: int
     is_more: bool = False
     resources: Resources = field(default_factory=Resources)
+
+    def __post_init__(self) -> None:
+        check_counts(1, trials=self.trials)
 
 
 def extend(request: ExtendRequest, settings: Settings, say: Say) -> Outcome:

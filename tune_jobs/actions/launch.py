@@ -5,18 +5,19 @@ Everything that can be refused is refused here, before Ray starts and before any
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tune_jobs.actions import session
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs
+from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, check_counts
 from tune_jobs.leaderboard import ranking
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import (
     SCHEDULERS,
+    SEARCHES,
     AskedSearch,
     Budget,
     Launch,
@@ -32,6 +33,7 @@ from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Precision, Protocol
 from tune_jobs.search_spaces.scalars import Params, params_id
+from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study import provenance
@@ -47,7 +49,11 @@ _LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that 
 
 @dataclass(frozen=True)
 class LaunchRequest:
-    """What a user asks for. None means the value the study has already, else the default."""
+    """What a user asks for. None means the value the study has already, else the default.
+
+    Raises:
+        UserError: a number that cannot be, or a search or scheduler that does not exist.
+    """
 
     task: str
     study: str | None = None
@@ -62,7 +68,7 @@ class LaunchRequest:
     opened: tuple[str, ...] = ()
     no_baseline: bool = False  # do not begin the study with the task's baseline
     objectives: tuple[str, ...] = ()  # in the form that `objectives.parse` reads; empty: the task's own
-    tried: Path | None = None  # a file of configurations to begin with
+    tried: Path | Sequence[Params] | None = None  # configurations to begin with, or a file of them
     seed_from: str | None = None  # a study whose best configurations to begin with
     scheduler: SchedulerName | None = None
     grace: int | None = None
@@ -70,6 +76,19 @@ class LaunchRequest:
     total_epochs: int | None = None
     stop_when_flat: int | None = None
     resources: Resources = field(default_factory=Resources)
+
+    def __post_init__(self) -> None:
+        check_counts(1, trials=self.trials, grace=self.grace, stop_when_flat=self.stop_when_flat)
+        check_counts(1, epochs=self.epochs, images=self.images, total_epochs=self.total_epochs)
+        check_counts(2, eta=self.eta)
+        check_counts(0, seed=self.seed)
+        _check_name("search", self.search, (*SEARCHES, "auto"))
+        _check_name("scheduler", self.scheduler, SCHEDULERS)
+
+
+def _check_name(kind: str, name: str | None, names: tuple[str, ...]) -> None:
+    if name is not None and name not in names:
+        raise UserError(f"no {kind} named {name!r}{near(name, names)}; there are {', '.join(names)}")
 
 
 @dataclass(frozen=True)
@@ -181,8 +200,10 @@ def _first(launching: _Launching, search: Search) -> list[candidates.Candidate]:
             raise UserError(f"{options}; --search {search} has a list of its own")
         return []
     points = _baseline(launching, search)
-    if request.tried is not None:
+    if isinstance(request.tried, Path):
         points += warm_starts.from_file(request.tried, inputs.task)
+    elif request.tried is not None:
+        points += warm_starts.from_list(request.tried, inputs.task)
     if request.seed_from is not None:
         points += from_study(request.seed_from, inputs.task, launching.settings)
     return [candidates.Candidate(point, inputs.seed) for point in points]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tune_jobs.actions import session
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import UserError
-from tune_jobs.execution.plan import Plan, Resources, StudyInputs
+from tune_jobs.execution.plan import Plan, Resources, StudyInputs, check_counts
 from tune_jobs.leaderboard import ranking
 from tune_jobs.records.studies import Replication, StudyRecord
 from tune_jobs.records.trials import TrialRecord
@@ -37,6 +37,10 @@ class ReplicateRequest:
     until_separated: bool = False
     budget: int | None = None
     resources: Resources = field(default_factory=Resources)
+
+    def __post_init__(self) -> None:
+        check_counts(1, top=self.top, budget=self.budget)
+        check_counts(2, seeds=self.seeds)
 
 
 def replicate(request: ReplicateRequest, settings: Settings, say: Say) -> Outcome:

@@ -1,4 +1,4 @@
-"""Trains a saved configuration again, to the score it was saved with, and hands the model out.
+"""Train a configuration again, to the score it was recorded with, and return or save the model.
 
 On the same machine and data the score is the same to the last digit: the threads, the seed and the protocol are those
 of the trial that won.
@@ -6,7 +6,6 @@ of the trial that won.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +14,20 @@ import numpy as np
 
 from tune_jobs import datasets, files, tracking
 from tune_jobs.datasets import TrainingData
-from tune_jobs.errors import DataError, SettingsError, UserError
-from tune_jobs.exports.best import BestConfig, load_best
+from tune_jobs.errors import DataError, SettingsError, StudyError, UserError
+from tune_jobs.exports.best import BestConfig, best_row, load_best
 from tune_jobs.prediction import saved_models
 from tune_jobs.prediction.saved_models import Origin
+from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.trials import TrialRecord, TrialResult
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.provenance import versions
-from tune_jobs.training import tensorflow_start
+from tune_jobs.study.study import Study
+from tune_jobs.training import tensorflow_start, weights
 from tune_jobs.training.trial import TrialRun, again
-from tune_jobs.words import duration
+from tune_jobs.words import Say, duration
 
 if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
@@ -49,19 +51,12 @@ class Retrained:
 
 
 def train(
-    path: Path,
-    settings: Settings,
-    *,
-    output: Path | None,
-    with_mlflow: bool,
-    say: Callable[[str], None],
-    trial: int | None = None,
+    path: Path, settings: Settings, *, output: Path | None, with_mlflow: bool, say: Say, trial: int | None = None
 ) -> Retrained:
-    """Trains the configuration in `path`, or that of `trial` where it holds several, saves the model to `output` and
-    logs it to MLflow.
+    """Train the configuration in `path`, or that of `trial` if it holds several; save the model and log it to MLflow.
 
     Raises:
-        UserError: if the file, its task or its data are not there or not what they were; if the trial fails.
+        UserError: if the file, its task or its data are missing or have changed; if the trial fails.
     """
     config = load_best(path, trial)
     task = replace(catalog.find_said(config.reference, str(path)), protocol=config.protocol, objective=config.objective)
@@ -75,32 +70,97 @@ def train(
         tracking.check(settings)
     if task.train is None:
         tensorflow_start.start(config.cpus)
-    model, retrained = _train(config, again(task, config.trial, config.params, config.seed, config.course, data), say)
-    if model is None:
+    run = again(task, config.trial, config.params, config.seed, config.course, data)
+    score, best_epoch = _train_again(run, task, say)
+    retrained = Retrained(config.metric, score, config.score, best_epoch, None)
+    if run.model is None:
         return retrained
     if output is not None:
-        _save(model, output, _origin(config, task, data, retrained.score))
+        _save(run.model, output, _origin(config, task, data, score))
         say(f"model saved to {output}")
     if with_mlflow:
         say("logging the model to MLflow …")
         sample = np.ascontiguousarray(data.validation.x[:_SAMPLE])
-        uri = tracking.log_model(settings, config.task, _bare(model), sample, retrained.score, retrained.metric)
+        uri = tracking.log_model(settings, config.task, _bare(run.model), sample, score, config.metric)
         return replace(retrained, model_uri=uri)
     return retrained
 
 
-def _train(config: BestConfig, run: TrialRun, say: Callable[[str], None]) -> tuple[keras.Model | None, Retrained]:
+def run_with_messages(run: TrialRun, task: Task, say: Say) -> TrialResult:
+    """Train a trial to its end, with a message for each epoch."""
+    metric = task.objective.metric
     for epoch, metrics in run:
-        say(f"epoch {epoch}/{config.protocol.epochs}  {config.metric} {metrics.get(config.metric, float('nan')):.4f}")
-    result = run.result
+        say(f"epoch {epoch}/{task.protocol.epochs}  {metric} {metrics.get(metric, float('nan')):.4f}")
+    return run.result
+
+
+def _train_again(run: TrialRun, task: Task, say: Say) -> tuple[float, int]:
+    """Train a trial that trained before; return its score and its best epoch.
+
+    Raises:
+        UserError: if the trial fails.
+    """
+    result = run_with_messages(run, task, say)
     if result.score is None or result.best_epoch is None:
         raise UserError(f"the configuration did not train: {result.reason} ({result.message})")
     say(f"trained in {duration(result.train_seconds)}")
-    return run.model, Retrained(config.metric, result.score, config.score, result.best_epoch, None)
+    return result.score, result.best_epoch
+
+
+def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
+    """Return the model of a study's best configuration, in this process: from kept weights, or trained again.
+
+    Of a configuration with several seeds it is the model of the first one.
+
+    Raises:
+        UserError, TaskError: if no trial is complete, the task has no model, the task or its data are missing or have
+            changed, or the trial fails now.
+    """
+    record = Study.open(name, settings).record()
+    trial, task = _winner(record), _task_of(record)
+    data = datasets.load_for_task(task, settings.data_dir).training
+    if data.digest != record.terms.data_digest:
+        raise DataError(f"study {name!r} has data {record.terms.data_digest}, and {data.name} is now {data.digest}")
+    start_tensorflow(trial.cpus or 1.0, say)
+    from tune_jobs.training import finalist
+
+    kept = weights.load(settings.weights_dir(record.identity), trial.number)
+    loaded = finalist.model_of_weights(task, trial, data, kept)
+    if loaded is not None:
+        return _bare(loaded[0])
+    run = again(task, trial.number, trial.params, trial.seed, trial.course, data)
+    score, _ = _train_again(run, task, say)
+    if score != trial.score:
+        say(f"{task.objective.metric} is {score!r}, and the study has {trial.score!r} of trial {trial.number}")
+    return _bare(run.model)
+
+
+def _winner(record: StudyRecord) -> TrialRecord:
+    row = best_row(record)
+    if row is None:
+        raise StudyError(f"study {record.name!r} has no best configuration: none of its trials is complete")
+    return record.trials[row.trials[0]]
+
+
+def _task_of(record: StudyRecord) -> Task:
+    """Return a study's task as it is trained there."""
+    terms = record.terms
+    task = catalog.find_said(terms.reference, f"study {record.name!r}")
+    if task.train is not None:
+        raise UserError(f"task {task.name!r} trains itself: it leaves no model")
+    return replace(task, protocol=terms.protocol, objective=terms.objective)
+
+
+def start_tensorflow(cpus: float, say: Say) -> None:
+    """Import TensorFlow with this number of threads; leave it as it is, with a message, if it was used already."""
+    try:
+        tensorflow_start.start(cpus)
+    except SettingsError:
+        say("this process has used TensorFlow already, so the last digits of scores may differ")
 
 
 def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) -> Origin:
-    """What the saved model has to know of itself to be read with."""
+    """Return what a saved model has to record about itself, so that its outputs can be read."""
     return Origin(
         task=config.task,
         reference=config.reference,
@@ -119,7 +179,7 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
 
 
 def _save(model: keras.Model, path: Path, origin: Origin) -> None:
-    """Writes the model with its origin, whole or not at all."""
+    """Write the model with its origin, whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -130,7 +190,7 @@ def _save(model: keras.Model, path: Path, origin: Origin) -> None:
 
 
 def _bare(model: keras.Model) -> keras.Model:
-    """The model without what a plain `load_model` would not know: its optimizer's schedule, and random views."""
+    """Return the model without what a plain `load_model` does not know: its optimizer's schedule, and random views."""
     from tune_jobs.models import pictures
     from tune_jobs.models.lazy_keras import keras
 

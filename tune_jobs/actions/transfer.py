@@ -13,7 +13,7 @@ from tune_jobs.actions import session
 from tune_jobs.actions.launch import LaunchRequest, resolve
 from tune_jobs.actions.session import Outcome, Session
 from tune_jobs.errors import UserError
-from tune_jobs.execution.plan import Plan, Resources, StudyInputs
+from tune_jobs.execution.plan import Plan, Resources, StudyInputs, check_counts
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord, Transfer
@@ -40,6 +40,9 @@ class TransferRequest:
     epochs: int | None = None
     images: int | None = None
     resources: Resources = field(default_factory=Resources)
+
+    def __post_init__(self) -> None:
+        check_counts(1, top=self.top, seeds=self.seeds, epochs=self.epochs, images=self.images)
 
 
 @dataclass(frozen=True)

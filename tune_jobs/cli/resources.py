@@ -41,15 +41,15 @@ class _Gpus(click.ParamType[Any]):
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
         if value == "auto" or isinstance(value, float):
             return value
+        from tune_jobs.execution.plan import why_not_gpus
+
         try:
-            number = float(value)
+            gpus: float | str = float(value)
         except ValueError:
-            number = -1.0
-        if not (0 <= number <= 1 or (number > 1 and number.is_integer())):
-            self.fail(f"needs a share such as 0.25, a whole number of GPUs, or auto; got {value!r}", param, ctx)
-        if 0 < number < 0.01:
-            self.fail(f"needs 0.01 or more, or 0 for none; got {value!r}", param, ctx)
-        return number
+            gpus = value
+        if wrong := why_not_gpus(gpus):
+            self.fail(wrong, param, ctx)
+        return gpus
 
 
 _PLACE = (

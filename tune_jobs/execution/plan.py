@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.datasets import TrainingData
+from tune_jobs.errors import UserError
 from tune_jobs.records.studies import StudyTerms
 from tune_jobs.search.budgets import BudgetedSampler
 from tune_jobs.search.candidates import Sampler
@@ -22,9 +23,35 @@ if TYPE_CHECKING:
     from tune_jobs.study.study import Study
 
 
+def check_counts(least: int, **counts: object) -> None:
+    """Check that each count that is given is a whole number of at least `least`.
+
+    Raises:
+        UserError: one is not; the message names it.
+    """
+    for name, count in counts.items():
+        is_whole = isinstance(count, int) and not isinstance(count, bool)
+        if count is not None and not (is_whole and count >= least):
+            raise UserError(f"{name} needs a whole number of {least} or more; got {count!r}")
+
+
+def why_not_gpus(gpus: object) -> str | None:
+    """Return why a trial cannot ask for this number of GPUs; None if it can."""
+    if gpus is None or gpus == "auto":
+        return None
+    number = float(gpus) if isinstance(gpus, int | float) and not isinstance(gpus, bool) else -1.0
+    if not (0 <= number <= 1 or (number > 1 and number.is_integer())):
+        return f"needs a share such as 0.25, a whole number of GPUs, or auto; got {gpus!r}"
+    return f"needs 0.01 or more, or 0 for none; got {gpus!r}" if 0 < number < 0.01 else None
+
+
 @dataclass(frozen=True)
 class Resources:
-    """Where trials run, how many at once and for how long."""
+    """Where trials run, how many at once and for how long.
+
+    Raises:
+        UserError: a number that cannot be.
+    """
 
     time_limit_s: float | None = None
     max_concurrent: int | None = None
@@ -35,6 +62,17 @@ class Resources:
     checkpoint_every: int | None = None  # epochs
     address: str | None = None  # of a running Ray cluster; None starts one of our own
     keep_weights: bool = False  # of every trial, in the home folder
+
+    def __post_init__(self) -> None:
+        check_counts(1, max_concurrent=self.max_concurrent, checkpoint_every=self.checkpoint_every)
+        check_counts(0, max_retries=self.max_retries)
+        for name in ("time_limit_s", "trial_limit_s", "cpus_per_trial"):
+            number = getattr(self, name)
+            is_number = isinstance(number, int | float) and not isinstance(number, bool)
+            if number is not None and not (is_number and 0 < number < float("inf")):
+                raise UserError(f"{name.removesuffix('_s')} needs a number above 0; got {number!r}")
+        if wrong := why_not_gpus(self.gpus_per_trial):
+            raise UserError(f"gpus_per_trial {wrong}")
 
 
 @dataclass(frozen=True)

@@ -18,69 +18,85 @@ from tune_jobs.search_spaces.scalars import Params, Value, params_id
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.words import short
 
+_EXAMPLE = "params, such as `batch_size: 64`"
+
 
 def from_file(path: Path, task: Task) -> list[Params]:
-    """The configurations in a YAML file: one mapping from names to values, a list of them, a `best.yaml` or a
-    `front.yaml`. What they do not say is the task's baseline's.
+    """Return the configurations in a YAML file as points of a task. The baseline fills what they lack.
+
+    The file holds params, a list of them, a `best.yaml` or a `front.yaml`.
 
     Raises:
-        StudyError: the file cannot be read, or holds something else.
-        SpaceError: a configuration does not belong to the task.
+        StudyError: if the file cannot be read or holds something else.
+        SpaceError: if a configuration does not belong to the task.
     """
-    content = plain_yaml.read(path, "it is to hold params, such as `batch_size: 64`, or a list of them")
-    listed = [_without_the_rest(one) for one in (content if isinstance(content, list) else [content])]
-    found = [_checked(path, at, given) for at, given in enumerate(listed, start=1)]
-    if not found:
-        raise StudyError(f"{path} is an empty list: it is to hold params, such as `batch_size: 64`")
+    content = plain_yaml.read(path, f"it is to hold {_EXAMPLE}, or a list of them")
+    return _points(str(path), content if isinstance(content, list) else [content], task)
+
+
+def from_list(configurations: Sequence[object], task: Task) -> list[Params]:
+    """Return configurations as points of a task. The baseline fills what they lack.
+
+    Raises:
+        StudyError, SpaceError: as `from_file`.
+    """
+    return _points("the list of configurations", configurations, task)
+
+
+def _points(name: str, content: Sequence[object], task: Task) -> list[Params]:
+    checked = [_checked(name, number, _params_of(item)) for number, item in enumerate(content, start=1)]
+    if not checked:
+        raise StudyError(f"{name} is an empty list: it is to hold {_EXAMPLE}")
     return [
-        transfer_params(task, params, f"{path}" + (f", number {at}," if len(found) > 1 else ""))
-        for at, params in enumerate(found, start=1)
+        transfer_params(task, params, name + (f", number {number}," if len(checked) > 1 else ""))
+        for number, params in enumerate(checked, start=1)
     ]
 
 
-def _without_the_rest(content: object) -> object:
-    """The params of a configuration as `best.yaml` has it."""
+def _params_of(content: object) -> object:
+    """Return the params of a configuration as `best.yaml` holds it; anything else as it is."""
     return content["params"] if isinstance(content, dict) and isinstance(content.get("params"), dict) else content
 
 
-def _checked(path: Path, number: int, values: object) -> Params:
+def _checked(name: str, number: int, values: object) -> Params:
     if not isinstance(values, dict) or not values:
-        raise StudyError(f"{path}: number {number} needs to be params, such as `batch_size: 64`; got {short(values)}")
+        raise StudyError(f"{name}: number {number} needs to be {_EXAMPLE}; got {short(values)}")
     try:
-        return decode(dict[str, Value], values, f"{path}: number {number}")
+        return decode(dict[str, Value], values, f"{name}: number {number}")
     except ContentError as error:
         raise StudyError(str(error)) from error
 
 
 class WarmStartSampler:
-    """Proposes some candidates first, then what a search does; never the same params twice."""
+    """Proposes some candidates first, then those of a search; never the same params twice."""
 
-    def __init__(self, first: Sequence[Candidate], then: Sampler, trials: Sequence[TrialRecord]) -> None:
+    def __init__(self, first: Sequence[Candidate], search: Sampler, trials: Sequence[TrialRecord]) -> None:
         self._first = ListSampler(_untried(first, trials), ())
-        self._then = then
-        self._asked: set[str] = set()
+        self._search = search
+        self._proposed: set[str] = set()
         self._n_trials = len(trials)
 
     def ask(self) -> Candidate | None:
         candidate = self._first.ask()
-        if candidate is not None:  # the search knows of it from now on, as it does when it finds it in the record
-            self._then.tell(TrialRecord(self._n_trials + len(self._asked), candidate.params, candidate.seed, "waiting"))
-        else:
-            candidate = self._then.ask()
-        while candidate is not None and params_id(candidate.params) in self._asked:
-            candidate = self._then.ask()
+        if candidate is None:
+            candidate = self._search.ask()
+        else:  # the search knows of it from now on, as it does when a later launch reads it from the record
+            number = self._n_trials + len(self._proposed)
+            self._search.tell(TrialRecord(number, candidate.params, candidate.seed, "waiting"))
+        while candidate is not None and params_id(candidate.params) in self._proposed:
+            candidate = self._search.ask()
         if candidate is not None:
-            self._asked.add(params_id(candidate.params))
+            self._proposed.add(params_id(candidate.params))
         return candidate
 
     def tell(self, trial: TrialRecord) -> None:
-        self._then.tell(trial)
+        self._search.tell(trial)
 
 
 def _untried(candidates: Sequence[Candidate], trials: Sequence[TrialRecord]) -> Iterator[Candidate]:
-    """Each params once, those left out that were tried with any seed."""
+    """Yield each params once, without those that a trial has with any seed."""
     seen = {trial.params_id for trial in trials}
-    for one in candidates:
-        if params_id(one.params) not in seen:
-            seen.add(params_id(one.params))
-            yield one
+    for candidate in candidates:
+        if params_id(candidate.params) not in seen:
+            seen.add(params_id(candidate.params))
+            yield candidate

@@ -33,7 +33,7 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
     """
     from tune_jobs.training import compiled
 
-    model, val_score = _from_weights(task, trial, data, kept_weights) or _trained(task, trial, data)
+    model, val_score = model_of_weights(task, trial, data, kept_weights) or _trained(task, trial, data)
     encoding = task.encoding_of(trial.params)
     on_device = compiled.on_device(test, encoding.targets)
     scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
@@ -46,9 +46,10 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
     return TestResult(metrics, errors, val_score, readings=read, worst=worst)
 
 
-def _from_weights(
+def model_of_weights(
     task: Task, trial: TrialRecord, data: TrainingData, kept_weights: Weights | None
 ) -> tuple[keras.Model, float] | None:
+    """Return a trial's model with its kept weights and the score these reach; None unless it is the trial's score."""
     from tune_jobs.training import compiled
 
     if kept_weights is None:

@@ -1,0 +1,50 @@
+"""Train one configuration in this process, without Ray and without a study: to try a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from tune_jobs import datasets
+from tune_jobs.actions.train import run_with_messages, start_tensorflow
+from tune_jobs.records.trials import TrialResult
+from tune_jobs.search_spaces.moving import transfer_params
+from tune_jobs.search_spaces.scalars import Params, Value
+from tune_jobs.search_spaces.task import Task
+from tune_jobs.settings import Settings
+from tune_jobs.training.trial import TrialRun
+from tune_jobs.words import Say
+
+
+@dataclass(frozen=True)
+class TryRequest:
+    """A configuration of a task, with one seed. What `params` lack is the baseline's; None is the task's own value."""
+
+    task: Task
+    params: Mapping[str, Value] = field(default_factory=dict)
+    seed: int = 0
+    epochs: int | None = None
+    images: int | None = None
+    cpus: float = 1.0
+
+
+def try_trial(request: TryRequest, settings: Settings, say: Say) -> TrialResult:
+    """Train the configuration and score it on the validation split, with a message for each epoch.
+
+    A configuration that fails is a result with its reason. An error in the task's own code is raised as it is.
+
+    Raises:
+        SpaceError: if the params do not belong to the task.
+        UserError: if the data cannot be had.
+    """
+    params: Params = transfer_params(request.task, request.params, "the configuration")
+    asked = {name: number for name in ("epochs", "images") if (number := getattr(request, name)) is not None}
+    task = replace(request.task, protocol=replace(request.task.protocol, **asked))
+    data = datasets.load_for_task(task, settings.data_dir).training
+    if task.train is None:
+        start_tensorflow(request.cpus, say)
+    run = TrialRun(task, params, data, seed=request.seed)
+    result = run_with_messages(run, task, say)
+    if run.error is not None:
+        raise run.error
+    return result
