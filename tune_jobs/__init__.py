@@ -1,1 +1,85 @@
-"""How it is run: data, training, studies, Ray, MLflow, exports and the command line."""
+"""Hyperparameter sweeps of Keras models: the Python API, `import tune_jobs as tj`.
+
+>>> study = tj.launch("digits-mlp", trials=3, epochs=2)
+>>> study.best_params["optimizer"]
+'adam'
+
+Nothing is imported before it is used, so that the import itself takes no time. docs/python.md is the page about it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tune_jobs.api.leaderboard import Leaderboard
+    from tune_jobs.api.studies import import_study, launch, studies
+    from tune_jobs.api.studies import open_study as open  # noqa: A004 - as in `tj.open`
+    from tune_jobs.api.study import Study
+    from tune_jobs.api.tasks import find_task, run_trial, tasks
+    from tune_jobs.errors import StudyError, TrialError, UserError
+    from tune_jobs.models.label_encodings import Classes
+    from tune_jobs.records.trials import TrialResult
+    from tune_jobs.search_spaces.one_factor import OneFactor
+    from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
+    from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError
+    from tune_jobs.search_spaces.space import Fixed, Space, Variants
+    from tune_jobs.search_spaces.task import Task
+
+__all__ = [
+    "Choice",
+    "Classes",
+    "Fixed",
+    "Float",
+    "Int",
+    "Leaderboard",
+    "Objective",
+    "OneFactor",
+    "Protocol",
+    "Space",
+    "SpaceError",
+    "Study",
+    "StudyError",
+    "Task",
+    "TaskError",
+    "TrialError",
+    "TrialResult",
+    "UserError",
+    "Variants",
+    "find_task",
+    "import_study",
+    "launch",
+    "open",
+    "run_trial",
+    "studies",
+    "tasks",
+]
+
+_MODULES = {  # where each public name is defined
+    "api.leaderboard": ("Leaderboard",),
+    "api.studies": ("import_study", "launch", "open", "studies"),
+    "api.study": ("Study",),
+    "api.tasks": ("find_task", "run_trial", "tasks"),
+    "errors": ("StudyError", "TrialError", "UserError"),
+    "models.label_encodings": ("Classes",),
+    "records.trials": ("TrialResult",),
+    "search_spaces": (
+        *("Choice", "Fixed", "Float", "Int", "Objective", "OneFactor", "Protocol"),
+        *("Space", "SpaceError", "Task", "TaskError", "Variants"),
+    ),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_ATTRIBUTES = {"open": "open_study"}  # that have another name there
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tune_jobs' has no attribute {name!r}")
+    module = importlib.import_module(f"tune_jobs.{_HOMES[name]}")
+    value = globals()[name] = getattr(module, _ATTRIBUTES.get(name, name))
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -30,8 +30,7 @@ def check_counts(least: int, **counts: object) -> None:
         UserError: one is not; the message names it.
     """
     for name, count in counts.items():
-        is_whole = isinstance(count, int) and not isinstance(count, bool)
-        if count is not None and not (is_whole and count >= least):
+        if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < least):
             raise UserError(f"{name} needs a whole number of {least} or more; got {count!r}")
 
 

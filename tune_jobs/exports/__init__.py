@@ -55,10 +55,10 @@ def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  
     """
     if top is not None and top < 1:
         raise UserError(f"top needs to be 1 or more; got {top}")
-    return _FORMATS[format](_board(study, top))
+    return _FORMATS[format](board_of(study, top))
 
 
-def _board(study: StudyRecord, top: int | None) -> Board:
+def board_of(study: StudyRecord, top: int | None) -> Board:
     objective = study.terms.objective
     rows = ranking.with_uncertainty(ranking.rank(study.trials, objective), study.trials, objective)
     rows = fronts.by_front(rows, study.trials, study.terms.objectives)
@@ -79,7 +79,7 @@ def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
         UserError: the folder cannot be written.
     """
     suffixes = {"table": "txt"}
-    board = _board(study, None)
+    board = board_of(study, None)
     texts = {f"leaderboard.{suffixes.get(name, name)}": _FORMATS[name](board) for name in FORMATS}
     if best_row(study) is not None:
         texts["best.yaml"] = best_text(study)
