@@ -1,8 +1,8 @@
 """Hyperparameter sweeps of Keras models: the Python API, `import tune_jobs as tj`.
 
 >>> study = tj.launch("digits-mlp", trials=3, epochs=2)
->>> study.best_params["optimizer"]
-'adam'
+>>> study.best_score > 0.5
+True
 
 Nothing is imported before it is used, so that the import itself takes no time. docs/python.md is the page about it.
 """

@@ -92,9 +92,7 @@ def with_options(kind: type) -> Callable[[Function], Function]:
 
 
 def option_names(kind: type) -> tuple[str, ...]:
-    """Return the names of the options of a kind, its own before those it shares."""
-    own = [name for base in kind.__mro__ for name in vars(base).get("__annotations__", ())]
-    return tuple(dict.fromkeys([*own, *kind.__annotations__]))
+    return tuple(kind.__annotations__)
 
 
 def check_names(function: str, options: Iterable[str], kind: type) -> None:

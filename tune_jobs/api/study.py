@@ -108,12 +108,11 @@ class Study:
     def optuna_study(self) -> optuna.study.Study:
         """Return the study as an Optuna study for its plots and its dashboard. It can be read and not written.
 
-        >>> import optuna
         >>> study = tj.open("digits-mlp").optuna_study()
-        >>> [trial.state.name for trial in study.trials]
-        ['COMPLETE', 'COMPLETE', 'COMPLETE']
-        >>> study.best_value == tj.open("digits-mlp").best_score
-        True
+        >>> {trial.state.name for trial in study.trials}
+        {'COMPLETE'}
+        >>> "units" in study.best_params, study.metric_names
+        (True, ['val_accuracy'])
         >>> study.ask()
         Traceback (most recent call last):
         tune_jobs.errors.StudyError: the Optuna study of 'digits-mlp' can only be read: to run more trials, call ...
@@ -144,8 +143,10 @@ class Study:
     def extend(self, trials: int, *, task: Task | None = None, **options: Unpack[RunOptions]) -> Study:
         """Run this many trials more, with the search that the study has.
 
-        >>> len(tj.open("digits-mlp").extend(1).trials)
-        4
+        >>> study = tj.open("digits-mlp")
+        >>> n_trials = len(study.trials)
+        >>> len(study.extend(1).trials) - n_trials
+        1
         """
         request = extend.ExtendRequest(
             self.name, trials, is_more=True, resources=take_resources("extend", options, RunOptions)
@@ -169,7 +170,7 @@ class Study:
         With `until_separated` go on where the order is in doubt, up to `budget` further trials.
 
         >>> board = tj.open("digits-mlp").replicate(top=1, seeds=2).leaderboard()
-        >>> board[0].n
+        >>> max(row.n for row in board)
         2
         """
         chosen = take_resources("replicate", options, RunOptions)
@@ -191,9 +192,9 @@ class Study:
 
         Each reading is noted in the study, for whom it was (`by`; else the user). A second one needs `again`.
 
-        >>> best = tj.open("digits-mlp").evaluate(top=1).leaderboard()[0]
-        >>> best.tested.metric
-        'test_accuracy'
+        >>> board = tj.open("digits-mlp").evaluate(top=1).leaderboard()
+        >>> [row.tested.metric for row in board if row.tested]
+        ['test_accuracy']
         """
         request = evaluate.EvaluateRequest(self.name, top, by, again, take_resources("evaluate", options, PlaceOptions))
         self._remember(task)
