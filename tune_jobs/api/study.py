@@ -27,10 +27,10 @@ from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study as StoredStudy
 
 if TYPE_CHECKING:
-    import optuna
     import pandas as pd
 
     from tune_jobs.models.lazy_keras import keras
+    from tune_jobs.study.optuna_view import OptunaStudy
 
 _TOP = 10  # rows that a notebook shows of a leaderboard
 
@@ -105,7 +105,7 @@ class Study:
 
         return trials_frame(self.trials)
 
-    def optuna_study(self) -> optuna.study.Study:
+    def optuna_study(self) -> OptunaStudy:
         """Return the study as an Optuna study for its plots and its dashboard. It can be read and not written.
 
         >>> study = tj.open("digits-mlp").optuna_study()

@@ -25,11 +25,16 @@ def connection(address: str | None) -> Iterator[None]:
 
     The sweep's own cluster listens on loopback (`settings.prepare_ray`), requires a token (`tokens.private_ray`) and
     has no dashboard. If Ray on this machine ends within the block, this process ends with one line and exit code 2.
+    A process that is connected already, as a notebook may be, keeps its connection and uses that cluster.
 
     Raises:
         SettingsError: if no cluster that accepts this process answers at `address`, or Ray does not start.
     """
     _silence_ray()
+    if ray.is_initialized():
+        _refuse_another(address)
+        yield
+        return
     # Private to Ray, and the only way to what `prepare_ray` asks for if a task's file has imported Ray before.
     ray_constants.ENABLE_RAY_CLUSTER = False
     if address is not None:
@@ -50,6 +55,14 @@ def connection(address: str | None) -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+
+
+def _refuse_another(address: str | None) -> None:
+    if address is not None:
+        raise SettingsError(
+            f"this process is connected to a Ray cluster already: leave out the address {address}, or call "
+            "ray.shutdown() first"
+        )
 
 
 def _connect(address: str | None) -> None:

@@ -24,10 +24,12 @@ from tune_jobs.settings import Settings
 from tune_jobs.study.storage import open_storage
 from tune_jobs.study.study import Study
 
+OptunaStudy = optuna.study.Study  # for those who may not import Optuna
+
 _METRIC_NAMES = "study:metric_names"  # under which Optuna keeps what its plots call the objectives
 
 
-def optuna_study(name: str, settings: Settings) -> optuna.study.Study:
+def optuna_study(name: str, settings: Settings) -> OptunaStudy:
     """Return a read-only Optuna study of the study `name`.
 
     Raises:
