@@ -43,7 +43,7 @@ def _fields_of_trial(trial: TrialRecord) -> dict[str, Any]:
 
 def _fields_of_row(board: Board, at: int) -> dict[str, Any]:
     row = board.shown[at]
-    values = {aim.metric: value for aim, value in zip(board.aims, row.values, strict=False)}
+    values = {objective.metric: value for objective, value in zip(board.objectives, row.values, strict=False)}
     return {**row_fields(row), **_prefixed("values", values), **_prefixed("params", row.params)}
 
 
