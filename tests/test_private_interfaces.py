@@ -338,6 +338,19 @@ STORAGE_CALLS = {
 }
 
 
+def test_optuna_read_only_view() -> None:
+    from optuna.study import StudyDirection, create_study
+    from optuna.study._frozen import FrozenStudy
+
+    names = ["study_name", "direction", "user_attrs", "system_attrs", "study_id"]
+    assert parameters(FrozenStudy)[:5] == names
+    frozen = FrozenStudy("name", None, {}, {}, 0, directions=[StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE])
+    assert frozen.directions == [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE]
+    study = create_study()
+    study._storage.set_study_system_attr(study._study_id, "study:metric_names", ["loss"])
+    assert study.metric_names == ["loss"]
+
+
 def test_optuna_storage_engine(tmp_path: Path) -> None:
     from optuna.storages import RDBStorage
 
