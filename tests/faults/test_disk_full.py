@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.auditing import audit, undisturbed
-from tests.support.sweeping import command_line, ended, own_task, refusal, until
+from tests.support.sweeping import SharedRay, called, command_line, ended, own_task, refusal, until
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
@@ -49,17 +49,20 @@ def fill(disk: Path) -> Path:
             return filler
 
 
-def test_a_sweep_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path: Path, small_disk: Settings) -> None:
+def test_a_sweep_whose_disk_fills_up_goes_on_when_there_is_room(
+    tmp_path: Path, small_disk: Settings, ray: SharedRay
+) -> None:
     own, alone = (own_task(tmp_path / name, width="Choice(*range(1, 11))") for name in ("task", "alone"))
     disk = small_disk.home.parent
     filler = fill(disk)
-    code, stdout, stderr = ended(command_line(small_disk, "launch", own.reference, *LAUNCH))
+    code, stdout, stderr = called(small_disk, "launch", own.reference, *LAUNCH)
     assert (code, stdout, study_names(small_disk)) == (2, "", ())
     assert "No space left on device" in refusal(stderr)
     filler.unlink()
 
     own.make_room(2)
-    process = command_line(small_disk, "launch", own.reference, *LAUNCH)
+    there = ("--address", ray.address)
+    process = command_line(small_disk, "launch", own.reference, *LAUNCH, *there, **ray.client)
     until(lambda: len(own.noted("end")) == 2 and len(own.noted("begin")) == 3, "two trials to end", process)
     until((small_disk.home / "mlflow.db").exists, "MLflow's file", process)
     filler = fill(disk)
@@ -73,8 +76,8 @@ def test_a_sweep_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path: Path, 
     assert [trial.state for trial in Study.open("own", small_disk).record().trials][:2] == ["complete"] * 2
 
     filler.unlink()
-    code, _, stderr = ended(command_line(small_disk, "launch", own.reference, *LAUNCH))
+    code, _, stderr = called(small_disk, "launch", own.reference, *LAUNCH)
     assert code == 0, stderr
-    code, _, stderr = ended(command_line(small_disk, "sync", "own"))
+    code, _, stderr = called(small_disk, "sync", "own")
     assert code == 0, stderr
     audit(small_disk, undisturbed(alone, tmp_path), own=own)

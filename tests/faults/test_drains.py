@@ -11,48 +11,55 @@ from typing import Any
 import pytest
 
 from tests.support.auditing import audit, undisturbed
-from tests.support.sweeping import Own, command_line, ended, kill_family, own_task, until
+from tests.support.clusters import RayHead
+from tests.support.sweeping import WITHOUT_MLFLOW, Own, called, command_line, ended, kill_family, own_task, until
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
 ]
 
-NODE = {"num_cpus": 2, "num_gpus": 2, "include_dashboard": False, "min_worker_port": 0, "max_worker_port": 0}
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+NODE = {"cpus": 2, "gpus": 2}
 
-Spot = tuple[int, str]  # the process id of a raylet, and a GPU of its
+Place = tuple[int, str]  # the process id of a raylet, and a GPU of its
 
 
 @pytest.fixture
-def two_nodes() -> Iterator[Any]:
-    """Two raylets of two logical GPUs each."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args=NODE)
-    cluster.add_node(**NODE)
+def two_nodes() -> Iterator[RayHead]:
+    """Two nodes of two logical GPUs each."""
+    head = RayHead(**NODE)
     try:
-        yield cluster
+        head.start()
+        head.join(**NODE)
+        yield head
     finally:
-        cluster.shutdown()
+        head.stop()
 
 
-def begun(own: Own, since: float) -> set[Spot]:
+def begun(own: Own, since: float) -> set[Place]:
     """Where trials began to train since then."""
     return {(parent, gpus) for at, parent, gpus in own.noted("begin", "at", "parent", "gpus") if at > since}
 
 
 def more(own: Own, ends: int, process: Any) -> None:
-    """Lets so many more trials end, and waits until they have and as many as there is room for have begun."""
+    """Let so many more trials end, and wait until they have."""
     ended_by_then = len(own.noted("end")) + ends
     own.make_room(ended_by_then)
     until(lambda: len(own.noted("end")) >= ended_by_then, f"{ended_by_then} trials to end", process)
 
 
+def places(own: Own, since: float, n: int, process: Any) -> set[Place]:
+    """Let trials end until some have begun in `n` places since then: one place may be quicker than another."""
+    while len(begun(own, since)) < n:
+        more(own, 1, process)
+    return begun(own, since)
+
+
 def status(settings: Settings) -> dict[str, Any]:
-    code, stdout, stderr = ended(command_line(settings, "status", "own", "--json"))
+    code, stdout, stderr = called(settings, "status", "own", "--json")
     assert code == 0, stderr
     return dict(json.loads(stdout))
 
@@ -64,18 +71,18 @@ def spread(settings: Settings) -> list[tuple[str, int]]:
 
 def said(settings: Settings, *words: str) -> str:
     """What a command says that does as it is told."""
-    code, _, stderr = ended(command_line(settings, *words))
+    code, _, stderr = called(settings, *words)
     assert code == 0, stderr
     return stderr
 
 
-def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
+def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: RayHead) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(40))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--address", two_nodes.address)
     words += ("--cpus-per-trial", "0.5", "--gpus-per-trial", "1")
     own.make_room(0)
-    process = command_line(settings, *words, "--trials", "34", **LOOPBACK)
+    process = command_line(settings, *words, "--trials", "34", before=WITHOUT_MLFLOW, **two_nodes.client)
     own.go()
     try:
         until(lambda: len(begun(own, 0.0)) == 4, "a trial on each device", process)
@@ -84,7 +91,7 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
         nodes = sorted({device["node"] for device in seen["devices"]})
         assert {running["place"] for running in seen["running"]} == {f"{name}, GPU {n}" for name in nodes for n in "01"}
 
-        code, _, stderr = ended(command_line(settings, "drain", "own", "--node", nodes[0], "--gpus", "7"))
+        code, _, stderr = called(settings, "drain", "own", "--node", nodes[0], "--gpus", "7")
         assert (code, stderr) == (2, f"tune-jobs: there is no GPU 7: {nodes[0]} has 0, 1\n")
         assert "Study own will not use GPU 1 after trials " in said(
             settings, "drain", "own", "--gpus", "1"
@@ -92,7 +99,7 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
         more(own, 4, process)  # those that were running, the two on drained devices among them
         drained = time.time()
         more(own, 6, process)
-        kept = begun(own, drained)
+        kept = places(own, drained, 2, process)
         assert {gpus for _, gpus in kept} == {"0"}
         assert len(kept) == 2
 
@@ -108,8 +115,7 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
         assert said(settings, "undrain", "own", "--node", nodes[0]) == "Study own still does not use GPU 1\n"
         assert said(settings, "undrain", "own") == "Study own uses all its devices\n"
         given_back = time.time()
-        own.make_room(len(own.noted("end")) + 2)
-        until(lambda: len(begun(own, given_back)) == 4, "a trial on each device again", process)
+        assert len(places(own, given_back, 4, process)) == 4  # each device again
         own.make_room(None)
         code, _, stderr = ended(process)
     finally:
@@ -119,8 +125,10 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: Any) -> None:
     # a drain holds for the next launch too, which ends though workers are parked
     said(settings, "drain", "own", "--gpus", "1")
     drained = time.time()
-    code, _, stderr = ended(command_line(settings, *words, "--trials", "40", **LOOPBACK))
+    process = command_line(settings, *words, "--trials", "40", before=WITHOUT_MLFLOW, **two_nodes.client)
+    code, _, stderr = ended(process)
     assert (code, "drained: GPU 1; `tune-jobs undrain own` gives it back" in stderr) == (0, True), stderr
     assert {gpus for _, gpus in begun(own, drained)} == {"0"}
     assert [trial.attempts for trial in Study.open("own", settings).record().trials] == [1] * 40
+    delivery.deliver_once("own", settings)
     audit(settings, undisturbed(alone, tmp_path), own=own)

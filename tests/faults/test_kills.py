@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.killing import Killer
-from tests.support.sweeping import Own, command_line, kill_family, own_task, until
+from tests.support.sweeping import Own, SharedRay, command_line, kill_family, own_task, until
 from tune_jobs.settings import Settings
 
 pytestmark = [
@@ -27,16 +27,19 @@ def test_a_sweep_that_is_killed_again_and_again_comes_to_what_an_undisturbed_one
     own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(60))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--max-retries", "99")
     killer = Killer(lambda: command_line(settings, *words), seed=1, longest_s=10.0)
+    killer.tell = lambda _: own.go() if len(killer.killed) == 3 else None  # nothing is left to disturb
     killer.disturb(3)
     assert killer.killed == ["driver", "worker", "raylet"]
     alone.go()  # without a pause in its trials
     audit(settings, undisturbed(alone, tmp_path), own=own)
 
 
-def test_a_worker_that_was_killed_is_replaced_though_trials_are_shorter_than_its_start(tmp_path: Path) -> None:
+def test_a_worker_that_was_killed_is_replaced_though_trials_are_shorter_than_its_start(
+    tmp_path: Path, ray: SharedRay
+) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own = own_task(tmp_path / "task", "doze", width="Choice(*range(1, 400))")
-    process = command_line(settings, "launch", own.reference, "--search", "grid", "--max-concurrent", "2")
+    process = ray.command_line(settings, "launch", own.reference, "--search", "grid", "--max-concurrent", "2")
     try:
         until(lambda: len(workers(own)) == 2, "two workers", process)
         first, second = sorted(workers(own))

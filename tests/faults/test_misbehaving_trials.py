@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.auditing import Seen, undisturbed
-from tests.support.sweeping import Own, command_line, ended, own_task
+from tests.support.sweeping import Own, called, own_task
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
 
 pytestmark = [
     pytest.mark.faults,
+    pytest.mark.usefixtures("ray"),
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
 ]
 
@@ -23,7 +25,7 @@ LIMITS = ("--trial-time-limit", "4s", "--max-retries", "1")
 
 
 def launch(settings: Settings, own: Own, *words: str) -> tuple[int, str, str]:
-    return ended(command_line(settings, "launch", own.reference, "--search", "grid", *words))
+    return called(settings, "launch", own.reference, "--search", "grid", *words)
 
 
 def record(settings: Settings) -> StudyRecord:
@@ -59,10 +61,11 @@ def test_each_ends_with_its_reason_and_none_harms_another(tmp_path: Path) -> Non
     assert "--trial-time-limit allows 4 s" in (found["slow"].message or "")
     footer = "9 failed (3 crashed, 2 invalid, 2 timed-out, 1 diverged, 1 out-of-memory)"
     assert footer in stdout
-    _, status, _ = ended(command_line(settings, "status", "own"))
+    _, status, _ = called(settings, "status", "own")
     assert footer in status
     assert f"trial {found['mute'].number} failed: invalid (no metric 'val_accuracy' to judge by" in status
 
+    delivery.deliver_once("own", settings)
     seen = Seen.of(settings)
     assert [run[3]["reason"] for run in seen.runs] == [trial.reason for trial in record(settings).trials]
     expected = undisturbed(own_task(tmp_path / "fine", "fine", width="Choice(1)"), tmp_path)
@@ -103,7 +106,7 @@ def test_the_same_error_three_times_in_a_row_ends_the_sweep_and_what_failed_is_r
     assert len(own.trained) == 3
 
     own.file.write_text(own.file.read_text().replace('raise RuntimeError("no such\\nthing")', "pass"))
-    code, stdout, stderr = ended(command_line(settings, "retry", "own", "--reason", "crashed"))
+    code, stdout, stderr = called(settings, "retry", "own", "--reason", "crashed")
     assert code == 0, stderr
     assert "3 failed trials run again" in stderr
     study = record(settings)
@@ -115,6 +118,6 @@ def test_the_same_error_three_times_in_a_row_ends_the_sweep_and_what_failed_is_r
     assert len(study.searched) == 5
     assert [trial.params["width"] for trial in study.searched] == [1, 2, 3, 4, 5]
     assert {trial.state for trial in study.standing} == {"complete"}
-    code, _, stderr = ended(command_line(settings, "retry", "own"))
+    code, _, stderr = called(settings, "retry", "own")
     assert code == 2
     assert stderr.splitlines()[-1] == "tune-jobs: study 'own' has nothing to retry: none of its trials failed"

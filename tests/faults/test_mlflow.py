@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.servers import HttpProxy, MlflowServer
-from tests.support.sweeping import command_line, ended, finished_study, own_task, until
+from tests.support.sweeping import SharedRay, called, command_line, ended, finished_study, own_task, until
 from tune_jobs import exports
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import delivery
@@ -34,14 +34,15 @@ def server(tmp_path: Path) -> Iterator[MlflowServer]:
 
 
 def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
-    tmp_path: Path, settings: Settings, server: MlflowServer
+    tmp_path: Path, settings: Settings, server: MlflowServer, shared_ray: SharedRay
 ) -> None:
     own, alone = (own_task(tmp_path / name, "fine", "diverge") for name in ("task", "alone"))
     with HttpProxy(server.port).open() as proxy:
         behind = replace(settings, tracking_uri=proxy.url)
         proxy.behave(delay_s=0.2, errors=0.25)
         own.make_room(2)
-        process = command_line(behind, "launch", own.reference, "--search", "grid", MLFLOW_HTTP_REQUEST_TIMEOUT="2")
+        words = ("launch", own.reference, "--search", "grid", "--address", shared_ray.address)
+        process = command_line(behind, *words, MLFLOW_HTTP_REQUEST_TIMEOUT="2", **shared_ray.client)
         until(lambda: len(own.noted("end")) >= 2 and proxy.n_errors, "two trials to end and an error", process)
         proxy.behave(delay_s=30.0)  # longer than anybody waits
         own.make_room(None)
@@ -52,7 +53,7 @@ def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
         assert "Traceback" not in stderr
         assert "8 trials: 4 complete, 4 failed" in stdout
         for _ in range(10):  # each goes on where the one before it was
-            code, _, stderr = ended(command_line(behind, "sync", "own"))
+            code, _, stderr = called(behind, "sync", "own")
             if code == 0:
                 break
             assert "nothing is lost: run `tune-jobs sync` again" in stderr.splitlines()[-1]

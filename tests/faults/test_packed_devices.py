@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,39 +10,30 @@ from typing import Any
 import pytest
 
 from tests.support.auditing import audit, undisturbed
-from tests.support.sweeping import Own, command_line, ended, kill_family, own_task, until
+from tests.support.clusters import RayHead
+from tests.support.sweeping import WITHOUT_MLFLOW, Own, called, command_line, ended, kill_family, own_task, until
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
 ]
 
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
-
-@pytest.fixture
-def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the device of every node says of itself."""
+@pytest.fixture(scope="module")
+def one_gpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayHead]:
+    """A node of one logical GPU and enough CPUs, and what its device says of itself."""
     device = {"index": "0", "memory_used_mb": 5_000.0, "memory_total_mb": 20_000.0, "utilisation": 0.2}
-    file = tmp_path / "figures.json"
+    file = tmp_path_factory.mktemp("device") / "figures.json"
     file.write_text(json.dumps([device]))
-    monkeypatch.setenv("TUNE_JOBS_DEVICE_FIGURES", str(file))
-    return device
-
-
-@pytest.fixture
-def one_gpu(figures: dict[str, Any]) -> Iterator[Any]:
-    """A node of one logical GPU and enough CPUs."""
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 2, "num_gpus": 1, "include_dashboard": False, "min_worker_port": 0, "max_worker_port": 0}
-    cluster = Cluster(initialize_head=True, head_node_args=node)
+    head = RayHead(cpus=2, gpus=1, environment={"TUNE_JOBS_DEVICE_FIGURES": str(file)})
     try:
-        yield cluster
+        head.start()
+        yield head
     finally:
-        cluster.shutdown()
+        head.stop()
 
 
 def at_once(own: Own, since: float = 0.0) -> int:
@@ -56,12 +46,13 @@ def at_once(own: Own, since: float = 0.0) -> int:
     return most
 
 
-def test_out_of_memory_on_a_packed_device_leads_to_fewer_trials_there(tmp_path: Path, one_gpu: Any) -> None:
+def test_out_of_memory_on_a_packed_device_leads_to_fewer_trials_there(tmp_path: Path, one_gpu: RayHead) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own, alone = (own_task(tmp_path / name, "crowd", width="Choice(*range(10))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--address", one_gpu.address)
     own.make_room(0)
-    process = command_line(settings, *words, "--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25", **LOOPBACK)
+    words += ("--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25")
+    process = command_line(settings, *words, before=WITHOUT_MLFLOW, **one_gpu.client)
     try:
         until(lambda: len(own.noted("begin")) == 4, "four trials at once", process)
         own.make_room(None)
@@ -74,19 +65,20 @@ def test_out_of_memory_on_a_packed_device_leads_to_fewer_trials_there(tmp_path: 
     again = [trial.attempts for trial in record.trials]
     assert sorted(again)[-1] >= 2  # of those four that shared the device at first
     assert sum(again) <= 10 + 4
+    delivery.deliver_once("own", settings)
     audit(settings, undisturbed(alone, tmp_path), own=own)
 
 
-def test_auto_packs_as_many_trials_as_the_first_ones_showed_to_fit(tmp_path: Path, one_gpu: Any) -> None:
+def test_auto_packs_as_many_trials_as_the_first_ones_showed_to_fit(tmp_path: Path, one_gpu: RayHead) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own = own_task(tmp_path / "task", "doze", width="Choice(*range(12))")
     own.make_room(3)
     words = ("launch", own.reference, "--search", "grid", "--address", one_gpu.address)
     packed = ("--cpus-per-trial", "0.5", "--gpus-per-trial", "auto")
-    process = command_line(settings, *words, *packed, **LOOPBACK)
+    process = command_line(settings, *words, *packed, before=WITHOUT_MLFLOW, **one_gpu.client)
 
-    def told() -> dict[str, Any]:
-        code, stdout, stderr = ended(command_line(settings, "status", "own", "--json"))
+    def status() -> dict[str, Any]:
+        code, stdout, stderr = called(settings, "status", "own", "--json")
         assert code == 0, stderr
         return dict(json.loads(stdout))
 
@@ -94,8 +86,8 @@ def test_auto_packs_as_many_trials_as_the_first_ones_showed_to_fit(tmp_path: Pat
         until(lambda: len(own.noted("end")) == 3, "three trials to be measured", process)
         assert at_once(own) == 1
         until(lambda: len(own.noted("begin")) == 3 + 3, "three trials at once", process)
-        time.sleep(1.5)  # until the driver looks again
-        seen = told()
+        until(lambda: [len(device["trials"]) for device in status()["devices"]] == [3], "the driver to look", process)
+        seen = status()
         assert (
             seen["packing"]
             == "3 trials per GPU, 3 at once: 3 measured trials took up to 25% of the memory and 20% of the time"

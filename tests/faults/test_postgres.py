@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.servers import PostgresServer, Wire, private_postgres
-from tests.support.sweeping import Own, command_line, data_of, ended, own_task, terms_of, until
+from tests.support.sweeping import Own, SharedRay, called, data_of, ended, own_task, terms_of, until
 from tune_jobs.errors import StudyError
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
@@ -177,12 +177,12 @@ def test_a_server_that_stays_away_ends_a_driver_in_one_line(
 
 
 def test_a_sweep_outlives_a_slow_server_that_is_cut_off_and_restarts(
-    tmp_path: Path, server: PostgresServer, wire: Wire, here: Settings
+    tmp_path: Path, server: PostgresServer, wire: Wire, here: Settings, ray: SharedRay
 ) -> None:
     own, alone = (own_task(tmp_path / name, width="Choice(*range(1, 9))") for name in ("task", "alone"))
     wire.delay_s = 0.01
     own.make_room(2)
-    process = command_line(here, "launch", own.reference, "--search", "grid", "--max-concurrent", "2")
+    process = ray.command_line(here, "launch", own.reference, "--search", "grid", "--max-concurrent", "2")
     until(lambda: len(own.noted("begin")) >= 3, "two trials to end", process)
     wire.cut()
     own.make_room(5)
@@ -194,6 +194,6 @@ def test_a_sweep_outlives_a_slow_server_that_is_cut_off_and_restarts(
     code, _, stderr = ended(process)
     assert code == 0, stderr
     assert "Traceback" not in stderr
-    code, _, stderr = ended(command_line(here, "sync", "own"))
+    code, _, stderr = called(here, "sync", "own")
     assert code == 0, stderr
     audit(replace(here, storage=server.url()), undisturbed(alone, tmp_path), own=own)

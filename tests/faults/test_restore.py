@@ -13,11 +13,11 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.servers import PostgresServer, private_postgres
-from tests.support.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
+from tests.support.sweeping import Own, SharedRay, called, command_line, kill_family, logged, own_task, until
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
-from tune_jobs.tracking import store
+from tune_jobs.tracking import delivery, store
 
 pytestmark = [
     pytest.mark.faults,
@@ -63,14 +63,14 @@ def delivered(settings: Settings) -> int:
     return len(mlflow.search_runs([experiment.experiment_id], filter_))
 
 
-def test_a_sweep_goes_on_from_backups(tmp_path: Path) -> None:
+def test_a_sweep_goes_on_from_backups(tmp_path: Path, ray: SharedRay) -> None:
     own, alone = (own_task(tmp_path / name, width="Choice(*range(1, 13))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--max-concurrent", "2")
     studies, mlflow = (tmp_path / f"{name}.dump" for name in DATABASES)
     with postgres() as first:
         before = settings_at(first, tmp_path / "home")
         own.make_room(4)
-        process = command_line(before, *words)
+        process = command_line(before, *words, "--address", ray.address, **ray.client)
         try:
             until(lambda: has_ended(own, 4), "four trials to end", process)
             client(first, "pg_dump", "-Fc", "-f", str(studies), "studies")
@@ -90,8 +90,9 @@ def test_a_sweep_goes_on_from_backups(tmp_path: Path) -> None:
         assert len(kept) >= 2  # the two on workers had ended, but perhaps not yet in the study
         assert delivered(after) > len(kept)
         own.make_room(None)
-        code, stdout, stderr = ended(command_line(after, *words))
+        code, stdout, stderr = called(after, *words)
         assert code == 0, stderr
+        delivery.deliver_once("own", after)
         assert "12 trials: 12 complete" in stdout
         assert [record(after).trials[trial.number] for trial in kept] == kept
         widths = [width for width, _ in own.trained]
@@ -111,6 +112,6 @@ def has_ended(own: Own, n: int) -> bool:
 def make_mlflow_anew(settings: Settings) -> None:
     """MLflow may as well be lost altogether: it is made again from the study."""
     empty = replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}")
-    code, _, stderr = ended(command_line(empty, "sync", "own"))
+    code, _, stderr = called(empty, "sync", "own")
     assert code == 0, stderr
     assert delivered(empty) == 12 + 1  # and their parent

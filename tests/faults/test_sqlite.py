@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.support.auditing import audit, undisturbed
-from tests.support.sweeping import command_line, ended, finished_study, own_task, refusal, until
+from tests.support.sweeping import SharedRay, called, ended, finished_study, own_task, refusal, until
 from tune_jobs.errors import StudyError
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
 ]
 
-IMPATIENT = "from tune_jobs.study import retries\nretries.LIMIT_S = 8.0"
+IMPATIENT = "from tune_jobs.study import retries\nretries.LIMIT_S = 8.0\n"
 LAUNCH = ("--search", "grid", "--max-concurrent", "1")
 
 
@@ -42,11 +43,11 @@ def locked(settings: Settings) -> Iterator[None]:
 
 
 def test_a_sweep_waits_for_a_locked_database_and_goes_on_after_one_that_stays_locked(
-    tmp_path: Path, filed: Settings
+    tmp_path: Path, filed: Settings, ray: SharedRay
 ) -> None:
     own, alone = (own_task(tmp_path / name) for name in ("task", "alone"))
     own.make_room(1)
-    process = command_line(filed, "launch", own.reference, *LAUNCH, before=IMPATIENT)
+    process = ray.command_line(filed, "launch", own.reference, *LAUNCH, before=IMPATIENT)
     until(lambda: len(own.noted("begin")) == 2, "a trial to end", process)
     with locked(filed):
         own.make_room(2)
@@ -57,8 +58,9 @@ def test_a_sweep_waits_for_a_locked_database_and_goes_on_after_one_that_stays_lo
         code, _, stderr = ended(process)
     assert code == 2, stderr
     assert "was away for 8 s (database is locked): what is finished is kept" in refusal(stderr)
-    code, _, stderr = ended(command_line(filed, "launch", own.reference, *LAUNCH))
+    code, _, stderr = called(filed, "launch", own.reference, *LAUNCH)
     assert code == 0, stderr
+    delivery.deliver_once("own", filed)
     audit(filed, undisturbed(alone, tmp_path), own=own)
 
 

@@ -11,25 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.servers import free_port
-from tests.support.sweeping import kill_family, until
+from tests.support.sweeping import PROGRAMS, kill_family, until
 
 TOKEN = "a-token-of-the-tests-0123456789abcdef"
 STARTED = "Ray runtime started"  # in the words of `ray start`
-
-JOIN = """
-import sys
-import time
-from ray._private.node import Node
-from ray._private.parameter import RayParams
-
-address, folder, cpus, gpus = sys.argv[1:]
-ports = {"min_worker_port": 0, "max_worker_port": 0, "node_manager_port": 0, "object_manager_port": 0}
-size = {"num_cpus": float(cpus), "num_gpus": int(gpus)}
-params = RayParams(gcs_address=address, temp_dir=folder, include_log_monitor=False, **ports, **size)
-Node(params, head=False, shutdown_at_exit=True, spawn_reaper=True)
-print("Ray runtime started", flush=True)
-time.sleep(3600)
-"""  # as `ray start --address` does, which joins no cluster that listens on loopback alone
 
 
 @dataclass
@@ -66,13 +51,19 @@ class RayHead:
         words = ["--head", "--port", str(self.port), "--num-cpus", str(self.cpus), "--num-gpus", str(self.gpus)]
         words += ["--include-dashboard", str(self.has_dashboard).lower(), "--dashboard-port", str(self.dashboard_port)]
         words += ["--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", str(free_port())]
+        words += ["--no-monitor", "--include-log-monitor", "false"]  # which no test needs
         words += ["--node-ip-address", "127.0.0.1", "--temp-dir", str(own), "--disable-usage-stats", "--block"]
         self._start([program, "start", *words], own)
 
     def join(self, *, cpus: float = 2, gpus: int = 0, before: tuple[str, ...] = ()) -> None:
         """Adds a node with folders of its own; `before` is what its command line begins with."""
         own = self._folder(f"node-{len(self._nodes)}")
-        self._start([*before, sys.executable, "-c", JOIN, self.address, str(own), str(cpus), str(gpus)], own)
+        program = str(PROGRAMS / "ray_node.py")
+        self._start([*before, sys.executable, program, self.address, str(own), str(cpus), str(gpus)], own)
+
+    def lose(self, node: int) -> None:
+        """Kill a node that joined, counted from 1, as a machine that loses its power."""
+        kill_family(self._nodes[node])
 
     def stop(self) -> None:
         for node in reversed(self._nodes):

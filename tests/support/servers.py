@@ -24,12 +24,16 @@ import pytest
 
 from tests.support.sweeping import kill_family, until
 
+_PORTS = range(20_000, 32_000)  # below those that the system gives to connections and to whoever asks for any
+
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """Return a port of loopback at which nobody listens. The system gives it to nobody else meanwhile."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass

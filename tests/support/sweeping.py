@@ -35,6 +35,7 @@ from tune_jobs.training.trial import run_trial
 PATIENCE_S = 120.0  # before a wait is given up; the machine may be busy
 
 PROGRAMS = Path(__file__).parent / "programs"  # what tests run in other processes, or copy
+WITHOUT_MLFLOW = (PROGRAMS / "without_mlflow.py").read_text(encoding="utf-8")  # for `before` of a command
 
 _SETTINGS = """
 
@@ -160,9 +161,9 @@ class SharedRay:
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
 
     def command_line(self, settings: Settings, *words: str, before: str = "", **variables: str) -> Popen[str]:
-        """Start `tune-jobs` as a process, on this cluster."""
+        """Start `tune-jobs` as a process that runs on this cluster and delivers nothing to MLflow."""
         words = (*words, "--address", self.address)
-        return command_line(settings, *words, before=before, **(self.client | variables))
+        return command_line(settings, *words, before=before + WITHOUT_MLFLOW, **(self.client | variables))
 
 
 @contextmanager
