@@ -28,6 +28,7 @@ from tune_jobs.search_spaces import Choice, Fixed, Float, Objective, Protocol, S
 if TYPE_CHECKING:
     import keras
 
+    from tests.support.servers import MlflowServer
     from tests.support.sweeping import SharedRay
 
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)  # the same cases in every run
@@ -73,6 +74,19 @@ def ray(shared_ray: SharedRay) -> Iterator[SharedRay]:
 
     with sweeping.sweeps_here():
         yield shared_ray
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """An MLflow server, started once for all tests of this process that do not stop it."""
+    from tests.support.servers import MlflowServer
+
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

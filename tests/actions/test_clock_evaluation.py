@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.sweeping import Logged, command_line, ended, logged, terms_of
+from tests.support.sweeping import Logged, SharedRay, called, logged, terms_of
 from tune_jobs import datasets, exports
 from tune_jobs.cli import run
 from tune_jobs.datasets import TrainingData
@@ -24,6 +24,7 @@ from tune_jobs.search_spaces import Task, open_all
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
 from tune_jobs.training.trial import TrialRun, run_trial
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
@@ -51,7 +52,7 @@ class Evaluated:
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+def evaluated(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Evaluated:
     """Two encodings trained for two epochs on 300 images, the better one evaluated by the command."""
     settings = Settings.read(home=tmp_path_factory.mktemp("clocks") / "home")
     settings.prepare()
@@ -62,8 +63,9 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
         for params in (HANDS, {**SHARED, "encoding": "regression"}):
             trial = study.start(study.add(open_all(CUT.space), params, 0))
             study.finish(trial, run_trial(CUT, params, data.training, seed=0), cpus=1.0)
-    code, _, said = ended(command_line(settings, "evaluate", "clocks", "--max-concurrent", "1"))
+    code, _, said = called(settings, "evaluate", "clocks", "--max-concurrent", "1")
     assert code == 0, said
+    delivery.deliver_once("clocks", settings)
     return Evaluated(settings, data, Study.open("clocks", settings).record(), said)
 
 
@@ -151,7 +153,7 @@ def test_page_plots_and_exports_need_no_data(evaluated: Evaluated) -> None:
 
 
 def test_the_test_split_was_read_once_and_is_not_read_again(evaluated: Evaluated) -> None:
-    code, _, said = ended(command_line(evaluated.settings, "evaluate", "clocks"))
+    code, _, said = called(evaluated.settings, "evaluate", "clocks")
     assert code == 0
     assert "the test split is not read again" in said
     assert Study.open("clocks", evaluated.settings).record() == evaluated.record

@@ -19,10 +19,10 @@ import pytest
 from tests.support.sweeping import (
     Logged,
     Own,
-    command_line,
+    SharedRay,
+    called,
     data_of,
     deliver_nothing,
-    ended,
     finished_study,
     kill_family,
     logged,
@@ -46,6 +46,7 @@ from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces import Objective, Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
 from tune_jobs.training import finalist, weights
 from tune_jobs.training.trial import TrialRun
 
@@ -137,7 +138,7 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+def life(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Life:
     folder = tmp_path_factory.mktemp("evaluated")
     settings = Settings.read(home=folder / "home")
     own = dense_task(folder / "task")
@@ -146,7 +147,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     life.built.append(built(own))
     (own.file.parent / "room").write_text(str(built(own) + 1))
     words = ("evaluate", "own", "--top", "1", "--by", "a reader", "--max-concurrent", "1")
-    process = command_line(settings, *words)
+    process = ray.command_line(settings, *words)
     try:
         until(functools.partial(_waits_for_the_second, life), "one that is scored and one that waits", process)
     finally:
@@ -155,7 +156,8 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     life.after_kill = Study.open("own", settings).record()
     life.built.append(built(own))
     (own.file.parent / "room").unlink()
-    life.last = ended(command_line(settings, *words))
+    life.last = called(settings, *words)
+    delivery.deliver_once("own", settings)
     life.built.append(built(own))
     life.record = Study.open("own", settings).record()
     life.logged = logged(settings, life.record)

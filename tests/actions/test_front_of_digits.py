@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.sweeping import Logged, command_line, ended, logged
+from tests.support.sweeping import Logged, SharedRay, called, logged
 from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
 LAUNCH = ("launch", "digits-mlp", "--trials", "4", "--epochs", "2", "--search", "nsga2", "--objective", "val_accuracy")
+LAUNCH += ("--max-concurrent", "1")
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,11 @@ class Sweep:
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+def sweep(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Sweep:
     home = tmp_path_factory.mktemp("front") / "home"
     settings = Settings(home, home / "data", storage=None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
-    launch = ended(command_line(settings, *LAUNCH, "--objective", "parameters", "--objective", "latency"))
+    launch = called(settings, *LAUNCH, "--objective", "parameters", "--objective", "latency")
+    delivery.deliver_once("digits-mlp", settings)
     record = Study.open("digits-mlp", settings).record()
     return Sweep(settings, launch, record, logged(settings, record))
 
@@ -86,7 +89,7 @@ def test_mlflow_has_what_each_trial_came_to(sweep: Sweep) -> None:
 def test_one_of_the_front_trains_again_to_its_score(sweep: Sweep) -> None:
     one = sweep.front[-1]
     words = ("train", str(sweep.folder / "front.yaml"), "--trial", str(one["trial"]), "--no-mlflow", "--json")
-    code, stdout, stderr = ended(command_line(sweep.settings, *words))
+    code, stdout, stderr = called(sweep.settings, *words)
     assert code == 0, stderr
     assert json.loads(stdout)["score"] == one["score"]
 
@@ -100,7 +103,7 @@ def test_one_of_the_front_trains_again_to_its_score(sweep: Sweep) -> None:
     ],
 )
 def test_what_the_study_cannot_do_is_refused_in_a_line(more: tuple[str, ...], said: str, sweep: Sweep) -> None:
-    code, stdout, stderr = ended(command_line(sweep.settings, *LAUNCH, *more))
+    code, stdout, stderr = called(sweep.settings, *LAUNCH, *more)
     assert (code, stdout) == (2, "")
     assert said in stderr
     assert stderr.count("\n") == 1

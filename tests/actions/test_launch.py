@@ -16,10 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.servers import MlflowServer
+from tests.support.servers import MlflowServer, Wire
 from tests.support.sweeping import (
     Logged,
     Own,
+    SharedRay,
+    called,
     command_line,
     data_of,
     ended,
@@ -235,8 +237,8 @@ def test_a_second_signal_ends_at_once() -> None:
 
 
 @contextmanager
-def launched(settings: Settings, own: Own) -> Iterator[subprocess.Popen[str]]:
-    process = command_line(settings, "launch", own.reference, "--search", "grid")
+def launched(settings: Settings, own: Own, *more: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    process = command_line(settings, "launch", own.reference, "--search", "grid", *more, **variables)
     try:
         yield process
     finally:
@@ -259,6 +261,7 @@ class HardLife:
 
     settings: Settings
     own: Own
+    ray: SharedRay
     second_driver: tuple[int, str, str] = (0, "", "")
     first_pid: int = 0
     listening: set[str] = field(default_factory=set)
@@ -273,23 +276,20 @@ class HardLife:
 
 
 @pytest.fixture(scope="module")
-def hard_life(tmp_path_factory: pytest.TempPathFactory) -> HardLife:
+def hard_life(tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer, shared_ray: SharedRay) -> HardLife:
     """A grid of four of which the last trial waits: Ctrl-C, then SIGKILL to all, then MLflow gone before the end."""
     folder = tmp_path_factory.mktemp("hard-life")
-    server = MlflowServer(folder)
-    settings = replace(Settings.read(home=folder / "home"), tracking_uri=server.url)
-    life = HardLife(settings, own_task(folder / "task", "wait-at-4"))
-    server.start()
-    try:
+    wire = Wire(mlflow_server.port)
+    with wire.open():
+        settings = replace(Settings.read(home=folder / "home"), tracking_uri=f"http://127.0.0.1:{wire.port}")
+        life = HardLife(settings, own_task(folder / "task", "wait-at-4"), shared_ray)
         _interrupt(life)
         _kill(life)
-        _lose_mlflow(life, server)
-        server.start()
-        life.synced = ended(command_line(settings, "sync", "own"))
+    _lose_mlflow(life, wire)
+    with wire.open():
+        life.synced = called(settings, "sync", "own")
         life.record = Study.open("own", settings).record()
         life.logged = logged(settings, life.record)
-    finally:
-        server.stop()
     return life
 
 
@@ -301,7 +301,7 @@ def _waits_for_the(nth: int, own: Own) -> Callable[[], bool]:
 def _interrupt(life: HardLife) -> None:
     with launched(life.settings, life.own) as process:
         until(_waits_for_the(1, life.own), "the last trial to wait", process)
-        life.second_driver = ended(command_line(life.settings, "launch", life.own.reference, "--search", "grid"))
+        life.second_driver = called(life.settings, "launch", life.own.reference, "--search", "grid")
         life.first_pid = process.pid
         family = psutil.Process(process.pid).children(recursive=True)
         for member in [psutil.Process(process.pid), *family]:
@@ -316,16 +316,16 @@ def _interrupt(life: HardLife) -> None:
 
 
 def _kill(life: HardLife) -> None:
-    with launched(life.settings, life.own) as process:
+    with launched(life.settings, life.own, *life.ray.words, **life.ray.client) as process:
         until(_waits_for_the(2, life.own), "the last trial to wait again", process)
         kill_family(process)
         life.killed = process.returncode
 
 
-def _lose_mlflow(life: HardLife, server: MlflowServer) -> None:
-    with launched(life.settings, life.own) as process:
-        until(_waits_for_the(3, life.own), "the last trial to wait once more", process)
-        server.stop()
+def _lose_mlflow(life: HardLife, wire: Wire) -> None:
+    with launched(life.settings, life.own, *life.ray.words, **life.ray.client) as process:
+        with wire.open():
+            until(_waits_for_the(3, life.own), "the last trial to wait once more", process)
         life.own.go()
         life.finished = ended(process)
 

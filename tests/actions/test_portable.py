@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.sweeping import Logged, Own, command_line, data_of, ended, finished_study, logged, own_task, terms_of
+from tests.support.sweeping import Logged, Own, called, data_of, finished_study, logged, own_task, terms_of
 from tune_jobs import exports
 from tune_jobs.actions import portable
 from tune_jobs.actions.portable import export_study, import_study
@@ -34,6 +34,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study import file as study_file
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
+from tune_jobs.tracking.delivery import deliver_once
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
@@ -254,6 +255,7 @@ from tune_jobs.actions import portable
 from tune_jobs.records import readings
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.tracking.delivery import deliver_once
 file, home, storage, calls = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] or None, [int(sys.argv[4])]
 def counted(name):
     whole = getattr(Study, name)
@@ -559,8 +561,6 @@ def test_what_is_asked_wrongly_is_one_line(
 
 
 def test_mlflow_has_the_same_runs(own: Own, settings: Settings, there: Settings, tmp_path: Path) -> None:
-    from tune_jobs.tracking.delivery import deliver_once
-
     record = finished_study(own, settings)
     with Study.hold("own", settings) as study:
         study.note_test(0, TestResult({"test_accuracy": 0.75}))
@@ -597,6 +597,7 @@ def test_an_mlflow_that_is_away_does_not_lose_the_import(
     assert capfd.readouterr().out == "study own, 7 trials, is already here as in the file\n"
 
 
+@pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize("storage", ["", "sqlite"])
 def test_an_imported_study_is_continued_and_only_what_is_missing_runs(
     storage: str, settings: Settings, there: Settings, tmp_path: Path
@@ -609,14 +610,15 @@ def test_an_imported_study_is_continued_and_only_what_is_missing_runs(
         record = study.record()
     variables = {"TUNE_JOBS_STORAGE": f"sqlite:///{tmp_path / 'studies.db'}"} if storage else {}
     file = exported(settings, tmp_path / "own.study")
-    code, out, err = ended(command_line(there, "import-study", str(file), **variables))
+    code, out, err = called(there, "import-study", str(file), **variables)
     assert (code, out) == (0, "study own, 3 trials, imported\n"), err
     (own.file.parent / "events").unlink()
-    code, out, err = ended(command_line(there, "launch", own.reference, "--max-concurrent", "1", **variables))
+    code, out, err = called(there, "launch", own.reference, "--max-concurrent", "1", **variables)
     assert code == 0, err
     assert "1 of 3 trials did not finish and run again" in err
     assert own.trained == [(3, 0), (4, 0)]
     where = replace(there, storage=variables.get("TUNE_JOBS_STORAGE"))
+    deliver_once("own", where)
     continued = Study.open("own", where).record()
     assert continued.trials[:2] == record.trials[:2]
     assert [trial.state for trial in continued.trials] == ["complete"] * 4

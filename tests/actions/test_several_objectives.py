@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sweeping import command_line, ended, kill_family, own_task, until
+from tests.support.sweeping import SharedRay, called, kill_family, own_task, until
 from tests.support.trials import trial_record
 from tune_jobs.errors import UserError
 from tune_jobs.records.trials import State, TrialRecord
@@ -190,17 +190,19 @@ def test_a_search_for_another_number_of_objectives_is_refused(search: Any, furth
         samplers.check_search(search, SPACE, further)
 
 
-def test_a_sweep_that_was_killed_goes_on_as_an_undisturbed_one_would(tmp_path: Path, settings: Settings) -> None:
+def test_a_sweep_that_was_killed_goes_on_as_an_undisturbed_one_would(
+    tmp_path: Path, settings: Settings, ray: SharedRay
+) -> None:
     own = own_task(tmp_path / "task", width="Float(0.0, 4.0)", more="depth=Int(1, 3)")
     own.make_room(13)
     words = ("--objective", "val_accuracy", "--objective", "max:val_loss", "--max-concurrent", "1")
-    process = command_line(
+    process = ray.command_line(
         settings, "launch", own.reference, *words, "--trials", "17", "--search", "nsga2", "--no-baseline"
     )
     until(lambda: len(own.trained) == 14, "the fourteenth trial to begin", process)
     kill_family(process)
     own.make_room(None)
-    code, _, stderr = ended(command_line(settings, "launch", own.reference))
+    code, _, stderr = called(settings, "launch", own.reference)
     assert code == 0, stderr
     study = Study.open("own", settings).record()
     assert study.launch is not None

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
-from tests.support.sweeping import Own, command_line, ended, finished_study, kill_family, own_task, until
+from tests.support.sweeping import Own, SharedRay, called, ended, finished_study, kill_family, own_task, until
 from tune_jobs.actions import extend, steer
 from tune_jobs.actions.extend import ExtendRequest
 from tune_jobs.actions.launch import LaunchRequest
@@ -43,9 +43,9 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def two_waiting(settings: Settings, own: Own) -> Iterator[Any]:
+def two_waiting(ray: SharedRay, settings: Settings, own: Own) -> Iterator[Any]:
     """A launch of four trials, of which two wait."""
-    process = command_line(settings, "launch", own.reference, "--search", "grid", "--max-concurrent", "2")
+    process = ray.command_line(settings, "launch", own.reference, "--search", "grid", "--max-concurrent", "2")
     try:
         until(lambda: len(own.trained) == 2, "two trials to begin", process)
         yield process
@@ -53,10 +53,10 @@ def two_waiting(settings: Settings, own: Own) -> Iterator[Any]:
         kill_family(process)
 
 
-def test_a_drained_study_ends_with_its_running_trials_and_goes_on_later(tmp_path: Path) -> None:
+def test_a_drained_study_ends_with_its_running_trials_and_goes_on_later(tmp_path: Path, ray: SharedRay) -> None:
     settings, own = Settings.read(home=tmp_path / "home"), own_task(tmp_path / "task", "wait")
-    with two_waiting(settings, own) as process:
-        code, stdout, stderr = ended(command_line(settings, "stop", "own"))
+    with two_waiting(ray, settings, own) as process:
+        code, stdout, stderr = called(settings, "stop", "own")
         assert (code, stdout) == (0, "")
         assert f"process {process.pid} of " in stderr
         assert "will stop once its running trials have finished" in stderr
@@ -67,17 +67,19 @@ def test_a_drained_study_ends_with_its_running_trials_and_goes_on_later(tmp_path
     states = [trial.state for trial in record(settings).trials]
     assert states[:2] == ["complete"] * 2
     assert set(states[2:]) <= {"waiting"}  # the next one may have been at hand already
-    code, _, stderr = ended(command_line(settings, "launch", own.reference, "--search", "grid"))
+    code, _, stderr = called(settings, "launch", own.reference, "--search", "grid")
     assert code == 0, stderr
     again = record(settings).trials
     assert [trial.state for trial in again] == ["complete"] * 4
     assert [trial.attempts for trial in again[:2]] == [1, 1]
 
 
-def test_a_study_that_is_stopped_now_leaves_its_running_trials_for_the_next_launch(tmp_path: Path) -> None:
+def test_a_study_that_is_stopped_now_leaves_its_running_trials_for_the_next_launch(
+    tmp_path: Path, ray: SharedRay
+) -> None:
     settings, own = Settings.read(home=tmp_path / "home"), own_task(tmp_path / "task", "wait")
-    with two_waiting(settings, own) as process:
-        assert ended(command_line(settings, "stop", "own", "--now"))[0] == 0
+    with two_waiting(ray, settings, own) as process:
+        assert called(settings, "stop", "own", "--now")[0] == 0
         assert ended(process)[0] == 130
     states = [trial.state for trial in record(settings).trials]
     assert states[:2] == ["running"] * 2

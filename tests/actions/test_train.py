@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.support.sweeping import command_line, finished_study, own_task
+from tests.support.sweeping import SharedRay, called, finished_study, own_task
 from tune_jobs import datasets, exports
 from tune_jobs.actions import train as train_action
 from tune_jobs.errors import DataError, SettingsError, UserError
@@ -27,6 +27,7 @@ from tune_jobs.study.study import Study
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
 LAUNCH = ("launch", "digits-mlp", "--search", "random", "--trials", "8", "--epochs", "2", "--seed", "3")
+LAUNCH += ("--max-concurrent", "1")
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class Retraining:
 
 
 @pytest.fixture(scope="module")
-def retraining_of_digits(tmp_path_factory: pytest.TempPathFactory) -> Retraining:
+def retraining_of_digits(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Retraining:
     folder = tmp_path_factory.mktemp("retraining")
     home = folder / "home"
     settings = Settings(home, home / "data", storage=None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
-    sweep = command_line(settings, *LAUNCH)
+    sweep = ray.command_line(settings, *LAUNCH)
     assert sweep.stderr is not None
     said = ""
     for line in sweep.stderr:
@@ -60,14 +61,14 @@ def retraining_of_digits(tmp_path_factory: pytest.TempPathFactory) -> Retraining
             break
     _, rest = sweep.communicate(timeout=120)
     best = settings.exports_dir("digits-mlp") / "best.yaml"
-    train = command_line(settings, "train", str(best), "-o", str(folder / "models" / "model.keras"), "--json")
-    answer, messages = train.communicate(timeout=120)
+    output = folder / "models" / "model.keras"
+    code, answer, messages = called(settings, "train", str(best), "-o", str(output), "--json")
     return Retraining(
         folder,
         settings,
         (sweep.returncode, said + rest),
         Study.open("digits-mlp", settings).record(),
-        (train.returncode, messages),
+        (code, messages),
         json.loads(answer) if answer else {},
     )
 

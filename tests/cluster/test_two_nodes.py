@@ -34,14 +34,13 @@ def note(what, params):
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> Iterator[tuple[RayHead, MlflowServer, PostgresServer]]:
-    head, mlflow, postgres = RayHead(cpus=2, gpus=4), MlflowServer(tmp_path), PostgresServer()
+def servers(mlflow_server: MlflowServer) -> Iterator[tuple[RayHead, MlflowServer, PostgresServer]]:
+    head, postgres = RayHead(cpus=2, gpus=4), PostgresServer()
     try:
         with ThreadPoolExecutor() as at_once:
-            list(at_once.map(lambda server: server.start(), (head, mlflow, postgres)))
-        yield head, mlflow, postgres
+            list(at_once.map(lambda server: server.start(), (head, postgres)))
+        yield head, mlflow_server, postgres
     finally:
-        mlflow.stop()
         head.stop()
         postgres.remove()
 

@@ -61,8 +61,7 @@ def test_a_sweep_whose_disk_fills_up_goes_on_when_there_is_room(
     filler.unlink()
 
     own.make_room(2)
-    there = ("--address", ray.address)
-    process = command_line(small_disk, "launch", own.reference, *LAUNCH, *there, **ray.client)
+    process = command_line(small_disk, "launch", own.reference, *LAUNCH, *ray.words, **ray.client)
     until(lambda: len(own.noted("end")) == 2 and len(own.noted("begin")) == 3, "two trials to end", process)
     until((small_disk.home / "mlflow.db").exists, "MLflow's file", process)
     filler = fill(disk)

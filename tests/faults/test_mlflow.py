@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,25 +22,15 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
 def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
-    tmp_path: Path, settings: Settings, server: MlflowServer, shared_ray: SharedRay
+    tmp_path: Path, settings: Settings, mlflow_server: MlflowServer, shared_ray: SharedRay
 ) -> None:
     own, alone = (own_task(tmp_path / name, "fine", "diverge") for name in ("task", "alone"))
-    with HttpProxy(server.port).open() as proxy:
+    with HttpProxy(mlflow_server.port).open() as proxy:
         behind = replace(settings, tracking_uri=proxy.url)
         proxy.behave(delay_s=0.2, errors=0.25)
         own.make_room(2)
-        words = ("launch", own.reference, "--search", "grid", "--address", shared_ray.address)
+        words = ("launch", own.reference, "--search", "grid", *shared_ray.words)
         process = command_line(behind, *words, MLFLOW_HTTP_REQUEST_TIMEOUT="2", **shared_ray.client)
         until(lambda: len(own.noted("end")) >= 2 and proxy.n_errors, "two trials to end and an error", process)
         proxy.behave(delay_s=30.0)  # longer than anybody waits
@@ -59,7 +48,7 @@ def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
             assert "nothing is lost: run `tune-jobs sync` again" in stderr.splitlines()[-1]
             assert "Traceback" not in stderr
         assert code == 0
-    audit(replace(settings, tracking_uri=server.url), undisturbed(alone, tmp_path), own=own)
+    audit(replace(settings, tracking_uri=mlflow_server.url), undisturbed(alone, tmp_path), own=own)
 
 
 def test_runs_that_were_made_by_calls_that_were_heard_late_are_removed(tmp_path: Path, settings: Settings) -> None:

@@ -70,7 +70,7 @@ def test_a_sweep_goes_on_from_backups(tmp_path: Path, ray: SharedRay) -> None:
     with postgres() as first:
         before = settings_at(first, tmp_path / "home")
         own.make_room(4)
-        process = command_line(before, *words, "--address", ray.address, **ray.client)
+        process = command_line(before, *words, *ray.words, **ray.client)
         try:
             until(lambda: has_ended(own, 4), "four trials to end", process)
             client(first, "pg_dump", "-Fc", "-f", str(studies), "studies")

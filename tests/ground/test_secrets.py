@@ -22,7 +22,7 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.servers import MlflowServer, free_port, private_postgres
-from tests.support.sweeping import command_line, ended, finished_study, kill_family, own_task, refusal, until
+from tests.support.sweeping import called, command_line, ended, finished_study, kill_family, own_task, refusal, until
 from tune_jobs import masking, plain_yaml, tracking
 from tune_jobs.actions import doctor
 from tune_jobs.cli import run
@@ -97,7 +97,7 @@ def test_a_sweep_with_passwords_tells_nobody(
     said = []
 
     def call(*words: str, **more: str) -> tuple[int, str]:
-        code, stdout, stderr = ended(command_line(settings, *words, **(variables | more)))
+        code, stdout, stderr = called(settings, *words, **(variables | more))
         said.append(stdout + stderr)
         return code, stderr
 

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from tests.prediction.test_saved_models import ORIGIN
-from tests.support.sweeping import command_line, ended
+from tests.support.sweeping import called, command_line, ended
 from tune_jobs import datasets
 from tune_jobs.cli import run
 from tune_jobs.datasets.clocks import drawing
@@ -64,7 +64,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Saved]:
             config = best(name, protocol, settings)
             file, model = folder / f"{name}.yaml", folder / name / "model.keras"
             file.write_text(yaml.safe_dump({"format": 1, **asdict(config)}))
-            code, _, said = ended(command_line(settings, "train", str(file), "-o", str(model), "--no-mlflow"))
+            code, _, said = called(settings, "train", str(file), "-o", str(model), "--no-mlflow")
             assert code == 0, said
             known[name] = Saved(model, config, said)
         return known[name]

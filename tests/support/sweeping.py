@@ -156,14 +156,19 @@ class SharedRay:
     token_file: Path
 
     @property
+    def words(self) -> tuple[str, str]:
+        """What a command says to run here."""
+        return "--address", self.address
+
+    @property
     def client(self) -> dict[str, str]:
         """The environment of another process that may come in."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
 
     def command_line(self, settings: Settings, *words: str, before: str = "", **variables: str) -> Popen[str]:
         """Start `tune-jobs` as a process that runs on this cluster and delivers nothing to MLflow."""
-        words = (*words, "--address", self.address)
-        return command_line(settings, *words, before=before + WITHOUT_MLFLOW, **(self.client | variables))
+        before += WITHOUT_MLFLOW
+        return command_line(settings, *words, *self.words, before=before, **(self.client | variables))
 
 
 @contextmanager
@@ -232,13 +237,24 @@ def called(settings: Settings, *words: str, **variables: str) -> tuple[int, str,
     from tune_jobs import cli
 
     out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        for name in [name for name in os.environ if name.startswith(("TUNE_JOBS_", "MLFLOW_"))]:
-            patch.delenv(name)
-        for name, value in (_variables(settings) | variables).items():
-            patch.setenv(name, value)
+    with _environment(_variables(settings) | variables), redirect_stdout(out), redirect_stderr(err):
         code = cli.run(words)
     return code, out.getvalue(), err.getvalue()
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables and none of ours until the block ends, whatever is set in it; then as before."""
+    before = dict(os.environ)
+    for name in [name for name in before if name.startswith(("TUNE_JOBS_", "MLFLOW_"))]:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in [name for name, value in os.environ.items() if before.get(name) != value]:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if name not in os.environ})
 
 
 def refusal(stderr: str) -> str:
