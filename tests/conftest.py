@@ -35,6 +35,21 @@ hypothesis.settings.register_profile("steady", derandomize=True, deadline=None) 
 hypothesis.settings.load_profile("steady")
 
 
+SLOW = {"shared_ray", "mlflow_server"}  # fixtures that take seconds
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests that take a slow fixture. Where several processes run the tests, begin with files that have slow ones:
+    those left for the end are short, and no process waits long for another."""
+    for item in items:
+        if not SLOW.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A home of the test's own, whatever the environment says."""

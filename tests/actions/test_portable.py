@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.sweeping import Logged, Own, called, data_of, finished_study, logged, own_task, terms_of
+from tests.support.sweeping import PROGRAMS, Logged, Own, called, data_of, finished_study, logged, own_task, terms_of
 from tune_jobs import exports
 from tune_jobs.actions import portable
 from tune_jobs.actions.portable import export_study, import_study
@@ -247,40 +247,34 @@ def test_a_file_that_cannot_be_written_leaves_what_was_there(full: StudyRecord, 
 
 # Killed
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from tune_jobs import exports
-from tune_jobs.actions import portable
-from tune_jobs.records import readings
-from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study
-from tune_jobs.tracking.delivery import deliver_once
-file, home, storage, calls = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] or None, [int(sys.argv[4])]
-def counted(name):
-    whole = getattr(Study, name)
-    def call(self, *args):
-        made = whole(self, *args)
-        calls[0] -= 1
-        if calls[0] == 0:
-            os._exit(9)  # nothing that Python would still do on its way out
-        return made
-    setattr(Study, name, call)
-counted("_note")
-counted("_make_trial")
-portable.import_study(file, None, Settings(home, home, storage, "nowhere"), print)
-"""
+
+@pytest.fixture(scope="module")
+def killed_imports() -> Iterator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    program = [sys.executable, str(PROGRAMS / "killed_imports.py")]
+    with subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
 
 
-def kill_after(calls: int, file: Path, settings: Settings) -> None:
-    arguments = [sys.executable, "-c", KILLED, str(file), str(settings.home), settings.storage or "", str(calls)]
-    assert subprocess.run(arguments, check=False, cwd=Path.cwd()).returncode == 9
+@pytest.fixture
+def kill_after(killed_imports: subprocess.Popen[str]) -> Callable[[int, Path, Settings], None]:
+    """Import a file in another process that ends after so many writes."""
+
+    def call(writes: int, file: Path, settings: Settings) -> None:
+        assert killed_imports.stdin is not None
+        assert killed_imports.stdout is not None
+        print(
+            json.dumps([str(file), str(settings.home), settings.storage, writes]), file=killed_imports.stdin, flush=True
+        )
+        assert killed_imports.stdout.readline() == "9\n"
+
+    return call
 
 
 @pytest.mark.usefixtures("undelivered")
 @pytest.mark.parametrize("calls", [1, 4, 8, 14])
 def test_a_killed_import_leaves_no_study_and_the_same_command_makes_it(
-    calls: int, full: StudyRecord, file: Path, anywhere: Settings
+    calls: int, full: StudyRecord, file: Path, anywhere: Settings, kill_after: Callable[[int, Path, Settings], None]
 ) -> None:
     kill_after(calls, file, anywhere)  # of 1 + 7 trials + 9 notes, the last of which makes it a study
     with pytest.raises(StudyError, match=r"no study named 'own'|its import was killed: import it again"):
@@ -291,7 +285,9 @@ def test_a_killed_import_leaves_no_study_and_the_same_command_makes_it(
 
 
 @pytest.mark.usefixtures("undelivered")
-def test_a_study_launched_over_a_killed_import_has_nothing_of_it(own: Own, file: Path, anywhere: Settings) -> None:
+def test_a_study_launched_over_a_killed_import_has_nothing_of_it(
+    own: Own, file: Path, anywhere: Settings, kill_after: Callable[[int, Path, Settings], None]
+) -> None:
     kill_after(6, file, anywhere)
     record = finished_study(own, anywhere, candidates=[])
     assert record.trials == ()

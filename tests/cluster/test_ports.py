@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,8 +16,9 @@ import pytest
 
 from tests.cluster import ports
 from tests.cluster.ports import Head, Row
+from tests.support.sweeping import PROGRAMS, kill_family
 from tune_jobs.errors import SettingsError
-from tune_jobs.execution import cluster, tokens
+from tune_jobs.execution import tokens
 
 REFUSED = {"UNAUTHENTICATED", "401", "403"}
 
@@ -84,40 +87,56 @@ def short_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def test_a_cluster_of_our_own_is_its_users_alone(monkeypatch: pytest.MonkeyPatch, short_folder: Path) -> None:
-    for name in ("HOME", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RAY_TMPDIR", str(short_folder))
-    tokens._private_folder.cache_clear()  # another test may have had one
-    before = dict(os.environ)
-    with cluster.connection(None):
-        assert not {name: value for name, value in os.environ.items() if before.get(name) != value and "AUTH" in name}
-        (folder,) = short_folder.glob("tj-*")
-        token = (folder / "token").read_text()
-        me = psutil.Process()
-        rows = ports.rows_of(ports.listening([me]), token)
-        assert {row.kind.name for row in rows} >= {kind.name for kind in ports.GRPC[:4]}
-        assert {address for row in rows for address in row.addresses} == {"127.0.0.1"}
-        assert {answer for row in rows for answer in (row.without, row.wrong)} <= REFUSED
-        assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "token")] == [0o700, 0o600]
-        assert any(path.name == "plasma_store" for path in sockets(me.pid))
-        assert all(folder in path.parents for path in sockets(me.pid))
-        assert not any(token in line for line in command_lines(me.pid))
-        assert holding(folder, token) == [folder / "token"]
-        assert len(token) == 64
-    tokens._private_folder.cache_clear()
+@pytest.fixture
+def own_cluster(short_folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has a Ray of its own, of a user who says nothing of tokens."""
+    ours = ("RAY_", "HOME")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {"RAY_TMPDIR": str(short_folder), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    command, pipe = [sys.executable, str(PROGRAMS / "own_cluster.py")], subprocess.PIPE
+    process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True, process_group=0)
+    try:
+        yield process
+    finally:
+        kill_family(process)
 
 
-def test_what_the_user_said_of_tokens_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_cluster_of_our_own_is_its_users_alone(own_cluster: subprocess.Popen[str], short_folder: Path) -> None:
+    assert own_cluster.stdout is not None
+    folder = Path(own_cluster.stdout.readline().rstrip("\n"))
+    assert [folder] == list(short_folder.glob("tj-*"))  # and no variable that says so
+    token = (folder / "token").read_text()
+    rows = ports.rows_of(ports.listening([own_cluster]), token)
+    assert {row.kind.name for row in rows} >= {kind.name for kind in ports.GRPC[:4]}
+    assert {address for row in rows for address in row.addresses} == {"127.0.0.1"}
+    assert {answer for row in rows for answer in (row.without, row.wrong)} <= REFUSED
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "token")] == [0o700, 0o600]
+    assert any(path.name == "plasma_store" for path in sockets(own_cluster.pid))
+    assert all(folder in path.parents for path in sockets(own_cluster.pid))
+    assert not any(token in line for line in command_lines(own_cluster.pid))
+    assert holding(folder, token) == [folder / "token"]
+    assert len(token) == 64
+
+
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Those of this process. Afterwards Ray reads them again: other tests share one in this process."""
+    yield monkeypatch
+    monkeypatch.undo()
+    with tokens.private_ray():
+        pass
+
+
+def test_what_the_user_said_of_tokens_stays(variables: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("t" * 64)
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "theirs"))
+    variables.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "theirs"))
     with tokens.private_ray():
         assert os.environ["RAY_AUTH_TOKEN_PATH"] == str(tmp_path / "theirs")
         assert os.environ["RAY_AUTH_MODE"] == "token"
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "nothing"))
+    variables.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "nothing"))
     with pytest.raises(SettingsError, match=f"it has no token .*{tmp_path}/nothing") as refused, tokens.private_ray():
         pytest.fail("there is no token")
     assert "\n" not in str(refused.value)
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    variables.setenv("RAY_AUTH_MODE", "disabled")
     with tokens.private_ray():
         assert os.environ["RAY_AUTH_MODE"] == "disabled"

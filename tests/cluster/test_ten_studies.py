@@ -15,48 +15,13 @@ import sqlalchemy
 
 from tests.support.clusters import RayHead
 from tests.support.servers import PostgresServer
-from tests.support.sweeping import PATIENCE_S, kill_family, own_task, until
+from tests.support.sweeping import PATIENCE_S, PROGRAMS, kill_family, own_task, until
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
 
 STUDIES, TRIALS = 10, 4
 CONNECTIONS = 2  # that a driver may hold: its own, and none for long beside it
-
-# Ten processes that have imported much already, each of which then is `tune-jobs launch` from its first line to its
-# exit code: this is about studies side by side, and not about ten times the same imports. Not Ray, though, whose random
-# ids would be the same in all of them. Nothing is delivered to MLflow.
-DRIVERS = """
-import json
-import os
-import sys
-from contextlib import nullcontext
-from types import SimpleNamespace
-
-import pandas
-import psycopg
-import pyarrow.fs
-import sqlalchemy.dialects.postgresql
-from tune_jobs import cli
-from tune_jobs.actions import launch
-from tune_jobs.tracking import delivery
-
-done = SimpleNamespace(sweep_ended=lambda: None, wait=lambda: True)
-delivery.alongside = lambda *_: nullcontext(done)
-children = {}
-for name, words in json.load(sys.stdin).items():
-    child = os.fork()
-    if not child:
-        for descriptor in (1, 2):
-            os.dup2(os.open(f"{name}.said", os.O_CREAT | os.O_WRONLY | os.O_APPEND), descriptor)
-        os._exit(cli.run(words))
-    children[child] = name
-codes = {}
-while children:
-    child, status = os.wait()
-    codes[children.pop(child)] = os.waitstatus_to_exitcode(status)
-print(json.dumps(codes))
-"""
 
 
 @pytest.fixture
@@ -82,7 +47,11 @@ def test_ten_studies_side_by_side(tmp_path: Path, servers: tuple[RayHead, Postgr
     variables = {"TUNE_JOBS_HOME": str(settings.home), "TUNE_JOBS_STORAGE": postgres.url()} | head.client
     with (tmp_path / "drivers").open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-c", DRIVERS], env=os.environ | variables, stdin=subprocess.PIPE, stdout=out, cwd=tmp_path
+            [sys.executable, str(PROGRAMS / "many_drivers.py")],
+            env=os.environ | variables,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            cwd=tmp_path,
         )
     try:
         assert process.stdin is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +12,8 @@ from typing import Any
 
 import psutil
 import pytest
-from ray import PlacementGroupID
-from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
-from tests.support.sweeping import Own, data_of, own_task, terms_of
+from tests.support.sweeping import Own, data_of, end_workers, own_task, terms_of
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import cluster, driver, worker
 from tune_jobs.execution import sweep as sweeps
@@ -37,11 +35,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.training.trial import run_trial
 
-
-@pytest.fixture(scope="module", autouse=True)
-def ray() -> Iterator[None]:
-    with cluster.connection(None):
-        yield
+pytestmark = pytest.mark.usefixtures("ray")
 
 
 @dataclass
@@ -88,7 +82,7 @@ def sweep(
     with Study.hold("own", settings) as study:
         study.begin(terms_of(task, own.reference, data))
         sampler = samplers.make_sampler(search, task.space, task.objective, 0, study.record().trials)
-        slots = slots or cluster.slots(1, 0, None)
+        slots = slots or cluster.slots(1, 0, 1)
         sweep_limits = SweepLimits(trials, time_limit_s, limits or TrialLimits())
         placement = Placement(Packing.fixed(slots))
         context = worker.SweepContext(source, task.protocol, (task.objective,), data, 1.0)
@@ -104,13 +98,6 @@ def sweep(
         finally:
             end_workers()
         return study.record()
-
-
-def end_workers() -> None:
-    """A sweep that ended early leaves its workers to the end of the connection to Ray, which is far off here."""
-    for identity, group in placement_group_table().items():
-        if group["state"] != "REMOVED":
-            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(identity))))
 
 
 def by_act(record: StudyRecord) -> dict[Any, TrialRecord]:
@@ -130,10 +117,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     folder = tmp_path_factory.mktemp("hostile")
     settings = Settings.read(home=folder / "home")
     own = own_task(folder / "task", "fine", "raise", "die", "diverge", "die-once", width="Choice(1)")
-    watched, here = Watched(), Path.cwd()
+    watched, here, every = Watched(), Path.cwd(), cluster.slots(1, 0, None)
     os.chdir(settings.home.parent)
     try:
-        record = sweep(own, settings, watcher=watched, before=own.file.unlink, limits=TrialLimits(max_retries=1))
+        record = sweep(
+            own, settings, watcher=watched, before=own.file.unlink, slots=every, limits=TrialLimits(max_retries=1)
+        )
     finally:
         os.chdir(here)
     return Hostile(own, record, watched)
@@ -194,14 +183,14 @@ def test_a_watcher_is_told_of_each_trial(hostile: Hostile) -> None:
 
 def test_a_worn_out_worker_makes_room_and_no_trial_suffers(tmp_path: Path, settings: Settings) -> None:
     own = own_task(tmp_path, "wear")  # its first trial allows this worker but two
-    record = sweep(own, settings, slots=cluster.slots(1, 0, 1))
+    record = sweep(own, settings)
     assert [(trial.state, trial.attempts) for trial in record.trials] == [("complete", 1)] * 4
     assert list(Counter(pid for (pid,) in own.noted("begin", "pid")).values()) == [2, 2]
 
 
 def test_what_the_trials_of_a_worker_fill_does_not_add_up(tmp_path: Path, settings: Settings) -> None:
     own = own_task(tmp_path, "hoard")  # 200 MB each, which nothing but a collection frees
-    sweep(own, settings, slots=cluster.slots(1, 0, 1))
+    sweep(own, settings)
     (_, first), *others = own.noted("held", "pid", "mb")
     assert len(others) == 3
     assert len(set(own.noted("held", "pid"))) == 1
@@ -210,48 +199,14 @@ def test_what_the_trials_of_a_worker_fill_does_not_add_up(tmp_path: Path, settin
 
 def test_a_worker_that_leaks_makes_room(tmp_path: Path, settings: Settings) -> None:
     own = own_task(tmp_path, "leak")  # as above, kept for ever; 300 MB more than after the first trial are too much
-    record = sweep(own, settings, slots=cluster.slots(1, 0, 1))
+    record = sweep(own, settings)
     assert [(trial.state, trial.attempts) for trial in record.trials] == [("complete", 1)] * 4
     assert list(Counter(pid for (pid,) in own.noted("begin", "pid")).values()) == [3, 1]
 
 
-HEAVY = """
-import json
-import os
-from pathlib import Path
-
-from tune_jobs.models import mlp
-from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
-
-
-def build(*, input_shape, head, number):
-    from tune_jobs.training import devices
-
-    with (Path({folder!r}) / "events").open("a") as file:
-        held = {{"what": "held", "pid": os.getpid(), "mb": devices.resident_mb()}}
-        file.write(json.dumps(held) + chr(10))
-    return mlp.build(input_shape=input_shape, head=head, units="3000-3000")
-
-
-OWN = Task(
-    name="own",
-    summary="37 MB of weights, and Adam's two moments",
-    dataset="digits",
-    space=Space(number=Choice(1, 2, 3)),
-    objective=Objective("val_accuracy", "maximize"),
-    protocol=Protocol(epochs=1, validation=0.2, images=100),
-    baseline={{"number": 1}},
-    build=build,
-    encoding=Classes(10),
-)
-"""
-
-
 def test_the_networks_of_a_worker_do_not_add_up(tmp_path: Path, settings: Settings) -> None:
-    own = Own(tmp_path / "own_task.py")
-    own.file.write_text(HEAVY.format(folder=str(tmp_path)), encoding="utf-8")
-    record = sweep(own, settings, slots=cluster.slots(1, 0, 1))
+    own = Own.copy("heavy_task.py", tmp_path)
+    record = sweep(own, settings)
     assert [trial.state for trial in record.trials] == ["complete"] * 3
     assert len(set(own.noted("held", "pid"))) == 1
     _, second, third = (mb for (mb,) in own.noted("held", "mb"))
@@ -262,7 +217,7 @@ def test_max_concurrent_is_kept(tmp_path: Path, settings: Settings) -> None:
     assert cluster.slots(1, 0, None).count > 1  # Ray would run more at once
     own = own_task(tmp_path, "wear", width="Choice(1, 2, 3)")
     watched = Watched()
-    sweep(own, settings, slots=cluster.slots(1, 0, 1), watcher=watched)
+    sweep(own, settings, watcher=watched)
     assert [what for what, _ in watched.told] == ["started", "ended"] * 3
     assert [event["what"] for event in own.events] == ["begin", "end"] * 3
 
@@ -352,8 +307,8 @@ def test_as_many_trials_run_at_once_as_fit() -> None:
 
 
 def test_a_trial_behind_the_others_is_stopped_and_ranks_behind_them(tmp_path: Path, settings: Settings) -> None:
-    own, one = own_task(tmp_path, "level", width="Choice(4, 3, 1, 2)"), cluster.slots(1, 0, 1)
-    record = sweep(own, settings, slots=one, schedule=Scheduling("asha", grace=2))
+    own = own_task(tmp_path, "level", width="Choice(4, 3, 1, 2)")
+    record = sweep(own, settings, schedule=Scheduling("asha", grace=2))
     assert [(trial.state, len(trial.history)) for trial in record.trials] == [("complete", 3)] + [("stopped", 2)] * 3
     stopped = record.trials[1]
     assert (stopped.reason, stopped.message) == ("scheduler", "behind the others after epoch 2")
@@ -365,15 +320,15 @@ def test_a_trial_behind_the_others_is_stopped_and_ranks_behind_them(tmp_path: Pa
 def test_a_trial_that_is_stopped_again_after_a_restart_is_judged_by_what_was_there(
     tmp_path: Path, settings: Settings
 ) -> None:
-    own, one = own_task(tmp_path, "level", width="Choice(4, 3, 1, 2)"), cluster.slots(1, 0, 1)
+    own = own_task(tmp_path, "level", width="Choice(4, 3, 1, 2)")
     schedule = Scheduling("asha", grace=2)
     interruption = Interruption()
 
     def ended() -> None:
         interruption.signal = 2
 
-    sweep(own, settings, slots=one, schedule=schedule, watcher=Watched(ended), interruption=interruption)
-    record = sweep(own, settings, slots=one, schedule=schedule)
+    sweep(own, settings, schedule=schedule, watcher=Watched(ended), interruption=interruption)
+    record = sweep(own, settings, schedule=schedule)
     assert [trial.state for trial in record.trials] == ["complete"] + ["stopped"] * 3
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from tune_jobs.execution import cluster
 from tune_jobs.execution.services import without_unused_services
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.usefixtures("shared_ray")
 def test_the_own_cluster_starts_without_monitors_and_api_server() -> None:
-    with cluster.connection(None):
-        commands = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
-        assert any("raylet" in command for command in commands)
-        for service in ("monitor.py", "log_monitor.py", "dashboard.py"):
-            assert not any(service in command for command in commands), commands
+    commands = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    assert any("raylet" in command for command in commands)
+    for service in ("monitor.py", "log_monitor.py", "dashboard.py"):
+        assert not any(service in command for command in commands), commands
 
 
 def test_ray_is_as_before_after_the_block() -> None:

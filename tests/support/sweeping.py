@@ -50,6 +50,14 @@ class Own:
 
     file: Path
 
+    @classmethod
+    def copy(cls, program: str, folder: Path) -> Own:
+        """Copy a task among the programs into `folder`, which its trials then write to."""
+        folder.mkdir(parents=True, exist_ok=True)
+        own = cls(folder / program)
+        own.file.write_text(f"{(PROGRAMS / program).read_text(encoding='utf-8')}\n\nFOLDER = Path({str(folder)!r})\n")
+        return own
+
     @property
     def reference(self) -> str:
         return f"{self.file}:OWN"
