@@ -75,7 +75,10 @@ def sweep(
     limits: TrialLimits | None = None,
     schedule: Scheduling | None = None,
 ) -> StudyRecord:
-    """Runs the study `own` in `settings`' home, or continues it; `before` is called when all is ready."""
+    """Run the study `own` in the home of `settings`, or continue it, one trial at a time where no slots are named.
+
+    `before` is called when all is ready.
+    """
     settings.prepare()
     task, source = own.task, TaskSource.of(own.reference)
     data = data_of(task)
@@ -217,7 +220,7 @@ def test_max_concurrent_is_kept(tmp_path: Path, settings: Settings) -> None:
     assert cluster.slots(1, 0, None).count > 1  # Ray would run more at once
     own = own_task(tmp_path, "wear", width="Choice(1, 2, 3)")
     watched = Watched()
-    sweep(own, settings, watcher=watched)
+    sweep(own, settings, slots=cluster.slots(1, 0, 1), watcher=watched)
     assert [what for what, _ in watched.told] == ["started", "ended"] * 3
     assert [event["what"] for event in own.events] == ["begin", "end"] * 3
 
