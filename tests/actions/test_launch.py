@@ -238,7 +238,8 @@ def test_a_second_signal_ends_at_once() -> None:
 
 @contextmanager
 def launched(settings: Settings, own: Own, *more: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    process = command_line(settings, "launch", own.reference, "--search", "grid", *more, **variables)
+    words = ("launch", own.reference, "--search", "grid", "--max-concurrent", "1")
+    process = command_line(settings, *words, *more, **variables)
     try:
         yield process
     finally:

@@ -67,7 +67,7 @@ def test_a_drained_study_ends_with_its_running_trials_and_goes_on_later(tmp_path
     states = [trial.state for trial in record(settings).trials]
     assert states[:2] == ["complete"] * 2
     assert set(states[2:]) <= {"waiting"}  # the next one may have been at hand already
-    code, _, stderr = called(settings, "launch", own.reference, "--search", "grid")
+    code, _, stderr = called(settings, "launch", own.reference, "--search", "grid", "--max-concurrent", "1")
     assert code == 0, stderr
     again = record(settings).trials
     assert [trial.state for trial in again] == ["complete"] * 4

@@ -80,7 +80,7 @@ def test_a_sweep_is_sent_followed_stopped_and_goes_on(
     tried = tmp_path / "mine.yaml"
     tried.write_text("act: doze\nwidth: 42.5\ndepth: 1\n")
     words = ("submit", own.reference, "--trials", "8", "--search", "random", "--study", "long", "--name", "mine")
-    words += ("--max-concurrent", "2", "--no-baseline", "--try", str(tried))
+    words += ("--max-concurrent", "1", "--no-baseline", "--try", str(tried))
     own.make_room(3)
 
     # sent twice at the same moment is one job

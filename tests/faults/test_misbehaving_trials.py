@@ -21,7 +21,8 @@ pytestmark = [
 ]
 
 BAD = ("diverge", "raise", "exit", "killed", "hang", "slow", "gorge", "gorge-once", "mute", "text")
-LIMITS = ("--trial-time-limit", "4s", "--max-retries", "1")
+ONE = ("--max-concurrent", "1")
+LIMITS = (*ONE, "--trial-time-limit", "4s", "--max-retries", "1")
 
 
 def launch(settings: Settings, own: Own, *words: str) -> tuple[int, str, str]:
@@ -94,7 +95,7 @@ def test_the_same_error_three_times_in_a_row_ends_the_sweep_and_what_failed_is_r
 ) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own = own_task(tmp_path / "task", "raise", width="Choice(1, 2, 3, 4, 5)")
-    code, _, stderr = launch(settings, own, "--max-concurrent", "1")
+    code, _, stderr = launch(settings, own, *ONE)
     assert code == 2
     assert stderr.count("Traceback (most recent call last)") == 1
     *_, last = stderr.splitlines()
@@ -106,13 +107,13 @@ def test_the_same_error_three_times_in_a_row_ends_the_sweep_and_what_failed_is_r
     assert len(own.trained) == 3
 
     own.file.write_text(own.file.read_text().replace('raise RuntimeError("no such\\nthing")', "pass"))
-    code, stdout, stderr = called(settings, "retry", "own", "--reason", "crashed")
+    code, stdout, stderr = called(settings, "retry", "own", "--reason", "crashed", *ONE)
     assert code == 0, stderr
     assert "3 failed trials run again" in stderr
     study = record(settings)
     assert [trial.state for trial in study.standing] == ["complete"] * len(study.standing)
     assert "3 failed (3 crashed; 3 run again)" in stdout
-    code, _, stderr = launch(settings, own)
+    code, _, stderr = launch(settings, own, *ONE)
     assert code == 0, stderr
     study = record(settings)
     assert len(study.searched) == 5

@@ -30,7 +30,7 @@ def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
         behind = replace(settings, tracking_uri=proxy.url)
         proxy.behave(delay_s=0.2, errors=0.25)
         own.make_room(2)
-        words = ("launch", own.reference, "--search", "grid", *shared_ray.words)
+        words = ("launch", own.reference, "--search", "grid", "--max-concurrent", "1", *shared_ray.words)
         process = command_line(behind, *words, MLFLOW_HTTP_REQUEST_TIMEOUT="2", **shared_ray.client)
         until(lambda: len(own.noted("end")) >= 2 and proxy.n_errors, "two trials to end and an error", process)
         proxy.behave(delay_s=30.0)  # longer than anybody waits

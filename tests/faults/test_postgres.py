@@ -182,7 +182,7 @@ def test_a_sweep_outlives_a_slow_server_that_is_cut_off_and_restarts(
     own, alone = (own_task(tmp_path / name, width="Choice(*range(1, 9))") for name in ("task", "alone"))
     wire.delay_s = 0.01
     own.make_room(2)
-    process = ray.command_line(here, "launch", own.reference, "--search", "grid", "--max-concurrent", "2")
+    process = ray.command_line(here, "launch", own.reference, "--search", "grid", "--max-concurrent", "1")
     until(lambda: len(own.noted("begin")) >= 3, "two trials to end", process)
     wire.cut()
     own.make_room(5)

@@ -102,7 +102,8 @@ def test_a_sweep_with_passwords_tells_nobody(
         return code, stderr
 
     nowhere = {"HOME": "/dev/null", "MPLCONFIGDIR": matplotlib.get_cachedir()}  # where Ray would keep a token
-    process = command_line(settings, "launch", own.reference, "--search", "grid", **(variables | nowhere))
+    words = ("launch", own.reference, "--search", "grid", "--max-concurrent", "1")
+    process = command_line(settings, *words, **(variables | nowhere))
     try:
         until(lambda: len(own.noted("end")) >= 3, "all but one to end", process)
         (private,) = short_folder.glob("tj-*")
