@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sweeping import Own, SharedRay, own_task, terms_of
+from tests.support.sweeping import PROGRAMS, Own, SharedRay, own_task, terms_of
 from tune_jobs import datasets
 from tune_jobs.actions import evaluate, launch, replicate, transfer
 from tune_jobs.cli import run
@@ -98,53 +98,9 @@ def test_a_planted_import_is_noticed(source: str) -> None:
 
 MARK = hashlib.sha256(b"the test split").digest()  # 32 bytes, of which every test image is made
 
-POISONED = '''
-"""Its test images are all alike, and their labels are of no class."""
-
-import hashlib
-import os
-from pathlib import Path
-
-import numpy as np
-
-
-def load_data():
-    with Path({calls!r}).open("a") as file:
-        file.write(f"{{os.getpid()}}\\n")
-    generator = np.random.default_rng(0)
-    mark = np.frombuffer(hashlib.sha256(b"the test split").digest(), np.uint8).reshape(1, 4, 8, 1)
-    train = generator.integers(0, 255, (60, 4, 8, 1)).astype(np.uint8), np.arange(60) % 3
-    return train, (np.repeat(mark, 30, axis=0), np.full(30, -7777))
-
-'''
-
-MODEL = """
-from tune_jobs.models.label_encodings import Classes
-from tune_jobs.models.lazy_keras import keras
-from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
-
-
-def build(*, input_shape, head, units):
-    inputs = keras.Input(input_shape, dtype="uint8")
-    return keras.Model(inputs, head(keras.layers.Dense(units)(keras.layers.Flatten()(inputs))))
-
-
-OWN = Task(
-    name="own",
-    summary="",
-    dataset=load_data,
-    space=Space(units=Choice(4, 8)),
-    objective=Objective("val_accuracy", "maximize"),
-    protocol=Protocol(epochs=1, validation=20),
-    baseline={"units": 4},
-    build=build,
-    encoding=Classes(3),
-)
-"""
-
 
 def poisoned(folder: Path, name: str = "own") -> Own:
-    before = POISONED.format(calls=str(folder / "calls"))
+    before = (PROGRAMS / "poisoned_task.py").read_text()
     return own_task(folder, "level", width="Choice(1, 2)", before=before, dataset="load_data", name=name)
 
 
@@ -217,8 +173,7 @@ def test_evaluate_alone_takes_it_and_hands_it_to_workers_of_its_own(
     """The other half of the test above: with the same eyes, what evaluate does is seen."""
     from tune_jobs.execution import evaluators
 
-    own = Own(tmp_path / "model.py")
-    own.file.write_text(POISONED.format(calls=str(tmp_path / "calls")) + MODEL)
+    own = Own.copy("poisoned_task.py", tmp_path)
     task = own.task
     settings.prepare()
     data = datasets.load_for_task(task, settings.data_dir)

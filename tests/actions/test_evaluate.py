@@ -52,63 +52,9 @@ from tune_jobs.training.trial import TrialRun
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 
-TASK = '''
-"""Dense networks on dim rows: easy to train, not so easy that all are right. Each model that is built is noted."""
-
-import time
-from pathlib import Path
-
-import numpy as np
-
-from tune_jobs.models.label_encodings import Classes
-from tune_jobs.models.lazy_keras import keras
-from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
-
-FOLDER = Path({folder!r})
-
-
-def images(n, seed):
-    generator = np.random.default_rng(seed)
-    labels = np.arange(n) % 3
-    x = generator.integers(0, 120, (n, 4, 4, 1))
-    x[np.arange(n), labels] += 40
-    return x.astype(np.uint8), labels
-
-
-def load_data():
-    return images(120, 1), images(90, 2)
-
-
-def build(*, input_shape, head, units):
-    with (FOLDER / "built").open("a") as file:
-        file.write(f"{{units}}\\n")
-    room = FOLDER / "room"
-    while room.exists() and len((FOLDER / "built").read_text().split()) > int(room.read_text() or 0):
-        time.sleep(0.02)
-    inputs = keras.Input(input_shape, dtype="uint8")
-    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
-    return keras.Model(inputs, head(keras.layers.Dense(units, activation="relu")(x)))
-
-
-OWN = Task(
-    name="own",
-    summary="",
-    dataset=load_data,
-    space=Space(units=Choice(4, 8), learning_rate=Choice(0.01)),
-    objective=Objective("val_accuracy", "maximize"),
-    protocol=Protocol(epochs=3, batch_size=16, validation=30),
-    baseline={{"units": 8, "learning_rate": 0.01}},
-    build=build,
-    encoding=Classes(3),
-)
-'''
-
 
 def dense_task(folder: Path) -> Own:
-    folder.mkdir(parents=True)
-    own = Own(folder / "dense_task.py")
-    own.file.write_text(TASK.format(folder=str(folder)))
-    return own
+    return Own.copy("dense_task.py", folder)
 
 
 def replicated(own: Own, settings: Settings) -> StudyRecord:

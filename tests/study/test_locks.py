@@ -16,26 +16,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
+from tests.support.sweeping import PROGRAMS
 from tune_jobs.errors import StudyError
 from tune_jobs.study.locks import Holder, StudyLock, taking_turns
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from sqlalchemy import create_engine
-from tune_jobs.study.locks import StudyLock
-name, path, url = sys.argv[1:]
-with StudyLock(name, Path(path), create_engine(url) if url else None).hold():
-    print("held", flush=True)
-    time.sleep(600)
-"""
 
 
 @contextmanager
 def held_elsewhere(name: str, path: Path, url: str = "") -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the study, until it is killed or the block ends."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, name, str(path), url], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+        [sys.executable, str(PROGRAMS / "lock_holder.py"), name, str(path), url], stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None

@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 import pytest
 
+from tests.support.sweeping import PROGRAMS
 from tune_jobs.errors import Reason, StudyError
 from tune_jobs.masking import without_password
 from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
@@ -261,29 +262,8 @@ def test_a_study_can_be_read_while_it_is_written(stored: Settings) -> None:
     assert reader.holder() is None
 
 
-WRITE = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, str(Path(sys.argv[1])))
-from tune_jobs.search_spaces import Int, Objective, Protocol, Space
-from tune_jobs.records.studies import StudyTerms
-from tune_jobs.settings import Settings
-from tune_jobs.study.study import Study
-from tune_jobs.records.trials import TrialResult
-home = Path(sys.argv[2])
-space = Space(units=Int(0, 99_999))
-terms = StudyTerms("t", "d", "t", "s", "d", space.to_json(), Objective("a", "maximize"), Protocol(1), 0)
-with Study.hold("clock", Settings(home, home, sys.argv[3] or None, "")) as study:
-    study.begin(terms)
-    for number in range(100_000):
-        trial = study.start(study.add(space, {"units": number}, 0))
-        study.finish(trial, TrialResult("complete", number / 2, 1, {"a": 1.0}, ({"a": 1.0},)), 1.0)
-        print(number, flush=True)
-"""
-
-
 def test_a_writer_killed_at_any_moment_keeps_every_trial_it_acknowledged(stored: Settings) -> None:
-    arguments = [sys.executable, "-c", WRITE, str(Path.cwd()), str(stored.home), stored.storage or ""]
+    arguments = [sys.executable, str(PROGRAMS / "writer.py"), str(stored.home), stored.storage or ""]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         lines = [writer.stdout.readline() for _ in range(20)]

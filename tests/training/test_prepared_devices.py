@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from tests.support.sweeping import PROGRAMS
 from tune_jobs.errors import SettingsError
 from tune_jobs.training import compiled
 
@@ -20,45 +21,14 @@ FIGURES = [
     {"index": "1", "memory_used_mb": 0, "memory_total_mb": 0, "utilisation": 0},
 ]
 
-# The processor stands for a GPU: TensorFlow divides it too, into parts without a limit.
-SCRIPT = """
-import json
-from tune_jobs.settings import prepare_tensorflow
-prepare_tensorflow()
-import tensorflow as tf
-from tune_jobs.training import compiled as training
-from tune_jobs.errors import SettingsError
-from tensorflow.python.framework import config
-
-held, divide = [], tf.config.set_logical_device_configuration
-
-def without_limit(device, parts):
-    held.extend(part.memory_limit for part in parts)
-    divide(device, [tf.config.LogicalDeviceConfiguration() for _ in range(1 + len(held))])
-
-tf.config.set_logical_device_configuration = without_limit
-training._gpus = lambda: tf.config.list_physical_devices("CPU")
-training.prepare_devices(2, gpu_share=0.25)
-said = {"held": list(held), "threads": tf.config.threading.get_intra_op_parallelism_threads()}
-said["peak"] = training.device_peak_mb()
-said["deterministic"] = [config.is_op_determinism_enabled()]
-training.be_deterministic()
-said["deterministic"].append(config.is_op_determinism_enabled())
-said["devices"] = len(tf.config.list_logical_devices("CPU"))
-try:
-    training.prepare_devices(2, gpu_share=0.5)
-except SettingsError as error:
-    said["refused"] = str(error)
-print(json.dumps(said))
-"""
-
 
 def test_a_share_of_a_gpu_is_a_limit_that_is_set_before_the_first_op(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     figures.write_text(json.dumps(FIGURES))
     environment = {**os.environ, "TUNE_JOBS_DEVICE_FIGURES": str(figures)}
     environment.pop("CUDA_VISIBLE_DEVICES", None)
-    answer = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=environment)
+    program = [sys.executable, str(PROGRAMS / "divided_device.py")]
+    answer = subprocess.run(program, capture_output=True, text=True, check=True, env=environment)
     said = json.loads(answer.stdout)
     assert said["held"] == [16384 // 4 - compiled.CONTEXT_MB]
     assert (said["devices"], said["threads"], said["peak"]) == (2, 2, None)
@@ -126,27 +96,8 @@ def test_a_share_without_room_for_a_tensor_is_refused(monkeypatch: pytest.Monkey
 @pytest.mark.gpu
 @pytest.mark.skipif(not tf.config.list_physical_devices("GPU"), reason="there is no GPU")
 def test_a_real_gpu_is_held_to_a_share_and_tells_its_peak() -> None:
-    script = """
-import json
-from tune_jobs.settings import prepare_tensorflow
-prepare_tensorflow()
-import tensorflow as tf
-from tune_jobs.training import compiled as training, devices
-total = devices.reader().read()[0].memory_total_mb
-training.prepare_devices(1, gpu_share=0.25)
-training.begin(0)
-x = tf.zeros((2**20, 64))  # 256 MB
-peak = training.device_peak_mb()
-try:
-    held = [tf.zeros((2**20, 256)) for _ in range(int(total / 4 / 1024) + 1)]  # a GB each
-    out = False
-except tf.errors.ResourceExhaustedError:
-    out = True
-held = None
-training.begin(0)
-print(json.dumps({"peak": peak, "out": out, "again": training.device_peak_mb()}))
-"""
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    program = [sys.executable, str(PROGRAMS / "shared_gpu.py")]
+    answer = subprocess.run(program, capture_output=True, text=True, check=True)
     said = json.loads(answer.stdout)
     assert said["out"]
     assert said["peak"] >= 256
