@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
     from tests.support.servers import MlflowServer
     from tests.support.sweeping import SharedRay
+    from tests.support.warm import WarmServer
 
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)  # the same cases in every run
 hypothesis.settings.load_profile("steady")
 
 
-SLOW = {"shared_ray", "mlflow_server"}  # fixtures that take seconds
+SLOW = {"warm", "shared_ray", "mlflow_server"}  # fixtures that take seconds
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -74,11 +75,23 @@ def tiny_task() -> Callable[..., Task]:
 
 
 @pytest.fixture(scope="session")
-def shared_ray() -> Iterator[SharedRay]:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmServer]:
+    """Starts commands as children of a process that has imported what they need."""
+    from tests.support.warm import WarmServer
+
+    server = WarmServer(tmp_path_factory.mktemp("warm"))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def shared_ray(warm: WarmServer) -> Iterator[SharedRay]:
     """Ray, started once for all tests of this process."""
     from tests.support import sweeping
 
-    with sweeping.shared_ray() as shared:
+    with sweeping.shared_ray(warm) as shared:
         yield shared
 
 

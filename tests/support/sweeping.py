@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -31,6 +31,9 @@ from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
 from tune_jobs.training.trial import run_trial
+
+if TYPE_CHECKING:
+    from tests.support.warm import Command, WarmServer
 
 PATIENCE_S = 120.0  # before a wait is given up; the machine may be busy
 
@@ -162,6 +165,7 @@ class SharedRay:
 
     address: str
     token_file: Path
+    _warm: WarmServer
 
     @property
     def words(self) -> tuple[str, str]:
@@ -173,21 +177,21 @@ class SharedRay:
         """The environment of another process that may come in."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
 
-    def command_line(self, settings: Settings, *words: str, before: str = "", **variables: str) -> Popen[str]:
+    def command_line(self, settings: Settings, *words: str, before: str = "", **variables: str) -> Command:
         """Start `tune-jobs` as a process that runs on this cluster and delivers nothing to MLflow."""
         before += WITHOUT_MLFLOW
-        return command_line(settings, *words, *self.words, before=before, **(self.client | variables))
+        return self._warm.command_line(settings, *words, *self.words, before=before, **(self.client | variables))
 
 
 @contextmanager
-def shared_ray() -> Iterator[SharedRay]:
+def shared_ray(warm: WarmServer) -> Iterator[SharedRay]:
     """Start Ray in this process until the block ends."""
     import ray
 
     from tune_jobs.execution import cluster, tokens
 
     with cluster.connection(None):
-        yield SharedRay(ray.get_runtime_context().gcs_address, tokens._private_folder() / "token")
+        yield SharedRay(ray.get_runtime_context().gcs_address, tokens._private_folder() / "token", warm)
 
 
 @contextmanager
@@ -218,7 +222,7 @@ def deliver_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(delivery, "alongside", lambda *_: nullcontext(delivered))
 
 
-def kill_family(process: Popen[Any]) -> None:
+def kill_family(process: Popen[Any] | Command) -> None:
     """SIGKILL to a process and all that it started."""
     family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
@@ -231,7 +235,7 @@ def kill_family(process: Popen[Any]) -> None:
     psutil.wait_procs(family)
 
 
-def ended(process: Popen[str], patience_s: float = PATIENCE_S) -> tuple[int, str, str]:
+def ended(process: Popen[str] | Command, patience_s: float = PATIENCE_S) -> tuple[int, str, str]:
     """The exit code of a command, what it printed and what it said."""
     stdout, stderr = process.communicate(timeout=patience_s)
     return process.returncode, stdout, stderr
@@ -245,7 +249,7 @@ def called(settings: Settings, *words: str, **variables: str) -> tuple[int, str,
     from tune_jobs import cli
 
     out, err = io.StringIO(), io.StringIO()
-    with _environment(_variables(settings) | variables), redirect_stdout(out), redirect_stderr(err):
+    with _environment(variables_of(settings) | variables), redirect_stdout(out), redirect_stderr(err):
         code = cli.run(words)
     return code, out.getvalue(), err.getvalue()
 
@@ -335,14 +339,11 @@ def command_line(settings: Settings, *words: str, before: str = "", **variables:
 
     `before` is what its Python runs first.
     """
-    ours = ("RAY_", "TUNE_", "MLFLOW_", "PYTEST_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    environment |= _variables(settings) | variables
     start = ["-c", f"{before}\nfrom tune_jobs.cli import main\nmain()"] if before else ["-m", "tune_jobs"]
     settings.home.parent.mkdir(parents=True, exist_ok=True)
     return Popen(
         [sys.executable, *start, *words],
-        env=environment,
+        env=plain_environment() | variables_of(settings) | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -351,7 +352,13 @@ def command_line(settings: Settings, *words: str, before: str = "", **variables:
     )
 
 
-def _variables(settings: Settings) -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
+    """Return what is set here without what concerns us."""
+    ours = ("RAY_", "TUNE_", "MLFLOW_", "PYTEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def variables_of(settings: Settings) -> dict[str, str]:
     storage = {} if settings.storage is None else {"TUNE_JOBS_STORAGE": settings.storage}
     return {"TUNE_JOBS_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri} | storage
 
@@ -359,7 +366,7 @@ def _variables(settings: Settings) -> dict[str, str]:
 def until(
     is_so: Callable[[], Any],
     what: str,
-    process: Popen[Any] | None = None,
+    process: Popen[Any] | Command | None = None,
     patience_s: float = PATIENCE_S,
 ) -> None:
     """Waits for a condition; a process that ends meanwhile is an error."""
