@@ -31,6 +31,7 @@ from tests.support.sweeping import (
     own_task,
     until,
 )
+from tests.support.warm import Command, WarmServer
 from tune_jobs.actions import launch as launch_action
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.errors import StudyError, UserError
@@ -236,14 +237,7 @@ def test_a_second_signal_ends_at_once() -> None:
     assert "still here" not in ended.stdout
 
 
-@contextmanager
-def launched(settings: Settings, own: Own, *more: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    words = ("launch", own.reference, "--search", "grid", "--max-concurrent", "1")
-    process = command_line(settings, *words, *more, **variables)
-    try:
-        yield process
-    finally:
-        kill_family(process)
+LAUNCH = ("--search", "grid", "--max-concurrent", "1")
 
 
 def test_a_ray_that_cannot_start_is_one_line(tmp_path: Path) -> None:
@@ -263,6 +257,7 @@ class HardLife:
     settings: Settings
     own: Own
     ray: SharedRay
+    warm: WarmServer
     second_driver: tuple[int, str, str] = (0, "", "")
     first_pid: int = 0
     listening: set[str] = field(default_factory=set)
@@ -277,13 +272,15 @@ class HardLife:
 
 
 @pytest.fixture(scope="module")
-def hard_life(tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer, shared_ray: SharedRay) -> HardLife:
+def hard_life(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer, shared_ray: SharedRay, warm: WarmServer
+) -> HardLife:
     """A grid of four of which the last trial waits: Ctrl-C, then SIGKILL to all, then MLflow gone before the end."""
     folder = tmp_path_factory.mktemp("hard-life")
     wire = Wire(mlflow_server.port)
     with wire.open():
         settings = replace(Settings.read(home=folder / "home"), tracking_uri=f"http://127.0.0.1:{wire.port}")
-        life = HardLife(settings, own_task(folder / "task", "wait-at-4"), shared_ray)
+        life = HardLife(settings, own_task(folder / "task", "wait-at-4"), shared_ray, warm)
         _interrupt(life)
         _kill(life)
     _lose_mlflow(life, wire)
@@ -299,8 +296,20 @@ def _waits_for_the(nth: int, own: Own) -> Callable[[], bool]:
     return lambda: len(own.noted("end")) == 3 and own.noted("begin", "width").count((4,)) == nth
 
 
+@contextmanager
+def launched(life: HardLife) -> Iterator[Command]:
+    """The launch, on the Ray that tests share."""
+    words = ("launch", life.own.reference, *LAUNCH, *life.ray.words)
+    process = life.warm.command_line(life.settings, *words, **life.ray.client)
+    try:
+        yield process
+    finally:
+        kill_family(process)
+
+
 def _interrupt(life: HardLife) -> None:
-    with launched(life.settings, life.own) as process:
+    process = command_line(life.settings, "launch", life.own.reference, *LAUNCH)  # from the start, with its own Ray
+    try:
         until(_waits_for_the(1, life.own), "the last trial to wait", process)
         life.second_driver = called(life.settings, "launch", life.own.reference, "--search", "grid")
         life.first_pid = process.pid
@@ -313,18 +322,20 @@ def _interrupt(life: HardLife) -> None:
         life.interrupted = ended(process)
         _, alive = psutil.wait_procs(family, timeout=20)
         life.left_over = [str(member) for member in alive]
+    finally:
+        kill_family(process)
     life.after_interrupt = Study.open("own", life.settings).record()
 
 
 def _kill(life: HardLife) -> None:
-    with launched(life.settings, life.own, *life.ray.words, **life.ray.client) as process:
+    with launched(life) as process:
         until(_waits_for_the(2, life.own), "the last trial to wait again", process)
         kill_family(process)
         life.killed = process.returncode
 
 
 def _lose_mlflow(life: HardLife, wire: Wire) -> None:
-    with launched(life.settings, life.own, *life.ray.words, **life.ray.client) as process:
+    with launched(life) as process:
         with wire.open():
             until(_waits_for_the(3, life.own), "the last trial to wait once more", process)
         life.own.go()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.support.sweeping import SharedRay, called, finished_study, own_task
+from tests.support.sweeping import SharedRay, called, ended, finished_study, kill_family, own_task, until
 from tune_jobs import datasets, exports
 from tune_jobs.actions import train as train_action
 from tune_jobs.errors import DataError, SettingsError, UserError
@@ -52,23 +52,21 @@ def retraining_of_digits(tmp_path_factory: pytest.TempPathFactory, ray: SharedRa
     home = folder / "home"
     settings = Settings(home, home / "data", storage=None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
     sweep = ray.command_line(settings, *LAUNCH)
-    assert sweep.stderr is not None
-    said = ""
-    for line in sweep.stderr:
-        said += line
-        if line.startswith("[2/8]"):
-            sweep.send_signal(signal.SIGTERM)
-            break
-    _, rest = sweep.communicate(timeout=120)
+    try:
+        until(lambda: "\n[2/8]" in sweep.stderr, "two trials to end", sweep)
+        sweep.send_signal(signal.SIGTERM)
+        code, _, said = ended(sweep)
+    finally:
+        kill_family(sweep)
     best = settings.exports_dir("digits-mlp") / "best.yaml"
     output = folder / "models" / "model.keras"
-    code, answer, messages = called(settings, "train", str(best), "-o", str(output), "--json")
+    trained, answer, messages = called(settings, "train", str(best), "-o", str(output), "--json")
     return Retraining(
         folder,
         settings,
-        (sweep.returncode, said + rest),
+        (code, said),
         Study.open("digits-mlp", settings).record(),
-        (code, messages),
+        (trained, messages),
         json.loads(answer) if answer else {},
     )
 

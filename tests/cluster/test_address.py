@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from tests.support.clusters import RayHead
-from tests.support.sweeping import command_line, ended, kill_family, own_task, until
+from tests.support.sweeping import ended, kill_family, own_task, until
+from tests.support.warm import WarmServer
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import reachability
 from tune_jobs.settings import Settings
@@ -71,7 +72,7 @@ def test_a_machine_that_is_no_node_is_told_what_to_do(head: RayHead, monkeypatch
         reachability._check_node(head.address, [])
 
 
-def test_whoever_has_no_token_or_another_is_refused(tmp_path: Path, head: RayHead) -> None:
+def test_whoever_has_no_token_or_another_is_refused(tmp_path: Path, head: RayHead, warm: WarmServer) -> None:
     own, settings = own_task(tmp_path / "task"), Settings.read(home=tmp_path / "home")
     wrong = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "another"}
     none = {"HOME": str(tmp_path)}
@@ -82,7 +83,7 @@ def test_whoever_has_no_token_or_another_is_refused(tmp_path: Path, head: RayHea
         (none, "needs a token"),
         (without, "this process has none"),
     ):
-        code, out, said = ended(command_line(settings, *words, **variables))
+        code, out, said = ended(warm.command_line(settings, *words, **variables))
         assert (code, out) == (2, "")
         first, line = said.splitlines()
         assert first.startswith("starting Ray")
@@ -91,14 +92,16 @@ def test_whoever_has_no_token_or_another_is_refused(tmp_path: Path, head: RayHea
     assert not own.events
 
 
-def test_a_sweep_runs_there_and_a_raylet_that_dies_ends_its_driver_with_a_line(tmp_path: Path, head: RayHead) -> None:
+def test_a_sweep_runs_there_and_a_raylet_that_dies_ends_its_driver_with_a_line(
+    tmp_path: Path, head: RayHead, warm: WarmServer
+) -> None:
     """Last, for the head is of no use afterwards. The token is in the file where Ray puts it."""
     own, settings = own_task(tmp_path / "task", "doze"), Settings.read(home=tmp_path / "home")
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text(head.client["RAY_AUTH_TOKEN"])
     words = ("launch", own.reference, "--search", "grid", "--address", head.address)
     own.make_room(1)
-    process = command_line(settings, *words, HOME=str(tmp_path))
+    process = warm.command_line(settings, *words, HOME=str(tmp_path))
     try:
         until(lambda: len(own.noted("begin", "width")) > 1, "the sweep to run", process)
         (raylet,) = (one for one in psutil.process_iter(["name"]) if _is_raylet_of(one, head))

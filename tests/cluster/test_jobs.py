@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.clusters import TOKEN, RayHead
-from tests.support.sweeping import Own, command_line, ended, own_task, until
+from tests.support.sweeping import Own, ended, own_task, until
+from tests.support.warm import Command, WarmServer
 from tune_jobs import cli
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
@@ -26,13 +26,13 @@ NAME = "it's a task; sleep 9.py"  # a file may be called so
 class Client:
     """Somebody's laptop: a home of its own, nothing of which is to reach the cluster, and the cluster's address."""
 
-    def __init__(self, folder: Path, head: RayHead) -> None:
-        self._head, self._settings = head, Settings.read(home=folder / "client")
+    def __init__(self, folder: Path, head: RayHead, warm: WarmServer) -> None:
+        self._head, self._warm, self._settings = head, warm, Settings.read(home=folder / "client")
         self.secrets = {"TUNE_JOBS_STORAGE": "sqlite:////nowhere/of-the-client.db", "MY_SECRET": "of-the-client"}
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, **variables: str) -> Command:
         known = {"TUNE_JOBS_ADDRESS": self._head.url, "RAY_ADDRESS": "http://127.0.0.1:1"} | self.secrets
-        return command_line(self._settings, *words, **(known | self._head.client | variables))
+        return self._warm.command_line(self._settings, *words, **(known | self._head.client | variables))
 
     def call(self, *words: str, **variables: str) -> tuple[int, str, str]:
         return ended(self.start(*words, **variables))
@@ -60,8 +60,8 @@ def head(server: Settings) -> Iterator[RayHead]:
 
 
 @pytest.fixture
-def client(tmp_path: Path, head: RayHead) -> Client:
-    return Client(tmp_path, head)
+def client(tmp_path: Path, head: RayHead, warm: WarmServer) -> Client:
+    return Client(tmp_path, head, warm)
 
 
 def own_file(folder: Path) -> Own:

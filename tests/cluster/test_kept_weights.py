@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.clusters import RayHead, blind_to
-from tests.support.sweeping import command_line, ended
+from tests.support.sweeping import WITHOUT_MLFLOW, ended
+from tests.support.warm import WarmServer
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.training import weights
@@ -27,14 +28,14 @@ def head() -> Iterator[RayHead]:
         head.stop()
 
 
-def test_weights_come_home_from_a_machine_that_does_not_see_it(tmp_path: Path, head: RayHead) -> None:
+def test_weights_come_home_from_a_machine_that_does_not_see_it(tmp_path: Path, head: RayHead, warm: WarmServer) -> None:
     settings = Settings.read(home=tmp_path / "private" / "home")
     settings.prepare()
     head.join(cpus=1, before=blind_to(tmp_path / "private"))
     there = ("--address", head.address)
     launch = ("launch", "digits-mlp", "--search", "baseline", "--epochs", "1", "--keep-weights", *there)
     for words in (launch, ("evaluate", "digits-mlp", *there)):
-        code, _, said = ended(command_line(settings, *words, **head.client))
+        code, _, said = ended(warm.command_line(settings, *words, before=WITHOUT_MLFLOW, **head.client))
         assert code == 0, said
     (trial,) = Study.open("digits-mlp", settings).record().trials
     kept = weights.load(settings.weights_dir(Study.open("digits-mlp", settings).identity), trial.number)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +11,8 @@ import sqlalchemy
 
 from tests.support.clusters import RayHead
 from tests.support.servers import PostgresServer
-from tests.support.sweeping import PATIENCE_S, PROGRAMS, kill_family, own_task, until
+from tests.support.sweeping import PATIENCE_S, WITHOUT_MLFLOW, ended, kill_family, own_task, until
+from tests.support.warm import WarmServer
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
@@ -36,39 +33,30 @@ def servers() -> Iterator[tuple[RayHead, PostgresServer]]:
         postgres.remove()
 
 
-def test_ten_studies_side_by_side(tmp_path: Path, servers: tuple[RayHead, PostgresServer]) -> None:
+def test_ten_studies_side_by_side(tmp_path: Path, servers: tuple[RayHead, PostgresServer], warm: WarmServer) -> None:
     head, postgres = servers
     settings = Settings.read(home=tmp_path / "home")
     settings = Settings(settings.home, settings.data_dir, postgres.url(), settings.tracking_uri)
     names = [f"study-{number}" for number in range(STUDIES)]
     tasks = {name: own_task(tmp_path / name, "doze", width="Choice(*range(1, 100))", name=name) for name in names}
     words = ("--search", "random", "--trials", str(TRIALS), "--max-concurrent", "1", "--address", head.address)
-    commands = {name: ["launch", tasks[name].reference, *words, "--seed", str(seed)] for seed, name in enumerate(names)}
-    variables = {"TUNE_JOBS_HOME": str(settings.home), "TUNE_JOBS_STORAGE": postgres.url()} | head.client
-    with (tmp_path / "drivers").open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, str(PROGRAMS / "many_drivers.py")],
-            env=os.environ | variables,
-            stdin=subprocess.PIPE,
-            stdout=out,
-            cwd=tmp_path,
-        )
+    for own in tasks.values():
+        own.make_room(1)  # then it waits in the midst of its second trial
+    drivers = {}
     try:
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(commands).encode())
-        process.stdin.close()
-        for own in tasks.values():
-            own.make_room(1)  # then it waits in the midst of its second trial
+        for seed, (name, own) in enumerate(tasks.items()):
+            line = ("launch", own.reference, *words, "--seed", str(seed))
+            drivers[name] = warm.command_line(settings, *line, before=WITHOUT_MLFLOW, **head.client)
         all_run = "all ten to be in their second trial"
-        until(lambda: all(len(own.trained) == 2 for own in tasks.values()), all_run, process, patience_s=3 * PATIENCE_S)
+        until(lambda: all(len(own.trained) == 2 for own in tasks.values()), all_run, patience_s=3 * PATIENCE_S)
         n_connections = _connections(postgres)
         for own in tasks.values():
             own.make_room(None)
-        process.wait(PATIENCE_S)
+        answers = {name: ended(driver) for name, driver in drivers.items()}
     finally:
-        kill_family(process)
-    said = {name: (tmp_path / f"{name}.said").read_text() for name in names}
-    assert json.loads((tmp_path / "drivers").read_text()) == dict.fromkeys(names, 0), said
+        for driver in drivers.values():
+            kill_family(driver)
+    assert [code for code, _, _ in answers.values()] == [0] * STUDIES, answers
 
     assert STUDIES <= n_connections <= CONNECTIONS * STUDIES
     assert study_names(settings) == tuple(names)

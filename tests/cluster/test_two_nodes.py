@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.clusters import RayHead, blind_to
 from tests.support.servers import MlflowServer, PostgresServer
-from tests.support.sweeping import Own, command_line, ended, kill_family, logged, own_task, until
+from tests.support.sweeping import Own, ended, kill_family, logged, own_task, until
+from tests.support.warm import WarmServer
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 
@@ -46,7 +47,7 @@ def servers(mlflow_server: MlflowServer) -> Iterator[tuple[RayHead, MlflowServer
 
 
 def test_sixteen_trials_at_once_on_two_nodes_with_four_gpus_each(
-    tmp_path: Path, servers: tuple[RayHead, MlflowServer, PostgresServer]
+    tmp_path: Path, servers: tuple[RayHead, MlflowServer, PostgresServer], warm: WarmServer
 ) -> None:
     head, mlflow, postgres = servers
     home = tmp_path / "private" / "home"
@@ -56,7 +57,7 @@ def test_sixteen_trials_at_once_on_two_nodes_with_four_gpus_each(
     hidden = blind_to(home.parent)
     head.join(cpus=2, gpus=4, before=hidden)
     words = ("launch", own.reference, "--search", "grid", "--gpus-per-trial", "0.5", "--cpus-per-trial", "0.125")
-    process = command_line(settings, *words, "--address", head.address, **head.client)
+    process = warm.command_line(settings, *words, "--address", head.address, **head.client)
     try:
         until(lambda: len(own.noted("begin", "pid")) >= TRIALS, "sixteen trials to run at once", process)
         assert not own.noted("end", "pid")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.auditing import audit, undisturbed
-from tests.support.sweeping import SharedRay, called, command_line, ended, own_task, refusal, until
+from tests.support.sweeping import SharedRay, called, ended, own_task, refusal, until
+from tests.support.warm import WarmServer
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
@@ -50,7 +51,7 @@ def fill(disk: Path) -> Path:
 
 
 def test_a_sweep_whose_disk_fills_up_goes_on_when_there_is_room(
-    tmp_path: Path, small_disk: Settings, ray: SharedRay
+    tmp_path: Path, small_disk: Settings, ray: SharedRay, warm: WarmServer
 ) -> None:
     own, alone = (own_task(tmp_path / name, width="Choice(*range(1, 11))") for name in ("task", "alone"))
     disk = small_disk.home.parent
@@ -61,7 +62,7 @@ def test_a_sweep_whose_disk_fills_up_goes_on_when_there_is_room(
     filler.unlink()
 
     own.make_room(2)
-    process = command_line(small_disk, "launch", own.reference, *LAUNCH, *ray.words, **ray.client)
+    process = warm.command_line(small_disk, "launch", own.reference, *LAUNCH, *ray.words, **ray.client)
     until(lambda: len(own.noted("end")) == 2 and len(own.noted("begin")) == 3, "two trials to end", process)
     until((small_disk.home / "mlflow.db").exists, "MLflow's file", process)
     filler = fill(disk)

@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.clusters import RayHead
-from tests.support.sweeping import WITHOUT_MLFLOW, Own, called, command_line, ended, kill_family, own_task, until
+from tests.support.sweeping import WITHOUT_MLFLOW, Own, called, ended, kill_family, own_task, until
+from tests.support.warm import WarmServer
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
@@ -76,13 +77,13 @@ def said(settings: Settings, *words: str) -> str:
     return stderr
 
 
-def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: RayHead) -> None:
+def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: RayHead, warm: WarmServer) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(40))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--address", two_nodes.address)
     words += ("--cpus-per-trial", "0.5", "--gpus-per-trial", "1")
     own.make_room(0)
-    process = command_line(settings, *words, "--trials", "34", before=WITHOUT_MLFLOW, **two_nodes.client)
+    process = warm.command_line(settings, *words, "--trials", "34", before=WITHOUT_MLFLOW, **two_nodes.client)
     own.go()
     try:
         until(lambda: len(begun(own, 0.0)) == 4, "a trial on each device", process)
@@ -125,7 +126,7 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: RayHead) -> N
     # a drain holds for the next launch too, which ends though workers are parked
     said(settings, "drain", "own", "--gpus", "1")
     drained = time.time()
-    process = command_line(settings, *words, "--trials", "40", before=WITHOUT_MLFLOW, **two_nodes.client)
+    process = warm.command_line(settings, *words, "--trials", "40", before=WITHOUT_MLFLOW, **two_nodes.client)
     code, _, stderr = ended(process)
     assert (code, "drained: GPU 1; `tune-jobs undrain own` gives it back" in stderr) == (0, True), stderr
     assert {gpus for _, gpus in begun(own, drained)} == {"0"}

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.clusters import RayHead
-from tests.support.sweeping import WITHOUT_MLFLOW, Own, command_line, ended, kill_family, own_task, until
+from tests.support.sweeping import WITHOUT_MLFLOW, Own, ended, kill_family, own_task, until
+from tests.support.warm import WarmServer
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import delivery
 
@@ -35,11 +36,11 @@ def workers(own: Own) -> set[int]:
     return {pid for (pid,) in own.noted("begin", "pid")}
 
 
-def test_a_sweep_outlives_the_loss_of_a_node(tmp_path: Path, head: RayHead) -> None:
+def test_a_sweep_outlives_the_loss_of_a_node(tmp_path: Path, head: RayHead, warm: WarmServer) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(12))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--address", head.address)
-    process = command_line(settings, *words, before=WITHOUT_MLFLOW, **head.client)
+    process = warm.command_line(settings, *words, before=WITHOUT_MLFLOW, **head.client)
     own.make_room(4)  # then those at hand wait, so that the node is lost under a trial
     try:
         until(lambda: len(workers(own)) == 2 and len(own.noted("end", "width")) >= 4, "both nodes to train", process)

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.servers import HttpProxy, MlflowServer
-from tests.support.sweeping import SharedRay, called, command_line, ended, finished_study, own_task, until
+from tests.support.sweeping import SharedRay, called, ended, finished_study, own_task, until
+from tests.support.warm import WarmServer
 from tune_jobs import exports
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import delivery
@@ -23,7 +24,7 @@ pytestmark = [
 
 
 def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
-    tmp_path: Path, settings: Settings, mlflow_server: MlflowServer, shared_ray: SharedRay
+    tmp_path: Path, settings: Settings, mlflow_server: MlflowServer, shared_ray: SharedRay, warm: WarmServer
 ) -> None:
     own, alone = (own_task(tmp_path / name, "fine", "diverge") for name in ("task", "alone"))
     with HttpProxy(mlflow_server.port).open() as proxy:
@@ -31,7 +32,7 @@ def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
         proxy.behave(delay_s=0.2, errors=0.25)
         own.make_room(2)
         words = ("launch", own.reference, "--search", "grid", "--max-concurrent", "1", *shared_ray.words)
-        process = command_line(behind, *words, MLFLOW_HTTP_REQUEST_TIMEOUT="2", **shared_ray.client)
+        process = warm.command_line(behind, *words, MLFLOW_HTTP_REQUEST_TIMEOUT="2", **shared_ray.client)
         until(lambda: len(own.noted("end")) >= 2 and proxy.n_errors, "two trials to end and an error", process)
         proxy.behave(delay_s=30.0)  # longer than anybody waits
         own.make_room(None)

@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.clusters import RayHead
-from tests.support.sweeping import WITHOUT_MLFLOW, Own, called, command_line, ended, kill_family, own_task, until
+from tests.support.sweeping import WITHOUT_MLFLOW, Own, called, ended, kill_family, own_task, until
+from tests.support.warm import WarmServer
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
@@ -46,13 +47,15 @@ def at_once(own: Own, since: float = 0.0) -> int:
     return most
 
 
-def test_out_of_memory_on_a_packed_device_leads_to_fewer_trials_there(tmp_path: Path, one_gpu: RayHead) -> None:
+def test_out_of_memory_on_a_packed_device_leads_to_fewer_trials_there(
+    tmp_path: Path, one_gpu: RayHead, warm: WarmServer
+) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own, alone = (own_task(tmp_path / name, "crowd", width="Choice(*range(10))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--address", one_gpu.address)
     own.make_room(0)
     words += ("--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25")
-    process = command_line(settings, *words, before=WITHOUT_MLFLOW, **one_gpu.client)
+    process = warm.command_line(settings, *words, before=WITHOUT_MLFLOW, **one_gpu.client)
     try:
         until(lambda: len(own.noted("begin")) == 4, "four trials at once", process)
         own.make_room(None)
@@ -69,13 +72,15 @@ def test_out_of_memory_on_a_packed_device_leads_to_fewer_trials_there(tmp_path: 
     audit(settings, undisturbed(alone, tmp_path), own=own)
 
 
-def test_auto_packs_as_many_trials_as_the_first_ones_showed_to_fit(tmp_path: Path, one_gpu: RayHead) -> None:
+def test_auto_packs_as_many_trials_as_the_first_ones_showed_to_fit(
+    tmp_path: Path, one_gpu: RayHead, warm: WarmServer
+) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own = own_task(tmp_path / "task", "doze", width="Choice(*range(12))")
     own.make_room(3)
     words = ("launch", own.reference, "--search", "grid", "--address", one_gpu.address)
     packed = ("--cpus-per-trial", "0.5", "--gpus-per-trial", "auto")
-    process = command_line(settings, *words, *packed, before=WITHOUT_MLFLOW, **one_gpu.client)
+    process = warm.command_line(settings, *words, *packed, before=WITHOUT_MLFLOW, **one_gpu.client)
 
     def status() -> dict[str, Any]:
         code, stdout, stderr = called(settings, "status", "own", "--json")

@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.auditing import audit, undisturbed
 from tests.support.servers import PostgresServer, private_postgres
-from tests.support.sweeping import Own, SharedRay, called, command_line, kill_family, logged, own_task, until
+from tests.support.sweeping import Own, SharedRay, called, kill_family, logged, own_task, until
+from tests.support.warm import WarmServer
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
@@ -63,14 +64,14 @@ def delivered(settings: Settings) -> int:
     return len(mlflow.search_runs([experiment.experiment_id], filter_))
 
 
-def test_a_sweep_goes_on_from_backups(tmp_path: Path, ray: SharedRay) -> None:
+def test_a_sweep_goes_on_from_backups(tmp_path: Path, ray: SharedRay, warm: WarmServer) -> None:
     own, alone = (own_task(tmp_path / name, width="Choice(*range(1, 13))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--max-concurrent", "2")
     studies, mlflow = (tmp_path / f"{name}.dump" for name in DATABASES)
     with postgres() as first:
         before = settings_at(first, tmp_path / "home")
         own.make_room(4)
-        process = command_line(before, *words, *ray.words, **ray.client)
+        process = warm.command_line(before, *words, *ray.words, **ray.client)
         try:
             until(lambda: has_ended(own, 4), "four trials to end", process)
             client(first, "pg_dump", "-Fc", "-f", str(studies), "studies")
