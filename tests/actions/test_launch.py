@@ -24,6 +24,7 @@ from tests.support.sweeping import (
     called,
     command_line,
     data_of,
+    deliver_nothing,
     ended,
     finished_study,
     kill_family,
@@ -107,7 +108,10 @@ def test_a_scheduler_without_anything_to_decide_is_refused(
         resolved(LaunchRequest(own_task(tmp_path).reference, **asked))
 
 
-def test_a_spent_budget_is_a_word_and_nothing_runs(tmp_path: Path, settings: Settings) -> None:
+def test_a_spent_budget_is_a_word_and_nothing_runs(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver_nothing(monkeypatch)
     own, said = own_task(tmp_path), list[str]()
     finished_study(own, settings, search="random", trials=3, candidates=[Candidate(own.task.baseline, 0)])
     outcome = launch_action.launch(LaunchRequest(own.reference, search="random", total_epochs=3), settings, said.append)

@@ -16,7 +16,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.sweeping import PROGRAMS, Logged, Own, called, data_of, finished_study, logged, own_task, terms_of
+from tests.support.sweeping import (
+    PROGRAMS,
+    Logged,
+    Own,
+    called,
+    data_of,
+    deliver_here,
+    finished_study,
+    logged,
+    own_task,
+    terms_of,
+)
 from tune_jobs import exports
 from tune_jobs.actions import portable
 from tune_jobs.actions.portable import export_study, import_study
@@ -556,7 +567,10 @@ def test_what_is_asked_wrongly_is_one_line(
 # MLflow, and going on
 
 
-def test_mlflow_has_the_same_runs(own: Own, settings: Settings, there: Settings, tmp_path: Path) -> None:
+def test_mlflow_has_the_same_runs(
+    own: Own, settings: Settings, there: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver_here(monkeypatch)
     record = finished_study(own, settings)
     with Study.hold("own", settings) as study:
         study.note_test(0, TestResult({"test_accuracy": 0.75}))

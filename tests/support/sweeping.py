@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from types import SimpleNamespace
@@ -220,6 +221,16 @@ def deliver_nothing(patch: pytest.MonkeyPatch) -> None:
     """What runs delivers nothing to MLflow."""
     delivered = SimpleNamespace(sweep_ended=lambda: None, wait=lambda: True)
     patch.setattr(delivery, "alongside", lambda *_: nullcontext(delivered))
+
+
+def deliver_here(patch: pytest.MonkeyPatch) -> None:
+    """What is launched delivers to MLflow in this process, once a command waits for it."""
+
+    def alongside(name: str, settings: Settings) -> Any:
+        is_complete = partial(delivery.deliver_once, name, settings)
+        return nullcontext(SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: bool(is_complete())))
+
+    patch.setattr(delivery, "alongside", alongside)
 
 
 def kill_family(process: Popen[Any] | Command) -> None:
