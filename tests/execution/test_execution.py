@@ -77,7 +77,11 @@ def sweep(
 ) -> StudyRecord:
     """Run the study `own` in the home of `settings`, or continue it, one trial at a time where no slots are named.
 
+<<<<<<< HEAD
     Call `before` when all is ready.
+=======
+    `before` is called when all is ready.
+>>>>>>> h5
     """
     settings.prepare()
     task, source = own.task, TaskSource.of(own.reference)
@@ -120,11 +124,19 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     folder = tmp_path_factory.mktemp("hostile")
     settings = Settings.read(home=folder / "home")
     own = own_task(folder / "task", "fine", "raise", "die", "diverge", "die-once", width="Choice(1)")
+<<<<<<< HEAD
     recorder, here, every = Recorder(), Path.cwd(), cluster.slots(1, 0, None)
     os.chdir(settings.home.parent)
     try:
         record = sweep(
             own, settings, watcher=recorder, before=own.file.unlink, slots=every, limits=TrialLimits(max_retries=1)
+=======
+    watched, here, every = Watched(), Path.cwd(), cluster.slots(1, 0, None)
+    os.chdir(settings.home.parent)
+    try:
+        record = sweep(
+            own, settings, watcher=watched, before=own.file.unlink, slots=every, limits=TrialLimits(max_retries=1)
+>>>>>>> h5
         )
     finally:
         os.chdir(here)
@@ -330,7 +342,11 @@ def test_a_trial_that_is_stopped_again_after_a_restart_is_judged_by_what_was_the
     def ended() -> None:
         interruption.signal = 2
 
+<<<<<<< HEAD
     sweep(own, settings, schedule=schedule, watcher=Recorder(ended), interruption=interruption)
+=======
+    sweep(own, settings, schedule=schedule, watcher=Watched(ended), interruption=interruption)
+>>>>>>> h5
     record = sweep(own, settings, schedule=schedule)
     assert [trial.state for trial in record.trials] == ["complete"] + ["stopped"] * 3
 
