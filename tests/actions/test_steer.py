@@ -60,15 +60,7 @@ def test_a_drained_study_ends_with_its_running_trials_and_goes_on_later(tmp_path
         assert (code, stdout) == (0, "")
         assert f"process {process.pid} of " in stderr
         assert "will stop once its running trials have finished" in stderr
-<<<<<<< HEAD
-        until(
-            lambda: "Draining: running trials finish" in process.stderr,
-            "the driver to say so",
-            process,
-        )
-=======
         until(lambda: "Draining: running trials finish" in process.stderr, "the driver to say so", process)
->>>>>>> h5
         own.go()  # only now: a trial that ended before the signal was heard would have made room for another
         code, _, stderr = ended(process)
     assert code == 0, stderr

@@ -39,16 +39,16 @@ pytestmark = pytest.mark.usefixtures("ray")
 
 
 @dataclass
-class Recorder:
-    """A watcher that records what a sweep reports, and calls `on_end` when a trial has ended."""
+class Watched:
+    """Keeps what a sweep told, and does something when a trial has ended."""
 
-    on_end: Callable[[], None] = lambda: None
-    events: list[tuple[str, int]] = field(default_factory=list)
+    then: Callable[[], None] = lambda: None
+    told: list[tuple[str, int]] = field(default_factory=list)
     epochs: list[tuple[int, int]] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
 
     def trial_started(self, trial: TrialRecord) -> None:
-        self.events.append(("started", trial.number))
+        self.told.append(("started", trial.number))
 
     def epoch_ended(self, trial: TrialRecord, epoch: int, metrics: dict[str, float]) -> None:
         self.epochs.append((trial.number, epoch))
@@ -57,8 +57,8 @@ class Recorder:
         self.reasons |= activity.waiting
 
     def trial_ended(self, trial: TrialRecord) -> None:
-        self.events.append(("ended", trial.number))
-        self.on_end()
+        self.told.append(("ended", trial.number))
+        self.then()
 
 
 def sweep(
@@ -69,7 +69,7 @@ def sweep(
     trials: int | None = None,
     slots: Slots | None = None,
     time_limit_s: float | None = None,
-    watcher: Recorder | None = None,
+    watcher: Watched | None = None,
     interruption: Interruption | None = None,
     before: Callable[[], None] = lambda: None,
     limits: TrialLimits | None = None,
@@ -77,11 +77,7 @@ def sweep(
 ) -> StudyRecord:
     """Run the study `own` in the home of `settings`, or continue it, one trial at a time where no slots are named.
 
-<<<<<<< HEAD
-    Call `before` when all is ready.
-=======
     `before` is called when all is ready.
->>>>>>> h5
     """
     settings.prepare()
     task, source = own.task, TaskSource.of(own.reference)
@@ -93,12 +89,12 @@ def sweep(
         sweep_limits = SweepLimits(trials, time_limit_s, limits or TrialLimits())
         placement = Placement(Packing.fixed(slots))
         context = worker.SweepContext(source, task.protocol, (task.objective,), data, 1.0)
-        scheduler = schedulers.make_scheduler(
+        judge = schedulers.make_scheduler(
             schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
         )
         interruption = interruption or Interruption()
-        strategy = SearchStrategy(task.space, sampler, scheduler)
-        running = Sweep(TrialLedger(study), strategy, sweep_limits, placement, watcher or Recorder(), interruption)
+        strategy = SearchStrategy(task.space, sampler, judge)
+        running = Sweep(TrialLedger(study), strategy, sweep_limits, placement, watcher or Watched(), interruption)
         before()
         try:
             driver.run_sweep(running, context)
@@ -115,7 +111,7 @@ def by_act(record: StudyRecord) -> dict[Any, TrialRecord]:
 class Hostile:
     own: Own
     record: StudyRecord
-    recorder: Recorder
+    watched: Watched
 
 
 @pytest.fixture(scope="module")
@@ -124,23 +120,15 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     folder = tmp_path_factory.mktemp("hostile")
     settings = Settings.read(home=folder / "home")
     own = own_task(folder / "task", "fine", "raise", "die", "diverge", "die-once", width="Choice(1)")
-<<<<<<< HEAD
-    recorder, here, every = Recorder(), Path.cwd(), cluster.slots(1, 0, None)
-    os.chdir(settings.home.parent)
-    try:
-        record = sweep(
-            own, settings, watcher=recorder, before=own.file.unlink, slots=every, limits=TrialLimits(max_retries=1)
-=======
     watched, here, every = Watched(), Path.cwd(), cluster.slots(1, 0, None)
     os.chdir(settings.home.parent)
     try:
         record = sweep(
             own, settings, watcher=watched, before=own.file.unlink, slots=every, limits=TrialLimits(max_retries=1)
->>>>>>> h5
         )
     finally:
         os.chdir(here)
-    return Hostile(own, record, recorder)
+    return Hostile(own, record, watched)
 
 
 def test_a_users_file_trains_on_workers_that_do_not_have_it(hostile: Hostile) -> None:
@@ -188,12 +176,12 @@ def test_a_trial_whose_worker_dies_once_succeeds_on_another(hostile: Hostile) ->
     assert len(set(pids)) == 2
 
 
-def test_a_watcher_hears_of_each_trial(hostile: Hostile) -> None:
-    events = Counter(hostile.recorder.events)
+def test_a_watcher_is_told_of_each_trial(hostile: Hostile) -> None:
+    told = Counter(hostile.watched.told)
     attempts = {trial.number: trial.attempts for trial in hostile.record.trials}
-    assert events == {("started", n): k for n, k in attempts.items()} | {("ended", n): 1 for n in attempts}
+    assert told == {("started", n): k for n, k in attempts.items()} | {("ended", n): 1 for n in attempts}
     fine = by_act(hostile.record)["fine"].number
-    assert [epoch for number, epoch in hostile.recorder.epochs if number == fine] == [1, 2, 3]
+    assert [epoch for number, epoch in hostile.watched.epochs if number == fine] == [1, 2, 3]
 
 
 def test_a_worn_out_worker_makes_room_and_no_trial_suffers(tmp_path: Path, settings: Settings) -> None:
@@ -231,9 +219,9 @@ def test_the_networks_of_a_worker_do_not_add_up(tmp_path: Path, settings: Settin
 def test_max_concurrent_is_kept(tmp_path: Path, settings: Settings) -> None:
     assert cluster.slots(1, 0, None).count > 1  # Ray would run more at once
     own = own_task(tmp_path, "wear", width="Choice(1, 2, 3)")
-    recorder = Recorder()
-    sweep(own, settings, slots=cluster.slots(1, 0, 1), watcher=recorder)
-    assert [what for what, _ in recorder.events] == ["started", "ended"] * 3
+    watched = Watched()
+    sweep(own, settings, slots=cluster.slots(1, 0, 1), watcher=watched)
+    assert [what for what, _ in watched.told] == ["started", "ended"] * 3
     assert [event["what"] for event in own.events] == ["begin", "end"] * 3
 
 
@@ -241,14 +229,14 @@ def test_a_sweep_whose_time_is_up_leaves_the_rest_for_next_time(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = own_task(tmp_path, "wait-at-4")  # the last would train for ever
-    clock, counts = [0.0], Counter[str]()
+    clock, told = [0.0], Counter[str]()
     monkeypatch.setattr(sweeps, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def ended() -> None:
-        counts["ended"] += 1  # as the driver sees it: a worker may be ahead of it
-        clock[0] = 60.0 * (counts["ended"] == 3)
+        told["ended"] += 1  # by the driver: a worker's own word may be ahead of it
+        clock[0] = 60.0 * (told["ended"] == 3)
 
-    first = sweep(own, settings, time_limit_s=30.0, watcher=Recorder(ended))
+    first = sweep(own, settings, time_limit_s=30.0, watcher=Watched(ended))
     assert Counter(trial.is_finished for trial in first.trials) == {True: 3, False: 1}
     own.go()
     second = sweep(own, settings)
@@ -280,7 +268,7 @@ def test_an_interrupted_sweep_does_not_wait_for_its_trials(tmp_path: Path, setti
     def ended() -> None:
         interruption.signal = 2
 
-    record = sweep(own, settings, watcher=Recorder(ended), interruption=interruption)
+    record = sweep(own, settings, watcher=Watched(ended), interruption=interruption)
     assert [trial.state for trial in record.trials][:1] == ["complete"]
     assert all(not trial.is_finished for trial in record.trials[1:])
     assert own.noted("end", "act") == [("fine",)]
@@ -300,7 +288,7 @@ def test_what_goes_wrong_in_the_driver_comes_out_of_it(tmp_path: Path, settings:
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        sweep(own_task(tmp_path), settings, watcher=Recorder(ended))
+        sweep(own_task(tmp_path), settings, watcher=Watched(ended))
 
 
 @pytest.mark.parametrize(("cpus", "gpus"), [(4096.0, 0.0), (1.0, 4096.0)])
@@ -342,17 +330,13 @@ def test_a_trial_that_is_stopped_again_after_a_restart_is_judged_by_what_was_the
     def ended() -> None:
         interruption.signal = 2
 
-<<<<<<< HEAD
-    sweep(own, settings, schedule=schedule, watcher=Recorder(ended), interruption=interruption)
-=======
     sweep(own, settings, schedule=schedule, watcher=Watched(ended), interruption=interruption)
->>>>>>> h5
     record = sweep(own, settings, schedule=schedule)
     assert [trial.state for trial in record.trials] == ["complete"] + ["stopped"] * 3
 
 
-def test_why_a_trial_waits_is_reported(tmp_path: Path, settings: Settings) -> None:
-    own, recorder = own_task(tmp_path, "doze", width="Choice(*range(8))"), Recorder()
-    sweep(own, settings, slots=Slots(cpus=1.0, gpus=0.0, count=1, submitted=2), watcher=recorder)
-    assert set(recorder.reasons.values()) <= {"its worker is starting", "no free slot: 1 at once, 1 CPU each"}
-    assert recorder.reasons
+def test_why_a_trial_waits_is_told(tmp_path: Path, settings: Settings) -> None:
+    own, watched = own_task(tmp_path, "doze", width="Choice(*range(8))"), Watched()
+    sweep(own, settings, slots=Slots(cpus=1.0, gpus=0.0, count=1, held=2), watcher=watched)
+    assert set(watched.reasons.values()) <= {"its worker is starting", "no free slot: 1 at once, 1 CPU each"}
+    assert watched.reasons

@@ -6,9 +6,5 @@ from typing import Any, cast
 
 from tune_jobs.tracking import delivery
 
-<<<<<<< HEAD
-_DELIVERED = SimpleNamespace(sweep_ended=lambda: None, wait=lambda: True)
-=======
 _DELIVERED = SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: True)
->>>>>>> h5
 cast(Any, delivery).alongside = lambda *_: nullcontext(_DELIVERED)
