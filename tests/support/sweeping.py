@@ -227,8 +227,8 @@ def deliver_here(patch: pytest.MonkeyPatch) -> None:
     """What is launched delivers to MLflow in this process, once a command waits for it."""
 
     def alongside(name: str, settings: Settings) -> Any:
-        is_complete = partial(delivery.deliver_once, name, settings)
-        return nullcontext(SimpleNamespace(sweep_ended=lambda: None, is_complete=lambda: bool(is_complete())))
+        deliver = partial(delivery.deliver_once, name, settings)
+        return nullcontext(SimpleNamespace(sweep_ended=lambda: None, wait=lambda: bool(deliver())))
 
     patch.setattr(delivery, "alongside", alongside)
 
