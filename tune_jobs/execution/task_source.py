@@ -11,25 +11,31 @@ from pathlib import Path
 
 from tune_jobs import files
 from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.python_tasks import is_made_in_python
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.search_spaces.task_files import TaskFiles
 
 
 @dataclass(frozen=True)
 class TaskSource:
-    """What a worker needs to have a task: its name in the catalogue, or the files that define it."""
+    """What a worker needs to have a task: its name in the catalogue, the files that define it, or itself, pickled."""
 
     reference: str
     attribute: str | None = None
     files: TaskFiles | None = None
+    pickled: bytes | None = None  # of a task made in Python
 
     @classmethod
     def of(cls, reference: str) -> TaskSource:
         """Return the source of a task that exists on this machine.
 
         Raises:
-            TaskError: a file of the task cannot be read.
+            TaskError: a file of the task cannot be read, or a task made in Python cannot be pickled.
         """
+        if is_made_in_python(reference):
+            from tune_jobs.execution.pickled_task import pickle_task
+
+            return cls(reference, pickled=pickle_task(catalog.find(reference)))
         file, attribute = catalog.split(reference)
         return cls(reference) if file is None else cls(reference, attribute, TaskFiles.read(file))
 
@@ -37,8 +43,12 @@ class TaskSource:
         """Return the task. Its files are kept in a folder of this process, so that tracebacks can show their lines.
 
         Raises:
-            TaskError: the task file cannot be imported here.
+            TaskError: the task cannot be imported here.
         """
+        if self.pickled is not None:
+            from tune_jobs.execution.pickled_task import unpickle_task
+
+            return unpickle_task(self.pickled)
         if self.files is None:
             return catalog.find(self.reference)
         return catalog.load(self.files, self.attribute, keep(self.files, _private_folder()).parent)
