@@ -43,6 +43,8 @@ def test_trials_have_their_states_values_params_and_metrics(record: StudyRecord,
         assert trial.params == {name: kept.params[name] for name in ("act", "width")}
         assert trial.value == kept.score
         assert trial.user_attrs["seed"] == 0
+        curve = [metrics["val_accuracy"] for metrics in kept.history]
+        assert trial.intermediate_values == dict(enumerate(curve, start=1))
     assert view.trials[0].user_attrs["val_loss"] == record.trials[0].metrics["val_loss"]
     assert view.trials[4].user_attrs["reason"] == "crashed"
     assert view.best_trial.params["width"] == 4
@@ -64,7 +66,7 @@ def test_importances_and_plots_take_it(view: OptunaStudy) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         assert len(plots.plot_optimization_history(view).collections[0].get_offsets()) == 4
-        assert plots.plot_intermediate_values(view).lines
+        assert len(plots.plot_intermediate_values(view).lines) == 4
         plots.plot_slice(view)
         plots.plot_param_importances(view)
         plots.plot_timeline(view)

@@ -90,6 +90,9 @@ class ReadOnlyStorage(BaseStorage):
     def _shown(self, stored: FrozenTrial, records: Sequence[TrialRecord]) -> FrozenTrial:
         record, trial = records[stored.number], copy.copy(stored)
         trial.user_attrs = {"seed": record.seed, **record.metrics}
+        if record.result is not None:  # while a trial is trained, its last epoch is not stored
+            metric, history = self._objectives[0].metric, enumerate(record.history, start=1)
+            trial.intermediate_values = {epoch: metrics[metric] for epoch, metrics in history if metric in metrics}
         if record.reason is not None:
             trial.user_attrs |= {"reason": record.reason, "message": record.message}
         if trial.state == TrialState.COMPLETE:
