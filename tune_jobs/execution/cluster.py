@@ -44,9 +44,7 @@ def connection(address: str | None) -> Iterator[None]:
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
         with _signal_handlers_kept():
             _connect(address)
-    except (
-        Exception
-    ) as error:  # Ray raises plain ones too, for instance when an overloaded machine starts it too slowly
+    except Exception as error:  # a plain one too: for instance when an overloaded machine starts Ray too slowly
         ray.shutdown()
         where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
         raise SettingsError(f"{where}: {str(error).splitlines()[0]}") from error
