@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import configparser
 import os
+import shlex
+import sysconfig
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -190,6 +192,9 @@ def prepare_mlflow_ui(settings: Settings) -> None:
     """Set the variables that MLflow's server reads. Its command line would show the store's password to all users."""
     os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    # uvicorn would import from the working folder first; the standard library is on the path anyway
+    app_dir = shlex.join(["--app-dir", sysconfig.get_path("stdlib")])
+    os.environ["MLFLOW_UVICORN_OPTS"] = f"{app_dir} {os.environ.get('MLFLOW_UVICORN_OPTS', '')}".strip()
 
 
 def mlflow_login() -> str | None:
@@ -260,6 +265,20 @@ def ray_temp_dir() -> str | None:
 def is_ray_token_named() -> bool:
     """Return True if the environment has Ray's token or names its file."""
     return bool(os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"))
+
+
+_SAFE_PATH = "tune-jobs"  # any value that is not empty is a yes; this one shows that it is ours
+
+
+def safe_path() -> AbstractContextManager[None]:
+    """Keep the working folder off the import path of each Python process that starts in the block."""
+    return environment({} if os.environ.get("PYTHONSAFEPATH") else {"PYTHONSAFEPATH": _SAFE_PATH})
+
+
+def end_safe_path() -> None:
+    """Let processes that the user's code starts from this one import as they would without us."""
+    if os.environ.get("PYTHONSAFEPATH") == _SAFE_PATH:
+        del os.environ["PYTHONSAFEPATH"]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import home_option, read_settings, say
-from tune_jobs.settings import prepare_mlflow_ui
+from tune_jobs.settings import prepare_mlflow_ui, safe_path
 
 
 @click.command(short_help="Send MLflow the trials that it does not have yet.")
@@ -54,4 +54,5 @@ def ui(port: int, home: Path | None) -> None:
         return
     say(f"The MLflow UI is at http://127.0.0.1:{port}")
     prepare_mlflow_ui(settings)
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)])
+    with safe_path():
+        os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)])

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 
 import ray
 from ray._private import ray_constants
+from ray.job_config import JobConfig
 
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import reachability, services, tokens
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.watch import ends_with_raylet
+from tune_jobs.settings import safe_path
 
 
 @contextmanager
@@ -67,12 +69,29 @@ def _connect(address: str | None) -> None:
     if address is None:
         # Without "local" Ray joins any cluster that `ray start` has noted on this machine. `_temp_dir` is private to
         # Ray: no public option keeps its files out of a folder in which other users may write.
-        with tokens.private_ray() as folder, services.without_unused_services():
+        with tokens.private_ray() as folder, services.without_unused_services(), safe_path():
             ray.init(
-                "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=folder
+                "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                job_config=_JobConfig(),
+                _temp_dir=folder,
             )
     else:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, job_config=_JobConfig())
+
+
+class _JobConfig(JobConfig):  # type: ignore[misc]
+    """Ray's settings of a job, without the folders of this process that Ray puts first on its workers' import path.
+
+    They are the working folder and that of the script. Private to Ray: no option leaves them out.
+    """
+
+    def _serialize(self) -> bytes:
+        self._py_driver_sys_path.clear()
+        serialized: bytes = super()._serialize()
+        return serialized
 
 
 @contextmanager

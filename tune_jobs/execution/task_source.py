@@ -1,4 +1,7 @@
-"""A task on its way to another machine, where the user's files need not exist: to a worker, or to a cluster."""
+"""A task on its way to another machine, where the user's files need not exist: to a worker, or to a cluster.
+
+A task of the catalogue travels as its name, that of a file with its files, and one made in Python by value.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.python_tasks import is_made_in_python
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.search_spaces.task_files import TaskFiles
+from tune_jobs.settings import end_safe_path
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class TaskSource:
 
     @classmethod
     def of(cls, reference: str) -> TaskSource:
-        """Return the source of a task that exists on this machine.
+        """Return the source of a task that exists in this process or on this machine.
 
         Raises:
             TaskError: a file of the task cannot be read, or a task made in Python cannot be pickled.
@@ -42,9 +46,12 @@ class TaskSource:
     def load(self) -> Task:
         """Return the task. Its files are kept in a folder of this process, so that tracebacks can show their lines.
 
+        The user's code runs in this process from now on, and may start others.
+
         Raises:
             TaskError: the task cannot be imported here.
         """
+        end_safe_path()
         if self.pickled is not None:
             from tune_jobs.execution.pickled_task import unpickle_task
 

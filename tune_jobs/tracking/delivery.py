@@ -58,7 +58,7 @@ class Delivery:
 @contextmanager
 def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
     """Start a process that delivers the study for the block, and what is left after it."""
-    command = [sys.executable, "-m", "tune_jobs", "sync", study_name, "--follow", "--home", str(settings.home)]
+    command = [sys.executable, "-P", "-m", "tune_jobs", "sync", study_name, "--follow", "--home", str(settings.home)]
     file = settings.home / "delivery.log"
     with file.open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)

@@ -28,6 +28,7 @@ from tune_jobs.datasets.dataset import Original, Split
 from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError, UserError
+from tune_jobs.settings import safe_path
 
 Images = NDArray[np.uint8]
 
@@ -144,7 +145,7 @@ def _in_parallel(faces: ClockFaces, starts: range, processes: int) -> list[Image
     # Spawned, not forked: a fork would wait for the locks of threads that TensorFlow or Ray may be running here.
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        with safe_path(), ProcessPoolExecutor(processes, mp_context=context) as pool:
             return list(pool.map(_chunk, repeat(faces), starts))
     except BrokenProcessPool as error:
         raise DataError(
