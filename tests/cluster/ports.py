@@ -172,12 +172,12 @@ def head() -> Iterator[Head]:
             environment = found.environment(file) | metrics
             command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words]
             processes.append(_started(command, environment, log := folder / "start.log"))
-            until(lambda: "Ray runtime started" in log.read_text(), "Ray's start", processes[0])
-            until(lambda: len(listening(processes)) >= 11, "all of Ray's servers", processes[0])
+            until(lambda: "Ray runtime started" in log.read_text(), "Ray's start", processes[0], log=log)
+            until(lambda: len(listening(processes)) >= 11, "all of Ray's servers", processes[0], log=log)
             for address in (f"127.0.0.1:{found.gcs}", f"ray://127.0.0.1:{found.client}"):
                 command = [sys.executable, "-c", _DRIVER.format(address=address)]
                 processes.append(_started(command, found.environment(file), log := folder / address.replace("/", "-")))
-                until(lambda log=log: "connected" in log.read_text(), f"a driver at {address}", processes[-1])
+                until(lambda log=log: "connected" in log.read_text(), f"a driver at {address}", processes[-1], log=log)
             yield Head(token, file, folder, tuple(processes), found.gcs, found.dashboard, found.client)
         finally:
             for process in reversed(processes):

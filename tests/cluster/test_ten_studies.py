@@ -48,7 +48,7 @@ def test_ten_studies_side_by_side(tmp_path: Path, servers: tuple[RayHead, Postgr
             line = ("launch", own.reference, *words, "--seed", str(seed))
             drivers[name] = warm.command_line(settings, *line, before=WITHOUT_MLFLOW, **head.client)
         all_run = "all ten to be in their second trial"
-        until(lambda: all(len(own.trained) == 2 for own in tasks.values()), all_run, patience_s=3 * PATIENCE_S)
+        until(lambda: all(len(own.trained) == 2 for own in tasks.values()), all_run, patience_s=2 * PATIENCE_S)
         n_connections = _connections(postgres)
         for own in tasks.values():
             own.make_room(None)

@@ -36,7 +36,7 @@ from tune_jobs.training.trial import run_trial
 if TYPE_CHECKING:
     from tests.support.warm import Command, WarmServer
 
-PATIENCE_S = 120.0  # before a wait is given up; the machine may be busy
+PATIENCE_S = 240.0  # before a wait is given up; the machine may be busy
 
 PROGRAMS = Path(__file__).parent / "programs"  # what tests run in other processes, or copy
 WITHOUT_MLFLOW = (PROGRAMS / "without_mlflow.py").read_text(encoding="utf-8")  # for `before` of a command
@@ -379,12 +379,14 @@ def until(
     what: str,
     process: Popen[Any] | Command | None = None,
     patience_s: float = PATIENCE_S,
+    log: Path | None = None,
 ) -> None:
-    """Waits for a condition; a process that ends meanwhile is an error."""
+    """Wait for a condition; a process that ends meanwhile is an error, with what it printed or wrote to `log`."""
     deadline = time.monotonic() + patience_s
     while not is_so():
         if process is not None and process.poll() is not None:
-            assert is_so(), f"it ended with {process.returncode} before {what}: {process.communicate()}"
+            printed = process.communicate() if log is None else log.read_text(encoding="utf-8")
+            assert is_so(), f"it ended with {process.returncode} before {what}: {printed}"
             return
         assert time.monotonic() < deadline, f"waited {patience_s:.0f} s for {what}"
         time.sleep(0.05)
