@@ -104,11 +104,11 @@ def _strict(schema: Any, finite: bool) -> Any:
     return parts | changes.get(str(schema.get("type")), {})
 
 
-def _exact(choice: dict[str, Any]) -> dict[str, Any]:
+def _exact(choice: Any) -> Any:
     """Return a choice of a union that takes no whole number for a float: one that is too large is not to become one."""
-    if choice["type"] != "float":
-        return choice
-    return {"type": "function-before", "function": {"type": "no-info", "function": _refuse_whole}, "schema": choice}
+    from pydantic_core.core_schema import no_info_before_validator_function
+
+    return no_info_before_validator_function(_refuse_whole, choice) if choice["type"] == "float" else choice
 
 
 def _refuse_whole(value: object) -> object:

@@ -161,6 +161,17 @@ def test_an_imported_study_has_an_equal_record_and_exports_to_the_same_bytes(
     assert (found.exports_dir / "best.yaml").exists()
 
 
+@pytest.mark.parametrize("name", ["clock/clock-final", "images/cifar10-cnn", "images/mnist-mlp-factors"])
+def test_a_published_study_exports_to_the_same_bytes_as_ever(name: str, there: Settings) -> None:
+    """They were written by earlier versions."""
+    published = Path(__file__).parents[2] / "docs" / "studies" / f"{name}.study"
+    content = study_file.read(published)
+    there.prepare()
+    with Study.hold(content.name, there) as study:
+        study.import_content(content)
+    assert study_file.encoded(Study.open(content.name, there).content()) == published.read_bytes()
+
+
 def test_the_same_study_exports_to_the_same_bytes_at_any_time(
     file: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

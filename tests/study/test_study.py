@@ -123,6 +123,26 @@ def test_what_a_call_returns_is_what_the_record_holds(stored: Settings) -> None:
     assert ended.seconds >= 0
 
 
+def test_a_result_is_stored_in_the_form_that_earlier_versions_read(stored: Settings) -> None:
+    with held(stored) as study:
+        study.finish(begun(study, 0), COMPLETE, cpus=1.0)
+        (trial,) = study.content().trials
+    assert trial.result is not None
+    assert list(trial.result.items())[:-2] == [
+        ("state", "complete"),
+        ("score", 1 / 3),
+        ("best_epoch", 2),
+        ("metrics", HISTORY[1]),
+        ("history", list(HISTORY)),
+        ("train_seconds", 1.5),
+        ("weights", 99),
+        ("errors", None),
+        ("reason", None),
+        ("message", None),
+    ]
+    assert list(trial.result)[-2:] == ["finished", "cpus"]
+
+
 def test_interrupted_trials_are_run_again_and_ended_ones_are_not(stored: Settings) -> None:
     filled(stored)
     with held(stored) as study:
