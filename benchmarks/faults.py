@@ -218,7 +218,9 @@ def clock(options: argparse.Namespace, folder: Path) -> list[Result]:
 def fuzz(options: argparse.Namespace, folder: Path) -> list[Result]:
     import hypothesis
 
-    from tests.faults.fuzzing import TARGETS, Target
+    from tests.faults.fuzzing import TARGETS, Target, prepare
+
+    prepare()
 
     def survives(target: Target) -> bool:
         @hypothesis.settings(

@@ -251,6 +251,11 @@ def _study() -> tuple[Path, Settings]:
     return folder, settings
 
 
+def prepare() -> None:
+    """Make the study that strategies draw from. What it imports draws random numbers, which a strategy must not."""
+    _study()
+
+
 @cache
 def _task_text() -> bytes:
     return (_study()[0] / "task" / "own_task.py").read_bytes()

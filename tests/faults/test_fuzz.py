@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests.faults.fuzzing import TARGETS, Target
+from tests.faults.fuzzing import TARGETS, Target, prepare
 
 pytestmark = pytest.mark.faults
 
@@ -21,4 +21,5 @@ def test_what_cannot_be_read_is_refused_in_one_line(target: Target) -> None:
     def try_all(given: Any) -> None:
         target.try_(given)
 
+    prepare()
     try_all()
