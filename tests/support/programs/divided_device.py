@@ -14,7 +14,7 @@ import tensorflow as tf  # noqa: E402
 from tensorflow.python.framework import config  # noqa: E402
 
 from tune_jobs.errors import SettingsError  # noqa: E402
-from tune_jobs.training import compiled  # noqa: E402
+from tune_jobs.training import tensorflow_process  # noqa: E402
 
 held: list[int] = []
 divide = tf.config.set_logical_device_configuration
@@ -26,16 +26,16 @@ def without_limit(device: Any, parts: Any) -> None:
 
 
 tf.config.set_logical_device_configuration = without_limit
-compiled._gpus = lambda: tf.config.list_physical_devices("CPU")
-compiled.prepare_devices(2, gpu_share=0.25)
+tensorflow_process._gpus = lambda: tf.config.list_physical_devices("CPU")
+tensorflow_process.prepare_devices(2, gpu_share=0.25)
 answer: dict[str, Any] = {"held": list(held), "threads": tf.config.threading.get_intra_op_parallelism_threads()}
-answer["peak"] = compiled.device_peak_mb()
+answer["peak"] = tensorflow_process.device_peak_mb()
 answer["deterministic"] = [config.is_op_determinism_enabled()]
-compiled.be_deterministic()
+tensorflow_process.enable_determinism()
 answer["deterministic"].append(config.is_op_determinism_enabled())
 answer["devices"] = len(tf.config.list_logical_devices("CPU"))
 try:
-    compiled.prepare_devices(2, gpu_share=0.5)
+    tensorflow_process.prepare_devices(2, gpu_share=0.5)
 except SettingsError as error:
     answer["refused"] = str(error)
 print(json.dumps(answer))
