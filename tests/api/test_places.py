@@ -40,9 +40,7 @@ def test_a_process_that_has_a_ray_keeps_it_and_no_other_is_taken(shared_ray: Sha
         pass
     assert ray.is_initialized()
     with (
-        pytest.raises(
-            SettingsError, match=r"connected to a Ray cluster already: leave out the address 10\.0\.0\.1:6379"
-        ),
+        pytest.raises(SettingsError, match=r"is connected to a Ray cluster already: .* 10\.0\.0\.1:6379"),
         cluster.connection("10.0.0.1:6379"),
     ):
         pass
