@@ -1,4 +1,4 @@
-"""What a sweep needs and whether it is there: packages, GPUs, data, stores and disk."""
+"""Check what a sweep needs: packages, GPUs, data, stores and disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOW_DISK_GB = 2
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `bad` means that a sweep would not run."""
+    """The result of one check; `bad` means that a sweep would not run."""
 
     what: str
     state: Literal["ok", "note", "bad"]
@@ -31,7 +31,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> tuple[Finding, ...]:
-    """Everything that can be looked at without starting anything; imports neither TensorFlow nor Ray nor MLflow."""
+    """Check all that can be checked without starting anything, and without importing TensorFlow, Ray or MLflow."""
     where = settings.studies_dir if settings.storage is None else without_password(settings.storage)
     python = Finding("python", "ok", f"{platform.python_version()} at {sys.executable}")
     return (

@@ -1,4 +1,4 @@
-"""A study written as one file, and made again from one."""
+"""Write a study to one file, and import it from one."""
 
 from __future__ import annotations
 
@@ -23,21 +23,20 @@ from tune_jobs.words import Say
 
 @dataclass(frozen=True)
 class Imported:
-    """A study that is here now."""
+    """A study that was imported."""
 
     study: StudyRecord
     exports_dir: Path
-    is_new: bool  # whether it was not here before
-    is_delivered: bool  # whether MLflow has everything
+    is_new: bool  # the study was not here before
+    is_delivered: bool  # MLflow has every trial
 
 
 def export_study(name: str, file: Path, settings: Settings, say: Say) -> None:
-    """Writes the study `name` as it is now to `file`, whole or not at all. Trials that run will run again where it is
-    imported.
+    """Write the study `name` as it is now to `file`, whole or not at all. Running trials run again after an import.
 
     Raises:
-        StudyError: there is no such study, it is damaged or too large.
-        UserError: the file cannot be written.
+        StudyError: if there is no such study, or it is damaged or too large.
+        UserError: if the file cannot be written.
     """
     study = Study.open(name, settings)
     holder = study.holder()
@@ -56,14 +55,15 @@ def export_study(name: str, file: Path, settings: Settings, say: Say) -> None:
 
 
 def import_study(file: Path, name: str | None, settings: Settings, say: Say) -> Imported:
-    """Makes the study of `file` here, named `name` or as it was, with its exports and its runs in MLflow. One that was
-    killed on the way is no study: the same call makes it from the start. A study that is here already, with nothing
-    more or less, stays.
+    """Import the study of `file`, named `name` or as it was, with its exports and its runs in MLflow.
+
+    An import that was killed leaves no study: the same call imports it from the start. A study that is here already
+    with the same content stays as it is.
 
     Raises:
-        StudyError: the file is no study's; another study has that name, the same one has another or went on; a process
-            holds it.
-        SettingsError: the home cannot be written.
+        StudyError: if the file holds no study, another study has that name, this study has another name here or went
+            on, or a process holds it.
+        SettingsError: if the home cannot be written.
     """
     content = study_file.read(file)
     name = content.name if name is None else name
@@ -95,14 +95,14 @@ def _what_is_there(here: StudyContent, content: StudyContent) -> str:
 
 
 def _refuse_twin(content: StudyContent, name: str, settings: Settings) -> None:
-    """The same study under two names would be counted twice, and MLflow would take the two for one."""
+    """Refuse a study that is here under another name: it would be counted twice, and MLflow would take both for one."""
     for other in study_names(settings):
         if other != name and _identity(other, settings) == content.notes["identity"]:
             raise StudyError(f"this study is here already, as {other!r}: it would be counted twice")
 
 
 def _identity(name: str, settings: Settings) -> str | None:
-    """None where the study cannot be read."""
+    """Return a study's identity; None if it cannot be read."""
     try:
         return Study.open(name, settings).identity
     except StudyError:

@@ -1,4 +1,4 @@
-"""Stopping a study from another shell, keeping it off some devices, and deleting one."""
+"""Stop a study from another shell, keep it off some devices, or delete it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tune_jobs.words import one_line
 
 
 def stop(name: str, settings: Settings, *, now: bool) -> Holder:
-    """Asks the process that runs a study to drain it, or to end now; who that is.
+    """Ask the process that runs a study to finish its running trials and stop, or to stop now; return that process.
 
     Raises:
-        StudyError: nobody runs it on this machine, or somebody whose processes are not ours to stop.
+        StudyError: if nothing runs it on this machine, or another user does.
     """
     holder = Study.open(name, settings).holder()
     if holder is None:
@@ -45,10 +45,10 @@ def stop(name: str, settings: Settings, *, now: bool) -> Holder:
 def drain(
     name: str, settings: Settings, node: str | None, gpus: tuple[str, ...]
 ) -> tuple[drains.Drained, tuple[int, ...]]:
-    """Keeps a study off GPUs of a node, or off the whole node; what it is kept off now, and the trials that run there.
+    """Keep a study off GPUs of a node, or off the whole node. Return all it is kept off now, and the trials that run there.
 
     Raises:
-        StudyError: there is no such study, or its driver has no such device.
+        StudyError: if there is no such study, or its driver has no such device.
     """
     study = Study.open(name, settings)
     holder, path = study.holder(), settings.drained_file(name)
@@ -82,10 +82,10 @@ def _check_there(seen: Activity, node: str | None, gpus: tuple[str, ...]) -> Non
 
 
 def undrain(name: str, settings: Settings, node: str | None, gpus: tuple[str, ...]) -> drains.Drained | None:
-    """Gives devices back to a study, all of them where none are named; what it is kept off still, if anything.
+    """Give devices back to a study, all if none are named. Return what it is still kept off, if anything.
 
     Raises:
-        StudyError: there is no such study, or it was not kept off them.
+        StudyError: if there is no such study, or it was not kept off them.
     """
     Study.open(name, settings)
     path = settings.drained_file(name)
@@ -95,13 +95,13 @@ def undrain(name: str, settings: Settings, node: str | None, gpus: tuple[str, ..
 
 
 def delete(name: str, settings: Settings) -> tuple[StudyRecord, str | None]:
-    """Deletes a study with its exports, its kept weights and its runs in MLflow; what it was, and why MLflow still has
-    its runs if it does.
+    """Delete a study with its exports, its kept weights and its runs in MLflow.
 
-    MLflow first: where that fails the study is deleted all the same, for it is the truth and MLflow a view.
+    Return what it was, and why MLflow still has its runs if it does: the study is deleted even if MLflow is away, for
+    it is the truth and MLflow a view.
 
     Raises:
-        StudyError: there is no such study, or somebody runs it.
+        StudyError: if there is no such study, or a process runs it.
     """
     Study.open(name, settings)
     with Study.hold(name, settings) as study:
@@ -120,6 +120,6 @@ def _forget(record: StudyRecord, settings: Settings) -> str | None:
     try:
         tracking.check(settings)
         tracking.Tracker(settings).forget(record)
-    except Exception as error:  # MLflow's are many, and none of them may keep a study from being deleted
+    except Exception as error:  # MLflow raises many kinds, and none may keep a study from being deleted
         return redact(one_line(error), settings.tracking_uri)
     return None
