@@ -45,7 +45,9 @@ def stop(name: str, settings: Settings, *, now: bool) -> Holder:
 def drain(
     name: str, settings: Settings, node: str | None, gpus: tuple[str, ...]
 ) -> tuple[drains.Drained, tuple[int, ...]]:
-    """Keep a study off GPUs of a node, or off the whole node. Return all it is kept off now, and the trials that run there.
+    """Keep a study off GPUs of a node, or off the whole node.
+
+    Return all that it is kept off now, and the trials that run on what is named.
 
     Raises:
         StudyError: if there is no such study, or its driver has no such device.
