@@ -148,6 +148,7 @@ DOCUMENTED = {
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_TRACKING_URI",
     "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_UVICORN_OPTS",
     "RAY_ADDRESS",
     "RAY_API_SERVER_ADDRESS",
     "RAY_AUTH_MODE",
@@ -232,6 +233,15 @@ def test_ray_folder() -> None:
     import ray
 
     assert 'kwargs.pop("_temp_dir", None)' in inspect.getsource(ray.init)
+
+
+def test_ray_driver_path() -> None:
+    from ray.job_config import JobConfig
+
+    config = JobConfig()
+    config._py_driver_sys_path.append("/folder")
+    assert b"/folder" in config._serialize()
+    assert "job_config._py_driver_sys_path.extend(" in source("ray", "_private/worker.py")
 
 
 def test_ray_raylet_socket() -> None:
