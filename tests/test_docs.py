@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+import tune_jobs
 from benchmarks import search_page
 from docs import make_cli_reference
 from tests.support import house
@@ -55,6 +56,15 @@ def test_every_command_option_and_task_that_is_shown_exists() -> None:
 
 def test_the_reference_of_the_command_line_is_what_the_commands_say() -> None:
     assert make_cli_reference.PAGE.read_text() == make_cli_reference.page(), "run python docs/make_cli_reference.py"
+
+
+def test_the_python_of_the_readme_calls_what_there_is() -> None:
+    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert block is not None
+    calls = {(ast.unparse(n.value), n.attr) for n in ast.walk(ast.parse(block[1])) if isinstance(n, ast.Attribute)}
+    assert len(calls) > 3
+    for name, attribute in calls:
+        assert hasattr({"tj": tune_jobs, "study": tune_jobs.Study}[name], attribute), attribute
 
 
 def test_the_readme_is_short() -> None:
