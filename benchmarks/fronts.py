@@ -45,7 +45,7 @@ class Problem:
 
 def zdt1(params: Params) -> Costs:
     """Return the costs of the problem ZDT1; on its front all numbers but the first are 0."""
-    first, *others = (_number(params, f"x{at}") for at in range(6))
+    first, *others = (_number(params, f"x{index}") for index in range(6))
     g = 1 + 9 * sum(others) / 5
     return first, g * (1 - math.sqrt(first / g))
 
@@ -65,7 +65,7 @@ def _number(params: Params, name: str) -> float:
 
 
 PROBLEMS_OF_TWO: Mapping[str, Problem] = {
-    "zdt1": Problem(Space(**{f"x{at}": Float(0.0, 1.0) for at in range(6)}), zdt1, (1.1, 6.0), 6.6 - 1 / 3),
+    "zdt1": Problem(Space(**{f"x{index}": Float(0.0, 1.0) for index in range(6)}), zdt1, (1.1, 6.0), 6.6 - 1 / 3),
     "networks": Problem(PROBLEMS["tuning"].space, networks, (0.8, 1.1), 0.88),
 }
 

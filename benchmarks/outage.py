@@ -51,14 +51,14 @@ def main() -> None:
         server = _Server(folder / "server", _free_port())
         server.start()
         try:
-            there = _sweep(folder / "there", options, server.url)
-            away = _sweep(folder / "away", options, server.url)
+            steady = _sweep(folder / "there", options, server.url)
+            interrupted = _sweep(folder / "away", options, server.url)
             say("a sweep with the server there")
-            _run_with(there, {})
+            _run_with(steady, {})
             say("a sweep with the server away from its middle")
-            windows = _run_with(away, {options.trials // 4: server.stop, options.trials * 3 // 4: server.start})
-            _print_times(there, away, *windows)
-            is_same = print_audit(there, away) or _audit_after_sync(there, away)
+            windows = _run_with(interrupted, {options.trials // 4: server.stop, options.trials * 3 // 4: server.start})
+            _print_times(steady, interrupted, *windows)
+            is_same = print_audit(steady, interrupted) or _audit_after_sync(steady, interrupted)
         finally:
             server.stop()
     if not is_same:
@@ -135,12 +135,12 @@ class _Server:
             return False
 
 
-def _audit_after_sync(there: Sweep, away: Sweep) -> bool:
+def _audit_after_sync(steady: Sweep, interrupted: Sweep) -> bool:
     """Deliver the rest and audit again: the server may have come back too late for the sweep itself to deliver."""
     print("MLflow did not have all of it when the sweep ended; after `tune-jobs sync`:\n")
-    command = [sys.executable, "-m", "tune_jobs", "sync", away.record().name, "--home", str(away.home)]
-    time_command(command, away.env, away.log)
-    return print_audit(there, away)
+    command = [sys.executable, "-m", "tune_jobs", "sync", interrupted.record().name, "--home", str(interrupted.home)]
+    time_command(command, interrupted.env, interrupted.log)
+    return print_audit(steady, interrupted)
 
 
 def _run_with(sweep: Sweep, actions: dict[int, Callable[[], None]]) -> list[Window]:
@@ -161,14 +161,14 @@ def _run_with(sweep: Sweep, actions: dict[int, Callable[[], None]]) -> list[Wind
     return windows
 
 
-def _print_times(there: Sweep, away: Sweep, stop: Window, start: Window) -> None:
-    before = {(trial.params_id, trial.seed): trial for trial in there.record().trials}
+def _print_times(steady: Sweep, interrupted: Sweep, stop: Window, start: Window) -> None:
+    before = {(trial.params_id, trial.seed): trial for trial in steady.record().trials}
     groups: dict[str, list[tuple[TrialRecord, TrialRecord]]] = {
         "while the server was away": [],
         "while it was starting again": [],
         "before and after that": [],
     }
-    for trial in away.record().trials:
+    for trial in interrupted.record().trials:
         when = 1 if _overlaps(trial, start) else 0 if _overlaps(trial, (stop[0], start[0])) else 2
         list(groups.values())[when].append((before[trial.params_id, trial.seed], trial))
     print(f"the server was away for {start[1] - stop[1]:.1f} s\n")
@@ -186,9 +186,10 @@ def _row(title: str, pairs: list[tuple[TrialRecord, TrialRecord]]) -> list[str]:
     times = [(before.train_seconds or 0.0, after.train_seconds or 0.0) for before, after in pairs]
     if not times:
         return [title, "0", "", "", "", ""]
-    there, away = (sum(side) for side in zip(*times, strict=True))
+    steady, interrupted = (sum(side) for side in zip(*times, strict=True))
     ratios = [after / before for before, after in times]
-    return [title, str(len(times)), f"{there:.1f}", f"{away:.1f}", f"{away / there:.2f}x", f"{median(ratios):.2f}x"]
+    ratio = interrupted / steady
+    return [title, str(len(times)), f"{steady:.1f}", f"{interrupted:.1f}", f"{ratio:.2f}x", f"{median(ratios):.2f}x"]
 
 
 def _wait_for(condition: Callable[[], bool], description: str, timeout_s: float = _TIMEOUT_S) -> None:

@@ -112,8 +112,8 @@ def test_the_hour_hand_is_shorter_and_thicker() -> None:
 
 def ring(size: int, inner: float, outer: float, *, away_from: float) -> Array:
     """Where the face is between two radii, more than 30 degrees from an angle."""
-    at = np.arange(size) - (size - 1) / 2
-    x, y = at[np.newaxis, :], -at[:, np.newaxis]
+    coordinates = np.arange(size) - (size - 1) / 2
+    x, y = coordinates[np.newaxis, :], -coordinates[:, np.newaxis]
     radius = np.hypot(x, y) / (STILL.radius[0] * size)
     return (radius > inner) & (radius < outer) & (apart(np.degrees(np.arctan2(x, y)), away_from) > 30)
 

@@ -90,7 +90,7 @@ def test_a_missing_file_is_asked_for(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "came"),
+    ("x", "actual"),
     [
         (images(size=28), r"uint8 (20, 28, 28)"),
         (images()[..., np.newaxis], r"uint8 (20, 75, 75, 1)"),
@@ -99,11 +99,11 @@ def test_a_missing_file_is_asked_for(name: str, tmp_path: Path) -> None:
         (images().astype(np.int8), r"int8 (20, 75, 75)"),
     ],
 )
-def test_images_of_another_form_are_refused(x: Array, came: str, tmp_path: Path) -> None:
+def test_images_of_another_form_are_refused(x: Array, actual: str, tmp_path: Path) -> None:
     put(tmp_path, x, labels())
     message = refusal(lambda: files.load(tmp_path))
     assert str(tmp_path / "images.npy") in message
-    assert f"it holds {came}" in message
+    assert f"it holds {actual}" in message
 
 
 @pytest.mark.parametrize(

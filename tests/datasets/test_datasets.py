@@ -142,14 +142,14 @@ def test_fewer_images_are_the_same_ones_again_and_each_class_in_its_share(tmp_pa
 
 @pytest.mark.parametrize("images", [1237, 1238, 60_000])
 def test_more_images_than_there_are_is_all_of_them(images: int, tmp_path: Path) -> None:
-    asked = datasets.load("digits", data_dir=tmp_path, validation=200, images=images)
-    assert asked.digest == datasets.load("digits", data_dir=tmp_path, validation=200).digest
+    loaded = datasets.load("digits", data_dir=tmp_path, validation=200, images=images)
+    assert loaded.digest == datasets.load("digits", data_dir=tmp_path, validation=200).digest
 
 
 def test_a_task_gets_its_data_as_its_protocol_says(tmp_path: Path) -> None:
     task = replace(DIGITS_MLP, protocol=Protocol(epochs=1, validation=0.25, images=300))
-    asked = datasets.load("digits", data_dir=tmp_path, validation=0.25, images=300)
-    assert datasets.load_for_task(task, tmp_path).digest == asked.digest
+    loaded = datasets.load("digits", data_dir=tmp_path, validation=0.25, images=300)
+    assert datasets.load_for_task(task, tmp_path).digest == loaded.digest
 
 
 def test_a_data_set_survives_pickling_with_contiguous_arrays(tmp_path: Path) -> None:

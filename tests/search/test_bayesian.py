@@ -46,12 +46,12 @@ SPACE = Space(
 )
 
 
-def must(candidate: Candidate | None) -> Params:
+def params_of(candidate: Candidate | None) -> Params:
     assert candidate is not None
     return candidate.params
 
 
-def ended(number: int, params: Params, score: float | None, state: State = "complete") -> TrialRecord:
+def ended_trial(number: int, params: Params, score: float | None, state: State = "complete") -> TrialRecord:
     return trial_record(number, params, seed=0, state=state, score=score)
 
 
@@ -94,10 +94,10 @@ def test_the_slope_of_the_covariance_is_the_one_of_finite_differences() -> None:
     x = np.random.default_rng(0).random((6, 4))
     kernel = gaussian_process.GroupedMatern(np.array([0.4, 1.5]), (0, 1, 1, 0))
     _, slope = kernel(x, eval_gradient=True)
-    for at in range(2):
-        step = np.eye(2)[at] * 1e-6
+    for index in range(2):
+        step = np.eye(2)[index] * 1e-6
         upper, lower = (kernel.clone_with_theta(kernel.theta + sign * step)(x) for sign in (1, -1))
-        np.testing.assert_allclose(slope[:, :, at], (upper - lower) / 2e-6, atol=1e-7)
+        np.testing.assert_allclose(slope[:, :, index], (upper - lower) / 2e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("best", [2.0, 0.0, -3.0, -30.0])
@@ -105,14 +105,14 @@ def test_the_expected_improvement_is_the_integral_that_it_is_defined_as(best: fl
     x = np.array([[0.2], [0.6]])
     kernel = gaussian_process.fit_kernel(x, np.array([-1.0, 1.0]), (0,))
     posterior = gaussian_process.Posterior(x, np.array([-1.0, 1.0]), kernel)
-    at = np.array([[0.9]])
-    cross, inside = kernel.k1(at, x), kernel(x)
+    point = np.array([[0.9]])
+    cross, inside = kernel.k1(point, x), kernel(x)
     mean = (cross @ np.linalg.solve(inside, np.array([-1.0, 1.0]))).item()
     deviation = math.sqrt((1 - cross @ np.linalg.solve(inside, cross.T)).item())
     z = (best - mean) / deviation
     scaled, _ = integrate.quad(lambda u: u * math.exp(z * u - u * u / 2), 0, np.inf)  # u = z - t, over pdf(z)
     expected = math.log(deviation) + norm.logpdf(z) + math.log(scaled)
-    assert posterior.log_expected_improvement(at, best).item() == pytest.approx(expected, rel=1e-5)
+    assert posterior.log_expected_improvement(point, best).item() == pytest.approx(expected, rel=1e-5)
 
 
 # --- the search -------------------------------------------------------------------------------------------------------
@@ -121,25 +121,25 @@ def test_the_expected_improvement_is_the_integral_that_it_is_defined_as(best: fl
 def test_the_first_ten_trials_are_quasi_random() -> None:
     sampler = samplers.make_sampler("gp", SPACE, MAXIMIZE, 4, ())
     points = sobol.points(SPACE, 4)
-    for at in range(10):
-        assert must(sampler.ask()) == next(points)
-        sampler.tell(ended(at, {}, 0.5))
-    assert must(sampler.ask()) == next(points)  # there are no scores yet
+    for index in range(10):
+        assert params_of(sampler.ask()) == next(points)
+        sampler.tell(ended_trial(index, {}, 0.5))
+    assert params_of(sampler.ask()) == next(points)  # there are no scores yet
 
 
 VALLEY = Space(x=Float(-1.0, 1.0), y=Float(1e-4, 1.0, log=True), kind=Choice("a", "b", "c"))
 
 
-def found(search: Search, seed: int, objective: Objective = MAXIMIZE, n: int = 30) -> list[Params]:
+def proposals(search: Search, seed: int, objective: Objective = MAXIMIZE, n: int = 30) -> list[Params]:
     """Of a space in which `a` at x = 0.5 and y = 0.01 is best, the points proposed after the first."""
     sampler = samplers.make_sampler(search, VALLEY, objective, seed, ())
     sign = 1 if objective.direction == "maximize" else -1
-    asked = []
-    for at in range(n):
-        params = must(sampler.ask())
-        asked.append(params)
-        sampler.tell(ended(at, params, sign * bowl(params)))
-    return asked
+    proposed = []
+    for index in range(n):
+        params = params_of(sampler.ask())
+        proposed.append(params)
+        sampler.tell(ended_trial(index, params, sign * bowl(params)))
+    return proposed
 
 
 def bowl(params: Params) -> float:
@@ -151,18 +151,18 @@ def bowl(params: Params) -> float:
 def test_it_comes_closer_to_the_bottom_of_a_bowl_than_random_search(direction: Any) -> None:
     objective = Objective("val_accuracy", direction)
     missing = {
-        search: statistics.median(-max(map(bowl, found(search, seed, objective))) for seed in range(5))
+        search: statistics.median(-max(map(bowl, proposals(search, seed, objective))) for seed in range(5))
         for search in ("gp", "random")
     }
     assert missing["gp"] < missing["random"] / 10
 
 
 def test_those_asked_at_the_same_time_get_different_answers() -> None:
-    trials = tuple(ended(at, params, bowl(params)) for at, params in enumerate(found("gp", 0, n=12)))
+    trials = tuple(ended_trial(index, params, bowl(params)) for index, params in enumerate(proposals("gp", 0, n=12)))
     sampler = samplers.make_sampler("gp", VALLEY, MAXIMIZE, 0, trials)
-    together = [must(sampler.ask()) for _ in range(4)]
+    together = [params_of(sampler.ask()) for _ in range(4)]
     places = [(number(params, "x"), math.log10(number(params, "y")) / 2) for params in together]
-    apart = [math.dist(one, other) for at, one in enumerate(places) for other in places[:at]]
+    apart = [math.dist(one, other) for index, one in enumerate(places) for other in places[:index]]
     assert min(apart) > 0.01
 
 
@@ -170,25 +170,25 @@ def test_those_asked_at_the_same_time_get_different_answers() -> None:
 def test_what_did_not_end_is_never_taken_for_the_best(state: Any) -> None:
     """A quarter of the space fails, or is stopped with a score that looks good: the search keeps away from it."""
     sampler = samplers.make_sampler("gp", Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0)), MAXIMIZE, 0, ())
-    asked = []
-    for at in range(30):
-        asked.append(must(sampler.ask()))
-        x, y = (number(asked[-1], name) for name in "xy")
+    proposed = []
+    for index in range(30):
+        proposed.append(params_of(sampler.ask()))
+        x, y = (number(proposed[-1], name) for name in "xy")
         is_bad = x > 0.5 and y > 0.5
-        record = ended(at, asked[-1], x + y / 10)
+        record = ended_trial(index, proposed[-1], x + y / 10)
         sampler.tell(changed(record, state=state, score=None if state == "failed" else 9.0) if is_bad else record)
-    late = asked[15:]
+    late = proposed[15:]
     assert sum(number(params, "x") > 0.5 and number(params, "y") > 0.5 for params in late) <= 4
     assert max(number(params, "x") for params in late if number(params, "y") <= 0.5) > 0.95
 
 
 def test_scores_that_are_all_alike_do_no_harm() -> None:
     sampler = samplers.make_sampler("gp", SPACE, MAXIMIZE, 0, ())
-    asked = []
-    for at in range(16):
-        asked.append(must(sampler.ask()))
-        sampler.tell(ended(at, asked[-1], 0.5))
-    assert len(set(map(params_id, asked))) == 16
+    proposed = []
+    for index in range(16):
+        proposed.append(params_of(sampler.ask()))
+        sampler.tell(ended_trial(index, proposed[-1], 0.5))
+    assert len(set(map(params_id, proposed))) == 16
 
 
 def test_every_fifth_trial_takes_another_option_than_the_best_one() -> None:
@@ -196,11 +196,11 @@ def test_every_fifth_trial_takes_another_option_than_the_best_one() -> None:
     space = Space(kind=Variants(a=Space(), b=Space(inner=Float(0.0, 1.0))), x=Float(0.0, 1.0))
     sampler = samplers.make_sampler("gp", space, MAXIMIZE, 0, ())
     kinds = []
-    for at in range(31):
-        params = must(sampler.ask())
+    for index in range(31):
+        params = params_of(sampler.ask())
         kinds.append(params["kind"])
-        sampler.tell(ended(at, params, 1.0 - number(params, "x") if params["kind"] == "a" else -1.0))
-    assert [kinds[at] for at in range(10, 31, 5)] == ["b"] * 5
+        sampler.tell(ended_trial(index, params, 1.0 - number(params, "x") if params["kind"] == "a" else -1.0))
+    assert [kinds[index] for index in range(10, 31, 5)] == ["b"] * 5
 
 
 def test_more_trials_than_it_fits_are_the_best_and_the_latest() -> None:
@@ -212,12 +212,12 @@ def test_more_trials_than_it_fits_are_the_best_and_the_latest() -> None:
 
 
 def test_a_large_finite_space_is_searched_without_listing_it() -> None:
-    space = Space(**{f"n{at}": Int(1, 40) for at in range(4)})
+    space = Space(**{f"n{index}": Int(1, 40) for index in range(4)})
     sampler = samplers.make_sampler("gp", space, MAXIMIZE, 0, ())
     scores = []
-    for at in range(35):
-        params = must(sampler.ask())
+    for index in range(35):
+        params = params_of(sampler.ask())
         assert space.why_not(params) is None
         scores.append(-sum(abs(number(params, f"n{k}") - 30) / 40 for k in range(4)))
-        sampler.tell(ended(at, params, scores[-1]))
+        sampler.tell(ended_trial(index, params, scores[-1]))
     assert max(scores) > -0.2

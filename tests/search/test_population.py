@@ -36,27 +36,27 @@ def test_members_are_compared_every_so_many_epochs_but_not_after_the_last() -> N
 
 
 def test_the_worst_quarter_copies_the_best_and_the_others_go_on() -> None:
-    found = next_lineages(members([0.8, 0.1, 0.5, 0.6, 0.9, 0.2, 0.7, 0.4]), 3, SPACE, MAXIMIZE, seed=0)
-    copied = {number: course[-1].parent for number, course in found.items() if course[-1].parent != number}
+    lineages = next_lineages(members([0.8, 0.1, 0.5, 0.6, 0.9, 0.2, 0.7, 0.4]), 3, SPACE, MAXIMIZE, seed=0)
+    copied = {number: lineage[-1].parent for number, lineage in lineages.items() if lineage[-1].parent != number}
     assert copied.keys() == {1, 5}
     assert set(copied.values()) <= {4, 0}
     for number, parent in copied.items():
-        *before, last = found[number]
-        assert [stretch.parent for stretch in before] == [parent]
+        *before, last = lineages[number]
+        assert [segment.parent for segment in before] == [parent]
         assert last.first == 4
         assert last.params["rate"] != before[0].params["rate"]
-    assert all(course[-1].params == course[0].params for number, course in found.items() if number not in copied)
+    assert all(lineage[-1].params == lineage[0].params for number, lineage in lineages.items() if number not in copied)
 
 
 def test_the_smaller_is_the_better_where_the_objective_says_so() -> None:
-    found = next_lineages(members([0.8, 0.1, 0.5, 0.6]), 3, SPACE, MINIMIZE, seed=0)
-    assert {number for number, course in found.items() if course[-1].parent != number} == {0}
-    assert found[0][-1].parent == 1
+    lineages = next_lineages(members([0.8, 0.1, 0.5, 0.6]), 3, SPACE, MINIMIZE, seed=0)
+    assert {number for number, lineage in lineages.items() if lineage[-1].parent != number} == {0}
+    assert lineages[0][-1].parent == 1
 
 
 def test_one_alone_copies_nobody_and_of_two_one_does() -> None:
     assert next_lineages(members([0.1]), 3, SPACE, MAXIMIZE, 0)[0][-1].parent == 0
-    assert [course[-1].parent for course in next_lineages(members([0.1, 0.2]), 3, SPACE, MAXIMIZE, 0).values()] == [
+    assert [lineage[-1].parent for lineage in next_lineages(members([0.1, 0.2]), 3, SPACE, MAXIMIZE, 0).values()] == [
         1,
         1,
     ]
@@ -72,14 +72,14 @@ def test_what_is_drawn_depends_on_seed_epoch_and_member_alone() -> None:
 
 
 def test_rates_change_and_what_shapes_the_network_stays() -> None:
-    found = [perturb(PARAMS, SPACE, np.random.default_rng(seed)) for seed in range(300)]
-    assert all(SPACE.why_not(params) is None for params in found)
+    perturbed = [perturb(PARAMS, SPACE, np.random.default_rng(seed)) for seed in range(300)]
+    assert all(SPACE.why_not(params) is None for params in perturbed)
     for name in ("units", "held", "optimizer"):
-        assert {params[name] for params in found} == {PARAMS[name]}
-    factors = Counter(round(float(params["rate"]) / 0.01, 6) for params in found)  # type: ignore[arg-type]
+        assert {params[name] for params in perturbed} == {PARAMS[name]}
+    factors = Counter(round(float(params["rate"]) / 0.01, 6) for params in perturbed)  # type: ignore[arg-type]
     assert abs(factors[0.8] + factors[1.2] - 225) < 5 * (300 * 0.25 * 0.75) ** 0.5  # the others are drawn anew
-    assert {params["dropout"] for params in found} == {0.1, 0.2, 0.3}  # never 0.0, another network
-    assert {params["step"] for params in found} == {0.1, 0.2, 0.3, 0.4, 0.5}
+    assert {params["dropout"] for params in perturbed} == {0.1, 0.2, 0.3}  # never 0.0, another network
+    assert {params["step"] for params in perturbed} == {0.1, 0.2, 0.3, 0.4, 0.5}
 
 
 def test_a_rate_of_zero_stays() -> None:
@@ -88,9 +88,9 @@ def test_a_rate_of_zero_stays() -> None:
     } == {0.0}
 
 
-def test_a_course_is_shown_without_what_only_goes_on() -> None:
-    def changes(*stretches: Segment) -> list[int]:
-        return [stretch.first for stretch in TrialRecord(3, PARAMS, 0, "complete", course=stretches).changes]
+def test_a_lineage_is_shown_without_what_only_goes_on() -> None:
+    def changes(*segments: Segment) -> list[int]:
+        return [segment.first for segment in TrialRecord(3, PARAMS, 0, "complete", course=segments).changes]
 
     other = {**PARAMS, "rate": 0.5}
     assert changes(Segment(1, PARAMS, 0, 3), Segment(3, PARAMS, 0, 3), Segment(5, PARAMS, 0, 3)) == []

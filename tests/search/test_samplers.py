@@ -46,7 +46,9 @@ def surrogate(params: Params) -> float:
     return 1.0 - abs(rate - 1e-3) * 20 - abs(int(params["layers"]) - 2) * 0.1 - (params["optimizer"] == "sgd") * 0.3  # type: ignore[arg-type]
 
 
-def ended(number: int, params: Params, score: float = 0.5, state: State = "complete", epochs: int = 1) -> TrialRecord:
+def ended_trial(
+    number: int, params: Params, score: float = 0.5, state: State = "complete", epochs: int = 1
+) -> TrialRecord:
     history = tuple({"loss": 1.0, "val_accuracy": score} for _ in range(epochs))
     if state == "failed":
         return trial_record(number, params, seed=0, state=state, history=({"loss": 1.0},), reason="invalid")
@@ -56,22 +58,22 @@ def ended(number: int, params: Params, score: float = 0.5, state: State = "compl
 def walk(search: Any, space: Space, n: int, trials: tuple[TrialRecord, ...] = (), seed: int = 0) -> list[Params]:
     """Asked and told n times, one trial after another, after those that are there already."""
     sampler = samplers.make_sampler(search, space, MAXIMIZE, seed, trials)
-    asked: list[Params] = []
+    proposed: list[Params] = []
     for number in range(len(trials), len(trials) + n):
         candidate = sampler.ask()
         if candidate is None:
             break
         assert candidate.seed == seed
-        asked.append(candidate.params)
+        proposed.append(candidate.params)
         sampler.tell(ended_by_number(number, candidate.params))
-    return asked
+    return proposed
 
 
 def ended_by_number(number: int, params: Params) -> TrialRecord:
     """Every sort of end, in turn."""
     state: State = ("complete", "complete", "failed", "stopped")[number % 4]
     score = surrogate(params) if "learning_rate" in params else len(params_id(params)) / (2 + number)
-    return ended(number, params, score, state, epochs=1 + number % 3)
+    return ended_trial(number, params, score, state, epochs=1 + number % 3)
 
 
 def test_a_grid_is_walked_in_declared_order() -> None:
@@ -80,8 +82,8 @@ def test_a_grid_is_walked_in_declared_order() -> None:
 
 def test_a_grid_skips_what_was_tried() -> None:
     points = list(FINITE.grid())
-    tried = tuple(ended(number, points[at]) for number, at in enumerate((0, 3, 9)))
-    assert walk("grid", FINITE, 99, tried) == [point for at, point in enumerate(points) if at not in (0, 3, 9)]
+    tried = tuple(ended_trial(number, points[index]) for number, index in enumerate((0, 3, 9)))
+    assert walk("grid", FINITE, 99, tried) == [point for index, point in enumerate(points) if index not in (0, 3, 9)]
 
 
 def test_a_grid_over_a_space_without_end_is_refused_before_it_is_walked() -> None:
@@ -93,17 +95,19 @@ def test_a_grid_over_a_space_without_end_is_refused_before_it_is_walked() -> Non
 
 @pytest.mark.parametrize("search", ALGORITHMS)
 def test_a_finite_space_is_used_up_without_a_repeat_and_then_nothing_is_left(search: Any) -> None:
-    asked = walk(search, FINITE, 99)
-    assert sorted(params_id(params) for params in asked) == sorted(params_id(params) for params in FINITE.grid())
-    assert samplers.make_sampler(search, FINITE, MAXIMIZE, 0, tuple(map(ended, range(10), asked))).ask() is None
+    proposed = walk(search, FINITE, 99)
+    assert sorted(params_id(params) for params in proposed) == sorted(params_id(params) for params in FINITE.grid())
+    assert (
+        samplers.make_sampler(search, FINITE, MAXIMIZE, 0, tuple(map(ended_trial, range(10), proposed))).ask() is None
+    )
 
 
 @pytest.mark.parametrize("search", ENDLESSLY)
 def test_what_is_proposed_belongs_to_the_space_and_never_twice(search: Any) -> None:
-    asked = walk(search, ENDLESS, 30)
-    assert [ENDLESS.why_not(params) for params in asked] == [None] * 30
-    assert len({params_id(params) for params in asked}) == 30
-    assert {params["optimizer"] for params in asked} == {"sgd", "adam"}
+    proposed = walk(search, ENDLESS, 30)
+    assert [ENDLESS.why_not(params) for params in proposed] == [None] * 30
+    assert len({params_id(params) for params in proposed}) == 30
+    assert {params["optimizer"] for params in proposed} == {"sgd", "adam"}
 
 
 @pytest.mark.parametrize(
@@ -122,17 +126,17 @@ def test_a_search_continued_from_the_record_proposes_what_an_undisturbed_one_wou
 def test_trials_that_still_run_count_the_same_before_and_after_a_restart(search: Any) -> None:
     """Four run at a time: twelve have ended when the driver is killed, and the others begin again in the next one."""
     undisturbed = samplers.make_sampler(search, ENDLESS, MAXIMIZE, 5, ())
-    asked = [must(undisturbed.ask()) for _ in range(16)]
-    told = [ended_by_number(number, params) for number, params in enumerate(asked[:12])]
-    for trial in told:
+    proposed = [params_of(undisturbed.ask()) for _ in range(16)]
+    ended_trials = [ended_by_number(number, params) for number, params in enumerate(proposed[:12])]
+    for trial in ended_trials:
         undisturbed.tell(trial)
-    running = [TrialRecord(number, asked[number], seed=0, state="running") for number in range(12, 15)]
-    waiting = TrialRecord(15, asked[15], seed=0, state="waiting")
-    continued = samplers.make_sampler(search, ENDLESS, MAXIMIZE, 5, (*told, *running, waiting))
+    running = [TrialRecord(number, proposed[number], seed=0, state="running") for number in range(12, 15)]
+    waiting = TrialRecord(15, proposed[15], seed=0, state="waiting")
+    continued = samplers.make_sampler(search, ENDLESS, MAXIMIZE, 5, (*ended_trials, *running, waiting))
     for number in range(12, 16):
         assert continued.ask() == undisturbed.ask()
         for one in (undisturbed, continued):
-            one.tell(ended_by_number(number, asked[number]))
+            one.tell(ended_by_number(number, proposed[number]))
     assert continued.ask() == undisturbed.ask()
 
 
@@ -142,12 +146,12 @@ def test_another_seed_is_another_search() -> None:
 
 
 def test_random_search_is_uniform_over_each_domain() -> None:
-    asked = walk("random", ENDLESS, 300)
-    optimizers = Counter(params["optimizer"] for params in asked)
+    proposed = walk("random", ENDLESS, 300)
+    optimizers = Counter(params["optimizer"] for params in proposed)
     assert abs(optimizers["adam"] - 150) < 5 * (300 * 0.5 * 0.5) ** 0.5  # five standard deviations
     for layers in (1, 2, 3):
-        assert abs(sum(params["layers"] == layers for params in asked) - 100) < 5 * (300 * 2 / 9) ** 0.5
-    low = sum(float(params["learning_rate"]) < 1e-3 for params in asked if params["optimizer"] == "adam")  # type: ignore[arg-type]
+        assert abs(sum(params["layers"] == layers for params in proposed) - 100) < 5 * (300 * 2 / 9) ** 0.5
+    low = sum(float(params["learning_rate"]) < 1e-3 for params in proposed if params["optimizer"] == "adam")  # type: ignore[arg-type]
     assert abs(low - optimizers["adam"] / 2) < 5 * (optimizers["adam"] / 4) ** 0.5  # half a log scale
 
 
@@ -158,9 +162,9 @@ def test_tpe_reaches_a_good_point_of_a_conditional_space_sooner_than_random() ->
         sampler = samplers.make_sampler(search, ENDLESS, MAXIMIZE, seed, ())
         scores = []
         for number in range(40):
-            params = must(sampler.ask())
+            params = params_of(sampler.ask())
             scores.append(surrogate(params))
-            sampler.tell(ended(number, params, scores[-1]))
+            sampler.tell(ended_trial(number, params, scores[-1]))
         return max(scores)
 
     seeds = range(7)
@@ -172,11 +176,11 @@ def test_tpe_reaches_a_good_point_of_a_conditional_space_sooner_than_random() ->
 
 def test_tpe_minimizes_where_the_objective_does() -> None:
     sampler = samplers.make_sampler("tpe", Space(x=Float(0.0, 1.0)), Objective("val_accuracy", "minimize"), 0, ())
-    asked = []
+    proposed = []
     for number in range(40):
-        asked.append(must(sampler.ask()))
-        sampler.tell(ended(number, asked[-1], float(asked[-1]["x"])))  # type: ignore[arg-type]
-    assert statistics.mean(float(params["x"]) for params in asked[25:]) < 0.25  # type: ignore[arg-type]
+        proposed.append(params_of(sampler.ask()))
+        sampler.tell(ended_trial(number, proposed[-1], float(proposed[-1]["x"])))  # type: ignore[arg-type]
+    assert statistics.mean(float(params["x"]) for params in proposed[25:]) < 0.25  # type: ignore[arg-type]
 
 
 def test_tpe_goes_on_where_its_favourite_can_be_tried_only_once() -> None:
@@ -185,9 +189,9 @@ def test_tpe_goes_on_where_its_favourite_can_be_tried_only_once() -> None:
     sampler = samplers.make_sampler("tpe", space, MAXIMIZE, 0, ())
     kinds = []
     for number in range(25):
-        params = must(sampler.ask())
+        params = params_of(sampler.ask())
         kinds.append(params["kind"])
-        sampler.tell(ended(number, params, 1.0 if params["kind"] == "flat" else 0.1))
+        sampler.tell(ended_trial(number, params, 1.0 if params["kind"] == "flat" else 0.1))
     assert Counter(kinds) == {"flat": 1, "deep": 24}
 
 
@@ -199,8 +203,8 @@ def test_quasi_random_points_leave_no_part_of_the_space_out() -> None:
     space = Space(x=Float(0.0, 1.0), y=Float(1e-4, 1e-2, log=True))
 
     def squares(search: Any) -> set[tuple[int, int]]:
-        asked = walk(search, space, 64)
-        return {(int(p["x"] * 8), int((math.log10(p["y"]) + 4) * 4)) for p in asked}  # type: ignore[operator,arg-type]
+        proposed = walk(search, space, 64)
+        return {(int(p["x"] * 8), int((math.log10(p["y"]) + 4) * 4)) for p in proposed}  # type: ignore[operator,arg-type]
 
     assert len(squares("qmc")) == 64
     assert len(squares("random")) < 50
@@ -227,9 +231,9 @@ def best_of(search: Any, n: int, seed: int, objective: Objective = MAXIMIZE) -> 
     sampler = samplers.make_sampler(search, BOWL, objective, seed, ())
     scores = []
     for number in range(n):
-        params = must(sampler.ask())
+        params = params_of(sampler.ask())
         scores.append(bowl(params))
-        sampler.tell(ended(number, params, sign * scores[-1]))
+        sampler.tell(ended_trial(number, params, sign * scores[-1]))
     return max(scores)
 
 
@@ -251,8 +255,8 @@ def test_cma_es_waits_for_its_generation_and_does_not_mind_in_which_order_it_end
             first.append(candidate.params)
         for number, params in enumerate(order(first)):
             assert sampler.ask() is None
-            sampler.tell(ended(number, params, bowl(params)))
-        return [must(sampler.ask()) for _ in first]
+            sampler.tell(ended_trial(number, params, bowl(params)))
+        return [params_of(sampler.ask()) for _ in first]
 
     forward = second_generation(list)
     assert forward == second_generation(lambda first: first[::-1])
@@ -263,12 +267,14 @@ def test_cma_es_waits_for_its_generation_and_does_not_mind_in_which_order_it_end
 def test_cma_es_takes_what_did_not_end_for_worse_than_all_that_did(state: Any) -> None:
     def after(score: float, ending: State) -> list[Params]:
         sampler = samplers.make_sampler("cmaes", BOWL, MAXIMIZE, 0, ())
-        first = [must(sampler.ask()) for _ in range(7)]
+        first = [params_of(sampler.ask()) for _ in range(7)]
         for number, params in enumerate(first):
             sampler.tell(
-                ended(number, params, score if number == 3 else number / 10, ending if number == 3 else "complete")
+                ended_trial(
+                    number, params, score if number == 3 else number / 10, ending if number == 3 else "complete"
+                )
             )
-        return [must(sampler.ask()) for _ in range(7)]
+        return [params_of(sampler.ask()) for _ in range(7)]
 
     assert after(0.9, state) == after(-5.0, "complete")
     assert after(0.9, state) != after(0.9, "complete")
@@ -276,13 +282,13 @@ def test_cma_es_takes_what_did_not_end_for_worse_than_all_that_did(state: Any) -
 
 def test_cma_es_goes_on_with_the_rest_of_a_space_that_it_has_seen_enough_of() -> None:
     space = Space(x=Int(1, 3), y=Int(1, 3), kind=Choice("a", "b"))
-    asked = walk("cmaes", space, 99)
-    assert sorted(map(params_id, asked)) == sorted(map(params_id, space.grid()))
+    proposed = walk("cmaes", space, 99)
+    assert sorted(map(params_id, proposed)) == sorted(map(params_id, space.grid()))
 
 
-@pytest.mark.parametrize(("space", "came"), [(FINITE, "none"), (Space(x=Float(0.0, 1.0), k=Choice(1, 2)), "x alone")])
-def test_cma_es_needs_two_numbers_that_every_point_has(space: Space, came: str) -> None:
-    with pytest.raises(SpaceError, match=f"two or more of them, and this space has {came}: take another search"):
+@pytest.mark.parametrize(("space", "actual"), [(FINITE, "none"), (Space(x=Float(0.0, 1.0), k=Choice(1, 2)), "x alone")])
+def test_cma_es_needs_two_numbers_that_every_point_has(space: Space, actual: str) -> None:
+    with pytest.raises(SpaceError, match=f"two or more of them, and this space has {actual}: take another search"):
         samplers.check_search("cmaes", space)
 
 
@@ -290,11 +296,11 @@ def test_cma_es_needs_two_numbers_that_every_point_has(space: Space, came: str) 
 def test_a_stopped_trial_is_told_as_pruned_and_a_failed_one_as_no_value(rebuilt: bool) -> None:
     """A trial that was stopped with a good score must not pass for a whole training."""
     sampler = samplers.make_sampler("tpe", ENDLESS, MAXIMIZE, 0, ())
-    asked = [must(sampler.ask()) for _ in range(3)]
+    proposed = [params_of(sampler.ask()) for _ in range(3)]
     records = [
-        ended(0, asked[0], 0.7),
-        ended(1, asked[1], 0.9, "stopped", epochs=2),
-        ended(2, asked[2], state="failed"),
+        ended_trial(0, proposed[0], 0.7),
+        ended_trial(1, proposed[1], 0.9, "stopped", epochs=2),
+        ended_trial(2, proposed[2], state="failed"),
     ]
     if rebuilt:
         sampler = samplers.make_sampler("tpe", ENDLESS, MAXIMIZE, 0, tuple(records))
@@ -311,25 +317,25 @@ def test_a_stopped_trial_is_told_as_pruned_and_a_failed_one_as_no_value(rebuilt:
 
 @pytest.mark.parametrize("search", ALGORITHMS)
 def test_a_trial_that_nobody_here_asked_for_counts_as_tried(search: Any) -> None:
-    sampler: Sampler = samplers.make_sampler(search, FINITE, MAXIMIZE, 0, (ended(0, next(FINITE.grid())),))
-    asked = []
+    sampler: Sampler = samplers.make_sampler(search, FINITE, MAXIMIZE, 0, (ended_trial(0, next(FINITE.grid())),))
+    proposed = []
     while (candidate := sampler.ask()) is not None:
-        asked.append(candidate.params)
-        sampler.tell(ended(len(asked), candidate.params))
-        sampler.tell(ended(len(asked), candidate.params))  # a replicate of it
-    assert len(asked) == 9
+        proposed.append(candidate.params)
+        sampler.tell(ended_trial(len(proposed), candidate.params))
+        sampler.tell(ended_trial(len(proposed), candidate.params))  # a replicate of it
+    assert len(proposed) == 9
 
 
 @pytest.mark.parametrize("search", ["random", "tpe", "gp"])
 def test_what_came_from_elsewhere_takes_no_place_of_the_space(search: Any) -> None:
     outside = {"units": 999, "optimizer": "adam", "depth": 3}
-    asked = walk(search, FINITE, 99, (ended(0, outside),))
-    assert sorted(map(params_id, asked)) == sorted(map(params_id, FINITE.grid()))
+    proposed = walk(search, FINITE, 99, (ended_trial(0, outside),))
+    assert sorted(map(params_id, proposed)) == sorted(map(params_id, FINITE.grid()))
 
 
 def test_a_list_is_gone_through_in_its_order_but_for_the_pairs_that_were_tried() -> None:
     wanted = [Candidate({"units": units}, seed) for seed in (0, 1) for units in (64, 128)]
-    listed = ListSampler(wanted, [ended(0, {"units": 64}), ended(1, {"units": 256})])
+    listed = ListSampler(wanted, [ended_trial(0, {"units": 64}), ended_trial(1, {"units": 256})])
     assert [listed.ask() for _ in range(4)] == [*wanted[1:], None]
 
 
@@ -366,6 +372,6 @@ def test_every_kind_of_domain_is_sampled_within_itself(domains: Any, search: Any
         assert space.why_not(params) is None
 
 
-def must(candidate: Candidate | None) -> Params:
+def params_of(candidate: Candidate | None) -> Params:
     assert candidate is not None
     return candidate.params

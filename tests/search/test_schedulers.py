@@ -21,13 +21,17 @@ MINIMIZE = Objective("val_loss", "minimize")
 STOPPING: tuple[Any, ...] = ("asha", "hyperband", "median")
 
 
-def made(name: Any, *trials: TrialRecord, objective: Objective = MAXIMIZE, epochs: int = 27, eta: int = 3) -> Scheduler:
+def scheduler_of(
+    name: Any, *trials: TrialRecord, objective: Objective = MAXIMIZE, epochs: int = 27, eta: int = 3
+) -> Scheduler:
     found = make_scheduler(Scheduling(name, 1, eta), objective, epochs, trials)
     assert found is not None
     return found
 
 
-def ended(number: int, scores: list[float], state: State = "complete", objective: Objective = MAXIMIZE) -> TrialRecord:
+def ended_trial(
+    number: int, scores: list[float], state: State = "complete", objective: Objective = MAXIMIZE
+) -> TrialRecord:
     history = tuple({objective.metric: score} for score in scores)
     return trial_record(number, {"x": number}, 0, state, score=objective.best(scores), history=history)
 
@@ -36,10 +40,10 @@ def run(judge: Scheduler, number: int, scores: list[float], objective: Objective
     """A trial that is asked about at each milestone, and told of when it ends."""
     for epoch in judge.milestones(number):
         if judge.should_stop(number, scores[:epoch]):
-            trial = ended(number, scores[:epoch], "stopped", objective)
+            trial = ended_trial(number, scores[:epoch], "stopped", objective)
             break
     else:
-        trial = ended(number, scores, "complete", objective)
+        trial = ended_trial(number, scores, "complete", objective)
     judge.tell(trial)
     return trial
 
@@ -63,7 +67,7 @@ def test_a_grace_of_all_epochs_is_refused() -> None:
 
 
 def test_asha_lets_a_third_pass_each_rung() -> None:
-    judge = made("asha")
+    judge = scheduler_of("asha")
     assert judge.milestones(0) == (1, 3, 9)
     for number in range(6):  # each worse than the one before: the first alone goes on, then the best third
         trial = run(judge, number, [1.0 - number / 10] * 27)
@@ -73,13 +77,13 @@ def test_asha_lets_a_third_pass_each_rung() -> None:
 
 
 def test_a_rung_counts_the_best_so_far_and_not_the_last_epoch() -> None:
-    judge = made("asha", *(ended(number, [0.5] * 27) for number in range(3)))
+    judge = scheduler_of("asha", *(ended_trial(number, [0.5] * 27) for number in range(3)))
     assert not judge.should_stop(3, [0.1, 0.9, 0.2])
     assert judge.should_stop(4, [0.1, 0.4, 0.4])
 
 
 def test_hyperband_has_brackets_that_look_later_and_one_that_never_does() -> None:
-    judge = made("hyperband")
+    judge = scheduler_of("hyperband")
     brackets = Counter(judge.milestones(number) for number in range(100))
     assert set(brackets) == {(1, 3, 9), (3, 9), (9,), ()}
     counts = [brackets[rungs] for rungs in ((1, 3, 9), (3, 9), (9,), ())]
@@ -88,9 +92,9 @@ def test_hyperband_has_brackets_that_look_later_and_one_that_never_does() -> Non
 
 
 def test_the_median_rule_stops_what_is_behind_the_middle_of_three_others() -> None:
-    judge = made("median", ended(0, [0.2] * 27), ended(1, [0.4] * 27))
+    judge = scheduler_of("median", ended_trial(0, [0.2] * 27), ended_trial(1, [0.4] * 27))
     assert not judge.should_stop(5, [0.1])
-    judge.tell(ended(2, [0.6] * 27))
+    judge.tell(ended_trial(2, [0.6] * 27))
     assert judge.should_stop(5, [0.39])
     assert not judge.should_stop(5, [0.4])
     assert not judge.should_stop(5, [0.5, 0.1, 0.1])
@@ -98,7 +102,7 @@ def test_the_median_rule_stops_what_is_behind_the_middle_of_three_others() -> No
 
 @pytest.mark.parametrize("name", STOPPING)
 def test_what_failed_stops_nobody(name: Any) -> None:
-    judge = made(name, *(ended(number, [0.9] * 9, "failed") for number in range(9)))
+    judge = scheduler_of(name, *(ended_trial(number, [0.9] * 9, "failed") for number in range(9)))
     assert not judge.should_stop(10, [0.1])
 
 
@@ -107,13 +111,13 @@ def test_what_failed_stops_nobody(name: Any) -> None:
 def test_a_scheduler_made_from_the_record_judges_as_the_one_that_lived_through_it(
     name: Any, objective: Objective
 ) -> None:
-    lived, trials = made(name, objective=objective), []
+    original, trials = scheduler_of(name, objective=objective), []
     for number, scores in enumerate(curves(30)):
-        again = made(name, *trials, objective=objective)
-        assert [again.should_stop(number, scores[:at]) for at in again.milestones(number)[:1]] == [
-            lived.should_stop(number, scores[:at]) for at in lived.milestones(number)[:1]
+        rebuilt = scheduler_of(name, *trials, objective=objective)
+        assert [rebuilt.should_stop(number, scores[:epoch]) for epoch in rebuilt.milestones(number)[:1]] == [
+            original.should_stop(number, scores[:epoch]) for epoch in original.milestones(number)[:1]
         ]
-        trials.append(run(lived, number, scores, objective))
+        trials.append(run(original, number, scores, objective))
     assert {trial.state for trial in trials} == {"complete", "stopped"}
 
 
@@ -123,7 +127,7 @@ def test_epochs_are_saved_and_the_best_is_seldom_lost(name: Any, share: float) -
     spent, missing = [], []
     for seed in range(20):
         found = curves(60, seed=seed)
-        judge = made(name)
+        judge = scheduler_of(name)
         trials = [run(judge, number, scores) for number, scores in enumerate(found)]
         spent.append(sum(len(trial.history) for trial in trials) / (60 * 27))
         best = max(trial.score or 0.0 for trial in trials if trial.state == "complete")

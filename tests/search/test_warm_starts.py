@@ -47,7 +47,7 @@ def test_a_list_keeps_its_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("units: 128: 3", "is no YAML that can be read: mapping values are not allowed here in line 1"),
         ("", "number 1 needs to be params, such as `batch_size: 64`; got None"),
@@ -60,23 +60,23 @@ def test_a_list_keeps_its_order(tmp_path: Path) -> None:
         ("units: !!python/object/apply:os.getcwd []", "is no YAML that can be read"),
     ],
 )
-def test_a_file_that_holds_something_else_is_refused(text: str, said: str, tmp_path: Path) -> None:
+def test_a_file_that_holds_something_else_is_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(StudyError) as refused:
         read(text, tmp_path)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("unitz: 128", "does not belong to task 'digits-mlp': it has no parameter unitz"),
         ("units: seven", "does not belong to task 'digits-mlp': units is 'seven'"),
         ("- units: 64-32\n- units: -1", "number 2, does not belong to task 'digits-mlp': units is -1"),
     ],
 )
-def test_a_configuration_that_does_not_belong_to_the_task_is_named(text: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match=said):
+def test_a_configuration_that_does_not_belong_to_the_task_is_named(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=message):
         read(text, tmp_path)
 
 
@@ -105,17 +105,17 @@ def test_a_study_without_a_complete_trial_has_nothing_to_begin_with(tmp_path: Pa
 # --- and then the search ----------------------------------------------------------------------------------------------
 
 
-def asked(search: Any, first: list[Params], n: int, trials: tuple[TrialRecord, ...] = ()) -> list[Params]:
+def propose(search: Any, first: list[Params], n: int, trials: tuple[TrialRecord, ...] = ()) -> list[Params]:
     """The first n params of a study of a small space, each told before the next is asked for."""
     space = narrow(MLP.space, {"optimizer": "adam", "learning_rate": "0.001,0.01", "dropout": "without"})
     objective = Objective("val_accuracy", "maximize")
     then = samplers.make_sampler(search, space, objective, 0, trials)
     warm = WarmStartSampler([Candidate(params, 0) for params in first], then, trials)
-    found: list[Params] = []
-    while len(found) + len(trials) < n and (candidate := warm.ask()) is not None:
-        found.append(candidate.params)
-        warm.tell(_ended(len(trials) + len(found) - 1, candidate.params))
-    return found
+    proposed: list[Params] = []
+    while len(proposed) + len(trials) < n and (candidate := warm.ask()) is not None:
+        proposed.append(candidate.params)
+        warm.tell(_ended(len(trials) + len(proposed) - 1, candidate.params))
+    return proposed
 
 
 def _ended(number: int, params: Params) -> TrialRecord:
@@ -124,20 +124,20 @@ def _ended(number: int, params: Params) -> TrialRecord:
 
 @pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
 def test_what_was_given_is_first_and_nothing_comes_twice(search: Any, tmp_path: Path) -> None:
-    plain = asked(search, [], 40)
+    plain = propose(search, [], 40)
     given = [plain[7], plain[3], plain[7]]
-    found = asked(search, given, 40)
-    assert found[:2] == given[:2]
-    assert len({params_id(params) for params in found}) == len(found) == 40
+    proposed = propose(search, given, 40)
+    assert proposed[:2] == given[:2]
+    assert len({params_id(params) for params in proposed}) == len(proposed) == 40
 
 
 @pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
 def test_a_warm_search_that_was_killed_goes_on_as_it_would_have(search: Any) -> None:
-    given = asked(search, [], 9)[5:8]
-    whole = asked(search, given, 20)
+    given = propose(search, [], 9)[5:8]
+    whole = propose(search, given, 20)
     for cut in (1, 2, 3, 11):
         trials = tuple(_ended(number, params) for number, params in enumerate(whole[:cut]))
-        assert asked(search, given, 20, trials) == whole[cut:]
+        assert propose(search, given, 20, trials) == whole[cut:]
 
 
 @pytest.mark.parametrize("search", ["random", "qmc", "tpe", "gp", "cmaes"])

@@ -32,9 +32,9 @@ def data_of(task: Task) -> TrainingData:
 def at_epoch(run: TrialRun, wanted: int) -> Checkpoint:
     for epoch, _ in run:
         if epoch == wanted:
-            found = run.checkpoint()
-            assert found is not None
-            return found
+            checkpoint = run.checkpoint()
+            assert checkpoint is not None
+            return checkpoint
     raise AssertionError("it ended before")
 
 
@@ -114,10 +114,15 @@ def test_what_is_no_checkpoint_is_none(content: bytes, tmp_path: Path) -> None:
 def test_a_checkpoint_cut_anywhere_is_none() -> None:
     arrays = (np.zeros((2, 3), np.float32), np.array([1, 2], np.int64))
     content = Checkpoint(arrays, arrays[:1], 1, ({"val_accuracy": 0.5},), 1.5).to_bytes()
-    found = Checkpoint.from_bytes(content)
-    assert found is not None
-    assert (found.epoch, found.best_epoch, found.seconds, found.history) == (1, 1, 1.5, ({"val_accuracy": 0.5},))
-    assert all(np.array_equal(one, other) for one, other in zip(found.variables, arrays, strict=True))
+    checkpoint = Checkpoint.from_bytes(content)
+    assert checkpoint is not None
+    assert (checkpoint.epoch, checkpoint.best_epoch, checkpoint.seconds, checkpoint.history) == (
+        1,
+        1,
+        1.5,
+        ({"val_accuracy": 0.5},),
+    )
+    assert all(np.array_equal(one, other) for one, other in zip(checkpoint.variables, arrays, strict=True))
     for end in range(0, len(content) - 1, 7):
         assert Checkpoint.from_bytes(content[:end]) is None
 

@@ -227,10 +227,10 @@ def test_a_seed_repeats_bit_for_bit_and_another_does_not(
 
 
 def test_data_stay_on_the_device_until_others_are_asked_for(tiny_data: TrainingData) -> None:
-    asked = []
+    sizes = []
 
     def targets(labels: np.ndarray) -> np.ndarray:
-        asked.append(len(labels))
+        sizes.append(len(labels))
         return labels
 
     (first,) = compiled.resident_splits("one", (tiny_data.train,), targets)
@@ -240,7 +240,7 @@ def test_data_stay_on_the_device_until_others_are_asked_for(tiny_data: TrainingD
     assert (first.size, other.size) == (90, 30)
     (back,) = compiled.resident_splits("one", (tiny_data.train,), targets)
     assert back is not first
-    assert asked == [90, 30, 90]
+    assert sizes == [90, 30, 90]
 
 
 def test_weights_are_counted(tiny_task: Callable[..., Task]) -> None:

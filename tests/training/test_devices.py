@@ -23,7 +23,7 @@ from tune_jobs.training.devices import HOST, DeviceFigures, FileReader, HostRead
 MB = 2**20
 UUIDS = ("GPU-aaaa1111", "GPU-bbbb2222", "GPU-cccc3333")
 MIG = "MIG-dddd4444"
-FOUR = tuple(DeviceFigures(str(at), 100.0 * at, 8000.0, at / 4) for at in range(4))
+FOUR = tuple(DeviceFigures(str(index), 100.0 * index, 8000.0, index / 4) for index in range(4))
 
 
 @pytest.fixture(autouse=True)

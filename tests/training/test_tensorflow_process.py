@@ -29,12 +29,12 @@ def test_a_share_of_a_gpu_is_a_limit_that_is_set_before_the_first_op(tmp_path: P
     environment.pop("CUDA_VISIBLE_DEVICES", None)
     program = [sys.executable, str(PROGRAMS / "divided_device.py")]
     answer = subprocess.run(program, capture_output=True, text=True, check=True, env=environment)
-    said = json.loads(answer.stdout)
-    assert said["held"] == [16384 // 4 - tensorflow_process.CONTEXT_MB]
-    assert (said["devices"], said["threads"], said["peak"]) == (2, 2, None)
-    assert said["deterministic"] == [False, True]  # a GPU's kernels are asked for alone
-    assert "before TensorFlow is first used" in said["refused"]
-    assert "\n" not in said["refused"]
+    process_state = json.loads(answer.stdout)
+    assert process_state["held"] == [16384 // 4 - tensorflow_process.CONTEXT_MB]
+    assert (process_state["devices"], process_state["threads"], process_state["peak"]) == (2, 2, None)
+    assert process_state["deterministic"] == [False, True]  # a GPU's kernels are asked for alone
+    assert "before TensorFlow is first used" in process_state["refused"]
+    assert "\n" not in process_state["refused"]
 
 
 class Held:
@@ -43,7 +43,7 @@ class Held:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
         self.growth: list[str] = []
         self.limits: dict[str, list[int]] = {}
-        monkeypatch.setattr(tensorflow_process, "_gpus", lambda: [f"gpu{at}" for at in range(gpus)])
+        monkeypatch.setattr(tensorflow_process, "_gpus", lambda: [f"gpu{index}" for index in range(gpus)])
         monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, is_set: self.growth.append(gpu))
         monkeypatch.setattr(tf.config, "set_logical_device_configuration", self._limit)
         monkeypatch.setattr(tensorflow_process.malloc, "keep_freed", lambda: None)
@@ -98,7 +98,7 @@ def test_a_share_without_room_for_a_tensor_is_refused(monkeypatch: pytest.Monkey
 def test_a_real_gpu_is_held_to_a_share_and_tells_its_peak() -> None:
     program = [sys.executable, str(PROGRAMS / "shared_gpu.py")]
     answer = subprocess.run(program, capture_output=True, text=True, check=True)
-    said = json.loads(answer.stdout)
-    assert said["out"]
-    assert said["peak"] >= 256
-    assert said["again"] < said["peak"] + 64
+    process_state = json.loads(answer.stdout)
+    assert process_state["out"]
+    assert process_state["peak"] >= 256
+    assert process_state["again"] < process_state["peak"] + 64

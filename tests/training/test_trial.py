@@ -26,7 +26,7 @@ PARAMS = {"units": 8, "learning_rate": 0.05, "batch_size": 16}
 MakeTask = Callable[..., Task]
 
 
-def own(*epochs: Mapping[str, float] | Exception, patience: int | None = None, **changes: Any) -> Task:
+def own_task(*epochs: Mapping[str, float] | Exception, patience: int | None = None, **changes: Any) -> Task:
     """A task whose own training loop yields these metrics, and raises what is no metrics."""
 
     def train(params: Any, data: Any, *, seed: int, epochs: int) -> Iterator[Mapping[str, float]]:
@@ -143,7 +143,7 @@ def test_errors_that_do_not_make_up_the_score_are_not_kept(tiny_task: MakeTask, 
 
 
 def test_a_loop_of_its_own_has_no_errors(tiny_data: TrainingData) -> None:
-    assert run_trial(own(*scores(0.4, 0.5)), {}, tiny_data, seed=0).errors is None
+    assert run_trial(own_task(*scores(0.4, 0.5)), {}, tiny_data, seed=0).errors is None
 
 
 def test_a_trial_that_failed_has_no_errors(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
@@ -241,37 +241,37 @@ def test_a_subclass_that_builds_its_weights_when_called_is_trained(
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (None, 6)])
 def test_training_ends_after_patience_epochs_without_a_better_score(patience: int | None, epochs: int) -> None:
-    result = run_trial(own(*scores(0.1, 0.5, 0.5, 0.2, 0.9, 0.1), patience=patience), {}, None, seed=0)  # type: ignore[arg-type]
+    result = run_trial(own_task(*scores(0.1, 0.5, 0.5, 0.2, 0.9, 0.1), patience=patience), {}, None, seed=0)  # type: ignore[arg-type]
     assert len(result.history) == epochs
     assert (result.state, result.score) == ("complete", 0.9 if patience is None else 0.5)
     assert result.best_epoch == (5 if patience is None else 2)  # the first of two that are equal
 
 
 def test_the_direction_of_the_objective_decides_which_epoch_is_best(tiny_data: TrainingData) -> None:
-    task = own(*scores(0.3, 0.1, 0.2), objective=Objective("val_accuracy", "minimize"))
+    task = own_task(*scores(0.3, 0.1, 0.2), objective=Objective("val_accuracy", "minimize"))
     result = run_trial(task, {}, tiny_data, seed=0)
     assert (result.score, result.best_epoch) == (0.1, 2)
 
 
 def test_a_loop_of_its_own_ends_with_the_protocol_at_the_latest(tiny_data: TrainingData) -> None:
-    result = run_trial(own(*scores(*[0.5] * 50)), {}, tiny_data, seed=0)
+    result = run_trial(own_task(*scores(*[0.5] * 50)), {}, tiny_data, seed=0)
     assert (result.state, len(result.history)) == ("complete", 10)
 
 
 def test_a_loop_of_its_own_gets_params_data_seed_and_epochs(tiny_data: TrainingData) -> None:
-    came: list[Any] = []
+    arguments: list[Any] = []
 
     def train(params: Any, data: Any, *, seed: int, epochs: int) -> Iterator[Mapping[str, float]]:
-        came.extend([params, data, seed, epochs])
+        arguments.extend([params, data, seed, epochs])
         yield {"val_accuracy": np.float32(0.5)}
 
-    result = run_trial(own(train=train), {"units": 2}, tiny_data, seed=7)
-    assert came == [{"units": 2}, tiny_data, 7, 10]
+    result = run_trial(own_task(train=train), {"units": 2}, tiny_data, seed=7)
+    assert arguments == [{"units": 2}, tiny_data, 7, 10]
     assert type(result.score) is float
 
 
 def test_a_loop_of_its_own_without_an_epoch_is_invalid(tiny_data: TrainingData) -> None:
-    assert_failed(run_trial(own(), {}, tiny_data, seed=0), "invalid", "without an epoch")
+    assert_failed(run_trial(own_task(), {}, tiny_data, seed=0), "invalid", "without an epoch")
 
 
 def test_a_report_that_answers_true_stops_the_trial(tiny_data: TrainingData) -> None:
@@ -281,14 +281,14 @@ def test_a_report_that_answers_true_stops_the_trial(tiny_data: TrainingData) -> 
         seen.append((epoch, metrics["val_accuracy"]))
         return epoch == 2
 
-    result = run_trial(own(*scores(0.4, 0.3, 0.9)), {}, tiny_data, seed=0, report=report)
+    result = run_trial(own_task(*scores(0.4, 0.3, 0.9)), {}, tiny_data, seed=0, report=report)
     assert seen == [(1, 0.4), (2, 0.3)]
     assert (result.state, result.score, result.best_epoch) == ("stopped", 0.4, 1)
 
 
 @pytest.mark.parametrize("patience", [None, 2])
 def test_a_trial_told_to_stop_at_its_end_was_not_cut_off(patience: int | None, tiny_data: TrainingData) -> None:
-    task = own(*scores(*[0.5] * 20), patience=patience)
+    task = own_task(*scores(*[0.5] * 20), patience=patience)
     last = 10 if patience is None else 3
     result = run_trial(task, {}, tiny_data, seed=0, report=lambda epoch, metrics: epoch == last)
     assert (result.state, len(result.history)) == ("complete", last)
@@ -316,7 +316,7 @@ def test_a_number_that_is_not_finite_diverges_and_keeps_the_epochs_before(
     value: float, tiny_data: TrainingData
 ) -> None:
     bad = {"val_accuracy": 0.6, "val_loss": value}
-    result = run_trial(own(*scores(0.4, 0.5), bad, *scores(0.9)), {}, tiny_data, seed=0)
+    result = run_trial(own_task(*scores(0.4, 0.5), bad, *scores(0.9)), {}, tiny_data, seed=0)
     assert_failed(result, "diverged", f"val_loss was {value} in epoch 3")
     assert result.history == tuple(scores(0.4, 0.5))
 
@@ -360,7 +360,7 @@ def test_an_optimizer_that_refuses_its_params_makes_the_trial_invalid(
 def test_an_exception_is_a_result_in_one_line(
     error: Exception, reason: str, message: str, tiny_data: TrainingData
 ) -> None:
-    result = run_trial(own(*scores(0.4), error), {}, tiny_data, seed=0)
+    result = run_trial(own_task(*scores(0.4), error), {}, tiny_data, seed=0)
     assert_failed(result, reason, message)
     assert result.history == tuple(scores(0.4))
 
@@ -384,7 +384,7 @@ def test_images_of_another_type_than_the_models_are_invalid(tiny_task: MakeTask,
 
 
 def test_a_trial_left_before_its_end_has_failed(tiny_data: TrainingData) -> None:
-    run = TrialRun(own(*scores(0.4, 0.5)), {}, tiny_data, seed=0)
+    run = TrialRun(own_task(*scores(0.4, 0.5)), {}, tiny_data, seed=0)
     next(iter(run))
     assert (run.result.state, run.result.reason) == ("failed", "crashed")
 

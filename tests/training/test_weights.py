@@ -67,8 +67,8 @@ def test_a_file_that_was_cut_is_none(kept: Path, share: float) -> None:
 
 def _flipped(file: Path) -> None:
     whole = bytearray(file.read_bytes())
-    at = whole.index(network(1).get_weights()[0].tobytes())
-    whole[at] ^= 0xFF
+    offset = whole.index(network(1).get_weights()[0].tobytes())
+    whole[offset] ^= 0xFF
     file.write_bytes(whole)
 
 

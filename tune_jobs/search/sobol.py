@@ -35,9 +35,7 @@ def points(space: AnySpace, seed: int) -> Iterator[Params]:
 
 
 def _sequence(space: AnySpace, n_dimensions: int, seed: int) -> Iterator[Params]:
-    from scipy.stats import (
-        qmc,
-    )  # takes a second to import, and a command that only reads a study should not wait for it
+    from scipy.stats import qmc  # here, because a command that only reads a study should not wait a second for it
 
     sobol = qmc.Sobol(n_dimensions, rng=seed)
     while True:
