@@ -229,6 +229,17 @@ def test_ray_token_loader() -> None:
     assert callable(Config.initialize)
 
 
+def test_ray_driver_path() -> None:
+    from ray._private import worker
+    from ray.job_config import JobConfig
+
+    assert "job_config._py_driver_sys_path.extend(code_paths)" in inspect.getsource(worker.connect)
+    assert "job_config._serialize()" in inspect.getsource(worker.connect)
+    config = JobConfig()
+    config._py_driver_sys_path.extend(["/a/folder"])
+    assert b"/a/folder" in config._serialize()
+
+
 def test_ray_folder() -> None:
     import ray
 
@@ -455,6 +466,12 @@ def test_mlflow_reserved_tags() -> None:
 
 
 # click and setuptools
+
+
+def test_mlflow_uvicorn_options() -> None:
+    assert 'envvar="MLFLOW_UVICORN_OPTS"' in source("mlflow", "cli/__init__.py")
+    assert "shlex.split(uvicorn_opts)" in source("mlflow", "server/__init__.py")
+    assert "sys.path.insert(0, app_dir)" in source("uvicorn", "main.py")
 
 
 def test_click_parser() -> None:
