@@ -229,17 +229,6 @@ def test_ray_token_loader() -> None:
     assert callable(Config.initialize)
 
 
-def test_ray_driver_path() -> None:
-    from ray._private import worker
-    from ray.job_config import JobConfig
-
-    assert "job_config._py_driver_sys_path.extend(code_paths)" in inspect.getsource(worker.connect)
-    assert "job_config._serialize()" in inspect.getsource(worker.connect)
-    config = JobConfig()
-    config._py_driver_sys_path.extend(["/a/folder"])
-    assert b"/a/folder" in config._serialize()
-
-
 def test_ray_folder() -> None:
     import ray
 

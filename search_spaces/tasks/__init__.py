@@ -1,1 +1,1 @@
-"""The tasks of the catalogue, one file a family."""
+"""The tasks of the catalogue, one file for each family."""

@@ -1,6 +1,7 @@
-"""CIFAR-10, 32 x 32 colour pictures of ten things: the textbook's networks, report A's transfers and open searches.
+"""CIFAR-10, 32 x 32 colour images of ten classes: the textbook's networks, report A's transfers and open searches.
 
-The spaces hold what report A moved over from Fashion-MNIST (Tables 4 and 7), so that `tune-jobs transfer` finds room.
+The spaces contain the configurations that report A transferred from Fashion-MNIST (Tables 4 and 7), so that
+`tune-jobs transfer` accepts them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ OPTIMIZERS = Variants(
     }
 )
 
-_PLAIN: Mapping[str, Value] = {  # what neither the textbook nor the report varies
+_PLAIN: Mapping[str, Value] = {  # neither the textbook nor the report varies these
     "batch_norm": False,
     "schedule": "constant",
     "augmentation": "none",
@@ -51,7 +52,7 @@ _MLP_BASELINE: Mapping[str, Value] = {
     "nesterov": False,
     "dropout": "without",
 }
-_MLP_BEST: Mapping[str, Value] = {  # its optimizer is not reported: the one of the report's other best rows
+_MLP_BEST: Mapping[str, Value] = {  # its optimizer is not reported: that of the report's other best rows
     **_PLAIN,
     "units": "512-128-32",
     "activation": "relu",

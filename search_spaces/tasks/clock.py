@@ -1,7 +1,7 @@
-"""Telling the time from a picture of a clock: the reports' third task, in which the label encoding decides.
+"""Telling the time from an image of a clock, the reports' third task: the label encoding matters most.
 
-The pictures are drawn by `tune_jobs.datasets.clock_faces`; those of the reports, where somebody has them, are the
-dataset `clock-files`. The error is the common-sense one: the shorter way round the dial, in minutes.
+`tune_jobs.datasets.clocks` draws the images; a user who has those of the reports can load them as `clock-files`. The
+error is the "common sense" one: the shorter way round the dial, in minutes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ADAM = Variants(adam=Space(learning_rate=Fixed(0.001, _LEARNING_RATE)))
 
 
 def _reported(table: str, setting: str, value: float, metric: str, encoding: Mapping[str, Value]) -> Reported:
-    """A figure for this encoding on the trunk of `clock-encodings`."""
+    """Return a figure that a report prints for an encoding, as a configuration on the trunk of `clock-encodings`."""
     return Reported(table, setting, value, {**_TRUNK, "filters": "16-32-64-64", **encoding}, metric)
 
 
@@ -76,7 +76,7 @@ _REPORTED = (
 
 
 def _trunk(filters: Choice, held: str) -> dict[str, Fixed]:
-    """One network under every encoding; each part of it opens."""
+    """Return the parameters of one network for all encodings; each can be opened."""
     return {
         "filters": Fixed(held, filters),
         "strides": Fixed(2, Choice(1, 2)),
@@ -114,8 +114,8 @@ CLOCK_ENCODINGS = Task(
     build=cnn.build,
     encoding=clock_encodings.build,
     source="report A, Table 9; report B, sections 3.1 to 3.4",
-    assumptions="one trunk for all, since neither report prints its own; pictures drawn here, since theirs cannot be "
-    "had",
+    assumptions="one trunk for all, because neither report prints its own; images drawn here, because theirs are not "
+    "published",
     reported=_REPORTED,
 )
 
@@ -125,7 +125,7 @@ CLOCK_ENCODINGS_UPRIGHT = replace(
     summary="the same on small upright clocks, where two cores train every encoding to its end",
     dataset="clock-faces-upright",
     protocol=Protocol(epochs=40, validation=0.1),
-    assumptions="upright and clean, so that an encoding is not judged by how soon its network finds out what is up",
+    assumptions="upright and clean, so that an encoding is not judged by how soon its network finds the top of the dial",
 )
 
 _FINAL_A: Mapping[str, Value] = {
@@ -187,8 +187,8 @@ CLOCK_FINAL = Task(
     build=cnn.build,
     encoding=clock_encodings.build,
     source="report A, section 2.5; report B, section 3.4.3",
-    assumptions="widths, rates and factors, which the reports do not print; one dense layer; 100 epochs at most, where "
-    "report B trains 300; pictures drawn here, since theirs cannot be had",
+    assumptions="widths, rates and factors, which the reports do not print; one dense layer; at most 100 epochs, while "
+    "report B trains 300; images drawn here, because theirs are not published",
     reported=(
         Reported("report A, Table 9", "label transformation (fine-tuned)", 0.1921, _FINAL_A, _HOURS),
         Reported("report B, 3.4.3", "hour circle and minute circle, 300 epochs", 3.0, _FINAL_B, _MINUTES),

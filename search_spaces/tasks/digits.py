@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits of 8 x 8 pixels that come with scikit-learn: a sweep of a minute, to try things on."""
+"""The 1,797 handwritten digits of 8 x 8 pixels that come with scikit-learn: a sweep takes a minute."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ DIGITS_CNN = Task(
     summary="convolutions on 8 x 8 digits; a trial takes seconds",
     dataset="digits",
     space=Space(
-        filters=Choice("8-16", "16-32", "16-32-64"),  # each is followed by pooling, and 8 pixels halve three times
+        filters=Choice("8-16", "16-32", "16-32-64"),  # pooling follows each, and 8 pixels can be halved three times
         units=Choice("none", "32", "64"),
         activation=Choice("relu", "gelu"),
         batch_norm=Choice(False, True),

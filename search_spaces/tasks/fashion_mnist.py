@@ -1,7 +1,7 @@
-"""Fashion-MNIST, 28 x 28 pictures of clothes: the searches of report A, table by table as they were made there.
+"""Fashion-MNIST, 28 x 28 images of clothes: the searches of report A, table by table.
 
-The report leaves its batch size, its patience and the textbook's networks open; 128, 5 and those of `textbook.py` are
-what was chosen. Which other settings a row of a table had is chosen so that rows of equal figures are equal networks.
+The report does not state its batch size, its patience and the textbook's networks; we assume 128, 5 and those of
+`textbook.py`. We assume the other settings of each row such that rows with equal figures are equal networks.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tune_jobs.search_spaces.tasks.shared_domains import (
 )
 
 OBJECTIVE = Objective("val_accuracy", "maximize")
-PROTOCOL = Protocol(epochs=50, patience=5)  # report A, section 1.2; its patience and batch size are not reported
+PROTOCOL = Protocol(epochs=50, patience=5)  # report A, section 1.2, which does not state the patience
 BATCH_SIZES = Choice(32, 64, 128, 256)
 
 TABLE_OPTIMIZERS = Variants(  # Tables 3 and 6: three settings, not a product
@@ -45,9 +45,9 @@ TABLE_OPTIMIZERS = Variants(  # Tables 3 and 6: three settings, not a product
 )
 
 _OPEN = (
-    "batch size 128, patience 5 and the textbook's networks of search_spaces/textbook.py, which the report leaves open"
+    "batch size 128, patience 5 and the networks of search_spaces/tasks/textbook.py, which the report does not state"
 )
-_ROW: Mapping[str, Value] = {"optimizer": "rmsprop", "learning_rate": 0.001}  # Tables 4 and 7 name it for the best rows
+_ROW: Mapping[str, Value] = {"optimizer": "rmsprop", "learning_rate": 0.001}  # that of the best rows in Tables 4 and 7
 _MLP_BASELINE: Mapping[str, Value] = {**textbook.MLP, "batch_size": 128}
 _CNN_BASELINE: Mapping[str, Value] = {**textbook.CNN, "batch_size": 128}
 
@@ -66,7 +66,7 @@ FASHION_MNIST_MLP_LAYERS = Task(
     dataset="fashion-mnist",
     space=OneFactor(
         _MLP_BASELINE,
-        {  # the report counts the output layer too. Its row of 2 layers is Table 4's 512 units without dropout.
+        {  # the report counts the output layer too; its row of 2 layers is that of 512 units in Table 4
             "layers": {"2": _mlp_row("512"), "3": _mlp_row("512-512"), "4": _mlp_row("512-512-512")},
             "units": {"128": _mlp_row("128"), "256": _mlp_row("256"), "512": _mlp_row("512")},
         },
@@ -105,7 +105,7 @@ FASHION_MNIST_MLP = Task(
     ),
     objective=OBJECTIVE,
     protocol=PROTOCOL,
-    baseline={  # the best without dropout, as the report words it; its Table 4 has relu
+    baseline={  # the best without dropout according to the text; Table 4 has relu
         "initializer": "glorot_uniform",
         "activation": "sigmoid",
         "optimizer": "rmsprop",
@@ -207,7 +207,7 @@ FASHION_MNIST_CNN_LAYERS = Task(
     dataset="fashion-mnist",
     space=OneFactor(
         _CNN_BASELINE,
-        {  # Table 7's third row, of dropout 0.5 and RMSprop, prints the figure of 5 layers: so all rows have these
+        {  # Table 7's third row prints the figure of 5 layers for dropout 0.5 and RMSprop: assumed of all rows
             "Conv2D layers": {
                 "3": _cnn_row("32/64/128"),
                 "5": _cnn_row("32/64-64/128-128"),
@@ -284,7 +284,7 @@ FASHION_MNIST_CNN = Task(
                 {
                     "without": Space(),
                     "with": Space(
-                        dropout_rate=Fixed(0.0, Choice(0.0, 0.1, 0.25)),  # after the dense layers alone, as in the book
+                        dropout_rate=Fixed(0.0, Choice(0.0, 0.1, 0.25)),  # only after dense layers, as in the book
                         dense_dropout_rate=Choice(0.1, 0.3, 0.5),
                     ),
                 }
@@ -292,7 +292,7 @@ FASHION_MNIST_CNN = Task(
         ),
         optimizer=TABLE_OPTIMIZERS,
         filters=Fixed(
-            "32/64-64/128-128",  # Table 7: the best of Table 5; `--set filters=8/16-16` is for two CPU cores
+            "32/64-64/128-128",  # Table 7: the best of Table 5; two CPU cores manage 8/16-16
             Choice("8/16-16", "16/32-32", "16/32-32/64-64", "32/64-64", "32/64-64/128-128", "64/128-128/256-256"),
         ),
         kernel_size=Fixed(3, Choice(3, 5, 7)),
@@ -311,7 +311,7 @@ FASHION_MNIST_CNN = Task(
     encoding=Classes(10),
     source="report A, Tables 6 and 7; baseline: the best of Table 7, 91.83 % on the test split there",
     assumptions=f"{_OPEN}; dropout after dense layers alone; rows of dropout have RMSprop, of optimizers dropout 0.1",
-    reported=(  # rows of dropout have RMSprop and rows of optimizers dropout 0.1: so they agree with Table 7
+    reported=(  # these settings of the other parameters agree with Table 7
         Reported("report A, Table 6", "dropout=0.1", 0.9183, _table_6(0.1, "rmsprop", 0.001)),
         Reported("report A, Table 6", "dropout=0.3", 0.9175, _table_6(0.3, "rmsprop", 0.001)),
         Reported("report A, Table 6", "dropout=0.5", 0.9105, _table_6(0.5, "rmsprop", 0.001)),

@@ -1,4 +1,4 @@
-"""MNIST, 28 x 28 handwritten digits: open spaces around the two examples that everybody has run."""
+"""MNIST, 28 x 28 handwritten digits: open spaces around two well-known examples of Keras."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ MNIST_MLP = Task(
     build=mlp.build,
     encoding=Classes(10),
     source="report A, Table 1; baseline: Keras' example mnist_mlp.py, 98.37 % on the test split there",
-    assumptions="patience 5, where the example trains to its end; the best epoch counts",
+    assumptions="patience 5, while the example trains all epochs; the best epoch counts",
     reported=(
         Reported("report A, Table 1", "official example mnist_mlp.py, 20 epochs", 0.9837, _EXAMPLE_MLP),
         Reported("report A, Table 1", "official example mnist_mlp.py, 20 epochs", 0.1206, _EXAMPLE_MLP, "test_loss"),
@@ -100,7 +100,7 @@ MNIST_CNN = Task(
         optimizer=Variants(
             {
                 **dict(OPTIMIZERS.options),
-                # of one as it was published (Zeiler 2012); Keras' own 0.001 explains what the report's CNN came to
+                # 1.0 as published (Zeiler 2012); Keras' default of 0.001 explains the accuracy of the report's CNN
                 "adadelta": Space(learning_rate=Fixed(1.0, Float(1e-3, 1.0, log=True))),
             }
         ),
@@ -121,8 +121,8 @@ MNIST_CNN = Task(
     build=cnn.build,
     encoding=Classes(10),
     source="report A, Table 1; baseline: Keras' example mnist_cnn.py, 88.91 % on the test split there",
-    assumptions="patience 5 and at most 15 epochs, where the example trains 12; Keras' Adadelta, whose rate is 0.001 "
-    "now",
+    assumptions="patience 5 and at most 15 epochs, while the example trains 12; Keras' Adadelta with its present "
+    "default rate, 0.001",
     reported=(
         Reported("report A, Table 1", "official example mnist_cnn.py, 12 epochs", 0.8891, _EXAMPLE_CNN),
         Reported("report A, Table 1", "official example mnist_cnn.py, 12 epochs", 0.4189, _EXAMPLE_CNN, "test_loss"),

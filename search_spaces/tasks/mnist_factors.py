@@ -1,7 +1,7 @@
-"""Report B, section 1: on MNIST one factor at a time leaves the textbook's networks.
+"""Report B, section 1: variations of the textbook's networks on MNIST, one factor at a time.
 
-The report repeats every training three times: `tune-jobs replicate STUDY --top 20 --seeds 3`. It does not say how much
-smaller and larger its initial values are, a tenth and ten times here, and its batch size is Keras' own, 32.
+The report repeats every training three times: `tune-jobs replicate STUDY --top 20 --seeds 3`. It does not state its
+small and large initial values; we assume a tenth and ten times the default. We assume Keras' default batch size, 32.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ MNIST_CNN_FACTORS = Task(
         {
             **INITIALIZATION,
             **ACTIVATION,
-            "optimizer": {  # the report compares none for the CNN; these are the MLP's, beside the textbook's own
+            "optimizer": {  # the report compares none for the CNN: those of the MLP, and the textbook's
                 "Nadam": {},
                 "SGD": {"optimizer": "sgd", "learning_rate": 0.01},
                 "momentum 0.9": {"optimizer": "sgd", "learning_rate": 0.01, "momentum": 0.9},
@@ -88,7 +88,7 @@ MNIST_CNN_FACTORS = Task(
                 "RMSprop": {"optimizer": "rmsprop"},
                 "Adam": {"optimizer": "adam"},
             },
-            "regularization": {  # the textbook's network has dropout of 0.5 already
+            "regularization": {  # the textbook's network has dropout 0.5
                 "dropout 0.5": {},
                 "none": {"dropout": "without", "dense_dropout_rate": None},
                 "L1 0.01": {"dropout": "without", "dense_dropout_rate": None, "regularizer": "l1"},
@@ -103,6 +103,6 @@ MNIST_CNN_FACTORS = Task(
     build=cnn.build,
     encoding=Classes(10),
     source="report B, section 1.2",
-    assumptions=f"{CHOSEN}; the optimizers are those of the perceptron, for the report compares none here",
+    assumptions=f"{CHOSEN}; the optimizers are those of the perceptron, because the report compares none here",
     reported=(Reported("report B, 1.2.1", "vanilla, best", 0.9924, textbook.CNN),),
 )

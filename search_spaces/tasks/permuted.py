@@ -1,6 +1,6 @@
-"""Report B, section 2: the same pictures with all their pixels in one fixed random order, against the original.
+"""Report B, section 2: images with their pixels in one fixed random order, compared with the originals.
 
-The permutation is made inside the network and is the same for every picture (`models/pictures.py`).
+The network permutes the pixels, in the same order for every image (`models/pictures.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _task(
         baseline=original,
         build=build,
         encoding=Classes(10),
-        assumptions="batch size 32; the network of search_spaces/textbook.py; one permutation for all, from seed 0",
+        assumptions="batch size 32; the network of search_spaces/tasks/textbook.py; one permutation for all, from seed 0",
         source="report B, Table 1: section 2, after 15 epochs",
         reported=(
             Reported("report B, Table 1", f"{family.upper()}, original pixels", figures[0], original),

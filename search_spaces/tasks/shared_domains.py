@@ -1,16 +1,16 @@
-"""Domains that several tasks have in common: optimizers with what belongs to them, regularization, initialization."""
+"""Domains that several tasks share: optimizers with their own parameters, regularization, initialization."""
 
 from __future__ import annotations
 
 from tune_jobs.models.hidden_layers import DEFAULT_FACTOR
 from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Space, Variants
 
-# Learning rates are a factor of ten to each side of what Keras takes by default.
+# Learning rates extend a factor of ten to each side of Keras' default.
 OPTIMIZERS = Variants(
     sgd=Space(
         learning_rate=Float(1e-3, 1e-1, log=True),
-        momentum=Choice(0.5, 0.9, 0.95),  # not 0.0, under which both values of nesterov are the same network
-        nesterov=Fixed(True, Choice(False, True)),  # costs nothing and seldom loses
+        momentum=Choice(0.5, 0.9, 0.95),  # not 0.0: with it both values of nesterov train alike
+        nesterov=Fixed(True, Choice(False, True)),  # free, and seldom worse
     ),
     rmsprop=Space(learning_rate=Float(1e-4, 1e-2, log=True)),
     adam=Space(learning_rate=Float(1e-4, 1e-2, log=True)),

@@ -1,7 +1,7 @@
-"""The two networks that both reports take "from the textbook" and start from.
+"""The two networks that both reports take "from the textbook" as their starting point.
 
-Neither report prints them; these are those of the course's book, A. Géron, Hands-On Machine Learning with
-Scikit-Learn, Keras and TensorFlow, 2nd edition, chapters 10 (SGD) and 14 (Nadam in its notebook), on Fashion-MNIST.
+Neither report prints them. These are from the course's book, A. Géron, Hands-On Machine Learning with Scikit-Learn,
+Keras and TensorFlow, 2nd edition: chapter 10 (SGD) and chapter 14 (Nadam, in its notebook), both for Fashion-MNIST.
 """
 
 from __future__ import annotations
