@@ -125,7 +125,7 @@ CLOCK_ENCODINGS_UPRIGHT = replace(
     summary="the same on small upright clocks, where two cores train every encoding to its end",
     dataset="clock-faces-upright",
     protocol=Protocol(epochs=40, validation=0.1),
-    assumptions="upright and clean, so that an encoding is not judged by how soon its network finds the top of the dial",
+    assumptions="upright and clean, so that an encoding is not judged by how soon its network finds the top",
 )
 
 _FINAL_A: Mapping[str, Value] = {

@@ -29,7 +29,7 @@ def _task(
         baseline=original,
         build=build,
         encoding=Classes(10),
-        assumptions="batch size 32; the network of search_spaces/tasks/textbook.py; one permutation for all, from seed 0",
+        assumptions="batch size 32; the network of search_spaces/tasks/textbook.py; one permutation, from seed 0",
         source="report B, Table 1: section 2, after 15 epochs",
         reported=(
             Reported("report B, Table 1", f"{family.upper()}, original pixels", figures[0], original),
