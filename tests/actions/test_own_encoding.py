@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.sweeping import SharedRay, called, command_line, ended
+from tests.support.sweeping import SharedRay, called
 from tune_jobs import exports
 from tune_jobs.exports.encodings import encoding_params
 from tune_jobs.records import readings
@@ -61,8 +61,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Swept:
         ("train", str(folder / "exports" / "best.yaml"), "-o", str(folder / "model.keras"), "--no-mlflow"),
         ("export-study", "brightness", "-o", str(folder / "brightness.study")),
     ):
-        is_training = words[0] == "train"  # which takes a process that has not used TensorFlow yet
-        code, _, said = ended(command_line(settings, *words)) if is_training else called(settings, *words)
+        code, _, said = called(settings, *words)
         assert code == 0, said
     return Swept(settings, folder, task)
 
