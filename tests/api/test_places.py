@@ -11,7 +11,7 @@ import pytest
 import tune_jobs as tj
 from tests.support.sweeping import SharedRay, own_task
 from tune_jobs.errors import SettingsError
-from tune_jobs.execution import cluster
+from tune_jobs.execution.cluster import connection  # as it is, before a fixture replaces it
 
 pytestmark = pytest.mark.slow
 
@@ -36,12 +36,12 @@ def test_a_task_made_in_python_is_swept_from_a_thread_and_extended_inside_an_eve
 def test_a_process_that_has_a_ray_keeps_it_and_no_other_is_taken(shared_ray: SharedRay) -> None:
     import ray
 
-    with cluster.connection(None):
+    with connection(None):
         pass
     assert ray.is_initialized()
     with (
         pytest.raises(SettingsError, match=r"is connected to a Ray cluster already: .* 10\.0\.0\.1:6379"),
-        cluster.connection("10.0.0.1:6379"),
+        connection("10.0.0.1:6379"),
     ):
         pass
     assert ray.is_initialized()
