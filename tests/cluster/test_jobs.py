@@ -165,8 +165,7 @@ def test_what_is_wrong_is_said_before_it_is_sent(
 ) -> None:
     monkeypatch.delenv("TUNE_JOBS_ADDRESS", raising=False)
     own = own_task(tmp_path / "task")
-    own.file.with_name("beside.py").write_text("X = 1\n")
-    own.file.with_name("not_alone.py").write_text("import beside\n" + own.file.read_text())
+    own.file.with_name("incomplete.py").write_text("import beside\n" + own.file.read_text())
     (tmp_path / "bad.yaml").write_text("width: 1000\n")
     wrong = [
         ((own.reference, "--set", "width=9"), "width=9 is not in this space"),
@@ -176,7 +175,7 @@ def test_what_is_wrong_is_said_before_it_is_sent(
         ((own.reference, "--try", str(tmp_path / "bad.yaml")), "bad.yaml"),
         ((own.reference, "--objective", "speed"), "--objective speed: its name"),
         ((own.reference, "--checkpoint-every", "1"), "has a training loop of its own"),
-        ((str(own.file.with_name("not_alone.py")),), "No module named 'beside'"),
+        ((str(own.file.with_name("incomplete.py")),), "No module named 'beside'"),
         (("no-such-task",), "no task named 'no-such-task'"),
         ((own.reference, "--home", "x"), "No such option"),
         (
