@@ -236,7 +236,8 @@ def test_a_sweep_whose_time_is_up_leaves_the_rest_for_next_time(
         told["ended"] += 1  # by the driver: a worker's own word may be ahead of it
         clock[0] = 60.0 * (told["ended"] == 3)
 
-    first = sweep(own, settings, time_limit_s=30.0, watcher=Watched(ended))
+    two = cluster.slots(1, 0, None)
+    first = sweep(own, settings, slots=two, time_limit_s=30.0, watcher=Watched(ended))
     assert Counter(trial.is_finished for trial in first.trials) == {True: 3, False: 1}
     own.go()
     second = sweep(own, settings)
@@ -337,6 +338,6 @@ def test_a_trial_that_is_stopped_again_after_a_restart_is_judged_by_what_was_the
 
 def test_why_a_trial_waits_is_told(tmp_path: Path, settings: Settings) -> None:
     own, watched = own_task(tmp_path, "doze", width="Choice(*range(8))"), Watched()
-    sweep(own, settings, slots=Slots(cpus=1.0, gpus=0.0, count=1, held=2), watcher=watched)
+    sweep(own, settings, slots=Slots(cpus=1.0, gpus=0.0, count=1, submitted=2), watcher=watched)
     assert set(watched.reasons.values()) <= {"its worker is starting", "no free slot: 1 at once, 1 CPU each"}
     assert watched.reasons
