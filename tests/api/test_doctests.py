@@ -10,6 +10,7 @@ import pytest
 
 import tune_jobs as tj
 from tests.support.sweeping import SharedRay
+from tune_jobs.execution import cluster
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +36,8 @@ def test_the_examples_are_true(
 ) -> None:
     monkeypatch.setenv("TUNE_JOBS_HOME", str(tmp_path))
     monkeypatch.delenv("TUNE_JOBS_STORAGE", raising=False)
+    slots = cluster.slots  # one worker at a time: each further one would import TensorFlow
+    monkeypatch.setattr(cluster, "slots", lambda cpus, gpus, max_concurrent: slots(cpus, gpus, 1))
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
     reports: list[str] = []
     for test in examples():

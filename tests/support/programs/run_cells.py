@@ -1,6 +1,6 @@
-"""Run the code cells of a notebook, or the Python blocks of a page, one after the other in one process with one Ray.
+"""Run the code cells of a notebook, the Python blocks of a page, or a script, in one process with one Ray and one worker.
 
-As in a notebook, what they define is in `__main__`, which has no file.
+As in a notebook, what they define is in `__main__`, which has no file. Each further worker would import TensorFlow.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from tune_jobs.settings import prepare_ray
 
 def cells(path):
     text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return [text]
     if path.suffix == ".ipynb":
         return ["".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -31,5 +33,7 @@ del __file__
 prepare_ray(is_own_cluster=True)
 from tune_jobs.execution import cluster  # noqa: E402 - it imports Ray
 
+slots = cluster.slots
+cluster.slots = lambda cpus, gpus, max_concurrent: slots(cpus, gpus, 1)
 with cluster.connection(None):
     asyncio.run(run(sources))
