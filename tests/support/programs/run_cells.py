@@ -1,4 +1,4 @@
-"""Run the code cells of a notebook, the Python blocks of a page, or a script, in one process with one Ray and one worker.
+"""Run a notebook's code cells, a page's Python blocks or a script in one process with one Ray and one worker.
 
 As in a notebook, what they define is in `__main__`, which has no file. Each further worker would import TensorFlow.
 """
