@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.house import ROOT, module_of, sources
 from tests.support.sweeping import PROGRAMS, Own, SharedRay, own_task, terms_of
 from tune_jobs import datasets
 from tune_jobs.actions import evaluate, launch, replicate, transfer
@@ -26,7 +27,6 @@ from tune_jobs.records.trials import TrialResult
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 
-ROOT = Path(__file__).parents[1]
 READERS = {
     "tune_jobs.actions.evaluate",
     "tune_jobs.training.finalist",
@@ -36,13 +36,7 @@ READERS = {
 EVALUATES = "tune_jobs.cli.evaluate"
 
 
-def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-FILES = {
-    module_of(path): path for top in ("tune_jobs", "search_spaces", "models") for path in (ROOT / top).rglob("*.py")
-}
+FILES = {module_of(path): ROOT / path for path in sources()}
 COMMANDS = sorted(name for name in FILES if name.startswith("tune_jobs.cli.") and name != EVALUATES)
 
 
@@ -55,14 +49,18 @@ def imported(source: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "a relative import, which is not followed here"
             names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+            assert node.module != "tune_jobs" or set(names) <= set(FILES), f"{names[1:]}: public names are for users"
         for name in names:
             parts = name.split(".")
             yield from (part for k in range(1, len(parts) + 1) if (part := ".".join(parts[:k])) in FILES)
 
 
 def reached(entry: str) -> set[str]:
-    """All modules of ours that are imported when everything in `entry` is called."""
-    found, left = {entry}, [entry]
+    """All modules of ours that are imported when everything in `entry` is called.
+
+    `tune_jobs` itself is not followed: it imports a public name when someone asks for it, and no module of ours does.
+    """
+    found, left = {entry, "tune_jobs"}, [entry]
     while left:
         new = set(imported(FILES[left.pop()].read_text(encoding="utf-8"))) - found
         found |= new

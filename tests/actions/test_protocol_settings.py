@@ -160,7 +160,7 @@ def test_best_yaml_brings_them_back_and_old_files_are_read(mixed: StudyRecord, t
     assert exports.load_best(file).protocol == Protocol(epochs=3, validation=0.2)
     for wrong in ({"precision": "float8"}, {"precision": ["float32"]}, {"deterministic": "yes"}):
         file.write_text(yaml.safe_dump({**content, "protocol": {**OLD, **wrong}}))
-        with pytest.raises(StudyError, match=r"protocol: Protocol needs (precision|deterministic)"):
+        with pytest.raises(StudyError, match=r"protocol\.(precision|deterministic) needs"):
             exports.load_best(file)
     assert asdict(mixed.terms.protocol)["precision"] == "mixed_bfloat16"
 

@@ -121,6 +121,7 @@ def test_mlflow_has_the_model_with_its_signature(retraining_of_digits: Retrainin
     settings, answer = retraining_of_digits.settings, retraining_of_digits.answer
     mlflow.set_tracking_uri(settings.tracking_uri)
     signature = mlflow.models.get_model_info(answer["mlflow_model"]).signature
+    mlflow.set_tracking_uri(None)  # or the processes of later tests write there
     (images,) = signature.inputs.inputs
     assert (images.shape, images.type) == ((-1, 8, 8, 1), np.dtype("uint8"))
     assert signature.outputs.inputs[0].shape == (-1, 10)

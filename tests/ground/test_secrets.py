@@ -126,7 +126,7 @@ def test_a_sweep_with_passwords_tells_nobody(
 
     for line in (("sync", "own"), ("status", "own"), ("doctor",), ("export-study", "own", "-o", str(home / "x.study"))):
         assert call(*line)[0] == 0
-    assert call("ui") == (0, f"the MLflow server is at {server.url}\n")
+    assert call("ui") == (0, f"The MLflow server is at {server.url}\n")
     assert not [text for text in said if any(word in text for word in words)]
     assert holding(home, tmp_path, words=words) == []
 
@@ -194,7 +194,7 @@ def test_a_server_that_refuses_in_mid_sweep_is_asked_once_more_at_the_end(
     tracker = _Refusing()
     follower = delivery._Follower(type("S", (), {"record": lambda self: None})(), tracker)  # type: ignore[arg-type]
     assert not follower.run()
-    assert follower.is_refused
+    assert follower.is_denied
     assert tracker.n_calls == 2
     out = capfd.readouterr().out
     assert "MLflow denied access: ConnectionError: API request to http://ada:***@h/api failed" in out

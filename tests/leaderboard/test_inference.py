@@ -526,7 +526,7 @@ def test_beyond_the_best_hundred_there_are_intervals_only() -> None:
         (lambda: Sample(np.array([])), "one finite number a seed"),
         (lambda: Sample(np.array([0.5, math.nan])), "one finite number a seed"),
         (lambda: Sample(np.array([[0.5]])), "one finite number a seed"),
-        (lambda: Sample(np.array([0.5]), np.ones((2, 9))), r"1 seeds by 2 images or more, and is \(2, 9\)"),
+        (lambda: Sample(np.array([0.5]), np.ones((2, 9))), r"1 seeds by 2 images or more; got \(2, 9\)"),
         (lambda: Sample(np.array([0.5]), np.ones((1, 1))), "1 seeds by 2 images or more"),
         (lambda: Sample(np.array([0.5]), np.ones(9)), "1 seeds by 2 images or more"),
         (lambda: Sample(np.array([0.5]), np.ones((1, 9)), images=9), "images is for samples without per_image"),
@@ -535,7 +535,7 @@ def test_beyond_the_best_hundred_there_are_intervals_only() -> None:
         (lambda: Sample(np.array([0.5]), images=1), "must be shares"),
         (
             lambda: uncertainties([sample(np.ones((1, 9))), sample(np.ones((1, 8)))], maximize=True),
-            r"same images in all samples, and there are \[8, 9\]",
+            r"same images in all samples; got \[8, 9\]",
         ),
     ],
 )

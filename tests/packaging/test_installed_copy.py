@@ -111,7 +111,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _environment(installed: Path, home: Path) -> Mapping[str, str]:
     """This environment with the installed copy before its own, editable one."""
-    here = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    here = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHONSAFEPATH"))}
     return here | {"PYTHONPATH": str(installed), "TUNE_JOBS_HOME": str(home)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,7 +115,15 @@ def test_an_earlier_name_is_the_very_module_of_today(name: str) -> None:
 
 
 def test_the_names_exist_only_for_who_loads_a_task_file() -> None:
-    assert not any(type(finder).__name__ == "_EarlierNames" for finder in sys.meta_path)
+    code = (
+        "import sys, tune_jobs, tune_jobs.models, tune_jobs.search_spaces.catalog as c; "
+        "print([type(finder).__name__ for finder in sys.meta_path]); c.find('digits-mlp'); "
+        "import importlib.util as u; print(u.find_spec('search_spaces'))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    finders, found = done.stdout.splitlines()
+    assert "_EarlierNames" not in finders
+    assert found == "None"
 
 
 def test_a_task_file_of_an_earlier_version_is_found(find: Find) -> None:

@@ -105,7 +105,7 @@ def test_several_objectives_are_several_values(tmp_path: Path, settings: Setting
         study.begin(inputs.terms)
         for params in own.task.space.grid():
             trial = study.start(study.add(own.task.space, params, 0))
-            result = run_trial(inputs.task, params, inputs.data, seed=0, further=inputs.further)
+            result = run_trial(inputs.task, params, inputs.data, seed=0, further_objectives=inputs.further)
             study.finish(trial, result, cpus=1.0)
     view = optuna_study("own", settings)
     assert view.metric_names == ["val_accuracy", "val_loss", "train_seconds"]

@@ -133,7 +133,9 @@ def test_a_saved_model_of_half_precision_is_loaded_and_predicts(precision: Preci
         compiled.predict(loaded, data.validation.x), compiled.predict(run.model, data.validation.x)
     )
     Image.fromarray(data.validation.x[0, :, :, 0]).save(picture)
-    assert isinstance(reader.Reader(file).read(picture), reader.ClassReading)
+    reading = reader.Reader(file).read(picture)
+    assert (reading.unit, reading.spread) == ("", None)
+    assert reading.facts["class"] in range(10)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS[1:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tune_jobs.settings import Settings
@@ -22,11 +24,23 @@ def log_model(settings: Settings, task: str, model: keras.Model, sample: Any, sc
     client = store.client(settings)
     experiment = runs.find_or_create_experiment(client, task, settings)
     run = client.create_run(experiment, run_name=f"{task}-train")
-    mlflow.set_tracking_uri(settings.tracking_uri)
     signature = infer_signature(sample, model.predict(sample, verbose=0))
     client.log_metric(run.info.run_id, f"best_{metric}", score)
-    with mlflow.start_run(run_id=run.info.run_id):
+    with _tracking_at(settings.tracking_uri), mlflow.start_run(run_id=run.info.run_id):
         logged = mlflow.keras.log_model(
             model, name="model", signature=signature, pip_requirements=["tensorflow", "keras"]
         )
     return str(logged.model_uri)
+
+
+@contextmanager
+def _tracking_at(uri: str) -> Iterator[None]:
+    """Let MLflow's functions write to `uri`; afterwards this process and those that it starts write where they did."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)

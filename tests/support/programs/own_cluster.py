@@ -6,7 +6,11 @@ Print its folder, or the variables that it left in the environment.
 import os
 import sys
 
-from tune_jobs.execution import cluster, tokens
+from tune_jobs.settings import prepare_ray
+
+prepare_ray(is_own_cluster=True)  # as a sweep does before Ray is imported
+
+from tune_jobs.execution import cluster, tokens  # noqa: E402
 
 before = dict(os.environ)
 with cluster.connection(None):
