@@ -362,9 +362,9 @@ def test_weights_that_do_not_repeat_the_score_are_left_aside(
     candidate: Finalist, damage: Callable[[Path], Any]
 ) -> None:
     known = (candidate.task, candidate.trial, candidate.data)
-    assert finalist.model_of_weights(*known, candidate.own_weights) is not None
+    assert weights.scored_model(*known, candidate.own_weights) is not None
     damage(candidate.kept / "0007.npz")
-    assert finalist.model_of_weights(*known, candidate.own_weights) is None
+    assert weights.scored_model(*known, candidate.own_weights) is None
 
 
 def test_where_weights_are_left_aside_the_model_is_trained_again(candidate: Finalist) -> None:

@@ -135,7 +135,7 @@ def test_a_saved_model_of_half_precision_is_loaded_and_predicts(precision: Preci
     Image.fromarray(data.validation.x[0, :, :, 0]).save(picture)
     reading = reader.Reader(file).read(picture)
     assert (reading.unit, reading.spread) == ("", None)
-    assert reading.facts["class"] in range(10)
+    assert reading.facts["label"] in range(10)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS[1:])

@@ -122,10 +122,9 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
     if data.digest != record.terms.data_digest:
         raise DataError(f"study {name!r} has data {record.terms.data_digest}, and {data.name} is now {data.digest}")
     start_tensorflow(trial.cpus or 1.0, say)
-    from tune_jobs.training import finalist
 
     kept = weights.load(settings.weights_dir(record.identity), trial.number)
-    loaded = finalist.model_of_weights(task, trial, data, kept)
+    loaded = weights.scored_model(task, trial, data, kept)
     if loaded is not None:
         return _bare(loaded[0])
     run = rerun(task, trial.number, trial.params, trial.seed, trial.course, data)

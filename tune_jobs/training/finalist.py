@@ -14,7 +14,7 @@ from tune_jobs.errors import TrialError
 from tune_jobs.records import readings
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.training.epochs import build_model
+from tune_jobs.training import weights
 from tune_jobs.training.trial import mean_of_objective, pack_matching, rerun
 from tune_jobs.training.weights import Weights
 
@@ -33,7 +33,7 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
     """
     from tune_jobs.training import compiled
 
-    model, val_score = model_of_weights(task, trial, data, kept_weights) or _trained(task, trial, data)
+    model, val_score = weights.scored_model(task, trial, data, kept_weights) or _trained(task, trial, data)
     encoding = task.encoding_of(trial.params)
     on_device = compiled.to_device(test, encoding.targets)
     scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
@@ -44,25 +44,6 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
     errors = pack_matching(encoding.errors(predicted, test.labels), objective, mean_of)
     read, worst = readings.pack_evaluation(encoding, predicted, test.labels, test.x)
     return TestResult(metrics, errors, val_score, readings=read, worst=worst)
-
-
-def model_of_weights(
-    task: Task, trial: TrialRecord, data: TrainingData, kept_weights: Weights | None
-) -> tuple[keras.Model, float] | None:
-    """Return a trial's model with its kept weights and the score these reach; None unless it is the trial's score."""
-    from tune_jobs.training import compiled
-
-    if kept_weights is None:
-        return None
-    model = build_model(task, trial.params, data, seed=trial.seed)
-    try:
-        model.set_weights(kept_weights)
-    except ValueError:  # of another network
-        return None
-    validation = compiled.to_device(data.validation, task.encoding_of(trial.params).targets)
-    scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(validation)
-    val_score = scored.get(task.objective.metric.removeprefix("val_"), math.nan)
-    return (model, val_score) if val_score == trial.score else None
 
 
 def _trained(task: Task, trial: TrialRecord, data: TrainingData) -> tuple[keras.Model, float]:

@@ -7,6 +7,7 @@ numbers are read.
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,10 @@ from tune_jobs import files
 from tune_jobs.errors import UserError
 
 if TYPE_CHECKING:
+    from tune_jobs.datasets import TrainingData
     from tune_jobs.models.lazy_keras import keras
+    from tune_jobs.records.trials import TrialRecord
+    from tune_jobs.search_spaces.task import Task
 
 Weights = list[NDArray[Any]]
 
@@ -45,6 +49,26 @@ def load(folder: Path, number: int) -> Weights | None:
             return [arrays[name] for name in arrays.files]
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def scored_model(
+    task: Task, trial: TrialRecord, data: TrainingData, kept_weights: Weights | None
+) -> tuple[keras.Model, float] | None:
+    """Return a trial's model with its kept weights and the score these reach; None unless it is the trial's score."""
+    from tune_jobs.training import compiled
+    from tune_jobs.training.epochs import build_model
+
+    if kept_weights is None:
+        return None
+    model = build_model(task, trial.params, data, seed=trial.seed)
+    try:
+        model.set_weights(kept_weights)
+    except ValueError:  # of another network
+        return None
+    validation = compiled.to_device(data.validation, task.encoding_of(trial.params).targets)
+    scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(validation)
+    val_score = scored.get(task.objective.metric.removeprefix("val_"), math.nan)
+    return (model, val_score) if val_score == trial.score else None
 
 
 def _file(folder: Path, number: int) -> Path:
