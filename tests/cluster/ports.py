@@ -244,7 +244,7 @@ def _falls(port: Port) -> bool:
         call = channel.unary_unary("/ray.rpc.syncer.RaySyncer/StartSync", bytes, bytes)
         with suppress(grpc.RpcError):
             call(b"", timeout=10)
-    for _ in range(20):
+    for _ in range(60):  # a node manager takes a while to end on a busy machine
         with socket.socket() as tried:
             if tried.connect_ex(("127.0.0.1", port.number)) != 0:
                 return True
