@@ -214,7 +214,7 @@ def seen(real: Head) -> list[Row]:
     """What the head's ports answer. At the end it is asked what it does not outlive."""
     ports = listening(real.processes)
     rows = rows_of(ports, real.token)
-    fallen = {row.kind.name for port in ports for row in _rows_of_core(port, real.token) if _falls(port)}
+    fallen = _fallen(real, ports)
     return [
         replace(row, for_all=f"{row.for_all}; a call that ends it") if row.kind.name in fallen else row for row in rows
     ]
@@ -230,6 +230,18 @@ def rows_of(ports: Iterable[Port], token: str) -> list[Row]:
             rows[row.line] = row if before is None else _merged(before, row)
     order = [kind.name for kind in (*GRPC, *HTTP, *METRICS.values())]
     return sorted(rows.values(), key=lambda row: (order.index(row.kind.name), row.line))
+
+
+def _fallen(real: Head, ports: list[Port]) -> set[str]:
+    """Name the kinds of server that a call without a token ends.
+
+    Each has to fall by its own call. `ray start --block` would end all servers once one is gone, so it is suspended. A
+    node manager does not outlive GCS, so the node manager is called first.
+    """
+    core = [(port, row) for port in ports for row in _rows_of_core(port, real.token)]
+    core.sort(key=lambda pair: pair[1].kind.sign != "NodeManagerService")
+    psutil.Process(real.processes[0].pid).suspend()
+    return {row.kind.name for port, row in core if _falls(port)}
 
 
 def _rows_of_core(port: Port, token: str) -> list[Row]:
