@@ -44,22 +44,30 @@ class RayHead:
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 
     def start(self) -> None:
+        """Start the head: as `ray start` does where it has a dashboard, else without the services that no sweep uses."""
         own = self._folder("head")
-        # other clusters of this machine would else have the same ports for their workers, agents and figures
-        self.environment |= {f"{name}_METRIC_PORT": str(free_port()) for name in ("DASHBOARD", "AUTOSCALER")}
-        program = str(Path(sys.executable).with_name("ray"))
-        words = ["--head", "--port", str(self.port), "--num-cpus", str(self.cpus), "--num-gpus", str(self.gpus)]
-        words += ["--include-dashboard", str(self.has_dashboard).lower(), "--dashboard-port", str(self.dashboard_port)]
-        words += ["--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", str(free_port())]
-        words += ["--no-monitor", "--include-log-monitor", "false"]  # which no test needs
-        words += ["--node-ip-address", "127.0.0.1", "--temp-dir", str(own), "--disable-usage-stats", "--block"]
-        self._start([program, "start", *words], own)
+        self._start(
+            self._as_by_ray_start(own) if self.has_dashboard else self._node("head", own, self.cpus, self.gpus), own
+        )
 
     def join(self, *, cpus: float = 2, gpus: int = 0, before: tuple[str, ...] = ()) -> None:
         """Adds a node with folders of its own; `before` is what its command line begins with."""
         own = self._folder(f"node-{len(self._nodes)}")
-        program = str(PROGRAMS / "ray_node.py")
-        self._start([*before, sys.executable, program, self.address, str(own), str(cpus), str(gpus)], own)
+        self._start([*before, *self._node("node", own, cpus, gpus)], own)
+
+    def _node(self, role: str, own: Path, cpus: float, gpus: int) -> list[str]:
+        program = [sys.executable, str(PROGRAMS / "ray_node.py")]
+        return [*program, role, self.address, str(own), str(cpus), str(gpus), str(free_port())]
+
+    def _as_by_ray_start(self, own: Path) -> list[str]:
+        # other clusters of this machine would else have the same ports for their workers, agents and figures
+        self.environment |= {f"{name}_METRIC_PORT": str(free_port()) for name in ("DASHBOARD", "AUTOSCALER")}
+        words = ["--head", "--port", str(self.port), "--num-cpus", str(self.cpus), "--num-gpus", str(self.gpus)]
+        words += ["--include-dashboard", "true", "--dashboard-port", str(self.dashboard_port)]
+        words += ["--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", str(free_port())]
+        words += ["--no-monitor", "--include-log-monitor", "false"]  # which no test needs
+        words += ["--node-ip-address", "127.0.0.1", "--temp-dir", str(own), "--disable-usage-stats", "--block"]
+        return [str(Path(sys.executable).with_name("ray")), "start", *words]
 
     def lose(self, node: int) -> None:
         """Kill a node that joined, counted from 1, as a machine that loses its power."""
@@ -90,10 +98,11 @@ class RayHead:
         ours = ("RAY_", "TUNE_", "MLFLOW_", "DASHBOARD_", "AUTOSCALER_")
         plain = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        loopback = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # as for a cluster of our own: 127.0.0.1 is this machine
-        return (
-            plain | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)} | loopback | self.client | self.environment
-        )
+        ray = {
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as for a cluster of our own: 127.0.0.1 is this machine
+            "RAY_prestart_worker_first_driver": "0",  # it would start a worker for each CPU, for the first driver alone
+        }
+        return plain | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)} | ray | self.client | self.environment
 
 
 def blind_to(folder: Path) -> tuple[str, ...]:
