@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import mmap
+import pickle
 import re
 import sys
 import tomllib
@@ -296,6 +297,40 @@ def test_ray_tune_controller() -> None:
     assert isinstance(RayActorManager.live_actors, property)
     assert parameters(TuneController.get_live_trials) == ["self"]
     assert _TemporaryTrialState().ray_actor is None
+
+
+def test_ray_actor_class() -> None:
+    import ray
+
+    from tune_jobs.execution import trainable, worker
+
+    assert inspect.signature(worker.as_actor_class(worker.TrialWorker)) == inspect.signature(worker.TrialWorker)
+    in_worker = worker.as_actor_class(worker.TrialWorker)
+    assert issubclass(in_worker, worker.TrialWorker)
+    assert worker.as_actor_class(in_worker) is in_worker  # and so is what Ray makes of the class that Tune sees
+    assert pickle.loads(ray.cloudpickle.dumps(trainable.TrialActor)) is trainable.TrialActor
+    assert b"ray.tune" not in ray.cloudpickle.dumps(trainable.TrialActor)
+
+
+def test_ray_tune_actor_calls() -> None:
+    from ray.train._internal.storage import StorageContext
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import trial
+
+    from tune_jobs.execution import worker
+
+    calls = "".join(inspect.getsource(module) for module in (TuneController, trial))
+    assert all(f'"{name}"' in calls for name in ("train", "reset"))
+    assert "get_auto_filled_metrics" in calls
+    assert {"train", "reset", "stop", "get_auto_filled_metrics"} <= set(dir(worker.TrialWorker))
+    assert "storage" in parameters(worker.TrialWorker.reset)
+    assert all(inspect.isclass(sent) for sent in (StorageContext, trial._TrialInfo))
+
+
+def test_ray_worker_prestart() -> None:
+    assert holds(
+        package_folder("ray") / "core" / "src" / "ray" / "raylet" / "raylet", b"RAY_prestart_worker_first_driver"
+    )
 
 
 def test_ray_tune_searcher() -> None:

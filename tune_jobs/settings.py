@@ -229,6 +229,8 @@ def prepare_ray(*, is_own_cluster: bool) -> None:
     - Ray takes 127.0.0.1 for this machine's address. A sweep's own cluster then listens on loopback alone, and a
       running cluster that does so is not looked for at the machine's other address.
     - A sweep's own cluster has no metrics ports, which answer everybody; -1 is a port at which nothing can listen.
+    - A sweep's own cluster starts no worker before one is asked for: Tune's have variables of their own, so that those
+      that Ray starts in advance, one for each CPU, would never be used.
     - Ray's messages about dead workers are dropped: they would come between the results on standard output, and the
       study says what happened to the trial.
     """
@@ -237,6 +239,7 @@ def prepare_ray(*, is_own_cluster: bool) -> None:
         os.environ.setdefault("RAY_enable_metrics_collection", "0")
         os.environ.setdefault("DASHBOARD_METRIC_PORT", "-1")
         os.environ.setdefault("AUTOSCALER_METRIC_PORT", "-1")
+        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
 
 

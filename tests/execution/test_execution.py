@@ -138,6 +138,16 @@ def test_a_users_file_trains_on_workers_that_do_not_have_it(hostile: Hostile) ->
     assert os.getpid() not in {pid for (pid,) in hostile.own.noted("begin", "pid")}
 
 
+def test_a_worker_of_a_task_with_its_own_loop_imports_neither_tune_nor_pandas(hostile: Hostile) -> None:
+    assert {has_tune for (has_tune,) in hostile.own.noted("begin", "has_tune")} == {False}
+
+
+def test_a_trial_works_in_an_empty_folder_of_its_own(hostile: Hostile) -> None:
+    folders = [Path(folder) for (folder,) in hostile.own.noted("begin", "cwd")]
+    assert len(set(folders)) == len(folders)
+    assert {folder.parent.name for folder in folders} == {"trials"}  # in Ray's own folder
+
+
 def test_a_trial_on_a_worker_is_the_trial_that_a_plain_call_runs(hostile: Hostile, tmp_path: Path) -> None:
     fine = by_act(hostile.record)["fine"]
     task = own_task(tmp_path, "fine", "raise", "die", "diverge", "die-once", width="Choice(1)").task

@@ -179,11 +179,14 @@ def _of_files(settings: Settings, record: StudyRecord, mlflow: Logged) -> list[s
         ]
 
 
+_OF_NO_PARAM = ("what", "at", "pid", "cwd", "has_tune", "seed")
+
+
 def _begun_again(own: Own, record: StudyRecord) -> list[str]:
     ended = {repr((dict(trial.params), trial.seed)): trial.finished or 0.0 for trial in record.trials}
     wrong = []
     for event in own.events:
-        params = {name: value for name, value in event.items() if name not in ("what", "at", "pid", "cwd", "seed")}
+        params = {name: value for name, value in event.items() if name not in _OF_NO_PARAM}
         key = repr((params, event.get("seed")))
         if event["what"] == "begin" and event["at"] > ended.get(key, float("inf")):
             wrong.append(f"{key} was begun again after it had ended")

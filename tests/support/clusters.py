@@ -44,7 +44,7 @@ class RayHead:
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 
     def start(self) -> None:
-        """Start the head: as `ray start` does where it has a dashboard, else without the services that no sweep uses."""
+        """Start the head: one with a dashboard as `ray start` does, another without the services that no sweep uses."""
         own = self._folder("head")
         self._start(
             self._as_by_ray_start(own) if self.has_dashboard else self._node("head", own, self.cpus, self.gpus), own

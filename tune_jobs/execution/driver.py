@@ -18,11 +18,11 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from tune_jobs.execution import nodes
+from tune_jobs.execution import nodes, trainable
 from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.rules import TaskFailure
 from tune_jobs.execution.sweep import Sweep
-from tune_jobs.execution.worker import SweepContext, TrialActor
+from tune_jobs.execution.worker import SweepContext
 
 _FINISHED: str = Searcher.FINISHED
 
@@ -39,7 +39,8 @@ def run_sweep(sweep: Sweep, context: SweepContext) -> TaskFailure | None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(sweep.placement.packing.max_slots + 1)
     folder = tempfile.mkdtemp(prefix="tune-jobs-ray-")  # Tune needs a folder; nothing in it is read again
     try:
-        _tuner(sweep, context, folder).fit()
+        with trainable.actor_class(context) as actor:
+            _tuner(sweep, actor, folder).fit()
     except _SweepOver:
         pass
     finally:
@@ -49,9 +50,9 @@ def run_sweep(sweep: Sweep, context: SweepContext) -> TaskFailure | None:
     return sweep.task_failure
 
 
-def _tuner(sweep: Sweep, context: SweepContext, folder: str) -> tune.Tuner:
+def _tuner(sweep: Sweep, actor: type, folder: str) -> tune.Tuner:
     return tune.Tuner(
-        tune.with_resources(tune.with_parameters(TrialActor, context=context), _resources),
+        actor,
         tune_config=tune.TuneConfig(
             search_alg=_SweepSearcher(sweep), scheduler=_SweepScheduler(sweep), num_samples=-1, reuse_actors=True
         ),
@@ -63,10 +64,6 @@ def _tuner(sweep: Sweep, context: SweepContext, folder: str) -> tune.Tuner:
             callbacks=[_SweepCallback(sweep)],
         ),
     )
-
-
-def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    return tune.PlacementGroupFactory([Assignment.from_config(config).resources])
 
 
 class _SweepOver(BaseException):

@@ -7,13 +7,17 @@ trip each.
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import tempfile
 import time
 import traceback
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import UserError
@@ -55,24 +59,41 @@ class SweepContext:
     measures_devices: bool = False  # whether workers read the figures of their devices
 
 
-class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """A worker, as Ray Tune expects one. Its `config` is an `Assignment` in plain values."""
+class TrialWorker:
+    """A worker with the methods that Ray Tune calls on its actors.
 
-    def setup(self, config: dict[str, Any], context: SweepContext | None = None) -> None:
-        assert context is not None
-        self._context = context
+    It is no subclass of Tune's `Trainable`: importing Ray Tune, and pandas with it, would take two seconds of each
+    worker. `trainable.py` has the class that Tune sees. `config` is an `Assignment` in plain values.
+    """
+
+    context: ray.ObjectRef  # of a `SweepContext`; `class_for` sets it
+
+    def __init__(self, config: dict[str, Any], storage: None = None) -> None:
+        self._context: SweepContext = ray.get(self.context)
         self._run: TrialRun | None = None
         self._unreported: list[tuple[int, Metrics]] = []  # epochs of a checkpoint, which the driver has not seen
         self._refusal: str | None = None
         self._place = nodes.own_place()
+        self._folder: Path | None = None
         try:
-            self._reader = devices.device_reader(cpus=context.cpus) if context.measures_devices else None
-            self._task = replace(context.source.load(), protocol=context.protocol, objective=context.objectives[0])
+            self._reader = devices.device_reader(cpus=self._context.cpus) if self._context.measures_devices else None
+            self._task = replace(
+                self._context.source.load(), protocol=self._context.protocol, objective=self._context.objectives[0]
+            )
         except Exception as error:
             self._refuse(error)
         self._accept(Assignment.from_config(config))
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
+    def train(self) -> dict[str, Any]:
+        """Run one step. Returns a `StepReport` in plain values, with what Tune needs of a result."""
+        self._n_steps += 1
+        return {"done": False, **self.step(), "training_iteration": self._n_steps, "pid": os.getpid()}
+
+    def get_auto_filled_metrics(self, **options: Any) -> dict[str, Any]:
+        """Return what Tune takes for the result of a trial that has none yet."""
+        return {"pid": os.getpid()}
+
+    def reset(self, new_config: dict[str, Any], storage: None = None) -> bool:
         """Take the next assignment in the same process.
 
         Raises:
@@ -88,6 +109,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             raise RuntimeError(WORN_OUT)
         self._accept(assignment)
         return True
+
+    def stop(self) -> None:
+        """Leave nothing behind; Tune ends the process then."""
+        self._change_folder(None)
 
     def leave(self, parks: bool) -> None:
         """Do not train on this device: end at the next step or, with `parks`, stay with nothing on the device."""
@@ -114,7 +139,21 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _accept(self, assignment: Assignment) -> None:
         self._assignment = assignment
         self._run = None
+        self._n_steps = 0
+        self._change_folder(assignment.number)
         self._has_reported = self._is_ready = self._is_leaving = self._is_parked = False
+
+    def _change_folder(self, number: int | None) -> None:
+        """Give a trial an empty working folder in Ray's own, for what its code writes; None takes it away.
+
+        It is removed once the worker takes another trial.
+        """
+        before, parent = self._folder, _session_folder() / "trials"
+        parent.mkdir(exist_ok=True)
+        self._folder = None if number is None else Path(tempfile.mkdtemp(prefix=f"{number}-", dir=parent))
+        os.chdir(self._folder or parent)
+        if before is not None:
+            shutil.rmtree(before, ignore_errors=True)
 
     def _report_place(self) -> StepReport:
         """Report where this worker is: first with nothing on its devices, then once it is ready to train there."""
@@ -211,6 +250,33 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         checkpoint = None if self._run is None else self._run.checkpoint()
         if checkpoint is not None:
             ray.get(self._context.checkpoint_keeper.save.remote(name, checkpoint.to_bytes()))
+
+
+def class_for(context: ray.ObjectRef) -> type:
+    """Return the class of the workers of a sweep: in its driver the one that Tune sees, elsewhere `TrialWorker`."""
+    driver = sys.modules.get(f"{__package__}.trainable")
+    if driver is not None:
+        return driver.TrialActor  # type: ignore[no-any-return]
+    return as_actor_class(type("TrialWorker", (TrialWorker,), {"context": context}))
+
+
+def as_actor_class(plain: type) -> type:
+    """Return a subclass with the methods that every actor has, as Ray makes it."""
+    return ray.actor._modify_class(plain)  # type: ignore[no-any-return]
+
+
+def nothing(_: Any) -> None:
+    """Stand in for a value that a worker does not need."""
+
+
+class PickledAsWorker(type):
+    """The metaclass of the class that Tune sees. It is here, so that workers do not import Tune to read it."""
+
+
+def _session_folder() -> Path:
+    """Return Ray's folder on this node: it lasts as long as the cluster."""
+    context = ray.get_runtime_context()
+    return Path(str(context.get_temp_dir()), str(context.get_session_name()))
 
 
 def _code_error(error: BaseException | None) -> CodeError | None:

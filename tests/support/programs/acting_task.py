@@ -45,7 +45,8 @@ def train(params: Params, data: Any, *, seed: int, epochs: int) -> Iterator[dict
 def note(what: str, params: Params) -> None:
     """Append an event to the folder's file."""
     worker = {"pid": os.getpid(), "parent": os.getppid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
-    line = json.dumps({"what": what, "at": time.time(), "cwd": str(Path.cwd()), **worker, **params})
+    place = {"cwd": str(Path.cwd()), "has_tune": "ray.tune" in sys.modules or "pandas" in sys.modules}
+    line = json.dumps({"what": what, "at": time.time(), **place, **worker, **params})
     with (FOLDER / "events").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(line + "\n")
