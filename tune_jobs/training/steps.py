@@ -1,4 +1,4 @@
-"""A model's `train_step` and `test_step` as `fit` runs them: eagerly or by XLA where asked, with the logs they return."""
+"""A model's `train_step` and `test_step` as `fit` runs them: eagerly or by XLA where asked, with what they return."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ class TrialRun:
             self.result = self._result("failed", reason, one_line(error))
 
     def _require_metrics(self, training: Training) -> None:
-        """Require of the epochs what the training has to have, and the further objectives that nothing else measures."""
+        """Require of the epochs what shows how the training goes, and further objectives that nothing else measures."""
         measured = (*training.known_objectives, TRAIN_SECONDS)
         self._history.required += tuple(name for name in self._further if name not in measured)
         self._history.must_be_finite = training.must_be_finite
