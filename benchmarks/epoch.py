@@ -165,7 +165,7 @@ def _run_compiled(workload: Workload, train: Any, validation: Any, seed: int, ep
 
     model = _build(workload, train, seed)
     ends = [time.perf_counter()]
-    splits = compiled.resident_splits("fashion-mnist", (train, validation), Classes(10).targets)
+    splits = compiled.resident_splits((train, validation), Classes(10).targets)
     compiled_epochs = compiled.CompiledEpochs(model, batch_size=workload.batch_size, seed=seed)
     for _ in range(epochs):
         compiled_epochs.train(splits[0])

@@ -34,7 +34,10 @@ class LabelEncoding(Protocol):
         """Add the output layers, from features `(B, F)` to outputs `(B, ...)`."""
 
     def targets(self, labels: Array) -> Array:
-        """Return N targets for N labels, for `loss` and `metrics`. Raises ValueError: a bad label."""
+        """Return N targets for N labels, for `loss` and `metrics`. Raises ValueError: a bad label.
+
+        Labels have the shape that their data set gives them, `(N,)`, `(N, 1)` or `(N, k)`.
+        """
 
     def loss(self) -> keras.losses.Loss | Callable[[Any, Any], Any]:
         """Return a new loss between targets and outputs."""
@@ -51,7 +54,7 @@ class LabelEncoding(Protocol):
 
 @dataclass(frozen=True)
 class Classes:
-    """`n` exclusive classes. Labels `(N,)` are whole numbers from 0 to n - 1; an error counts 1.
+    """`n` exclusive classes. Labels `(N,)` or `(N, 1)` are whole numbers from 0 to n - 1; an error counts 1.
 
     Raises:
         ValueError: `n` is below 2.
@@ -72,8 +75,9 @@ class Classes:
 
     def targets(self, labels: Array) -> Array:
         """Return the labels as int32 `(N,)`. Raises ValueError: not one whole number an image, or one out of range."""
-        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        if labels.shape not in ((len(labels),), (len(labels), 1)) or labels.dtype.kind not in "iu":
             raise ValueError(f"labels must be whole numbers of shape (N,); got {labels.dtype} of {labels.shape}")
+        labels = labels.reshape(len(labels))
         wrong = labels[(labels < 0) | (labels >= self.n)]
         if wrong.size:
             raise ValueError(f"labels must be from 0 to {self.n - 1}; got {wrong[0]} ({wrong.size} out of range)")
@@ -91,7 +95,7 @@ class Classes:
 
     def errors(self, predicted: Array, labels: Array) -> Array:
         """Return 1.0 for a wrong class, 0.0 for the right one."""
-        return np.asarray(predicted != labels, dtype=np.float64)
+        return np.asarray(predicted.reshape(len(labels)) != labels.reshape(len(labels)), dtype=np.float64)
 
     def probability(self, outputs: Array) -> float:
         """Return the mean softmax, over `(V, n)` logits, of the class that the first of them stand for."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from tune_jobs.models.label_encodings import Array, LabelEncoding
+from tune_jobs.models.means import MeanOf
 from tune_jobs.models.scales import Scale
-
-MeanOf = Literal["error", "right"]
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,19 @@ class Presentation:
             ValueError: a position is not one number.
         """
         own = getattr(self.encoding, "positions", None)
-        positions = np.asarray(labels if own is None else own(labels), dtype=np.float64)
-        if positions.shape != (len(labels),):
-            raise ValueError(f"positions must be one number for each of {len(labels)} labels; got {positions.shape}")
-        return positions
+        return _one_each("positions", labels if own is None else own(labels), len(labels))
+
+    def errors(self, predicted: Array, labels: Array) -> Array:
+        """Return the encoding's errors, `(N,)` floats. Where predictions and labels differ by an axis of 1, as `(N,)`
+        and `(N, 1)` do, the labels take the shape of the predictions.
+
+        Raises:
+            ValueError: an error is not one number.
+        """
+        predicted, labels = np.asarray(predicted), np.asarray(labels)
+        if predicted.shape != labels.shape and predicted.size == labels.size:
+            labels = labels.reshape(predicted.shape)
+        return _one_each("errors", self.encoding.errors(predicted, labels), len(labels))
 
     def label_text(self, label: Array) -> str:
         """Return one label as people write it: "10:07". Default: its numbers."""
@@ -80,6 +88,14 @@ class Presentation:
         own = getattr(self.encoding, "mean_of", None)
         mean: MeanOf | None = None if own is None else own(metric)
         return mean
+
+
+def _one_each(what: str, values: Any, n: int) -> Array:
+    """Return `(N,)` or `(N, 1)` numbers as floats `(N,)`. Raises ValueError for others."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.shape not in ((n,), (n, 1)):
+        raise ValueError(f"{what} must be one number for each of {n} labels; got {numbers.shape}")
+    return numbers.reshape(n)
 
 
 def _text(part: object) -> str:

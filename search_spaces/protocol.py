@@ -63,6 +63,9 @@ class Protocol:
     Layers compute in `precision`; weights, losses and scores are always float32. With `deterministic`, a score repeats
     to the last digit on a GPU too, which is slower; on a CPU it always does.
 
+    A trial's score is that of its best epoch, or that of its `scored_epoch` "last": where a score is built up over
+    steps, as over the folds of a cross-validation, only the last one is whole.
+
     Raises:
         TaskError: a setting has an impossible value.
     """
@@ -74,6 +77,7 @@ class Protocol:
     images: int | None = None
     precision: Precision = "float32"
     deterministic: bool = False
+    scored_epoch: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_size", "images"):
@@ -89,6 +93,13 @@ class Protocol:
             raise TaskError(f"Protocol needs precision {' or '.join(PRECISIONS)}; got {self.precision!r}")
         if not isinstance(self.deterministic, bool):
             raise TaskError(f"Protocol needs deterministic True or False; got {self.deterministic!r}")
+        if self.scored_epoch not in ("best", "last"):
+            raise TaskError(f"Protocol needs scored_epoch 'best' or 'last'; got {self.scored_epoch!r}")
+        if self.scored_epoch == "last" and self.patience is not None:
+            raise TaskError(
+                "Protocol takes scored_epoch 'last' or patience, which waits for a better epoch, not both; "
+                f"got patience {self.patience}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings by name, without those of `_ADDED_LATER` that have their defaults.
@@ -101,10 +112,15 @@ class Protocol:
     @property
     def special(self) -> tuple[str, ...]:
         """The settings of `_ADDED_LATER` that do not have their defaults, in words."""
+        return self.numerics + ("the last epoch counts",) * (self.scored_epoch == "last")
+
+    @property
+    def numerics(self) -> tuple[str, ...]:
+        """The settings of how numbers are computed that do not have their defaults, in words."""
         return (self.precision,) * (self.precision != "float32") + ("deterministic",) * self.deterministic
 
 
-_ADDED_LATER = ("precision", "deterministic")
+_ADDED_LATER = ("precision", "deterministic", "scored_epoch")
 
 
 def is_count(number: object) -> bool:

@@ -177,10 +177,10 @@ class Task:
             raise self._error(f"needs either build (with an encoding) or train; got {given}")
         if (self.build is None) != (self.encoding is None):
             raise self._error("needs an encoding with build, and none with train")
-        if self.train is not None and self.protocol.special:
+        if self.train is not None and self.protocol.numerics:
             raise self._error(
                 f"has a training loop of its own, which chooses its numbers itself: its protocol cannot be "
-                f"{' and '.join(self.protocol.special)}"
+                f"{' and '.join(self.protocol.numerics)}"
             )
 
     def _check_train(self, train: TrainFunction) -> None:

@@ -13,10 +13,12 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tune_jobs import neutral_keras
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import without_password
 
@@ -141,6 +143,9 @@ def device_figures_file() -> Path | None:
     return _absolute(path) if path else None
 
 
+_OTHER_BACKENDS = ("jax", "torch")  # of Keras
+
+
 def prepare_own_training() -> None:
     """Set variables for a task's own training loop; those that the user set stay.
 
@@ -157,12 +162,24 @@ def prepare_tensorflow() -> None:
     - oneDNN is on: its default depends on the processor, and without it small convolutions take four times as long.
     - oneDNN uses the system's allocator: its own keeps what the largest trial needed until the process ends (`malloc`).
     - TensorFlow's start-up messages are off.
+    - Keras uses TensorFlow, and has none of the user's settings (`neutral_keras`): these two do not stay.
     """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    neutral_keras.install()
+
+
+def prepare_keras() -> None:
+    """Prepare for a task's file, which may import Keras: without the user's settings, and with a backend that exists.
+
+    A backend that is installed stays for now, because a task's own training loop may need it.
+    """
+    if os.environ.get("KERAS_BACKEND") not in _OTHER_BACKENDS or find_spec(os.environ["KERAS_BACKEND"]) is None:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    neutral_keras.install()
 
 
 def prepare_mlflow() -> None:

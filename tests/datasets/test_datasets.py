@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -329,7 +330,7 @@ def pair(n: int, shape: tuple[int, ...] = (6, 5), dtype: type = np.uint8) -> tup
     return np.arange(n * int(np.prod(shape))).reshape(n, *shape).astype(dtype), np.arange(n) % 4
 
 
-def test_grey_images_get_a_channel_axis_and_labels_lose_theirs(tmp_path: Path) -> None:
+def test_grey_images_get_a_channel_axis_and_labels_keep_theirs(tmp_path: Path) -> None:
     def load_grey() -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         (x, y), (x_test, y_test) = pair(20), pair(8)
         return (x, y[:, np.newaxis]), (x_test, y_test[:, np.newaxis])
@@ -341,7 +342,27 @@ def test_grey_images_get_a_channel_axis_and_labels_lose_theirs(tmp_path: Path) -
         (4, 6, 5, 1),
         (8, 6, 5, 1),
     )
-    assert loaded.validation.labels.shape == (4,)
+    assert loaded.validation.labels.shape == (4, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float64, np.float32])
+@pytest.mark.parametrize("columns", [(), (1,), (3,)])
+def test_labels_of_any_shape_and_type_are_kept_as_they_are(
+    columns: tuple[int, ...], dtype: Any, tmp_path: Path
+) -> None:
+    def load_shaped() -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        return (np.zeros((20, 2)), np.ones((20, *columns), dtype)), (np.zeros((8, 2)), np.ones((8, *columns), dtype))
+
+    loaded = datasets.load(load_shaped, data_dir=tmp_path, validation=4)
+    for split, n in ((loaded.train, 16), (loaded.validation, 4), (loaded.test, 8)):
+        assert (split.labels.shape, split.labels.dtype) == ((n, *columns), dtype)
+
+
+def test_whole_numbers_in_a_column_have_the_digest_of_flat_ones_and_measurements_have_their_own() -> None:
+    """Earlier versions made every column flat: a study of classes goes on, one of measurements was another."""
+    x, flat = np.zeros((4, 2)), np.arange(4)
+    assert digest(Split(x, flat[:, np.newaxis])) == digest(Split(x, flat))
+    assert digest(Split(x, flat[:, np.newaxis] / 2)) != digest(Split(x, flat / 2))
 
 
 def test_arrays_that_are_not_bytes_are_kept_as_they_are(tmp_path: Path) -> None:

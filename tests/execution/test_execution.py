@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -192,6 +193,18 @@ def test_a_watcher_is_told_of_each_trial(hostile: Hostile) -> None:
     assert told == {("started", n): k for n, k in attempts.items()} | {("ended", n): 1 for n in attempts}
     fine = by_act(hostile.record)["fine"].number
     assert [epoch for number, epoch in hostile.watched.epochs if number == fine] == [1, 2, 3]
+
+
+def test_epochs_that_were_not_scored_harm_no_sweep(tmp_path: Path, settings: Settings) -> None:
+    own = own_task(tmp_path, "seldom")  # of three epochs it scores the second
+    watched = Watched()
+    record = sweep(own, settings, watcher=watched, schedule=Scheduling("asha", 1, 2))
+    assert {(trial.state, trial.best_epoch) for trial in record.trials} <= {("complete", 2), ("stopped", 2)}
+    assert [(trial.number, epoch) for trial in record.trials for epoch in range(1, len(trial.history) + 1)] == (
+        sorted(watched.epochs)
+    )
+    assert all(trial.history[1]["val_accuracy"] == trial.score for trial in record.trials)
+    assert all(math.isnan(trial.scores[0]) for trial in record.trials if trial.scores)
 
 
 def test_a_worn_out_worker_makes_room_and_no_trial_suffers(tmp_path: Path, settings: Settings) -> None:

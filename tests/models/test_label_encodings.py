@@ -101,12 +101,18 @@ def test_the_head_of_classes_is_named_logits() -> None:
         ([0, 3, 7], r"labels must be from 0 to 2; got 3 \(2 out of range\)"),
         ([0, -1], r"labels must be from 0 to 2; got -1 \(1 out of range\)"),
         ([0.0, 1.0], r"labels must be whole numbers of shape \(N,\); got float64 of \(2,\)"),
-        ([[0], [1]], r"labels must be whole numbers of shape \(N,\); got int64 of \(2, 1\)"),
+        ([[0, 1], [1, 0]], r"labels must be whole numbers of shape \(N,\); got int64 of \(2, 2\)"),
     ],
 )
 def test_a_label_that_is_no_class_is_refused_with_itself_in_the_message(labels: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Classes(3).targets(np.array(labels))
+
+
+def test_classes_in_a_column_are_those_of_flat_labels() -> None:
+    flat = np.array([0, 2, 1])
+    np.testing.assert_array_equal(Classes(3).targets(flat[:, np.newaxis]), flat)
+    np.testing.assert_array_equal(Classes(3).errors(np.array([0, 1, 1]), flat[:, np.newaxis]), [0.0, 1.0, 0.0])
 
 
 def test_one_class_is_no_classification() -> None:

@@ -40,6 +40,24 @@ def test_an_encoding_that_says_nothing_has_defaults() -> None:
         BARE.positions(np.zeros((3, 2)))
 
 
+@pytest.mark.parametrize("predicted", [(3,), (3, 1)])
+@pytest.mark.parametrize("labels", [(3,), (3, 1)])
+def test_errors_are_one_an_image_where_only_an_axis_of_one_differs(
+    predicted: tuple[int, ...], labels: tuple[int, ...]
+) -> None:
+    errors = BARE.errors(np.array([1.0, 2.0, 4.0]).reshape(predicted), np.array([1, 3, 2]).reshape(labels))
+    np.testing.assert_array_equal(errors, [0.0, 1.0, 2.0])
+
+
+def test_errors_that_are_more_than_one_an_image_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"errors must be one number for each of 3 labels; got \(3, 2\)"):
+        BARE.errors(np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+def test_positions_of_a_column_are_one_a_label() -> None:
+    np.testing.assert_array_equal(BARE.positions(np.array([[1], [2]])), [1.0, 2.0])
+
+
 @pytest.mark.parametrize(
     ("label", "text", "fact"),
     [

@@ -120,7 +120,7 @@ def test_the_first_objective_alone_decides_on_the_best_epoch_and_on_patience(tin
 def test_a_loop_of_its_own_has_to_yield_what_cannot_be_measured(lacking: str, tiny_data: TrainingData) -> None:
     further = (Objective(lacking, "minimize"), SECONDS)
     run = TrialRun(own({"val_accuracy": 0.5}, {"val_accuracy": 0.6}), {}, tiny_data, seed=0, further_objectives=further)
-    assert len(list(run)) == 0
+    assert len(list(run)) == 2  # it may come in a later epoch
     assert (run.result.state, run.result.reason) == ("failed", "invalid")
     assert run.result.message == f"no metric '{lacking}' to judge by; the trial has val_accuracy"
     yields = own({"val_accuracy": 0.5, lacking: 7.0})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from collections import Counter
@@ -80,6 +81,20 @@ def test_a_rung_counts_the_best_so_far_and_not_the_last_epoch() -> None:
     judge = scheduler_of("asha", *(ended_trial(number, [0.5] * 27) for number in range(3)))
     assert not judge.should_stop(3, [0.1, 0.9, 0.2])
     assert judge.should_stop(4, [0.1, 0.4, 0.4])
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_epochs_that_were_not_scored_count_for_nothing(name: Any) -> None:
+    """Others score every second epoch; what is behind them at a milestone ends, what is ahead goes on."""
+    others = [
+        trial_record(number, {"x": number}, 0, "complete", score=0.5, history=({}, {"val_accuracy": 0.5}) * 13 + ({},))
+        for number in range(3)
+    ]
+    judge = scheduler_of(name, *others)
+    epoch = next(epoch for epoch in judge.milestones(3) if epoch >= 3)
+    assert judge.should_stop(3, ([math.nan, 0.1] * epoch)[:epoch])
+    judge = scheduler_of(name, *others)
+    assert not judge.should_stop(3, ([math.nan, 0.9] * epoch)[:epoch])
 
 
 def test_hyperband_has_brackets_that_look_later_and_one_that_never_does() -> None:

@@ -39,9 +39,9 @@ def order_of(epoch: int, n: int) -> np.ndarray:
     return np.random.default_rng((SEED, epoch)).permutation(n)
 
 
-def on_device(data: TrainingData, task: Task, key: str = "test") -> tuple[ResidentSplit, ...]:
+def on_device(data: TrainingData, task: Task) -> tuple[ResidentSplit, ...]:
     assert task.encoding is not None
-    return compiled.resident_splits(key, (data.train, data.validation), task.encoding.targets)
+    return compiled.resident_splits((data.train, data.validation), task.encoding.targets)
 
 
 def assert_same_weights(one: keras.Model, other: keras.Model) -> None:
@@ -151,7 +151,7 @@ def test_several_heads_are_trained_on_targets_in_several_parts(
 
     ours, keras_own = compiled_model(), compiled_model()
     keras_own.set_weights(ours.get_weights())
-    (train,) = compiled.resident_splits(f"heads-{targets.__name__}", (tiny_data.train,), targets)
+    (train,) = compiled.resident_splits((tiny_data.train,), targets)
     metrics = CompiledEpochs(ours, batch_size=BATCH, seed=SEED).train(train)
 
     order, total = order_of(0, 90), 0.0
@@ -179,7 +179,7 @@ def test_a_model_with_a_train_step_of_its_own_is_trained_by_it(tiny_data: Traini
     model = Counting(inputs, keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")(pooled))
     model.layers[-1].kernel.assign(np.zeros((1, 1)))
     model.compile("sgd", "mse")
-    (train,) = compiled.resident_splits("counting", (tiny_data.train,), lambda labels: labels.astype(np.float32))
+    (train,) = compiled.resident_splits((tiny_data.train,), lambda labels: labels.astype(np.float32))
     CompiledEpochs(model, batch_size=BATCH, seed=SEED).train(train)
     assert model.get_weights()[0].item() == 90
 
@@ -226,21 +226,45 @@ def test_a_seed_repeats_bit_for_bit_and_another_does_not(
     assert not np.array_equal(weights[0], other_weights[0])
 
 
-def test_data_stay_on_the_device_until_others_are_asked_for(tiny_data: TrainingData) -> None:
-    sizes = []
+def test_images_stay_on_the_device_until_others_are_asked_for(tiny_data: TrainingData) -> None:
+    def resident(split: Split) -> ResidentSplit:
+        return compiled.resident_splits((split,), lambda labels: labels)[0]
 
-    def targets(labels: np.ndarray) -> np.ndarray:
-        sizes.append(len(labels))
-        return labels
-
-    (first,) = compiled.resident_splits("one", (tiny_data.train,), targets)
-    (again,) = compiled.resident_splits("one", (tiny_data.train,), targets)
-    assert again is first
-    (other,) = compiled.resident_splits("two", (tiny_data.validation,), targets)
+    first = resident(tiny_data.train)
+    assert resident(Split(tiny_data.train.x, tiny_data.train.labels)).x is first.x
+    other = resident(tiny_data.validation)
     assert (first.size, other.size) == (90, 30)
-    (back,) = compiled.resident_splits("one", (tiny_data.train,), targets)
-    assert back is not first
-    assert sizes == [90, 30, 90]
+    assert resident(tiny_data.train).x is not first.x
+    likeness = Split(255 - tiny_data.train.x, tiny_data.train.labels)
+    np.testing.assert_array_equal(resident(likeness).x, likeness.x)
+
+
+def test_targets_do_not_stay_on_the_device(tiny_data: TrainingData) -> None:
+    for factor in (1, 2):
+        (split,) = compiled.resident_splits((tiny_data.train,), lambda labels, by=factor: labels * by)
+        np.testing.assert_array_equal(split.targets, tiny_data.train.labels * factor)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "uint8", "bool"])
+def test_arrays_reach_the_model_in_the_type_that_fit_gives_them(dtype: str) -> None:
+    """Keras' own loop hands floats over in `floatx`, and all else as it is."""
+    seen = []
+
+    class Looking(keras.Model):  # type: ignore[misc]
+        def train_step(self, data: Any) -> dict[str, Any]:
+            seen.append([(part.dtype.name, part.shape[1:]) for part in data])
+            return {"seen": 1.0}
+
+        test_step = train_step
+
+    inputs = keras.Input((2,), dtype=dtype)
+    model = Looking(inputs, inputs)
+    model.compile("sgd", "mse", run_eagerly=True)
+    x, y = np.ones((3, 2), dtype), np.ones((3, 1), dtype)
+    model.fit(x, y, batch_size=3, verbose=0)
+    (split,) = compiled.resident_splits((Split(x, y),), lambda labels: labels)
+    CompiledEpochs(model, batch_size=3, seed=0).train(split)
+    assert seen[-1] == seen[0]
 
 
 def test_weights_are_counted(tiny_task: Callable[..., Task]) -> None:
@@ -248,8 +272,6 @@ def test_weights_are_counted(tiny_task: Callable[..., Task]) -> None:
 
 
 def test_images_are_resident_as_they_are_stored(tiny_data: TrainingData) -> None:
-    (split,) = compiled.resident_splits(
-        "stored", (Split(tiny_data.train.x, tiny_data.train.labels),), lambda labels: labels
-    )
+    (split,) = compiled.resident_splits((Split(tiny_data.train.x, tiny_data.train.labels),), lambda labels: labels)
     assert split.x.dtype.name == "uint8"
     np.testing.assert_array_equal(split.x.numpy(), tiny_data.train.x)

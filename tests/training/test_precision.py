@@ -88,7 +88,7 @@ def test_the_loss_is_scaled_where_gradients_are_of_half_precision() -> None:
     data = data_of(task)
     model = build_model(task, params_of(task), data, seed=0)
     encoding = task.encoding_of(params_of(task))
-    (train,) = compiled.resident_splits("scaling", (data.train,), encoding.targets)
+    (train,) = compiled.resident_splits((data.train,), encoding.targets)
     epochs = compiled.CompiledEpochs(model, batch_size=50, seed=0)
     epochs._create_variables(train)
     epochs._epoch = 1  # its variables exist, and would be created anew
@@ -152,7 +152,7 @@ def test_networks_with_all_their_layers_train_in_half_precision(precision: Preci
             pixels="permuted",
         )
         model.compile("adam", Classes(3).loss(), metrics=Classes(3).metrics())
-    (train,) = compiled.resident_splits(f"all-{precision}", (tiny_data.train,), Classes(3).targets)
+    (train,) = compiled.resident_splits((tiny_data.train,), Classes(3).targets)
     metrics = compiled.CompiledEpochs(model, batch_size=45, seed=0).train(train)
     assert np.isfinite(list(metrics.values())).all()
 

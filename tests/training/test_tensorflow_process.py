@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -102,3 +103,20 @@ def test_a_real_gpu_is_held_to_a_share_and_tells_its_peak() -> None:
     assert process_state["out"]
     assert process_state["peak"] >= 256
     assert process_state["again"] < process_state["peak"] + 64
+
+
+def test_what_a_trials_code_set_for_the_whole_process_is_undone_before_the_next() -> None:
+    def settings() -> tuple[Any, ...]:
+        config = keras.config
+        return config.floatx(), config.epsilon(), config.image_data_format(), tf.config.functions_run_eagerly()
+
+    tensorflow_process.reset(0)
+    before = settings()
+    keras.config.set_floatx("float16")
+    keras.config.set_epsilon(1e-3)
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    tf.config.run_functions_eagerly(True)
+    tensorflow_process.reset(0)
+    assert settings() == before
+    assert keras.config.dtype_policy().name == "float32"

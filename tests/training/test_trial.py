@@ -14,7 +14,7 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.models import clock_encodings
 from tune_jobs.models.label_encodings import Classes, Head
-from tune_jobs.models.presentation import MeanOf
+from tune_jobs.models.means import MeanOf
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.trials import TrialResult
 from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, Variants
@@ -99,7 +99,7 @@ def test_the_model_ends_with_the_weights_of_the_best_epoch(tiny_task: MakeTask, 
     assert (run.result.score, run.result.best_epoch) == (curve[0], 1)
     assert run.result.metrics == run.result.history[0]
     assert run.model is not None
-    (validation,) = compiled.resident_splits("again", (tiny_data.validation,), Classes(3).targets)
+    (validation,) = compiled.resident_splits((tiny_data.validation,), Classes(3).targets)
     evaluated = compiled.CompiledEpochs(run.model, batch_size=1, seed=0).evaluate(validation)
     assert evaluated["loss"] == run.result.score
     x, labels = tiny_data.validation.x, tiny_data.validation.labels
@@ -154,21 +154,18 @@ def test_a_trial_that_failed_has_no_errors(tiny_task: MakeTask, tiny_data: Train
 @pytest.mark.parametrize(
     ("score", "errors", "declared", "explains"),
     [
-        (0.75, [0.0, 0.0, 1.0, 0.0] * 25, None, True),  # the share without an error
-        (0.25, [0.0, 0.0, 1.0, 0.0] * 25, None, True),  # the mean error
-        (30.5, [30.0, 31.0], None, True),
-        (0.74, [0.0, 0.0, 1.0, 0.0] * 25, None, True),  # one image of a hundred fell to the other side
-        (0.72, [0.0, 0.0, 1.0, 0.0] * 25, None, False),
-        (0.5, [0.0, 0.0, 1.0, 0.0] * 25, None, False),
-        (0.4, None, None, False),
         (0.75, [0.0, 0.0, 1.0, 0.0] * 25, "right", True),
+        (0.74, [0.0, 0.0, 1.0, 0.0] * 25, "right", True),  # one image of a hundred fell to the other side
+        (0.72, [0.0, 0.0, 1.0, 0.0] * 25, "right", False),
+        (30.5, [30.0, 31.0], "error", True),
+        (0.4, None, "error", False),
         (0.25, [0.0, 0.0, 1.0, 0.0] * 25, "right", False),
         (0.25, [0.0, 0.0, 1.0, 0.0] * 25, "error", True),
         (0.75, [0.0, 0.0, 1.0, 0.0] * 25, "error", False),
     ],
 )
-def test_errors_explain_a_score_that_is_their_mean_or_the_share_without(
-    score: float, errors: list[float] | None, declared: MeanOf | None, explains: bool
+def test_errors_explain_a_score_that_is_what_is_declared_of_them(
+    score: float, errors: list[float] | None, declared: MeanOf, explains: bool
 ) -> None:
     packed = pack_matching(None if errors is None else np.array(errors), score, declared)
     assert (packed is not None) == explains
@@ -312,13 +309,115 @@ def test_a_learning_rate_out_of_all_bounds_diverges_at_its_epoch(tiny_task: Make
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_number_that_is_not_finite_diverges_and_keeps_the_epochs_before(
+def test_an_objective_that_is_not_finite_diverges_and_keeps_the_epochs_before(
     value: float, tiny_data: TrainingData
 ) -> None:
-    bad = {"val_accuracy": 0.6, "val_loss": value}
-    result = run_trial(own_task(*scores(0.4, 0.5), bad, *scores(0.9)), {}, tiny_data, seed=0)
-    assert_failed(result, "diverged", f"val_loss was {value} in epoch 3")
+    result = run_trial(own_task(*scores(0.4, 0.5, value, 0.9)), {}, tiny_data, seed=0)
+    assert_failed(result, "diverged", f"val_accuracy was {value} in epoch 3")
     assert result.history == tuple(scores(0.4, 0.5))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, np.float32("nan")])
+def test_a_number_that_decides_nothing_and_is_none_is_missing(value: Any, tiny_data: TrainingData) -> None:
+    epochs = [{"val_accuracy": 0.6, "perplexity": 2.0}, {"val_accuracy": 0.7, "perplexity": value}]
+    result = run_trial(own_task(*epochs), {}, tiny_data, seed=0)
+    assert (result.state, result.score, result.metrics) == ("complete", 0.7, {"val_accuracy": 0.7})
+    assert result.history == ({"val_accuracy": 0.6, "perplexity": 2.0}, {"val_accuracy": 0.7})
+
+
+def test_a_further_objective_has_to_be_finite_too(tiny_data: TrainingData) -> None:
+    task = own_task({"val_accuracy": 0.6, "cost": float("nan")})
+    result = run_trial(task, {}, tiny_data, seed=0, further_objectives=[Objective("cost", "minimize")])
+    assert_failed(result, "diverged", "cost was nan in epoch 1")
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "score", "best_epoch", "epochs"),
+    [
+        ([None, 0.4, None, 0.6, None, 0.5], None, 0.6, 4, 6),
+        ([None, None, 0.4], None, 0.4, 3, 3),
+        ([None, 0.6, None, 0.5, None, 0.4, None, 0.9], 2, 0.6, 2, 6),  # patience counts what was scored
+        ([0.6, None, None, None, 0.7], 1, 0.7, 5, 5),
+    ],
+)
+def test_a_loop_of_its_own_may_score_some_epochs_only(
+    values: list[float | None],
+    patience: int | None,
+    score: float,
+    best_epoch: int,
+    epochs: int,
+    tiny_data: TrainingData,
+) -> None:
+    script = [{"loss": 1.0} | ({} if value is None else {"val_accuracy": value}) for value in values]
+    result = run_trial(own_task(*script, patience=patience), {}, tiny_data, seed=0)
+    assert (result.state, result.score, result.best_epoch) == ("complete", score, best_epoch)
+    assert len(result.history) == epochs
+
+
+def test_the_best_epoch_of_a_loop_of_its_own_has_every_objective(tiny_data: TrainingData) -> None:
+    task = own_task({"val_accuracy": 0.9}, {"val_accuracy": 0.6, "cost": 2.0}, {"val_accuracy": 0.5, "cost": 1.0})
+    result = run_trial(task, {}, tiny_data, seed=0, further_objectives=[Objective("cost", "minimize")])
+    assert (result.score, result.best_epoch, result.metrics["cost"]) == (0.6, 2, 2.0)
+
+
+def test_a_loop_of_its_own_that_never_scores_is_invalid_and_the_message_has_what_there_is(
+    tiny_data: TrainingData,
+) -> None:
+    result = run_trial(own_task({"loss": 1.0}, {"loss": 0.5, "lr": 0.1}), {}, tiny_data, seed=0)
+    assert_failed(result, "invalid", "no metric 'val_accuracy' to judge by; the trial has loss, lr")
+
+
+def test_a_score_that_is_built_up_may_be_that_of_the_last_epoch(tiny_data: TrainingData) -> None:
+    """Of five folds, the first is the easiest: the mean over all is not the best mean so far."""
+    folds = scores(0.9, 0.7, 0.8)
+    assert run_trial(own_task(*folds), {}, tiny_data, seed=0).score == 0.9
+    task = own_task(*folds, {"loss": 1.0}, protocol=Protocol(epochs=10, scored_epoch="last"))
+    result = run_trial(task, {}, tiny_data, seed=0)
+    assert (result.state, result.score, result.best_epoch) == ("complete", 0.8, 3)
+
+
+def test_a_model_whose_last_epoch_counts_ends_with_its_weights(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    protocol = Protocol(epochs=3, batch_size=16, scored_epoch="last")
+    task = tiny_task(objective=Objective("val_loss", "maximize"), protocol=protocol)
+    run = TrialRun(task, PARAMS, tiny_data, seed=2)
+    curve = [metrics["val_loss"] for _, metrics in run]
+    assert (run.result.score, run.result.best_epoch) == (curve[-1], 3)
+    assert run.model is not None
+    x, labels = tiny_data.validation.x, tiny_data.validation.labels
+    assert run.model.evaluate(x, labels, verbose=0)[0] == pytest.approx(curve[-1], rel=1e-5)
+
+
+def test_an_objective_that_is_said_to_be_of_nothing_keeps_no_errors_though_they_are_near_it(
+    tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    """A loss that happens to be the share of wrong images is no share."""
+
+    class Chance(Classes):
+        def errors(self, predicted: Any, labels: Any) -> np.ndarray:
+            return np.full(len(labels), self.loss_value)
+
+        loss_value = 0.0
+
+    first = run_trial(tiny_task(objective=Objective("val_loss", "minimize")), PARAMS, tiny_data, seed=2)
+    assert first.score is not None
+    Chance.loss_value = first.score
+    task = tiny_task(objective=Objective("val_loss", "minimize"), encoding=Chance(3))
+    again = run_trial(task, PARAMS, tiny_data, seed=2)
+    assert (again.score, again.errors, again.mean_of) == (first.score, None, None)
+
+
+def test_what_a_score_is_of_its_errors_is_kept_with_them(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    result = run_trial(tiny_task(), PARAMS, tiny_data, seed=2)
+    assert result.errors is not None
+    assert result.mean_of == "right"
+
+
+def test_a_score_of_the_training_images_is_not_of_the_validation_errors(
+    tiny_task: MakeTask, tiny_data: TrainingData
+) -> None:
+    data = replace(tiny_data, validation=tiny_data.train)  # so that both shares are near each other
+    result = run_trial(tiny_task(objective=Objective("accuracy", "maximize")), PARAMS, data, seed=2)
+    assert (result.state, result.errors) == ("complete", None)
 
 
 def test_a_missing_objective_is_invalid_and_the_message_has_what_there_is(

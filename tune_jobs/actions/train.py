@@ -14,9 +14,10 @@ import numpy as np
 
 from tune_jobs import datasets, files, tracking
 from tune_jobs.datasets import TrainingData
-from tune_jobs.errors import DataError, SettingsError, StudyError, UserError
+from tune_jobs.errors import DataError, SettingsError, StudyError, TrialError, UserError
 from tune_jobs.exports.best import BestConfig, best_row, load_best
-from tune_jobs.prediction import saved_models
+from tune_jobs.prediction import keras_files, saved_models
+from tune_jobs.prediction.keras_files import UnsavableModelError
 from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord, TrialResult
@@ -25,7 +26,7 @@ from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.provenance import versions
 from tune_jobs.study.study import Study
-from tune_jobs.training import tensorflow_start, weights
+from tune_jobs.training import epochs, tensorflow_start, weights
 from tune_jobs.training.trial import TrialRun, rerun
 from tune_jobs.words import Say, duration
 
@@ -63,13 +64,13 @@ def train(
     data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
-    if output is not None and output.suffix != ".keras":
-        raise SettingsError(f"a model is saved as FILE.keras; got {output}")
+    _check_output(output, task)
     if with_mlflow:
         settings.prepare()
         tracking.check(settings)
     if task.train is None:
         tensorflow_start.start(config.cpus)
+        with_mlflow = _can_be_saved(config, task, data, output, with_mlflow, say)
     run = rerun(task, config.trial, config.params, config.seed, config.course, data)
     score, best_epoch = _train_again(run, task, say)
     retrained = Retrained(config.metric, score, config.score, best_epoch, None)
@@ -81,9 +82,44 @@ def train(
     if with_mlflow:
         say("logging the model to MLflow …")
         sample = np.ascontiguousarray(data.validation.x[:_SAMPLE])
-        uri = tracking.log_model(settings, config.task, _bare(run.model), sample, score, config.metric)
+        uri = tracking.log_model(settings, config.task, keras_files.bare(run.model), sample, score, config.metric)
         return replace(retrained, model_uri=uri)
     return retrained
+
+
+def _check_output(output: Path | None, task: Task) -> None:
+    if output is not None and output.suffix != ".keras":
+        raise SettingsError(f"a model is saved as FILE.keras; got {output}")
+    if output is not None and task.train is not None:
+        raise SettingsError(
+            f"task {task.name!r} trains itself in a loop of its own, which leaves no model to save to {output}: "
+            "leave -o out, and let the loop save its model"
+        )
+
+
+def _can_be_saved(
+    config: BestConfig, task: Task, data: TrainingData, output: Path | None, with_mlflow: bool, say: Say
+) -> bool:
+    """Check before training that the model can be saved where it is asked for; return whether MLflow can have it.
+
+    Raises:
+        UserError: it is to be saved to a file, and cannot be.
+    """
+    if output is None and not with_mlflow:
+        return False
+    try:
+        model = epochs.build_model(task, config.params, data, seed=config.seed)
+        why_not_read = keras_files.why_not_read(model, task)
+    except TrialError:  # training says it, too
+        return with_mlflow
+    except UnsavableModelError as error:
+        if output is not None:
+            raise
+        say(f"MLflow will not have the model: {error}")
+        return False
+    if why_not_read is not None and output is not None:
+        say(f"`tune-jobs predict` will not be able to read the model: {why_not_read}")
+    return with_mlflow
 
 
 def run_with_messages(run: TrialRun, task: Task, say: Say) -> TrialResult:
@@ -126,12 +162,12 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
     kept = weights.load(settings.weights_dir(record.identity), trial.number)
     loaded = weights.scored_model(task, trial, data, kept)
     if loaded is not None:
-        return _bare(loaded[0])
+        return keras_files.bare(loaded[0])
     run = rerun(task, trial.number, trial.params, trial.seed, trial.course, data)
     score, _ = _train_again(run, task, say)
     if score != trial.score:
         say(f"{task.objective.metric} is {score!r}, and the study has {trial.score!r} of trial {trial.number}")
-    return _bare(run.model)
+    return keras_files.bare(run.model)
 
 
 def _winner(record: StudyRecord) -> TrialRecord:
@@ -184,15 +220,5 @@ def _save(model: keras.Model, path: Path, origin: Origin) -> None:
     except OSError as error:
         raise SettingsError(f"the folder {path.parent} cannot be made: {error.strerror}") from error
     with files.replacement(path, suffix=".keras") as part:
-        _bare(model).save(part)
+        keras_files.bare(model).save(part)
         saved_models.add(part, origin)
-
-
-def _bare(model: keras.Model) -> keras.Model:
-    """Return the model without what a plain `load_model` does not know: its optimizer's schedule, and random views."""
-    from tune_jobs.models import pictures
-    from tune_jobs.models.lazy_keras import keras
-
-    if type(model).__name__ != "Functional":  # a subclass saves itself, in its own way
-        return model
-    return pictures.without_views(keras.Model(model.input, model.output, name=model.name))

@@ -100,6 +100,9 @@ def cli() -> None:
     \b
     Example:  tune-jobs launch digits-mlp --trials 12
     """
+    from tune_jobs.settings import prepare_keras
+
+    prepare_keras()  # before a task's file is read
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -23,7 +23,7 @@ class Split:
     """One part of a data set: images with their labels.
 
     `x`: images `(N, H, W, C)`, uint8. A task's own data set may have any other shape and type of number, if its first
-    axis is N. `labels`: integers `(N,)`, or `(N, k)` where a label has k numbers.
+    axis is N. `labels`: numbers `(N,)`, or `(N, k)` where a label has k numbers; `(N, 1)` stays so.
 
     Raises:
         DataError: one of them is empty or has values that are not numbers, or their lengths differ.
@@ -88,10 +88,18 @@ class Dataset:
 
 
 def digest(*splits: Split) -> str:
-    """Return 16 hex digits of the SHA-256 of the splits' types, shapes and bytes, in this order."""
+    """Return 16 hex digits of the SHA-256 of the splits' types, shapes and bytes, in this order.
+
+    Whole numbers `(N, 1)` count like `(N,)`: earlier versions made such labels flat, and studies of classes go on.
+    """
     sha = hashlib.sha256()
     for split in splits:
-        for array in (split.x, split.labels):
+        for array in (split.x, _flat_if_whole(split.labels)):
             sha.update(f"{array.dtype.str} {array.shape};".encode())
             sha.update(np.ascontiguousarray(array).data)
     return sha.hexdigest()[:16]
+
+
+def _flat_if_whole(labels: Array) -> Array:
+    is_column = labels.ndim == 2 and labels.shape[1] == 1 and labels.dtype.kind in "iu"
+    return labels.reshape(len(labels)) if is_column else labels

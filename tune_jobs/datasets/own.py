@@ -18,8 +18,7 @@ LoadData = Callable[[], tuple[Pair, Pair]]
 def load(load_data: LoadData) -> Original:
     """Call the function and return its `((x_train, y_train), (x_test, y_test))` as two splits.
 
-    Grey uint8 images `(N, H, W)` get a channel axis. Labels `(N, 1)`, which some of Keras' data sets have, lose their
-    second axis. Other arrays are kept as they are.
+    Grey uint8 images `(N, H, W)` get a channel axis. Other arrays, and labels of any shape, are kept as they are.
 
     Raises:
         DataError: the function raises, or returns something else.
@@ -52,8 +51,6 @@ def _split(x: object, labels: object) -> Split:
     split = Split(np.asarray(x), np.asarray(labels))
     if split.x.dtype == np.uint8 and split.x.ndim == 3:
         split = Split(split.x[..., np.newaxis], split.labels)
-    if split.labels.ndim == 2 and split.labels.shape[1] == 1:
-        split = Split(split.x, split.labels[:, 0])
     return split
 
 

@@ -46,7 +46,7 @@ class Population:
         lineage = trial.course or (Segment(1, dict(trial.params), trial.seed, trial.number),)
         member = _Member(trial, lineage)
         for epoch, metrics in enumerate(trial.history, start=1):
-            member.scores[epoch] = metrics["score"]
+            member.scores |= {epoch: metrics["score"]} if "score" in metrics else {}
         for epoch in self._boundaries:
             if epoch in member.scores and self._checkpoints.has(key(trial.number, epoch)):
                 member.epoch = epoch

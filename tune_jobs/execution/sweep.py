@@ -5,6 +5,7 @@ It knows nothing of Ray, so that it can be read and tested without.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -195,9 +196,11 @@ class Sweep:
 
     def _record_epochs(self, active: _ActiveTrial, report: StepReport) -> None:
         for epoch, metrics in report.epochs:
-            score = metrics[self._ledger.metric]
+            score = metrics.get(self._ledger.metric, math.nan)  # a loop of the task's own may score some epochs only
             self._watcher.epoch_ended(active.trial, epoch, metrics)
             active.scores.append(score)
+            if math.isnan(score):
+                continue
             if report.result is None:  # a result brings its epochs with it
                 self._ledger.note_epoch(active.number, epoch, score)
             if self._strategy.population is not None:
@@ -208,7 +211,9 @@ class Sweep:
         if self._rules.is_over_time(active.seconds):
             return self._rules.timed_out(active.seconds)
         scheduler = self._strategy.scheduler
-        if report.so_far is None or scheduler is None or not scheduler.should_stop(active.number, active.scores):
+        if report.so_far is None or report.so_far.score is None or scheduler is None:
+            return None
+        if not scheduler.should_stop(active.number, active.scores):
             return None
         message = f"behind the others after epoch {len(active.scores)}"
         return replace(report.so_far, reason="scheduler", message=message)

@@ -17,7 +17,7 @@ from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.python_tasks import is_made_in_python
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.search_spaces.task_files import TaskFiles
-from tune_jobs.settings import end_safe_path
+from tune_jobs.settings import end_safe_path, prepare_keras
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class TaskSource:
             TaskError: the task cannot be imported here.
         """
         end_safe_path()
+        prepare_keras()
         if self.pickled is not None:
             from tune_jobs.execution.pickled_task import unpickle_task
 

@@ -112,7 +112,7 @@ def _summary(sample: Sample) -> _Summary:
         m = sample.images or 0
         image = _binomial(mean, m) if m else None
         return _Summary(n, mean, spread, 1 / m**2 / 12 if m else 0.0, m > 0, image, m, None, None)
-    is_share = bool(sample.per_image.min() >= 0 and sample.per_image.max() <= 1)
+    is_share = bool(((sample.per_image == 0) | (sample.per_image == 1)).all())  # of right and wrong images
     table = np.array(sample.per_image, dtype=np.float64)  # (n, m)
     table -= table.mean()
     m = table.shape[1]

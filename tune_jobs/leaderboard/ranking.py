@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from tune_jobs.models.means import MeanOf
 from tune_jobs.records.objectives import metric_on_test
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective
@@ -160,29 +161,45 @@ def _with(row: Row, uncertainty: Uncertainty | None, tested: TestScore | None) -
     )
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A score with what is kept of its images."""
+
+    score: float
+    errors: str | None
+    mean_of: MeanOf | None
+
+
 def _sample(trials: Sequence[TrialRecord]) -> Sample:
-    return _sample_of([(trial.score or 0.0, trial.errors) for trial in trials])
+    return _sample_of([_Run(trial.score or 0.0, trial.errors, trial.mean_of) for trial in trials])
 
 
-def _sample_of(runs: Sequence[tuple[float, str | None]]) -> Sample:
-    """Return the scores of a configuration, with the contribution of each image if every run has kept it."""
+def _sample_of(runs: Sequence[_Run]) -> Sample:
+    """Return the scores of a configuration, with the contribution of each image if every run has kept it.
+
+    A single image has no spread, so that its contribution says nothing.
+    """
     import numpy as np
 
     from tune_jobs.leaderboard.inference import Sample
 
-    scores = np.array([score for score, _ in runs])
-    if not all(packed for _, packed in runs):
-        return Sample(scores)
-    return Sample(scores, np.stack([_contributions(score, packed or "") for score, packed in runs]))
+    scores = np.array([run.score for run in runs])
+    contributions = [_contributions(run) for run in runs]
+    known = [each for each in contributions if each is not None and len(each) > 1]
+    return Sample(scores, np.stack(known)) if len(known) == len(runs) else Sample(scores)
 
 
-def _contributions(score: float, packed: str) -> NDArray[Any]:
+def _contributions(run: _Run) -> NDArray[Any] | None:
     """Return `(images,)`: the errors, or 1 less each of them if the score is the share of images without one."""
     from tune_jobs.records.per_image import unpack
 
-    errors = unpack(packed)
-    mean = float(errors.mean())
-    return errors if abs(score - mean) <= abs(score - (1 - mean)) else 1 - errors
+    if run.errors is None:
+        return None
+    errors = unpack(run.errors)
+    if run.mean_of is None:  # of an earlier version, which kept what is near the score
+        mean = float(errors.mean())
+        return errors if abs(run.score - mean) <= abs(run.score - (1 - mean)) else 1 - errors
+    return errors if run.mean_of == "error" else 1 - errors
 
 
 def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective: Objective) -> dict[str, TestScore]:
@@ -190,17 +207,17 @@ def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective:
     from tune_jobs.leaderboard.inference import uncertainties
 
     metric = metric_on_test(objective)
-    runs: dict[str, list[tuple[float, str | None]]] = {}
+    runs: dict[str, list[_Run]] = {}
     for row in rows:
         tests = [tested for number in row.trials if (tested := by_number[number].tested) is not None]
-        scored = [(tested.metrics[metric], tested.errors) for tested in tests if metric in tested.metrics]
+        scored = [_Run(test.metrics[metric], test.errors, test.mean_of) for test in tests if metric in test.metrics]
         if scored:
             runs[row.params_id] = scored
     of_each = uncertainties(
         [_sample_of(scored) for scored in runs.values()], maximize=objective.direction == "maximize"
     )
     return {
-        params_id: _test_score(metric, [score for score, _ in scored], uncertainty)
+        params_id: _test_score(metric, [run.score for run in scored], uncertainty)
         for (params_id, scored), uncertainty in zip(runs.items(), of_each, strict=True)
     }
 

@@ -88,7 +88,7 @@ class Progress:
     def epoch_ended(self, trial: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
         with self._lock:
             running = self._running.setdefault(trial.number, _RunningTrial(trial))
-            running.epoch, running.score = epoch, metrics[self._objective.metric]
+            running.epoch, running.score = epoch, metrics.get(self._objective.metric, running.score)
 
     def trial_ended(self, trial: TrialRecord) -> None:
         with self._lock:

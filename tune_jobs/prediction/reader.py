@@ -17,12 +17,13 @@ from PIL import Image
 
 from tune_jobs.errors import DataError
 from tune_jobs.models.presentation import Presentation
-from tune_jobs.prediction import image_files, saved_models
+from tune_jobs.prediction import image_files, keras_files, saved_models
 from tune_jobs.prediction.image_files import Picture, PictureError
 from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.scalars import SpaceError
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import tensorflow_start
 from tune_jobs.words import one_line
 
@@ -113,7 +114,7 @@ class Reader:
         self._path = path
         self._origin = saved_models.read(path)
         self._shape = _shape(path, self._origin)
-        self._encoding = _encoding(path, self._origin)
+        self._task, self._encoding = _task_with_encoding(path, self._origin)
 
     def read(self, file: Path) -> Reading:
         """Return what the model reads from an image file.
@@ -144,12 +145,10 @@ class Reader:
     def _model(self) -> keras.Model:
         """The model, loaded in Keras' safe mode, which runs no code from the file."""
         _prepare_devices()
-        from tune_jobs.models.lazy_keras import keras
-
         try:
-            return keras.saving.load_model(self._path, compile=False, safe_mode=True)
+            return keras_files.load(self._path, self._task)
         except Exception as error:  # a damaged or crafted file makes Keras raise almost anything
-            raise DataError(f"Keras cannot load {self._path}: {one_line(error)}") from error
+            raise DataError(f"Keras cannot load {self._path}: {keras_files.first_words(error)}") from error
 
 
 def views(picture: Picture) -> Array:
@@ -178,7 +177,7 @@ def views(picture: Picture) -> Array:
 def _reading(encoding: LabelEncoding, outputs: Array) -> Reading:
     """Return the reading of `(1 + N_VIEWS, ...)` outputs, the first of which is that of the unchanged picture."""
     shown, labels = Presentation(encoding), encoding.decode(outputs)
-    errors = encoding.errors(labels[1:], np.repeat(labels[:1], N_VIEWS, axis=0))
+    errors = shown.errors(labels[1:], np.repeat(labels[:1], N_VIEWS, axis=0))
     has_spread = bool(shown.close or shown.error_unit)
     return Reading(
         text=shown.label_text(labels[0]),
@@ -198,8 +197,8 @@ def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:
     raise DataError(f"{path} takes inputs of {origin.input_shape}; image files need (height, width, 1 or 3)")
 
 
-def _encoding(path: Path, origin: Origin) -> LabelEncoding:
-    """Return the label encoding that the model was trained with.
+def _task_with_encoding(path: Path, origin: Origin) -> tuple[Task, LabelEncoding]:
+    """Return the task that the model was trained for, and its label encoding.
 
     Raises:
         DataError: its task is missing, cannot be used, or has another encoding now.
@@ -208,7 +207,8 @@ def _encoding(path: Path, origin: Origin) -> LabelEncoding:
     if file is not None and not file.is_file():
         raise DataError(f"{path} was trained for a task in {file}, which is missing: put that file back")
     try:
-        encoding = catalog.find_said(origin.reference, str(path)).encoding_of(origin.params)
+        task = catalog.find_said(origin.reference, str(path))
+        encoding = task.encoding_of(origin.params)
     except (TaskError, SpaceError, ValueError, TypeError) as error:
         raise DataError(
             f"{path} was trained for {origin.reference}, which cannot be used: {one_line(error)}"
@@ -218,7 +218,7 @@ def _encoding(path: Path, origin: Origin) -> LabelEncoding:
             f"{path} was trained with the label encoding {origin.encoding}, and {origin.reference} now has "
             f"{encoding.name}: train it again"
         )
-    return encoding
+    return task, encoding
 
 
 def _prepare_devices() -> None:

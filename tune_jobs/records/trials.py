@@ -6,10 +6,12 @@ further change.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tune_jobs.models.means import MeanOf
 from tune_jobs.search_spaces.scalars import Value, params_id
 
 Metrics = Mapping[str, float]
@@ -29,6 +31,7 @@ class TrialResult:
     train_seconds: float = 0.0  # inside epochs: without building the model, with compiling it
     weights: int | None = None  # how many the model has
     errors: str | None = None  # of each validation image at the best epoch (`per_image`), where they make up the score
+    mean_of: MeanOf | None = None  # what the score is the mean of, with `errors`; earlier versions did not keep it
     reason: str | None = None  # why it failed or was stopped, in one word
     message: str | None = None  # the same in one line
 
@@ -64,11 +67,12 @@ class TestResult:
     __test__ = False  # pytest would take it for a test class by its name
 
     metrics: Mapping[str, float] = field(default_factory=dict)  # named test_*; none where it failed
-    errors: str | None = None  # of each test image, packed (`per_image`)
+    errors: str | None = None  # of each test image, packed (`per_image`), where they make up the objective
     val_score: float | None = None  # of the model that was evaluated; the trial's own where all repeats
     failure: str | None = None  # why it could not be evaluated, in one line
     readings: str | None = None  # the true and the read value of each image, packed; of an encoding with a scale
     worst: str | None = None  # the images that were read worst, packed (`readings.py` has both)
+    mean_of: MeanOf | None = None  # what the objective is the mean of, with `errors`, as in `TrialResult`
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class TrialRecord:
     attempts: int = 0  # how often it was started; more than one after an interruption or a lost worker
     started: float | None = None  # unix seconds
     result: RecordedResult | None = None  # there as soon as the trial has ended, before its state says so
-    scores: tuple[float, ...] = ()  # the objective after each epoch, as reported while the trial was trained
+    scores: tuple[float, ...] = ()  # the objective after each epoch, as reported in training; NaN if not scored
     tested: TestResult | None = None  # only of finalists, once they were evaluated
     course: Lineage = ()  # how its params changed in flight, from its first epoch on; empty where they did not
 
@@ -108,7 +112,7 @@ class TrialRecord:
         """One mapping an epoch; of a trial that has no result yet only its scores."""
         if self.result is not None and self.result.history:
             return self.result.history
-        return tuple({"score": score} for score in self.scores)
+        return tuple({} if math.isnan(score) else {"score": score} for score in self.scores)
 
     @property
     def train_seconds(self) -> float | None:
@@ -121,6 +125,10 @@ class TrialRecord:
     @property
     def errors(self) -> str | None:
         return None if self.result is None else self.result.errors
+
+    @property
+    def mean_of(self) -> MeanOf | None:
+        return None if self.result is None else self.result.mean_of
 
     @property
     def reason(self) -> str | None:

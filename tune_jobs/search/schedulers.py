@@ -173,10 +173,13 @@ class _MedianRule:
             return
         scores = _curve(trial, self._objective)
         for epoch, averages in self._averages.items():
-            if epoch <= len(scores):
-                averages[trial.number] = statistics.fmean(scores[:epoch])
+            scored = [score for score in scores[:epoch] if not math.isnan(score)]
+            if epoch <= len(scores) and scored:
+                averages[trial.number] = statistics.fmean(scored)
 
 
 def _curve(trial: TrialRecord, objective: Objective) -> list[float]:
-    """Return the objective after each epoch that has it."""
-    return [metrics[objective.metric] for metrics in trial.history if objective.metric in metrics]
+    """Return the objective after each epoch; NaN for one that was not scored."""
+    if not any(objective.metric in metrics for metrics in trial.history):
+        return []
+    return [metrics.get(objective.metric, math.nan) for metrics in trial.history]

@@ -7,6 +7,7 @@ file. JSON values stay as they were stored, so that a study exports to the same 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -21,6 +22,7 @@ from tune_jobs.search_spaces.scalars import Params, Value
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TEST = re.compile(r"test:(0|[1-9][0-9]{0,8})")
+_SPARSEST = 1000  # epochs for each that was scored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,8 +191,16 @@ def trial_record(number: int, trial: TrialContent) -> TrialRecord:
         attempts=0 if attempt is None else attempt.number,
         started=None if attempt is None else attempt.started,
         result=attributes.result,
-        scores=tuple(score for _, score in sorted(trial.intermediate.items())),
+        scores=_scores(trial.intermediate),
     )
+
+
+def _scores(intermediate: Mapping[int, float]) -> tuple[float, ...]:
+    """Return the objective after each epoch up to the last that was scored; NaN for one between them that was not."""
+    last = max(intermediate, default=0)
+    if last > _SPARSEST * len(intermediate):  # no loop does that, and a damaged file must not fill the memory
+        return tuple(score for _, score in sorted(intermediate.items()))
+    return tuple(intermediate.get(epoch, math.nan) for epoch in range(1, last + 1))
 
 
 def plain(value: Any) -> Any:

@@ -2,14 +2,15 @@
 
 `fit` pays Python for every batch: for a small network that is three quarters of its time (benchmarks/epoch.py). Here
 an epoch is one `tf.function`. Its loop gathers each batch on the device and calls the model's own `train_step`, so that
-a subclass with a train step of its own works too. Early stopping, scores and failures are the business of `trial.py`.
+a subclass with a train step of its own works too. `steps.py` has what such a step may be. Early stopping, scores and
+failures are the business of `trial.py`.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +19,17 @@ import tensorflow as tf
 
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.models.lazy_keras import keras
+from tune_jobs.training import steps
+from tune_jobs.training.numbers import as_numbers
+from tune_jobs.training.steps import Step
 
-EVALUATION_BATCH = 500  # images; it bounds the memory, and results do not depend on it
+EVALUATION_BATCH = 500  # images; it bounds the memory, and the results of Keras' own steps do not depend on it
 
 _LATENCY_CALLS = 500  # at most
 _LATENCY_S = 2.0  # at most
 _WARM_UP_CALLS = 10  # which compile and fill caches
 
-_resident: dict[str, tuple[ResidentSplit, ...]] = {}
+_resident: list[tuple[np.ndarray, Any]] = []  # the images of each split, and the same on the device
 
 
 @dataclass(frozen=True)
@@ -37,26 +41,40 @@ class ResidentSplit:
     size: int
 
 
-def resident_splits(
-    key: str, splits: tuple[Split, ...], targets: Callable[[np.ndarray], np.ndarray]
-) -> tuple[ResidentSplit, ...]:
-    """Return the splits on the device. They stay there until another `key` is asked for, for the next trial to use."""
-    if key not in _resident:
-        _resident.clear()
-        _resident[key] = tuple(to_device(split, targets) for split in splits)
-    return _resident[key]
+def resident_splits(splits: Sequence[Split], targets: Callable[[np.ndarray], np.ndarray]) -> tuple[ResidentSplit, ...]:
+    """Return the splits on the device, with the targets that `targets` makes of their labels.
+
+    The images stay there for the next trial, until others are asked for. Targets do not stay: what they are depends on
+    all that the trial's label encoding holds.
+    """
+    if [id(split.x) for split in splits] != [id(array) for array, _ in _resident]:
+        _resident.clear()  # before others take their place
+        _resident.extend((split.x, tf.constant(as_in_fit(split.x))) for split in splits)
+    pairs = zip(splits, _resident, strict=True)
+    return tuple(ResidentSplit(x, _on_device(targets(split.labels)), len(split)) for split, (_, x) in pairs)
 
 
 def to_device(split: Split, targets: Callable[[np.ndarray], np.ndarray]) -> ResidentSplit:
     """Return one split as tensors, with the targets that `targets` makes of its labels."""
-    return ResidentSplit(tf.constant(split.x), tf.nest.map_structure(tf.constant, targets(split.labels)), len(split.x))
+    return ResidentSplit(tf.constant(as_in_fit(split.x)), _on_device(targets(split.labels)), len(split))
+
+
+def as_in_fit(array: Any) -> Any:
+    """Return an array as `fit` hands it to the model: floats in Keras' `floatx`, all else unchanged."""
+    array = np.asarray(array)
+    return array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array
+
+
+def _on_device(targets: Any) -> Any:
+    return tf.nest.map_structure(lambda part: tf.constant(as_in_fit(part)), targets)
 
 
 class CompiledEpochs:
     """The epochs of a compiled model over resident data, each one call.
 
     The order of the images is drawn from `seed` and the epoch's number alone. As in `fit`, the last batch of an epoch
-    is the shorter one.
+    is the shorter one. A model that is compiled with `run_eagerly` is run so. Between two epochs the model has the
+    weights that `fit` would leave behind there.
     """
 
     def __init__(self, model: keras.Model, *, batch_size: int, seed: int) -> None:
@@ -64,8 +82,10 @@ class CompiledEpochs:
         self._batch_size = batch_size
         self._seed = seed
         self._epoch = 0
-        self._train = tf.function(self._train_batches, autograph=True)
-        self._evaluate = tf.function(self._evaluate_batches, autograph=True)
+        self._final = steps.FinalWeights(model)
+        self._train_step, self._test_step = steps.train_step(model), steps.test_step(model)
+        self._train = self._compiled(self._train_batches)
+        self._evaluate = self._compiled(self._evaluate_batches)
 
     def train(self, data: ResidentSplit) -> dict[str, float]:
         """Train one epoch, and return the means of the model's metrics over it, such as `loss` and `accuracy`."""
@@ -73,20 +93,25 @@ class CompiledEpochs:
         if self._epoch == 0:
             self._create_variables(data)
         self._epoch += 1
+        self._final.give_back()
         self._model.reset_metrics()
-        self._train(data.x, data.targets, tf.constant(order))
-        return _as_floats(self._model.get_metrics_result())
+        logs = self._train(data.x, data.targets, tf.constant(order))
+        metrics = as_numbers(self._train_step.results(logs))
+        self._final.take()
+        return metrics
 
     def evaluate(self, data: ResidentSplit) -> dict[str, float]:
-        """Return the model's metrics over `data`, without training."""
+        """Return the model's metrics over `data`, without training; none for a model that nothing scores."""
+        if self._test_step is None:
+            return {}
         self._model.reset_metrics()
-        self._evaluate(data.x, data.targets)
-        return _as_floats(self._model.get_metrics_result())
+        logs = self._evaluate(data.x, data.targets)
+        return as_numbers(self._test_step.results(logs))
 
     @property
     def variables(self) -> list[np.ndarray]:
         """Copies of all that training changes: weights, states of random generators, the optimizer's moments."""
-        return [np.asarray(variable).copy() for variable in self._variables()]
+        return [np.asarray(self._final.as_trained(variable)).copy() for variable in self._variables()]
 
     def resume(self, variables: Sequence[np.ndarray], epoch: int, data: ResidentSplit) -> bool:
         """Continue after `epoch`, with the `variables` that the training had there.
@@ -99,6 +124,7 @@ class CompiledEpochs:
             return False
         for variable, array in zip(own, variables, strict=True):
             variable.assign(array)
+        self._final.forget()
         self._epoch = epoch
         return True
 
@@ -109,22 +135,39 @@ class CompiledEpochs:
 
     def _create_variables(self, data: ResidentSplit) -> None:
         """Create the variables of metrics and optimizer; a function that creates variables is traced a second time."""
-        first = tf.range(1)
-        self._model.test_step((tf.gather(data.x, first), _gather(data.targets, first)))
+        if self._test_step is not None:
+            self._model.test_step(_batch(data.x, data.targets, tf.range(1)))
         if self._model.optimizer is not None:
             self._model.optimizer.build(self._model.trainable_variables)
 
-    def _train_batches(self, x: Any, targets: Any, order: Any) -> None:
-        size = self._batch_size
-        for batch in tf.range(-(-tf.shape(order)[0] // size)):
-            rows = order[batch * size : (batch + 1) * size]
-            self._model.train_step((tf.gather(x, rows), _gather(targets, rows)))
+    def _compiled(self, loop: Callable[..., Any]) -> Callable[..., Any]:
+        return loop if self._model.run_eagerly else tf.function(loop, autograph=True)
 
-    def _evaluate_batches(self, x: Any, targets: Any) -> None:
-        size = EVALUATION_BATCH
-        for batch in tf.range(-(-tf.shape(x)[0] // size)):
-            rows = tf.range(batch * size, tf.minimum((batch + 1) * size, tf.shape(x)[0]))
-            self._model.test_step((tf.gather(x, rows), _gather(targets, rows)))
+    def _train_batches(self, x: Any, targets: Any, order: Any) -> Any:
+        return _over_batches(self._train_step, x, targets, order, self._batch_size)
+
+    def _evaluate_batches(self, x: Any, targets: Any) -> Any:
+        # what a step of its own returns may depend on the size of a batch, which is that of training in `fit`
+        assert self._test_step is not None
+        size = self._batch_size if self._test_step.is_own else EVALUATION_BATCH
+        return _over_batches(self._test_step, x, targets, tf.range(tf.shape(x)[0]), size)
+
+
+def _over_batches(step: Step, x: Any, targets: Any, order: Any, size: int) -> Any:
+    """Run a step over the rows of `order`, batch after batch; return what the last one returned, if that may be read.
+
+    The loops become part of a graph: their batches have no size that is known before.
+    """
+    n_batches = -(-tf.shape(order)[0] // size)
+    if step.is_own:
+        logs = step.run(_batch(x, targets, order[tf.constant(0) : tf.constant(size)]))
+        for batch in tf.range(1, n_batches):
+            logs = step.run(_batch(x, targets, order[batch * size : (batch + 1) * size]))
+    else:
+        logs = {}
+        for batch in tf.range(n_batches):
+            step.run(_batch(x, targets, order[batch * size : (batch + 1) * size]))
+    return logs
 
 
 def predict(model: keras.Model, x: np.ndarray) -> Any:
@@ -132,6 +175,7 @@ def predict(model: keras.Model, x: np.ndarray) -> Any:
 
     Nothing is traced, because tracing takes longer than the few batches do.
     """
+    x = as_in_fit(x)
     parts = [model(x[first : first + EVALUATION_BATCH], training=False) for first in range(0, len(x), EVALUATION_BATCH)]
     return tf.nest.map_structure(lambda *part: np.concatenate([_as_array(piece) for piece in part]), *parts)
 
@@ -141,7 +185,7 @@ def measure_latency(model: keras.Model, image: np.ndarray) -> float:
 
     It is the median of many calls, without the first ones, which compile and warm up.
     """
-    forward = tf.function(lambda x: model(x, training=False))
+    forward, image = tf.function(lambda x: model(x, training=False)), as_in_fit(image)
     seconds: list[float] = []
     deadline = time.perf_counter() + _LATENCY_S
     while len(seconds) < _LATENCY_CALLS and (len(seconds) <= 2 * _WARM_UP_CALLS or time.perf_counter() < deadline):
@@ -156,15 +200,11 @@ def count_weights(model: keras.Model) -> int:
     return int(model.count_params())
 
 
-def _gather(targets: Any, rows: Any) -> Any:
-    """Return the rows of each part of the targets; those of a model with several heads have several parts."""
-    return tf.nest.map_structure(lambda part: tf.gather(part, rows), targets)
+def _batch(x: Any, targets: Any, rows: Any) -> tuple[Any, Any]:
+    """Return rows of the images and of each part of the targets; a model with several heads has several parts."""
+    return tf.gather(x, rows), tf.nest.map_structure(lambda part: tf.gather(part, rows), targets)
 
 
 def _as_array(outputs: Any) -> np.ndarray:
     """Return outputs as an array, in float32 if the network's last layer computes in half precision."""
     return np.asarray(tf.cast(outputs, tf.float32) if outputs.dtype in (tf.float16, tf.bfloat16) else outputs)
-
-
-def _as_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}

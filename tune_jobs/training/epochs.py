@@ -10,12 +10,14 @@ import numpy as np
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.models.presentation import Presentation
 from tune_jobs.records.objectives import LATENCY, PARAMETERS
 from tune_jobs.records.per_image import Errors
 from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training.checkpoints import Checkpoint
+from tune_jobs.training.numbers import as_numbers
 from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
@@ -37,6 +39,14 @@ class Training(Protocol):
     @property
     def known_objectives(self) -> tuple[str, ...]:
         """The objectives that are known or measured without being a metric of each epoch."""
+
+    @property
+    def must_be_finite(self) -> tuple[str, ...]:
+        """The metrics that show, beside the objectives, that a training diverged."""
+
+    @property
+    def scores_each_epoch(self) -> bool:
+        """False if epochs without the objectives are allowed between those that have them."""
 
     def epochs(self) -> Iterator[Metrics]:
         """Train an epoch for each metrics that are asked for."""
@@ -66,6 +76,8 @@ class OwnTraining:
     model = None
     n_weights = None
     known_objectives = ()
+    must_be_finite = ()
+    scores_each_epoch = False
 
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         assert task.train is not None
@@ -95,20 +107,14 @@ class OwnTraining:
 
 
 def _checked_metrics(metrics: object) -> Metrics:
-    """Return what a task's own loop yielded as floats; numbers of other types, such as NumPy's, are converted.
+    """Return what a task's own loop yielded as floats.
 
     Raises:
         TrialError: it is no mapping, or one of its values is no number.
     """
     if not isinstance(metrics, Mapping):
         raise TrialError(Reason.INVALID, f"each epoch needs a mapping of metrics; the task's training gave {metrics!r}")
-    numbers = {}
-    for name, value in metrics.items():
-        try:
-            numbers[str(name)] = float("" if isinstance(value, str) else value)
-        except (TypeError, ValueError):
-            raise TrialError(Reason.INVALID, f"metric {name!r} needs a number; got {value!r}") from None
-    return numbers
+    return as_numbers(metrics)
 
 
 class KerasTraining:
@@ -119,14 +125,16 @@ class KerasTraining:
     """
 
     known_objectives = (PARAMETERS, LATENCY)
+    must_be_finite = ("loss", "val_loss")
+    scores_each_epoch = True
 
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         from tune_jobs.training import compiled
 
         _reset(task, seed)
         encoding = _encoding(task, params)
-        splits, key = (data.train, data.validation), f"{data.digest}/{encoding.name}"
-        self._train, self._validation = compiled.resident_splits(key, splits, encoding.targets)
+        splits = compiled.resident_splits((data.train, data.validation), encoding.targets)
+        self._train, self._validation = splits
         batch_size = task.route(params).batch_size
         self.model = _compiled_model(task, params, data, math.ceil(self._train.size / batch_size))
         self.n_weights = compiled.count_weights(self.model)
@@ -161,7 +169,7 @@ class KerasTraining:
 
         validation = self._data.validation
         predicted = self._encoding.decode(compiled.predict(self.model, validation.x))
-        return self._encoding.errors(predicted, validation.labels)
+        return Presentation(self._encoding).errors(predicted, validation.labels)
 
     def measure_latency(self) -> float:
         from tune_jobs.training import compiled
@@ -224,4 +232,9 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
 def _compile(model: keras.Model, encoding: LabelEncoding, optimizer: Mapping[str, Any]) -> None:
     from tune_jobs.models import optimizers
 
-    model.compile(optimizer=optimizers.build(**optimizer), loss=encoding.loss(), metrics=encoding.metrics())
+    model.compile(
+        optimizer=optimizers.build(**optimizer),
+        loss=encoding.loss(),
+        metrics=encoding.metrics(),
+        jit_compile=False,  # XLA takes seconds to compile, and is no faster on a CPU
+    )

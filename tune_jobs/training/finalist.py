@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
-from tune_jobs.errors import TrialError
+from tune_jobs.errors import Reason, TrialError
+from tune_jobs.models.presentation import Presentation
 from tune_jobs.records import readings
+from tune_jobs.records.objectives import metric_on_test
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import weights
@@ -36,14 +38,23 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
     model, val_score = weights.scored_model(task, trial, data, kept_weights) or _trained(task, trial, data)
     encoding = task.encoding_of(trial.params)
     on_device = compiled.to_device(test, encoding.targets)
-    scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(on_device)
+    batch_size = task.route(trial.params).batch_size
+    scored = compiled.CompiledEpochs(model, batch_size=batch_size, seed=trial.seed).evaluate(on_device)
+    if not scored:
+        raise TrialError(Reason.INVALID, "its model has neither a test_step nor a loss: nothing scores it on new data")
     metrics = {f"test_{name}": value for name, value in scored.items()}
-    objective = metrics.get(f"test_{task.objective.metric.removeprefix('val_')}", math.nan)
-    predicted = encoding.decode(compiled.predict(model, test.x))
     mean_of = mean_of_objective(task, trial.params)
-    errors = pack_matching(encoding.errors(predicted, test.labels), objective, mean_of)
+    if mean_of is None and Presentation(encoding).scale is None:
+        return TestResult(metrics, val_score=val_score)
+    predicted = encoding.decode(compiled.predict(model, test.x))
+    errors = None
+    if mean_of is not None:
+        objective = metrics.get(metric_on_test(task.objective), math.nan)
+        errors = pack_matching(Presentation(encoding).errors(predicted, test.labels), objective, mean_of)
     read, worst = readings.pack_evaluation(encoding, predicted, test.labels, test.x)
-    return TestResult(metrics, errors, val_score, readings=read, worst=worst)
+    return TestResult(
+        metrics, errors, val_score, readings=read, worst=worst, mean_of=None if errors is None else mean_of
+    )
 
 
 def _trained(task: Task, trial: TrialRecord, data: TrainingData) -> tuple[keras.Model, float]:

@@ -15,15 +15,18 @@ from tune_jobs.training.checkpoints import Checkpoint
 class EpochHistory:
     """The metrics of each epoch, the best epoch by the objective, and the seconds spent inside epochs.
 
-    Epochs are counted from one.
+    Epochs are counted from one. Where the protocol says so, the best epoch is the last one. An epoch without a required
+    metric is an error or, with `may_skip`, one that was not scored.
     """
 
-    def __init__(self, objective: Objective) -> None:
-        self.required: tuple[str, ...] = (objective.metric,)  # metrics that each epoch must have
+    def __init__(self, objective: Objective, protocol: Protocol) -> None:
+        self.required: tuple[str, ...] = (objective.metric,)  # metrics that an epoch must have
+        self.must_be_finite: tuple[str, ...] = ()  # beside the required ones
+        self.may_skip = False
         self.epochs: list[Metrics] = []
         self.best_epoch: int | None = None
         self.seconds = 0.0
-        self._objective = objective
+        self._objective, self._protocol = objective, protocol
 
     def __len__(self) -> int:
         return len(self.epochs)
@@ -44,22 +47,40 @@ class EpochHistory:
             yield metrics
 
     def add(self, metrics: Metrics) -> bool:
-        """Add an epoch, and return True if it is the best so far.
+        """Add an epoch, and return True if it is the best so far. What is not finite counts as not measured.
 
         Raises:
-            TrialError: a number is not finite, or a required metric is missing.
+            TrialError: a number that has to be finite is not, or a required metric is missing.
         """
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise TrialError(Reason.DIVERGED, f"{name} was {value} in epoch {len(self.epochs) + 1}")
-        self.epochs.append(metrics)
-        for name in self.required:
-            if name not in metrics:
-                raise TrialError(Reason.INVALID, f"no metric {name!r} to judge by; the trial has {', '.join(metrics)}")
-        if self.best_epoch is None or self._objective.is_better(metrics[self._objective.metric], self.score):
+        for name in (*self.required, *self.must_be_finite):
+            if not math.isfinite(metrics.get(name, 0.0)):
+                raise TrialError(Reason.DIVERGED, f"{name} was {metrics[name]} in epoch {len(self.epochs) + 1}")
+        self.epochs.append({name: value for name, value in metrics.items() if math.isfinite(value)})
+        if not self._is_scored(self.epochs[-1]):
+            if not self.may_skip:
+                raise self.without_score()
+            return False
+        if self._counts(self.epochs[-1]):
             self.best_epoch = len(self.epochs)
             return True
         return False
+
+    def without_score(self) -> TrialError:
+        """Return the error of a training in which no epoch, or the last one, could be judged."""
+        if not self.epochs:
+            return TrialError(Reason.INVALID, "the task's own training ended without an epoch")
+        names = tuple(dict.fromkeys(name for epoch in self.epochs for name in epoch))
+        missing = next((name for name in self.required if name not in names), self.required[0])
+        return TrialError(Reason.INVALID, f"no metric {missing!r} to judge by; the trial has {', '.join(names)}")
+
+    def _is_scored(self, metrics: Metrics) -> bool:
+        return all(name in metrics for name in self.required)
+
+    def _counts(self, metrics: Metrics) -> bool:
+        """Return True if a scored epoch is the trial's best one so far."""
+        if self.best_epoch is None or self._protocol.scored_epoch == "last":
+            return True
+        return self._objective.is_better(metrics[self._objective.metric], self.score)
 
     @property
     def best(self) -> Metrics | None:
@@ -72,8 +93,9 @@ class EpochHistory:
         assert self.best is not None
         return self.best[self._objective.metric]
 
-    def is_over(self, protocol: Protocol) -> bool:
-        """Return True if all epochs are trained, or `patience` epochs brought no better score."""
-        since_best = 0 if self.best_epoch is None else len(self.epochs) - self.best_epoch
-        is_out_of_patience = protocol.patience is not None and since_best >= protocol.patience
-        return len(self.epochs) >= protocol.epochs or is_out_of_patience
+    @property
+    def is_over(self) -> bool:
+        """True if all epochs are trained, or `patience` scored epochs brought no better score."""
+        patience = self._protocol.patience
+        since_best = 0 if self.best_epoch is None else sum(map(self._is_scored, self.epochs[self.best_epoch :]))
+        return len(self.epochs) >= self._protocol.epochs or (patience is not None and since_best >= patience)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 from typing import Any
 
@@ -29,6 +30,11 @@ def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: floa
     Raises:
         SettingsError: the process has used TensorFlow already, or the share has no room for a tensor.
     """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise SettingsError(
+            f"Keras runs on {backend} here, and the model is trained by TensorFlow: unset KERAS_BACKEND"
+        )
     malloc.keep_freed()
     gpus = _gpus()
     limits = _memory_limits(len(gpus), gpu_share, memory_mb)
@@ -50,6 +56,7 @@ def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: floa
     if not gpus:
         enable_determinism()
     keras.backend.clear_session()  # imports Keras whole
+    _first_settings()
     gc.freeze()  # imported modules stay: collecting through them took half a second a trial
 
 
@@ -102,9 +109,26 @@ def reset(seed: int) -> None:
     """Make the process as if it had not trained before: free what is left, and seed every random generator."""
     keras.backend.clear_session(free_memory=False)
     release_memory()
+    _restore_settings()
     keras.utils.set_random_seed(seed)
     for name in _logical_gpus():
         tf.config.experimental.reset_memory_stats(name)
+
+
+@functools.cache
+def _first_settings() -> tuple[str, float, str, bool]:
+    """Return the settings that the process has when this is first called: those that the task's file chose."""
+    config = keras.config
+    return config.floatx(), config.epsilon(), config.image_data_format(), tf.config.functions_run_eagerly()
+
+
+def _restore_settings() -> None:
+    """Undo what an earlier trial's code may have set for the whole process."""
+    floatx, epsilon, image_data_format, is_eager = _first_settings()
+    keras.config.set_floatx(floatx)
+    keras.config.set_epsilon(epsilon)
+    keras.config.set_image_data_format(image_data_format)
+    tf.config.run_functions_eagerly(is_eager)
 
 
 def release_memory() -> None:

@@ -1,7 +1,7 @@
 """One trial: build, train, score. It knows nothing of Ray, MLflow or Optuna.
 
 The best epoch counts: its score is the trial's, and the model ends with its weights. Training stops after `patience`
-epochs without a better score, and at once when a number is not finite.
+epochs without a better score, and at once when a number that matters is not finite.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import Reason, TrialError
-from tune_jobs.models.presentation import MeanOf, Presentation
+from tune_jobs.models.means import MeanOf
+from tune_jobs.models.presentation import Presentation
 from tune_jobs.records.objectives import LATENCY, TRAIN_SECONDS
 from tune_jobs.records.per_image import Errors, pack
 from tune_jobs.records.trials import Lineage, Metrics, TrialResult
-from tune_jobs.search_spaces.protocol import Objective, Protocol
+from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training.checkpoints import Checkpoint
@@ -116,15 +117,16 @@ class TrialRun:
         self.result = TrialResult("failed", reason=Reason.CRASHED, message="the trial was left before its end")
         self.model: keras.Model | None = None
         self.error: BaseException | None = None  # that the trial's code raised
-        self._history = EpochHistory(task.objective)
+        self._history = EpochHistory(task.objective, task.protocol)
         self._further = tuple(objective.metric for objective in further_objectives)
         self._training: Training | None = None
         self._is_stopped = False
         self._measured: dict[str, float] = {}  # after the last epoch
         self._errors: str | None = None  # of each validation image at the best epoch, packed
-        self._mean_of = functools.partial(mean_of_objective, task, params)  # later: an encoding may refuse the params
+        self._mean_of: MeanOf | None = None  # what the score is of these errors
+        self._declared = functools.partial(mean_of_score, task, params)  # later: an encoding may refuse the params
         kind = OwnTraining if task.train else KerasTraining
-        self._epochs = self._run(functools.partial(kind, task, params, data, seed), task.protocol, start)
+        self._epochs = self._run(functools.partial(kind, task, params, data, seed), start)
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
         return self._epochs
@@ -151,14 +153,14 @@ class TrialRun:
         self.model = self._training = self.error = None
 
     def _run(
-        self, make_training: Callable[[], Training], protocol: Protocol, start: Checkpoint | Copy | None
+        self, make_training: Callable[[], Training], start: Checkpoint | Copy | None
     ) -> Generator[tuple[int, Metrics]]:
         try:
             self._training = training = make_training()
             self.model = training.model
-            self._require_further_metrics(training)
+            self._require_metrics(training)
             self._resume(training, start)
-            yield from self._train(training, protocol)
+            yield from self._train(training)
             self._finish(training)
             self.result = self._result("stopped" if self._is_stopped else "complete")
         except TrialError as error:
@@ -168,10 +170,12 @@ class TrialRun:
             reason = Reason.OUT_OF_MEMORY if _is_out_of_memory(error) else Reason.CRASHED
             self.result = self._result("failed", reason, one_line(error))
 
-    def _require_further_metrics(self, training: Training) -> None:
-        """Require of each epoch the further objectives that nothing else measures."""
+    def _require_metrics(self, training: Training) -> None:
+        """Require of the epochs what shows how the training goes, and further objectives that nothing else measures."""
         measured = (*training.known_objectives, TRAIN_SECONDS)
         self._history.required += tuple(name for name in self._further if name not in measured)
+        self._history.must_be_finite = training.must_be_finite
+        self._history.may_skip = not training.scores_each_epoch
 
     def _resume(self, training: Training, start: Checkpoint | Copy | None) -> None:
         checkpoint = start.checkpoint if isinstance(start, Copy) else start
@@ -180,25 +184,28 @@ class TrialRun:
         elif isinstance(start, Copy):
             raise TrialError(Reason.INVALID, "the weights that it was to copy are gone, or another network's")
 
-    def _train(self, training: Training, protocol: Protocol) -> Iterator[tuple[int, Metrics]]:
+    def _train(self, training: Training) -> Iterator[tuple[int, Metrics]]:
         history = self._history
         epochs = history.timed(training.epochs())
-        while not (self._is_stopped or history.is_over(protocol)):
+        while not (self._is_stopped or history.is_over):
             metrics = next(epochs, None)
             if metrics is None:
                 break
             if history.add(metrics):
                 training.save_best()
-            yield len(history), metrics
-        if history.is_over(protocol):
+            yield len(history), history.epochs[-1]
+        if history.is_over:
             self._is_stopped = False  # nothing was cut off
         if history.best_epoch is None:
-            raise TrialError(Reason.INVALID, "the task's own training ended without an epoch")
+            raise history.without_score()
 
     def _finish(self, training: Training) -> None:
         """Restore the best epoch's weights, and measure what is measured once a trial."""
         training.restore_best()
-        self._errors = pack_matching(training.validation_errors(), self._history.score, self._mean_of())
+        mean_of = self._declared()
+        if mean_of is not None:
+            self._errors = pack_matching(training.validation_errors(), self._history.score, mean_of)
+            self._mean_of = None if self._errors is None else mean_of
         if LATENCY in self._further and LATENCY in training.known_objectives and not self._is_stopped:
             self._measured = {LATENCY: training.measure_latency()}
 
@@ -216,31 +223,35 @@ class TrialRun:
             train_seconds=history.seconds,
             weights=None if self._training is None else self._training.n_weights,
             errors=self._errors,
+            mean_of=self._mean_of,
             reason=None if reason is None else str(reason),
             message=message,
         )
 
 
+def mean_of_score(task: Task, params: Params) -> MeanOf | None:
+    """Return what a trial's score is said to be of the errors of the validation images; None if that is not said."""
+    return mean_of_objective(task, params) if task.objective.metric.startswith("val_") else None
+
+
 def mean_of_objective(task: Task, params: Params) -> MeanOf | None:
-    """Return what the encoding says that the task's objective is the mean of; None if it does not say."""
+    """Return what the encoding says that the task's objective, on any split, is the mean of; None if it does not."""
     if task.train is not None:
         return None
     return Presentation(task.encoding_of(params)).mean_of(task.objective.metric.removeprefix("val_"))
 
 
-def pack_matching(errors: Errors | None, score: float, mean_of: MeanOf | None) -> str | None:
-    """Return the errors of each image, packed, if they add up to the score; else None.
+def pack_matching(errors: Errors | None, score: float, mean_of: MeanOf) -> str | None:
+    """Return the errors of each image, packed, if the score is their mean or 1 less it, as `mean_of` says; else None.
 
-    They do if the score is their mean, or the share of images without an error. `mean_of` says which, if the encoding
-    does; else it may be either. Where two outputs are equal, an image or two may count differently.
+    A model that its builder compiled may have another metric of the same name. Where two outputs are equal, an image or
+    two may count differently.
     """
     if errors is None:
         return None
-    means: dict[MeanOf, float] = {"error": float(errors.mean()), "right": 1 - float(errors.mean())}
-    possible = means.values() if mean_of is None else (means[mean_of],)
-    if not any(math.isclose(score, mean, rel_tol=1e-4, abs_tol=2.5 / len(errors)) for mean in possible):
-        return None
-    return pack(errors)
+    mean = float(errors.mean()) if mean_of == "error" else 1 - float(errors.mean())
+    is_that = math.isclose(score, mean, rel_tol=1e-4, abs_tol=2.5 / len(errors))
+    return pack(errors) if is_that else None
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -66,7 +66,8 @@ def scored_model(
     except ValueError:  # of another network
         return None
     validation = compiled.to_device(data.validation, task.encoding_of(trial.params).targets)
-    scored = compiled.CompiledEpochs(model, batch_size=1, seed=trial.seed).evaluate(validation)
+    batch_size = task.route(trial.params).batch_size
+    scored = compiled.CompiledEpochs(model, batch_size=batch_size, seed=trial.seed).evaluate(validation)
     val_score = scored.get(task.objective.metric.removeprefix("val_"), math.nan)
     return (model, val_score) if val_score == trial.score else None
 
