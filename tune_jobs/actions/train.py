@@ -81,7 +81,7 @@ def train(
     if with_mlflow:
         say("logging the model to MLflow …")
         sample = np.ascontiguousarray(data.validation.x[:_SAMPLE])
-        uri = tracking.log_model(settings, config.task, _bare(run.model), sample, score, config.metric)
+        uri = tracking.log_model(settings, config.task, _bare(run.model), sample, score, config.metric, say)
         return replace(retrained, model_uri=uri)
     return retrained
 
