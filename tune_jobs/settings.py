@@ -59,6 +59,12 @@ class Settings:
         return without_password(self.tracking_uri)
 
     @property
+    def mlflow_file(self) -> Path | None:
+        """MLflow's SQLite file, which is in the home; None if MLFLOW_TRACKING_URI names another place."""
+        file = self.home / "mlflow.db"
+        return file if self.tracking_uri == f"sqlite:///{file}" else None
+
+    @property
     def tasks_dir(self) -> Path:
         """Where the task files of submitted jobs are kept."""
         return self.home / "tasks"
@@ -88,6 +94,10 @@ class Settings:
     def activity_file(self, study: str) -> Path:
         """Return the file in which a study's driver writes what runs and what waits."""
         return self.home / "studies" / f"{study}.activity"
+
+    def delivery_file(self, study: str) -> Path:
+        """Return the file with what the last delivery of a study to MLflow has to say."""
+        return self.home / "studies" / f"{study}.delivery"
 
     def drained_file(self, study: str) -> Path:
         """Return the file with the devices that a study's driver must not use."""
@@ -206,8 +216,15 @@ def _tracking_uri() -> tuple[str, str, str]:
 
 
 def prepare_mlflow_ui(settings: Settings) -> None:
-    """Set the variables that MLflow's server reads. Its command line would show the store's password to all users."""
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
+    """Set the variables that MLflow's server reads. Its command line would show the store's password to all users.
+
+    A file in the home is named as seen from there, so let the server run in the home.
+    """
+    if settings.mlflow_file is None:
+        os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
+    else:
+        os.environ["MLFLOW_BACKEND_STORE_URI"] = f"sqlite:///{settings.mlflow_file.name}"
+        os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", settings.artifacts_dir.as_uri())
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     # uvicorn would import from the working folder first; the standard library is on the path anyway
     app_dir = shlex.join(["--app-dir", sysconfig.get_path("stdlib")])

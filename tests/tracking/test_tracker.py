@@ -131,9 +131,11 @@ def shown(store: Settings, record: StudyRecord) -> Logged:
 
 
 def test_a_file_whose_making_was_killed_is_made_anew(tmp_path: Path, settings: Settings) -> None:
-    code = "from tune_jobs.tracking import store; import sys; store._make_file(sys.argv[1])"
+    code = "from tune_jobs.tracking import own_file; import sys; from pathlib import Path; own_file.make(*map(Path, sys.argv[1:]))"
     settings.home.mkdir(parents=True)
-    process = subprocess.Popen([sys.executable, "-c", code, settings.tracking_uri], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(settings.mlflow_file), str(settings.artifacts_dir)], stderr=subprocess.DEVNULL
+    )
     until(lambda: any(part.stat().st_size > 0 for part in settings.home.glob(".mlflow.db.*")), "its tables to be begun")
     process.kill()
     process.wait()
@@ -299,7 +301,7 @@ class _AwayError(Exception):
 class _Client:
     """MLflow's client, which fails at its `at`-th change: before it is heard, or after."""
 
-    CHANGES = ("create_run", "log_batch", "log_inputs", "log_metric", "log_artifacts", "set_terminated", "update_run")
+    CHANGES = ("create_run", "log_batch", "log_inputs", "set_tag", "log_artifacts", "set_terminated", "update_run")
 
     def __init__(self, client: Any, at: int, is_heard: bool, error: type[BaseException]) -> None:
         self._client, self._left, self._is_heard, self._error = client, at, is_heard, error
@@ -326,8 +328,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool, ty
     opened = tracking.store.client
     plans: list[tuple[int, bool, type[BaseException]]] = []
 
-    def open_client(settings: Settings) -> Any:
-        client = opened(settings)
+    def open_client(settings: Settings, *say: Any) -> Any:
+        client = opened(settings, *say)
         return _Client(client, *plans.pop()) if plans else client
 
     monkeypatch.setattr(tracking.store, "client", open_client)
@@ -336,7 +338,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool, ty
 
 def _without_links(fact: dict[str, Any]) -> dict[str, Any]:
     """Without what says which study's run it is."""
-    return fact | {"tags": {name: value for name, value in fact["tags"].items() if name != "mlflow.parentRunId"}}
+    links = ("mlflow.parentRunId", "mlflow.tune_jobs.trial_of")
+    return fact | {"tags": {name: value for name, value in fact["tags"].items() if name not in links}}
 
 
 @pytest.mark.parametrize("is_heard", [True, False], ids=["heard", "unheard"])

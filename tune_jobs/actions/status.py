@@ -1,4 +1,7 @@
-"""The state of studies: a line for each, and one study in detail, with its driver, devices and unfinished trials."""
+"""The state of studies: a line for each, and one study in detail, with its driver, devices and unfinished trials.
+
+What MLflow has not of a study is said too.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ from tune_jobs.settings import Settings
 from tune_jobs.study.locks import Holder
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import report
+from tune_jobs.tracking.report import Report
 
 COLUMNS = ("study", "task", "trials", "complete", "failed", "best", "metric", "state")  # of `overview`
 
@@ -57,6 +62,7 @@ class Status:
     holder: Holder | None
     activity: Activity
     drained: Drained
+    delivery: Report = Report()
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -76,6 +82,7 @@ class Status:
             yield f"  packing   {activity.packing}"
         if self.drained.spots:
             yield f"  drained   {self.drained}; undo with `tune-jobs undrain {record.name}`"
+        yield from (f"  MLflow    {line}" for line in self.delivery.lines())
         yield from (f"  device    {_device(device)}" for device in activity.devices)
         yield from (f"  trial {t.number} {self._doing(t)}" for t in record.trials if not t.is_finished)
         yield from _failures(record)
@@ -101,6 +108,7 @@ class Status:
             ],
             "packing": activity.packing or None,
             "devices": [asdict(device) for device in activity.devices],
+            "mlflow": list(self.delivery.lines()),
             "drained": [{"node": node, "gpu": gpu} for node, gpu in sorted(self.drained.spots, key=str)],
         }
 
@@ -140,7 +148,7 @@ def status(name: str, settings: Settings) -> Status:
     record, holder = study.record(), study.holder()
     idle = live_activity.Activity()
     activity = idle if holder is None else live_activity.read(settings.activity_file(name), holder.pid)
-    return Status(record, holder, activity, drains.read(settings.drained_file(name)))
+    return Status(record, holder, activity, drains.read(settings.drained_file(name)), report.read(name, settings))
 
 
 def _failures(record: StudyRecord) -> Iterator[str]:

@@ -115,6 +115,7 @@ def delete(name: str, settings: Settings) -> tuple[StudyRecord, str | None]:
     shutil.rmtree(settings.checkpoints_dir(record.identity), ignore_errors=True)
     settings.activity_file(name).unlink(missing_ok=True)
     settings.drained_file(name).unlink(missing_ok=True)
+    settings.delivery_file(name).unlink(missing_ok=True)
     return record, left
 
 

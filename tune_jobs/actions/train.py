@@ -82,7 +82,8 @@ def train(
     if with_mlflow:
         say("logging the model to MLflow …")
         sample = np.ascontiguousarray(data.validation.x[:_SAMPLE])
-        uri = tracking.log_model(settings, config.task, keras_files.bare(run.model), sample, score, config.metric)
+        bare = keras_files.bare(run.model)
+        uri = tracking.log_model(settings, config.task, bare, sample, score, config.metric, say)
         return replace(retrained, model_uri=uri)
     return retrained
 

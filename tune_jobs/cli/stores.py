@@ -24,7 +24,7 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
     """
     from tune_jobs import tracking
     from tune_jobs.study.study import Study
-    from tune_jobs.tracking import delivery
+    from tune_jobs.tracking import delivery, report
 
     settings = read_settings(home)
     if follow:
@@ -33,6 +33,8 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
     tracking.check(settings)
     record, news = delivery.deliver_once(study, settings)
     place = settings.shown_tracking_uri
+    for line in report.read(study, settings).lines():
+        say(line)
     say(f"delivered {news} trials of {len(record.trials)}; MLflow at {place} has all finished trials")
     return 0
 
@@ -48,11 +50,17 @@ def ui(port: int, home: Path | None) -> None:
     \b
     Example:  tune-jobs ui --port 5000
     """
+    from tune_jobs import tracking
+
     settings = read_settings(home)
     if settings.tracking_uri.startswith("http"):
         say(f"The MLflow server is at {settings.shown_tracking_uri}")
         return
     say(f"The MLflow UI is at http://127.0.0.1:{port}")
+    if settings.mlflow_file is not None:
+        settings.prepare()
+        tracking.prepare_file(settings, say)
+        os.chdir(settings.home)
     prepare_mlflow_ui(settings)
     with safe_path():
         os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)])

@@ -6,7 +6,7 @@ study while a sweep runs.
 """
 
 from tune_jobs.tracking.logged_model import log_model
-from tune_jobs.tracking.store import check
+from tune_jobs.tracking.store import check, prepare_file
 from tune_jobs.tracking.tracker import Tracker
 
-__all__ = ["Tracker", "check", "log_model"]
+__all__ = ["Tracker", "check", "log_model", "prepare_file"]

@@ -1,8 +1,9 @@
 """Delivers a study to MLflow from a process of its own, so that a sweep never waits for MLflow.
 
 The process reads the study, has lower priority than training, and asks nothing of the driver. It ends when the pipe to
-the driver closes, which happens however the driver ends. While MLflow is away it tries again; a server that denies
-access is asked once more at the end. The next launch or `tune-jobs sync` delivers the rest.
+the driver closes, which happens however the driver ends. While MLflow is away it tries again; an MLflow that denies
+access, or refuses the study, is asked once more at the end. The next launch or `tune-jobs sync` delivers the rest. A
+report (`report.py`) says what keeps anything from MLflow.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.locks import taking_turns
 from tune_jobs.study.study import Study
-from tune_jobs.tracking.store import access_denied, is_access_denied
+from tune_jobs.tracking import report
+from tune_jobs.tracking.report import Report
+from tune_jobs.tracking.store import access_denied, is_access_denied, is_refusal
 from tune_jobs.tracking.tracker import Tracker
 from tune_jobs.words import one_line
 
@@ -40,6 +43,8 @@ class Delivery:
 
     _process: subprocess.Popen[bytes]
     _log: Path
+    _study: str
+    _settings: Settings
 
     def sweep_ended(self) -> None:
         """Let the process deliver the rest and end. A second call does nothing."""
@@ -47,11 +52,13 @@ class Delivery:
         self._process.stdin.close()
 
     def wait(self) -> bool:
-        """Wait until the process ends. Return True if it delivered everything."""
+        """Wait until the process ends, and say what it has to say. Return True if it delivered everything."""
         self.sweep_ended()
         code = self._process.wait()
         if code == ACCESS_DENIED:
             print(f"MLflow denied access: see the last line of {self._log}", file=sys.stderr)
+        for line in report.read(self._study, self._settings).lines():
+            print(line, file=sys.stderr)
         return code == 0
 
 
@@ -60,9 +67,10 @@ def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
     """Start a process that delivers the study for the block, and what is left after it."""
     command = [sys.executable, "-P", "-m", "tune_jobs", "sync", study_name, "--follow", "--home", str(settings.home)]
     file = settings.home / "delivery.log"
+    report.write(study_name, settings, Report())
     with file.open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
-    delivery = Delivery(process, file)
+    delivery = Delivery(process, file, study_name, settings)
     try:
         yield delivery
     finally:
@@ -78,8 +86,11 @@ def follow(study_name: str, settings: Settings) -> int:
     os.nice(10)
     study = Study.open(study_name, settings)
     with _one_at_a_time(study_name, settings):
-        follower = _Follower(study, Tracker(settings, study.record))
+        tracker = Tracker(settings, study.record)
+        follower = _Follower(study, tracker)
         is_delivered = follower.run()
+        problem = None if is_delivered or follower.is_denied else follower.problem
+        report.write(study_name, settings, _report(tracker, problem))
     if is_delivered:
         return 0
     return ACCESS_DENIED if follower.is_denied else 1
@@ -97,13 +108,41 @@ def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]
         record = study.record()
         try:
             n_new = tracker.deliver(record)
-            tracker.close(record)
+            n_new += tracker.close(record)
         except Exception as error:
-            why = redact(one_line(error), settings.tracking_uri)
-            if is_access_denied(error):
-                raise access_denied(settings.shown_tracking_uri, why) from error
-            raise SettingsError(f"MLflow failed ({why}); nothing is lost: run `tune-jobs sync` again") from error
+            refused = _error(error, settings)
+            report.write(study_name, settings, _report(tracker, str(refused)))
+            raise refused from error
+        report.write(study_name, settings, _report(tracker, None))
+        if tracker.failed:
+            raise _again(_failures(tracker))
         return record, n_new
+
+
+def _error(error: Exception, settings: Settings) -> SettingsError:
+    """Return what to say of an error of MLflow: it denies access, refuses the study, or does not answer."""
+    if isinstance(error, SettingsError):
+        return error
+    why = redact(one_line(error), settings.tracking_uri)
+    if is_access_denied(error):
+        return access_denied(settings.shown_tracking_uri, why)
+    if is_refusal(error):
+        return SettingsError(f"MLflow at {settings.shown_tracking_uri} answers, and refuses the study ({why})")
+    return _again(why)
+
+
+def _again(why: str) -> SettingsError:
+    return SettingsError(f"MLflow failed ({why}); nothing is lost: run `tune-jobs sync` again")
+
+
+def _failures(tracker: Tracker) -> str:
+    return "; ".join(f"trial {number}: {why}" for number, why in list(tracker.failed.items())[:3])
+
+
+def _report(tracker: Tracker, problem: str | None) -> Report:
+    left_out = tuple(redact(f"{what} ({why})") for what, why in tracker.left_out.items())
+    failed = tuple(redact(f"trial {number} ({why})") for number, why in tracker.failed.items())
+    return Report(problem, left_out + failed, tuple(tracker.news))
 
 
 class _Follower:
@@ -112,37 +151,61 @@ class _Follower:
     def __init__(self, study: Study, tracker: Tracker) -> None:
         self._study, self._tracker = study, tracker
         self.is_denied = False
-        self._is_away = False
+        self.problem: str | None = None  # the last one, in a line
+        self._is_hopeless = False  # asking again is pointless until somebody changes something
         self._deadline: float | None = None  # for a store that is away, once the sweep has ended
 
     def run(self) -> bool:
         """Deliver until standard input closes. Return True if everything is delivered."""
         while True:
             is_last = _input_closed(_POLL_S)
-            if self.is_denied and not is_last:
+            if self._is_hopeless and not is_last:
                 continue
-            is_delivered = self._try(self._tracker.deliver)
+            is_delivered = self._try(self._tracker.deliver) and not self._has_failures()
             if is_last and is_delivered:
-                return self._try(self._tracker.close)
-            if is_last and (self.is_denied or self._is_past_deadline()):
-                return False
+                return self._try(self._tracker.close) and not self._has_failures()
+            if is_last and (self._is_hopeless or self._is_past_deadline()):
+                return self._give_up()
             if is_last:
                 time.sleep(_POLL_S)
+
+    def _has_failures(self) -> bool:
+        """Return True if there are trials with which the server failed."""
+        return bool(getattr(self._tracker, "failed", None))
+
+    def _give_up(self) -> bool:
+        """Close the study in MLflow without the trials that it does not take, if there are only some."""
+        if self.problem is None:
+            self._try(self._tracker.close)
+        return False
 
     def _try(self, action: Callable[[StudyRecord], object]) -> bool:
         try:
             action(self._study.record())
         except Exception as error:
-            why = redact(f"{type(error).__name__}: {error}")
-            if is_access_denied(error):
-                _log(f"MLflow denied access: {why}")
-            elif not self._is_away:
-                _log(f"MLflow does not answer, trying again: {why}")
-            self.is_denied, self._is_away = is_access_denied(error), True
+            self._note(error)
             return False
-        self.is_denied = self._is_away = False
-        self._deadline = None  # it answers again, so the rest is worth another try
+        self.is_denied = self._is_hopeless = False
+        self.problem = None
+        if not self._has_failures():
+            self._deadline = None  # it answers again, so the rest is worth another try
         return True
+
+    def _note(self, error: Exception) -> None:
+        """Note an error, and log it unless it is the one before."""
+        why = redact(f"{type(error).__name__}: {error}")
+        before = self.problem
+        self.is_denied = is_access_denied(error)
+        self._is_hopeless = self.is_denied or isinstance(error, SettingsError) or is_refusal(error)
+        if self.is_denied:
+            self.problem = f"MLflow denied access: {why}"
+        elif isinstance(error, SettingsError):
+            self.problem = str(error)
+        else:
+            verb = "refuses the study" if self._is_hopeless else "does not answer, trying again"
+            self.problem = f"MLflow {verb}: {why}"
+        if before is None or self.is_denied:
+            _log(self.problem)
 
     def _is_past_deadline(self) -> bool:
         """Return True if a store was away for too long; the time counts from the end of the sweep."""

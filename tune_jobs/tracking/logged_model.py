@@ -7,13 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tune_jobs.settings import Settings
-from tune_jobs.tracking import runs, store
+from tune_jobs.tracking import experiments, store
+from tune_jobs.tracking.names import near
+from tune_jobs.words import Say
 
 if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
 
 
-def log_model(settings: Settings, task: str, model: keras.Model, sample: Any, score: float, metric: str) -> str:
+def log_model(
+    settings: Settings, task: str, model: keras.Model, sample: Any, score: float, metric: str, say: Say
+) -> str:
     """Log a model with its signature, and return its MLflow URI.
 
     `sample` is a batch of the model's inputs, `score` the model's value of `metric`.
@@ -21,12 +25,12 @@ def log_model(settings: Settings, task: str, model: keras.Model, sample: Any, sc
     import mlflow
     from mlflow.models import infer_signature
 
-    client = store.client(settings)
-    experiment = runs.find_or_create_experiment(client, task, settings)
+    client = store.client(settings, say)
+    experiment = experiments.of_task(client, task, settings, say)
     run = client.create_run(experiment, run_name=f"{task}-train")
     signature = infer_signature(sample, model.predict(sample, verbose=0))
-    client.log_metric(run.info.run_id, f"best_{metric}", score)
-    with _tracking_at(settings.tracking_uri), mlflow.start_run(run_id=run.info.run_id):
+    client.log_metric(run.info.run_id, near(f"best_{metric}"), score)
+    with _tracking_at(store.address(settings)), mlflow.start_run(run_id=run.info.run_id):
         logged = mlflow.keras.log_model(
             model, name="model", signature=signature, pip_requirements=["tensorflow", "keras"]
         )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import StudyRecord, StudyTerms
-from tune_jobs.records.trials import TrialRecord
+from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.search_spaces.scalars import Params
+from tune_jobs.tracking import marks
+from tune_jobs.tracking.names import LONGEST_PARAM, MetricNames, cut, taken, true_names
 
 
 def end_ms(study: StudyRecord, trial: TrialRecord) -> int:
@@ -17,52 +20,87 @@ def end_ms(study: StudyRecord, trial: TrialRecord) -> int:
     return to_ms(trial.finished or study.created)
 
 
-def params(trial: TrialRecord, names: Sequence[str]) -> dict[str, str]:
-    """Return a trial's params of these names as text."""
-    return {name: str(trial.params[name]) for name in names if name in trial.params}
+def end_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
+    """Return the tags that say how a finished trial ended."""
+    reason = {} if trial.reason is None else {"reason": trial.reason}
+    return {"state": trial.state, marks.END: str(end_ms(study, trial))} | reason
 
 
-def metrics(trial: TrialRecord, objective: str, after: int) -> list[Any]:
+def param_names(study: StudyRecord) -> dict[str, str]:
+    """Return the name in MLflow of each param that differs between trials.
+
+    The others would fill MLflow's table needlessly.
+    """
+    return taken(space_from_json(study.terms.space).varied())
+
+
+def params(trial: TrialRecord, names: Mapping[str, str]) -> dict[str, str]:
+    """Return a trial's params as text by their names in MLflow, of those in `names`."""
+    return {found: cut(str(trial.params[name]), LONGEST_PARAM) for name, found in names.items() if name in trial.params}
+
+
+def param_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
+    """Return the tags with the true names of a trial's params."""
+    names = param_names(study)
+    return true_names({found: name for name, found in names.items() if found != name and name in trial.params})
+
+
+def objective_name(study: StudyRecord) -> str:
+    """Return the objective's name in MLflow."""
+    return MetricNames(study.terms).ours(study.terms.objective.metric)
+
+
+def metrics(trial: TrialRecord, terms: StudyTerms, names: MetricNames, after: int) -> list[Any]:
     """Return each epoch's metrics after epoch `after`, as points; for a finished trial also those of its best epoch.
 
     The best have names of their own (`best_...`), because MLflow's table shows the last value of a name.
     """
     from mlflow.entities import Metric
 
-    start_ms = to_ms(trial.started or 0.0)
+    start_ms, objective = to_ms(trial.started or 0.0), terms.objective.metric
     points = [
-        Metric(objective if name == "score" else name, value, start_ms + epoch, epoch)
-        for epoch, values in enumerate(trial.history, start=1)
+        Metric(names.reported(name), value, start_ms + epoch, epoch)
+        for epoch, values in enumerate(_by_name(trial, objective), start=1)
         for name, value in values.items()
         if epoch > after or (trial.is_finished and name != objective)
     ]
     if trial.is_finished:
-        best = {f"best_{objective}": trial.score, "best_epoch": trial.best_epoch}
-        points += [Metric(name, float(value), start_ms, 0) for name, value in best.items() if value is not None]
+        best = {f"best_{objective}": trial.score, "best_epoch": trial.best_epoch} | _further(trial, terms)
+        points += [
+            Metric(names.ours(name), float(value), start_ms, 0) for name, value in best.items() if value is not None
+        ]
     return points
 
 
-def further_metrics(trial: TrialRecord, terms: StudyTerms) -> list[Any]:
-    """Return a finished trial's values of the objectives after the first, as points.
+def _by_name(trial: TrialRecord, objective: str) -> Sequence[Mapping[str, float]]:
+    """Return each epoch's metrics; of a trial without a result only its scores are known."""
+    if trial.result is not None and trial.result.history:
+        return trial.result.history
+    return [{objective: score} for score in trial.scores]
+
+
+def _further(trial: TrialRecord, terms: StudyTerms) -> dict[str, float | None]:
+    """Return a finished trial's values of the objectives after the first.
 
     An objective that is a metric of epochs is named `best_...`: its value is that of the best epoch.
     """
+    values = {objective.metric: objectives.value(trial, objective) for objective in terms.further_objectives}
+    epoch_metrics = {name for epoch in trial.history for name in epoch}
+    return {f"best_{name}" if name in epoch_metrics else name: value for name, value in values.items()}
+
+
+def tested_metrics(trial: TrialRecord, names: MetricNames) -> list[Any]:
+    """Return a finalist's results on the test split as points."""
     from mlflow.entities import Metric
 
-    further = terms.further_objectives if trial.is_finished else ()
-    values = {objective.metric: objectives.value(trial, objective) for objective in further}
-    start_ms = to_ms(trial.started or 0.0)
-    epoch_metrics = {name for epoch in trial.history for name in epoch}
-    return [
-        Metric(f"best_{name}" if name in epoch_metrics else name, value, start_ms, 0)
-        for name, value in values.items()
-        if value is not None
-    ]
+    values = {} if trial.tested is None else trial.tested.metrics
+    finished_ms = to_ms(trial.finished or 0.0)
+    return [Metric(names.reported(name), value, finished_ms, 0) for name, value in values.items()]
 
 
-def varied_params(study: StudyRecord) -> Sequence[str]:
-    """Return the names of the params that differ between trials. The others would fill MLflow's table needlessly."""
-    return space_from_json(study.terms.space).varied()
+def tested_digest(tested: TestResult) -> str:
+    """Return a digest of a finalist's results on the test split."""
+    return marks.digest(json.dumps(sorted(tested.metrics.items())))
 
 
 def trial_note(study: StudyRecord, trial: TrialRecord) -> str:
@@ -72,7 +110,7 @@ def trial_note(study: StudyRecord, trial: TrialRecord) -> str:
         lines.append(f"**{trial.state}: {trial.reason}** {trial.message or ''}")
     if trial.changes:
         lines.append("Its params changed during training; the `best.yaml` of a winner lists the changes.")
-        names = varied_params(study)
+        names = list(param_names(study))
         lines += [f"- from epoch {segment.first}: {_assignments(segment.params, names)}" for segment in trial.changes]
     lines += [
         "",

@@ -1,6 +1,8 @@
-"""The runs that MLflow has of a study: finds them, creates them, and deletes those that do not belong to the study.
+"""The runs that MLflow has of a study: finds them, creates them, and takes them out of the trash.
 
-A request may time out here and still be carried out by the server later. It may thus create a run a second time.
+They are found by their marks, whatever people call them. What people added stays: a run that the study does not have,
+or has twice, is deleted only if nobody added to it. A request may time out here and still be carried out by the server
+later. It may thus create a run a second time.
 """
 
 from __future__ import annotations
@@ -12,15 +14,16 @@ from typing import TYPE_CHECKING
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.tracking import mlflow_form
+from tune_jobs.tracking import experiments, marks, mlflow_form, names
+from tune_jobs.tracking.additions import has_additions
+from tune_jobs.tracking.marks import Mark
+from tune_jobs.words import Say
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
-
-_STUDY_TAG = "mlflow.tune_jobs.study"  # MLflow's table hides tags with its own prefix
 
 
 @dataclass
@@ -31,7 +34,7 @@ class DeliveredRun:
     epochs: int = 0
     is_final: bool = False
     is_described: bool = False  # it has its params and its data set
-    is_tested: bool = False  # it has the results on the test split
+    tested: str | None = None  # a digest of the results on the test split that it has
 
 
 @dataclass(frozen=True)
@@ -43,26 +46,33 @@ class StudyRuns:
     parent: str  # MLflow's id of the run
 
     @classmethod
-    def find(cls, client: MlflowClient, experiment: str, study: StudyRecord) -> StudyRuns | None:
-        """Return the study's runs; None if there are none. A second parent is deleted: no trial belongs to it."""
-        runs = client.search_runs([experiment], f"tags.`{_STUDY_TAG}` = '{study.identity}'", max_results=10)
-        candidates = [cls(client, experiment, str(run.info.run_id)) for run in runs]
-        if len(candidates) > 1:
-            candidates.sort(key=lambda candidate: not candidate._has_trials())
-        for duplicate in candidates[1:]:
-            client.delete_run(duplicate.parent)
-        return candidates[0] if candidates else None
+    def find(cls, client: MlflowClient, study: StudyRecord) -> StudyRuns | None:
+        """Return the study's runs; None if there are none outside the trash. Nothing is changed."""
+        found = [run for run in experiments.parents(client, study) if run.info.lifecycle_stage == "active"]
+        return cls(client, found[0].info.experiment_id, found[0].info.run_id) if found else None
 
     @classmethod
-    def create(cls, client: MlflowClient, experiment: str, study: StudyRecord) -> StudyRuns:
+    def open(cls, client: MlflowClient, study: StudyRecord, settings: Settings, say: Say) -> StudyRuns:
+        """Return the study's runs, which are taken out of the trash or created if need be."""
+        task = study.terms.task
+        found = experiments.parents(client, study)
+        if not found:
+            return cls._create(client, experiments.of_task(client, task, settings, say), study)
+        found.sort(key=lambda run: not _is_active(run))
+        experiment = experiments.ready(client, found[0].info.experiment_id, task, say)
+        parent = _one(client, study, [client.get_run(run.info.run_id) for run in found])
+        if not _is_active(parent):
+            client.restore_run(parent.info.run_id)
+            say("the study's run was in MLflow's trash: it is restored")
+        return cls(client, experiment, parent.info.run_id)
+
+    @classmethod
+    def _create(cls, client: MlflowClient, experiment: str, study: StudyRecord) -> StudyRuns:
         """Create the study's parent run."""
-        note = mlflow_form.study_note(study)
-        run = client.create_run(
-            experiment,
-            start_time=mlflow_form.to_ms(study.created),
-            tags={_STUDY_TAG: study.identity, "mlflow.note.content": note} | mlflow_form.system_tags(study),
-            run_name=study.name,
-        )
+        note = marks.note(mlflow_form.study_note(study))
+        tags = {marks.STUDY: study.identity} | note | mlflow_form.system_tags(study)
+        start_ms = mlflow_form.to_ms(study.created)
+        run = client.create_run(experiment, start_time=start_ms, tags=tags, run_name=study.name)
         return cls(client, experiment, str(run.info.run_id))
 
     def create_trial(self, study: StudyRecord, trial: TrialRecord) -> DeliveredRun:
@@ -70,105 +80,174 @@ class StudyRuns:
         run = self.client.create_run(
             self.experiment,
             start_time=mlflow_form.to_ms(trial.started or study.created),
-            tags={"mlflow.parentRunId": self.parent, "state": trial.state, "seed": str(trial.seed)}
-            | {"mlflow.note.content": mlflow_form.trial_note(study, trial)}
+            tags=self._lasting_tags(study, trial)
+            | {"state": trial.state}
+            | marks.note(mlflow_form.trial_note(study, trial))
             | mlflow_form.system_tags(study),
             run_name=f"{study.name}-{trial.number:04d}",
         )
         return DeliveredRun(run.info.run_id)
 
-    def trials(self, study: StudyRecord, latest: Callable[[], StudyRecord] | None) -> dict[int, DeliveredRun]:
-        """Return the runs of the study's trials by number, and delete all others.
+    def trials(
+        self, study: StudyRecord, latest: Callable[[], StudyRecord] | None, say: Say | None = None
+    ) -> dict[int, DeliveredRun]:
+        """Return the runs of the study's trials by number, taken out of the trash if need be, and remove all others.
 
         Others are second runs of a trial, and runs of trials that the study does not have, because it was restored from
         a backup: their numbers belong to other trials now, or soon will. MLflow is never ahead of the study. A run is
         therefore compared with a record that `latest` read after the run was found; None if the study cannot change.
         """
-        runs = self._all_trials()
-        known = _runs_of(study, runs)
-        if latest is not None and len(known) < len(runs):
-            known = _runs_of(latest(), runs)
-        for run_id in {run.info.run_id for run in runs} - {run.info.run_id for run in known}:
-            self.client.delete_run(run_id)
-        by_number: dict[int, DeliveredRun] = {}
-        for run in known:
-            number, delivered = _number(run), self._delivered(study, run)
-            duplicate = by_number.get(number)
-            if duplicate is not None and duplicate.is_described:
-                delivered, duplicate = duplicate, delivered
-            if duplicate is not None:
-                self.client.delete_run(duplicate.run_id)
-            by_number[number] = delivered
-        return by_number
+        runs = self.all_trials(study)
+        shown = _shown(study, runs)
+        if latest is not None and any(not _is_shown(run, shown) for run in runs if _is_active(run)):
+            study = latest()
+            shown = _shown(study, runs)
+        for run in runs:
+            if _is_active(run) and not _is_shown(run, shown):
+                self._remove(study, run, say)
+        self._restore([run for run in shown.values() if not _is_active(run)], say)
+        trials = {trial.number: trial for trial in study.trials}
+        return {number: self._delivered(study, trials[number], run) for number, run in shown.items()}
 
-    def _has_trials(self) -> bool:
-        return bool(self.client.search_runs([self.experiment], self._nested, max_results=1))
+    def all_trials(self, study: StudyRecord) -> list[Run]:
+        """Return every run of a trial of the study, those in the trash too."""
+        marked = self._search(f"tags.`{marks.TRIAL_OF}` = '{study.identity}'")
+        nested = self._search(f"tags.`{marks.PARENT}` = '{self.parent}'")  # those of a version without marks
+        runs = marked + [run for run in nested if marks.TRIAL_OF not in run.data.tags]
+        return [run for run in runs if Mark.read(run) is not None and marks.SET_ASIDE not in run.data.tags]
 
-    @property
-    def _nested(self) -> str:
-        """MLflow's filter for the runs nested in the parent."""
-        return f"tags.`mlflow.parentRunId` = '{self.parent}'"
+    def _search(self, filter_string: str) -> list[Run]:
+        return experiments.search_runs(self.client, [self.experiment], filter_string)
 
-    def _all_trials(self) -> list[Run]:
-        runs, token = [], None
-        while True:
-            page = self.client.search_runs([self.experiment], self._nested, max_results=1000, page_token=token)
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+    def _remove(self, study: StudyRecord, run: Run, say: Say | None) -> None:
+        """Delete a run that the study does not have, or set it aside if people added to it."""
+        if not has_additions(self.client, run, study):
+            self.client.delete_run(run.info.run_id)
+            return
+        self.client.set_tag(run.info.run_id, marks.SET_ASIDE, study.identity)
+        if say is not None:
+            say(f"the run {run.info.run_name!r} shows no trial of the study any more; it stays, for people added to it")
 
-    def _delivered(self, study: StudyRecord, run: Run) -> DeliveredRun:
+    def _restore(self, runs: Sequence[Run], say: Say | None) -> None:
+        for run in runs:
+            self.client.restore_run(run.info.run_id)
+        if runs and say is not None:
+            say(f"{len(runs)} of the trials' runs were in MLflow's trash: restored")
+
+    def _delivered(self, study: StudyRecord, trial: TrialRecord, run: Run) -> DeliveredRun:
+        """Return what a run has, after what people changed of ours was changed back."""
+        tags = run.data.tags
+        is_final = _is_final(study, trial, run)
+        wanted = self._lasting_tags(study, trial) | (mlflow_form.end_tags(study, trial) if is_final else {})
+        self._set_tags(run, {name: value for name, value in wanted.items() if tags.get(name) != value})
+        if not trial.is_finished and run.info.status != "RUNNING":
+            self.client.update_run(run.info.run_id, status="RUNNING")
         return DeliveredRun(
             run.info.run_id,
-            epochs=self._epochs(study, run),
-            is_final=run.info.status in STATUS.values(),
+            epochs=0 if is_final else self._epochs(study, run),
+            is_final=is_final,
             is_described=bool(run.inputs.dataset_inputs),
-            is_tested=any(name.startswith("test_") for name in run.data.metrics),
+            tested=_tested(trial, run),
         )
 
+    def _lasting_tags(self, study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
+        """Return the tags of a trial's run that are the same from its beginning to its end."""
+        mark = {marks.TRIAL_OF: study.identity, marks.TRIAL: str(Mark.of(trial))}
+        return {marks.PARENT: self.parent, "seed": str(trial.seed)} | mark
+
+    def _set_tags(self, run: Run, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
     def _epochs(self, study: StudyRecord, run: Run) -> int:
-        """Return how many epochs a running trial's run has; 0 for one that has ended, of which all are there."""
-        metric = study.terms.objective.metric
-        if run.info.status != "RUNNING" or metric not in run.data.metrics:
+        """Return how many epochs a run that is not whole has."""
+        metric = mlflow_form.objective_name(study)
+        if metric not in run.data.metrics:
             return 0
         return max(int(point.step) for point in self.client.get_metric_history(run.info.run_id, metric))
 
 
-def find_experiment(client: MlflowClient, name: str) -> str | None:
-    """Return the id of an experiment; None if there is none."""
-    experiment = client.get_experiment_by_name(name)
-    return None if experiment is None else str(experiment.experiment_id)
+def _one(client: MlflowClient, study: StudyRecord, parents: Sequence[Run]) -> Run:
+    """Return the parent run of a study. Copies of it are deleted, or set aside if they have what we did not write.
+
+    The one with trials counts, and one in the trash only if all are there.
+    """
+    if len(parents) == 1:
+        return parents[0]
+    rich = {run.info.run_id: has_additions(client, run, study) for run in parents}
+    kept, *others = sorted(parents, key=lambda run: (not _is_active(run), not rich[run.info.run_id]))
+    for run in others:
+        if _is_active(run) and rich[run.info.run_id]:
+            client.set_tag(run.info.run_id, marks.SET_ASIDE, study.identity)
+            client.delete_tag(run.info.run_id, marks.STUDY)
+        elif _is_active(run):
+            client.delete_run(run.info.run_id)
+    return kept
 
 
-def find_or_create_experiment(client: MlflowClient, name: str, settings: Settings) -> str:
-    """Return the id of an experiment, which is created if there is none."""
-    experiment = find_experiment(client, name)
-    if experiment is not None:
-        return experiment
-    is_server = settings.tracking_uri.startswith("http")
-    location = None if is_server else (settings.artifacts_dir / name).as_uri()
-    kind = {"mlflow.experimentKind": "custom_model_development"}  # else MLflow opens it on traces of language models
-    return str(client.create_experiment(name, artifact_location=location, tags=kind))
+def _is_active(run: Run) -> bool:
+    return str(run.info.lifecycle_stage) == "active"
 
 
-def _number(run: Run) -> int:
-    """Return the number of a run's trial, which is in its name."""
-    return int(run.info.run_name.rsplit("-", 1)[1])
-
-
-def _runs_of(study: StudyRecord, runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that match the trial of their number: in params and seed, and in the end of those that ended."""
-    names, trials = mlflow_form.varied_params(study), {trial.number: trial for trial in study.trials}
-    matching = []
+def _shown(study: StudyRecord, runs: Sequence[Run]) -> dict[int, Run]:
+    """Return the run that shows each trial best: one outside the trash, and one that is whole."""
+    params, trials = mlflow_form.param_names(study), {trial.number: trial for trial in study.trials}
+    best: dict[int, Run] = {}
     for run in runs:
-        trial = trials.get(_number(run))
-        has_ended = run.info.status in STATUS.values()
-        if (
-            trial is not None
-            and run.data.tags.get("seed") == str(trial.seed)
-            and run.data.params.items() <= mlflow_form.params(trial, names).items()
-            and (not has_ended or (trial.is_finished and run.info.end_time == mlflow_form.end_ms(study, trial)))
-        ):
-            matching.append(run)
-    return matching
+        mark = Mark.read(run)
+        trial = None if mark is None else trials.get(mark.number)
+        if mark is None or trial is None or not _matches(study, trial, run, mark, params):
+            continue
+        other = best.get(trial.number)
+        if other is None or _rank(run) > _rank(other):
+            best[trial.number] = run
+    return best
+
+
+def _rank(run: Run) -> tuple[bool, bool, bool]:
+    return _is_active(run), marks.END in run.data.tags, bool(run.inputs.dataset_inputs)
+
+
+def _is_shown(run: Run, shown: Mapping[int, Run]) -> bool:
+    return any(run is other for other in shown.values())
+
+
+def _matches(study: StudyRecord, trial: TrialRecord, run: Run, mark: Mark, params: Mapping[str, str]) -> bool:
+    """Return True if a run shows this trial: with these params and this seed, and, if it has ended, this end of it."""
+    end_ms, tags = mlflow_form.end_ms(study, trial), run.data.tags
+    if mark.configuration is not None:
+        return mark == Mark.of(trial) and (
+            marks.END not in tags or (trial.is_finished and tags[marks.END] == str(end_ms))
+        )
+    values = mlflow_form.params(trial, params)
+    has_ended = run.info.status in STATUS.values()
+    return (
+        tags.get("seed") == str(trial.seed)
+        and all(names.is_cut_of(value, values[name]) for name, value in run.data.params.items() if name in values)
+        and (not has_ended or (trial.is_finished and run.info.end_time >= end_ms))  # later if people logged to it
+    )
+
+
+def _is_final(study: StudyRecord, trial: TrialRecord, run: Run) -> bool:
+    """Return True if a run has all of a finished trial."""
+    tags = run.data.tags
+    is_whole = marks.END in tags if marks.TRIAL in tags else True
+    return (
+        trial.is_finished
+        and is_whole
+        and not tags.get(marks.LEFT_OUT)
+        and run.info.status == STATUS[trial.state]
+        and run.info.end_time == mlflow_form.end_ms(study, trial)
+    )
+
+
+def _tested(trial: TrialRecord, run: Run) -> str | None:
+    """Return a digest of the results on the test split that a run has.
+
+    A version without marks wrote the metrics last.
+    """
+    tags: dict[str, str] = run.data.tags
+    if trial.tested is None or marks.METRICS in tags or marks.TESTED in tags:
+        return tags.get(marks.TESTED)
+    return mlflow_form.tested_digest(trial.tested) if set(trial.tested.metrics) <= set(run.data.metrics) else None

@@ -1,28 +1,45 @@
-"""MLflow's store: whether it answers and grants access, its SQLite file, and a client that repeats failed calls."""
+"""MLflow's store: whether it answers and grants access, what its errors mean, a client that repeats failed calls."""
 
 from __future__ import annotations
 
 import http.client
 import os
 import re
+import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import redact
 from tune_jobs.settings import Settings, mlflow_login, prepare_mlflow
+from tune_jobs.tracking import own_file
+from tune_jobs.words import Say
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _RETRY_WAITS_S = (0.1, 0.5, 1.0)  # before each repetition of a call at which the server failed
 _SMALL_REQUEST = "/api/2.0/mlflow/experiments/search?max_results=1"
+_REFUSALS = (  # MLflow's names for 400, 404 and 409
+    "INVALID_PARAMETER_VALUE",
+    "BAD_REQUEST",
+    "INVALID_STATE",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+)
+_REFUSED = r"(error code |^)4(00|09|13|14|15|22|31)\b"
 _DENIALS = ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")  # MLflow's names for 401 and 403
+
+
+class MissingPlaceError(Exception):
+    """The folder in which MLflow keeps the files of an experiment is not there any more."""
 
 
 def check(settings: Settings) -> None:
@@ -33,7 +50,9 @@ def check(settings: Settings) -> None:
     """
     uri, shown = settings.tracking_uri, settings.shown_tracking_uri
     scheme, _, rest = uri.partition("://")
-    if scheme in ("http", "https"):
+    if settings.mlflow_file is not None:
+        settings.prepare()
+    elif scheme in ("http", "https"):
         _check_server(uri, shown)
     elif scheme == "sqlite":
         folder = Path(rest.removeprefix("/")).expanduser().parent
@@ -91,33 +110,66 @@ def is_access_denied(error: Exception) -> bool:
     return code in _DENIALS or re.search(r"error code 40[13]\b|\b40[13] Client Error", str(error)) is not None
 
 
-def client(settings: Settings) -> MlflowClient:
-    """Return a client of the store. An SQLite file is made if it does not exist."""
+def client(settings: Settings, say: Say = lambda line: None) -> MlflowClient:
+    """Return a client of the store. MLflow's file in the home is made, settled and brought up to date first.
+
+    Raises:
+        SettingsError: if the store's tables are of another MLflow version.
+    """
     prepare_mlflow()
     from mlflow import MlflowClient
 
-    _make_file(settings.tracking_uri)
-    return cast("MlflowClient", _RetryingClient(MlflowClient(tracking_uri=settings.tracking_uri)))
+    uri = address(settings)
+    if settings.mlflow_file is not None:
+        prepare_file(settings, say)
+    elif not uri.startswith("http") and _is_of_another_version(uri):
+        raise _another_version(settings.shown_tracking_uri)
+    return cast("MlflowClient", _RetryingClient(MlflowClient(tracking_uri=uri)))
 
 
-def _make_file(uri: str) -> None:
-    """Make MLflow's SQLite file if there is none, whole or not at all.
+def prepare_file(settings: Settings, say: Say) -> None:
+    """Make MLflow's file in the home, settle it, or bring it up to date, whatever is needed.
 
-    MLflow creates its tables one after another. Killed in between, it leaves a file that it does not open again.
+    Raises:
+        SettingsError: if it cannot be brought up to date.
     """
-    from mlflow import MlflowClient
+    file = settings.mlflow_file
+    assert file is not None
+    own_file.make(file, settings.artifacts_dir)
+    own_file.settle(file, settings.artifacts_dir)
+    if _is_of_another_version(own_file.address(file)):
+        own_file.upgrade(file, say)
 
-    file = Path(uri.removeprefix("sqlite:///")).expanduser()
-    if not uri.startswith("sqlite:///") or file.exists():
-        return
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+
+def address(settings: Settings) -> str:
+    """Return the store's address as MLflow reads it."""
+    return settings.tracking_uri if settings.mlflow_file is None else own_file.address(settings.mlflow_file)
+
+
+def _is_of_another_version(uri: str) -> bool:
+    """Return True if a database has tables of another MLflow version. MLflow would change some of them unasked."""
+    from mlflow.store.db import utils
+
+    engine = utils.create_sqlalchemy_engine(uri)
     try:
-        MlflowClient(tracking_uri=f"sqlite:///{part}").search_experiments(max_results=1)
-        os.link(part, file)
-    except FileExistsError:
-        pass  # another process was faster
+        found = utils._get_schema_version(engine)
     finally:
-        part.unlink(missing_ok=True)
+        engine.dispose()
+    return found is not None and found != _newest_version()
+
+
+@cache
+def _newest_version() -> str:
+    from mlflow.store.db import utils
+
+    return str(utils._get_latest_schema_revision())
+
+
+def _another_version(shown: str) -> SettingsError:
+    return SettingsError(
+        f"the tables at {shown} are of another MLflow version than the one installed ({version('mlflow')}): "
+        f"back them up and run `mlflow db upgrade {shown}`, or install the newer MLflow that made them"
+    )
 
 
 class _RetryingClient:
@@ -148,3 +200,27 @@ class _RetryingClient:
 def is_servers_error(error: Exception) -> bool:
     """Return True if the server answered with an error 5xx. MLflow and requests tell that by the message alone."""
     return re.search(r"too many 5\d\d error responses|error code 5\d\d|5\d\d Server Error", str(error)) is not None
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return True if what was sent is at fault, or the place of its files: sending it again is pointless."""
+    if is_access_denied(error):
+        return False
+    if isinstance(error, ImportError | MissingPlaceError):
+        return True
+    if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError | shutil.Error):
+        return "No space left" not in str(error)
+    code = str(getattr(error, "error_code", ""))
+    return code in _REFUSALS or re.search(_REFUSED, str(error)) is not None
+
+
+def is_particular(error: Exception) -> bool:
+    """Return True if the store answered, so that something else may succeed."""
+    return is_refusal(error) or is_servers_error(error) or getattr(error, "error_code", "") == "INTERNAL_ERROR"
+
+
+def missing_place(uri: str) -> str | None:
+    """Return the folder of a home's artifacts that `uri` is in, if it is not there any more; else None."""
+    found = re.match(r"file://(/.*/mlartifacts)/", uri)
+    place = unquote(found[1]) if found else None
+    return place if place is not None and not Path(place).is_dir() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,16 @@ from tune_jobs import exports
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.tracking import mlflow_form, store
-from tune_jobs.tracking.runs import STATUS, DeliveredRun, StudyRuns, find_experiment, find_or_create_experiment
+from tune_jobs.tracking import marks, mlflow_form, store
+from tune_jobs.tracking.names import LONGEST_TAG, MetricNames, cut
+from tune_jobs.tracking.runs import STATUS, DeliveredRun, StudyRuns
+from tune_jobs.tracking.sending import Sender
+from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
-_METRICS_PER_BATCH = 1000  # MLflow's limit
+_MOST_FAILURES = 3  # of trials in a row: then the server fails, and not with a trial
 
 
 @dataclass
@@ -31,83 +35,117 @@ class Tracker:
 
     settings: Settings
     latest: Callable[[], StudyRecord] | None = None  # reads the study again; None if it cannot change
+    failed: dict[int, str] = field(default_factory=dict)  # the trials that MLflow does not have, and why
+    left_out: dict[str, str] = field(default_factory=dict)  # the items that MLflow refused, and why
+    news: list[str] = field(default_factory=list)  # what happened to the study in MLflow
     _runs: StudyRuns | None = None
+    _names: MetricNames | None = None
+    _learnt: set[int] = field(default_factory=set)
     _delivered: dict[int, DeliveredRun] = field(default_factory=dict)
 
     def deliver(self, study: StudyRecord) -> int:
-        """Bring MLflow up to date. Return the number of trials that MLflow had not seen as they are."""
-        runs = self._connect(study)
-        n_new = 0
-        try:
-            for trial in study.trials:
-                delivered = self._delivered.get(trial.number)
-                if trial.state != "waiting" and (delivered is None or not delivered.is_final):
-                    n_new += self._deliver_trial(runs, study, trial)
-                if trial.tested is not None and trial.tested.metrics:
-                    n_new += self._deliver_test(runs.client, study, trial, trial.tested)
-        except Exception:
-            self._runs = None  # the server may have carried out the call that failed: ask what it has
-            raise
+        """Bring MLflow up to date. Return the number of trials that MLflow had not seen as they are.
+
+        A trial that MLflow does not take is noted in `failed`, and the others are delivered.
+        """
+        self.failed.clear()
+        n_new = n_in_a_row = 0
+        self._connect(study)
+        for trial in study.trials:
+            if not self._has_news(trial):
+                continue
+            try:
+                n_new += self._bring(study, trial)
+                n_in_a_row = 0
+            except Exception as error:
+                self._runs = None  # the server may have carried out the call that failed: ask what it has
+                n_in_a_row += 1
+                if not store.is_particular(error) or n_in_a_row == _MOST_FAILURES:
+                    raise
+                self.failed[trial.number] = one_line(error)
         return n_new
 
     def forget(self, study: StudyRecord) -> int:
         """Mark the study's runs as deleted, which `mlflow gc` then removes. Return how many there were."""
         client = store.client(self.settings)
-        experiment = find_experiment(client, study.terms.task)
-        runs = None if experiment is None else StudyRuns.find(client, experiment, study)
+        runs = StudyRuns.find(client, study)
         if runs is None:
             return 0
-        run_ids = [delivered.run_id for delivered in runs.trials(study, self.latest).values()]
+        run_ids = [run.info.run_id for run in runs.all_trials(study) if run.info.lifecycle_stage == "active"]
         for run_id in (*run_ids, runs.parent):  # the parent last: the others are found through it
             client.delete_run(run_id)
         return len(run_ids) + 1
 
-    def close(self, study: StudyRecord) -> None:
-        """Log the leaderboard as an artifact of the parent run and end that run. The next launch opens it again."""
+    def close(self, study: StudyRecord) -> int:
+        """Log the leaderboard as an artifact of the parent run and end that run. The next launch opens it again.
+
+        Return the number of trials that MLflow had lost meanwhile.
+        """
+        self._runs = None  # look again: people may have changed something, and the server may have been late
+        n_new = self.deliver(study)
         runs = self._connect(study)
-        self._delivered = runs.trials(study, self.latest)  # deletes runs that the server created late
-        client, parent = runs.client, runs.parent
+        parent, sender = runs.client.get_run(runs.parent), Sender(runs.client, runs.parent)
         with tempfile.TemporaryDirectory() as folder:
             exports.write_all(study, Path(folder))
-            client.log_artifacts(parent, folder, "leaderboard")
-        best = exports.best_row(study)
-        if best is not None:
-            client.log_metric(parent, f"best_{study.terms.objective.metric}", best.score)
-        if study.terms.further_objectives:
-            client.log_metric(parent, "front_size", float(exports.front_size(study)))
-        client.set_tag(parent, "mlflow.note.content", mlflow_form.study_note(study))
-        client.set_terminated(parent, "FINISHED")
+            sender.log_folder(Path(folder), "leaderboard")
+        self._log_summary(sender, parent, study)
+        self._note_left_out("the study", sender)
+        runs.client.set_terminated(runs.parent, "FINISHED")
+        return n_new
 
     def _connect(self, study: StudyRecord) -> StudyRuns:
         """Return the study's runs; at the first call find or create them."""
         if self._runs is not None:
             return self._runs
-        client = store.client(self.settings)
-        experiment = find_or_create_experiment(client, study.terms.task, self.settings)
-        runs = StudyRuns.find(client, experiment, study) or StudyRuns.create(client, experiment, study)
+        client = store.client(self.settings, self._say)
+        runs = StudyRuns.open(client, study, self.settings, self._say)
         client.update_run(runs.parent, status="RUNNING")
-        self._delivered = runs.trials(study, self.latest)
+        self._delivered = runs.trials(study, self.latest, self._say)
         self._runs = runs
         return runs
 
-    def _deliver_trial(self, runs: StudyRuns, study: StudyRecord, trial: TrialRecord) -> bool:
-        """Send what is new of a trial. Return False if nothing is."""
+    def _say(self, line: str) -> None:
+        if line not in self.news:
+            self.news.append(line)
+
+    def _has_news(self, trial: TrialRecord) -> bool:
+        """Return True if MLflow lacks anything of a trial."""
         delivered = self._delivered.get(trial.number)
         if delivered is None:
-            delivered = self._create_trial(runs, study, trial)
-            self._delivered[trial.number] = delivered
-        elif not trial.is_finished and len(trial.history) <= delivered.epochs:
+            return trial.state != "waiting"
+        is_new = not delivered.is_final and (trial.is_finished or len(trial.history) > delivered.epochs)
+        return is_new or _is_test_new(delivered, trial)
+
+    def _bring(self, study: StudyRecord, trial: TrialRecord) -> bool:
+        """Send what is new of a trial, again if its run was deleted meanwhile."""
+        try:
+            return self._deliver_trial(self._connect(study), study, trial)
+        except Exception as error:
+            if not store.is_refusal(error):
+                raise
+            self._runs = None
+            return self._deliver_trial(self._connect(study), study, trial)
+
+    def _deliver_trial(self, runs: StudyRuns, study: StudyRecord, trial: TrialRecord) -> bool:
+        """Send what is new of a trial. Return False if nothing is."""
+        if not self._has_news(trial):
             return False
-        client = runs.client
-        if not delivered.is_described:
-            _describe(client, study, trial, delivered)
-        metrics = mlflow_form.metrics(trial, study.terms.objective.metric, delivered.epochs)
-        metrics += mlflow_form.further_metrics(trial, study.terms)
-        for start in range(0, len(metrics), _METRICS_PER_BATCH):
-            client.log_batch(delivered.run_id, metrics=metrics[start : start + _METRICS_PER_BATCH])
-        delivered.epochs = max(delivered.epochs, len(trial.history))
+        delivered = self._delivered.get(trial.number)
+        if delivered is None:
+            delivered = self._delivered[trial.number] = self._create_trial(runs, study, trial)
+        sender, names = Sender(runs.client, delivered.run_id), self._metric_names(study)
+        if not delivered.is_final:
+            if not delivered.is_described:
+                _describe(sender, study, trial, delivered)
+            sender.log("metrics", mlflow_form.metrics(trial, study.terms, names, delivered.epochs))
+            delivered.epochs = max(delivered.epochs, len(trial.history))
+        if trial.tested is not None and _is_test_new(delivered, trial):
+            _deliver_test(sender, study, trial, trial.tested, names)
+            delivered.tested = mlflow_form.tested_digest(trial.tested)
         if trial.is_finished:
-            _finish(client, study, trial, delivered)
+            _finish(sender, study, trial, names)
+            delivered.is_final = True
+        self._note_left_out(f"trial {trial.number}", sender)
         return True
 
     def _create_trial(self, runs: StudyRuns, study: StudyRecord, trial: TrialRecord) -> DeliveredRun:
@@ -120,47 +158,88 @@ class Tracker:
             existing = runs.trials(study, self.latest).get(trial.number)
             return existing or runs.create_trial(study, trial)
 
-    def _deliver_test(self, client: MlflowClient, study: StudyRecord, trial: TrialRecord, tested: TestResult) -> bool:
-        """Add a finalist's results on the test split to its run. Return False if they are there.
+    def _metric_names(self, study: StudyRecord) -> MetricNames:
+        """Return the names of the study's metrics, of all trials that have ended."""
+        self._names = self._names or MetricNames(study.terms)
+        for trial in study.trials:
+            if trial.result is not None and (trial.number not in self._learnt or trial.tested is not None):
+                self._names.learn(trial)
+                self._learnt.add(trial.number)
+        return self._names
 
-        The metrics come last: they show that everything else is there.
-        """
-        from mlflow.entities import Metric
+    def _log_summary(self, sender: Sender, parent: Run, study: StudyRecord) -> None:
+        """Log what the study reached, where that is new, and its description, unless people wrote another."""
+        from mlflow.entities import Metric, RunTag
 
-        delivered = self._delivered[trial.number]
-        if delivered.is_tested:
-            return False
-        with tempfile.TemporaryDirectory() as folder:
-            if exports.write_test(study, trial, Path(folder)):
-                client.log_artifacts(delivered.run_id, folder, "test")
-        finished_ms = mlflow_form.to_ms(trial.finished or 0.0)
-        metrics = [Metric(name, value, finished_ms, 0) for name, value in tested.metrics.items()]
-        client.log_batch(delivered.run_id, metrics=metrics)
-        delivered.is_tested = True
-        return True
+        names, now_ms = self._metric_names(study), mlflow_form.to_ms(time.time())
+        values = {names.ours(name): value for name, value in _summary(study).items()}
+        changed = {name: value for name, value in values.items() if parent.data.metrics.get(name) != value}
+        sender.log("metrics", [Metric(name, value, now_ms, 0) for name, value in changed.items()])
+        tags = names.tags(values)
+        if marks.has_our_note(parent.data.tags, f"task {study.terms.task} on "):
+            tags |= marks.note(mlflow_form.study_note(study))
+        new = {name: value for name, value in tags.items() if parent.data.tags.get(name) != value}
+        sender.log("tags", [RunTag(name, value) for name, value in new.items()])
+
+    def _note_left_out(self, whose: str, sender: Sender) -> None:
+        self.left_out |= {f"{what} of {whose}": why for what, why in sender.left_out.items()}
 
 
-def _describe(client: MlflowClient, study: StudyRecord, trial: TrialRecord, delivered: DeliveredRun) -> None:
+def _summary(study: StudyRecord) -> dict[str, float]:
+    """Return what a study reached."""
+    best = exports.best_row(study)
+    score = {} if best is None else {f"best_{study.terms.objective.metric}": best.score}
+    return score | ({"front_size": float(exports.front_size(study))} if study.terms.further_objectives else {})
+
+
+def _is_test_new(delivered: DeliveredRun, trial: TrialRecord) -> bool:
+    """Return True if MLflow lacks a finalist's results on the test split."""
+    tested = trial.tested
+    return tested is not None and bool(tested.metrics) and delivered.tested != mlflow_form.tested_digest(tested)
+
+
+def _describe(sender: Sender, study: StudyRecord, trial: TrialRecord, delivered: DeliveredRun) -> None:
     """Log a trial's params and, last, its data set. Doing so twice changes nothing."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
     terms = study.terms
-    params = mlflow_form.params(trial, mlflow_form.varied_params(study))
-    client.log_batch(delivered.run_id, params=[Param(name, value) for name, value in params.items()])
-    dataset = Dataset(terms.dataset, terms.data_digest, "local", json.dumps({"name": terms.dataset}))
-    client.log_inputs(delivered.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    params = mlflow_form.params(trial, mlflow_form.param_names(study))
+    sender.log("params", [Param(name, value) for name, value in params.items()])
+    name, digest = cut(terms.dataset, 500), cut(terms.data_digest, 36)  # MLflow's limits
+    dataset = Dataset(name, digest, "local", json.dumps({"name": terms.dataset}))
+    inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+    sender.call("its data set", lambda: sender.client.log_inputs(sender.run_id, inputs))
     delivered.is_described = True
 
 
-def _finish(client: MlflowClient, study: StudyRecord, trial: TrialRecord, delivered: DeliveredRun) -> None:
+def _deliver_test(
+    sender: Sender, study: StudyRecord, trial: TrialRecord, tested: TestResult, names: MetricNames
+) -> None:
+    """Add a finalist's results on the test split to its run. A tag comes last: it says that all is there."""
+    from mlflow.entities import RunTag
+
+    with tempfile.TemporaryDirectory() as folder:
+        if exports.write_test(study, trial, Path(folder)):
+            sender.log_folder(Path(folder), "test")
+    sender.log("metrics", mlflow_form.tested_metrics(trial, names))
+    sender.log("tags", [RunTag(marks.TESTED, mlflow_form.tested_digest(tested))])
+
+
+def _finish(sender: Sender, study: StudyRecord, trial: TrialRecord, names: MetricNames) -> None:
     """Log how a trial ended, and end its run."""
     from mlflow.entities import RunTag
 
-    tags: dict[str, str] = {"state": trial.state}
-    if trial.reason is not None:
-        tags["reason"] = trial.reason
-    if trial.reason is not None or trial.changes:
-        tags["mlflow.note.content"] = mlflow_form.trial_note(study, trial)
-    client.log_batch(delivered.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-    client.set_terminated(delivered.run_id, STATUS[trial.state], mlflow_form.end_ms(study, trial))
-    delivered.is_final = True
+    run = sender.client.get_run(sender.run_id)
+    metrics = mlflow_form.metrics(trial, study.terms, names, after=0)
+    metrics += mlflow_form.tested_metrics(trial, names)
+    known = sorted({point.key for point in metrics})
+    tags = {marks.METRICS: "\n".join(known)} | names.tags(known) | mlflow_form.param_tags(study, trial)
+    if (trial.reason is not None or trial.changes) and marks.has_our_note(run.data.tags, f"trial {trial.number} of "):
+        tags |= marks.note(mlflow_form.trial_note(study, trial))
+    left_out = "; ".join(f"{what} ({why})" for what, why in sender.left_out.items())
+    if left_out or run.data.tags.get(marks.LEFT_OUT):
+        tags[marks.LEFT_OUT] = cut(left_out, LONGEST_TAG)
+    tags |= mlflow_form.end_tags(study, trial)
+    new = {name: value for name, value in tags.items() if run.data.tags.get(name) != value}
+    sender.log("tags", [RunTag(name, value) for name, value in new.items()])
+    sender.client.set_terminated(sender.run_id, STATUS[trial.state], mlflow_form.end_ms(study, trial))

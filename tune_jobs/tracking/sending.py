@@ -1,0 +1,89 @@
+"""Sends a run its items, and leaves out what MLflow refuses: one bad item holds up nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tune_jobs.tracking import store
+from tune_jobs.words import one_line
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_LONGEST_BATCH = 400_000  # characters of JSON; MLflow's limit is a million
+_MOST = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's limits
+
+
+@dataclass
+class Sender:
+    """Sends items to one run. `left_out` says what MLflow refused, and why."""
+
+    client: MlflowClient
+    run_id: str
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def log(self, kind: str, items: Sequence[Any]) -> None:
+        """Log metrics, params or tags."""
+        for batch in _batches(items, _MOST[kind]):
+            self._log(kind, batch)
+
+    def _log(self, kind: str, items: Sequence[Any]) -> None:
+        """Log a batch; one that is refused is halved until the refused items are found."""
+        try:
+            self.client.log_batch(self.run_id, **{kind: items})
+        except Exception as error:
+            self._refused(f"{kind.removesuffix('s')} {items[0].key!r}", error, is_one=len(items) == 1)
+            if len(items) > 1:
+                self._log(kind, items[: len(items) // 2])
+                self._log(kind, items[len(items) // 2 :])
+
+    def call(self, what: str, action: Callable[[], object]) -> None:
+        """Call what sends a single item."""
+        try:
+            action()
+        except Exception as error:
+            self._refused(what, error, is_one=True)
+
+    def log_folder(self, folder: Path, name: str) -> None:
+        """Log the files of a folder as artifacts."""
+        self.call(f"the files of {name!r}", lambda: self._log_folder(folder, name))
+
+    def _log_folder(self, folder: Path, name: str) -> None:
+        place = store.missing_place(self.client.get_run(self.run_id).info.artifact_uri)
+        if place is not None:
+            raise store.MissingPlaceError(f"the folder {place}, in which MLflow keeps them, is not there any more")
+        self.client.log_artifacts(self.run_id, str(folder), name)
+
+    def _refused(self, what: str, error: Exception, *, is_one: bool) -> None:
+        """Note what was refused.
+
+        Raises:
+            Exception: the error itself, if it says nothing about the item.
+        """
+        if not store.is_refusal(error) or not self._is_there():
+            raise error
+        if is_one:
+            self.left_out.setdefault(what, one_line(error))
+
+    def _is_there(self) -> bool:
+        """Return False if somebody deleted the run, which is why it takes nothing."""
+        return str(self.client.get_run(self.run_id).info.lifecycle_stage) == "active"
+
+
+def _batches(items: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    """Yield the items in batches that MLflow takes."""
+    batch: list[Any] = []
+    length = 0
+    for item in items:
+        characters = len(json.dumps([item.key, item.value])) + 100
+        if batch and (len(batch) == most or length + characters > _LONGEST_BATCH):
+            yield batch
+            batch, length = [], 0
+        batch.append(item)
+        length += characters
+    if batch:
+        yield batch
