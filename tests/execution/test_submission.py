@@ -64,7 +64,8 @@ def test_of_each_job_the_last_attempt_counts() -> None:
 def test_a_file_of_any_name_travels_alone(tmp_path: Path, name: str) -> None:
     file = own_task(tmp_path / "task").file
     file = file.rename(file.with_name(name))
-    sent, task = submission.prepare(f"{file}:OWN", None, None, ["--trials=3"], None)
+    sent, task, words = submission.prepare(f"{file}:OWN", None, None, ["--trials=3"], None)
+    assert words is None
     assert (sent.name, sent.study, task.name) == ("own", "own", "own")
     assert sent.files == {f"task/{name}": file.read_bytes()}
     words = shlex.split(sent.command.removeprefix("exec tune-jobs "))
@@ -76,10 +77,10 @@ def test_a_file_of_any_name_travels_alone(tmp_path: Path, name: str) -> None:
     arrived = tmp_path / "arrived" / "task" / name
     arrived.parent.mkdir(parents=True)
     arrived.write_bytes(sent.files[f"task/{name}"])
-    kept = [submission.keep_task(f"{arrived}:OWN", settings) for _ in range(2)]
+    kept = [submission.keep_task(f"{arrived}:OWN", (), settings)[0] for _ in range(2)]
     assert len(set(kept)) == len(list(settings.tasks_dir.rglob("*.py"))) == 1
     assert submission.catalog.find(kept[0]).digest() == task.digest()
-    assert submission.keep_task("digits-mlp", settings) == "digits-mlp"
+    assert submission.keep_task("digits-mlp", (), settings) == ("digits-mlp", ())
 
 
 def test_a_request_differs_by_its_words_and_its_files() -> None:

@@ -49,6 +49,6 @@ def extend(request: ExtendRequest, settings: Settings, say: Say) -> Outcome:
         raise StudyError(
             f"study {name!r} has {present} trials already, and {total} in all are asked for: --trials +N adds some"
         )
-    reference = record.terms.reference
-    catalog.find_said(reference, f"study {name!r}")
-    return launch(LaunchRequest(reference, name, total, resources=request.resources), settings, say)
+    reference, also = record.reference, record.with_paths
+    catalog.find_said(reference, f"study {name!r}", also)
+    return launch(LaunchRequest(reference, name, total, with_paths=also, resources=request.resources), settings, say)

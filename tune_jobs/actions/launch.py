@@ -75,6 +75,7 @@ class LaunchRequest:
     eta: int | None = None
     total_epochs: int | None = None
     stop_when_flat: int | None = None
+    with_paths: tuple[Path, ...] = ()  # what goes with the task's file, beside what lies there
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
@@ -113,7 +114,7 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
     Raises:
         UserError, TaskError, SpaceError: for what the user has to mend; nothing was run then.
     """
-    task = catalog.find(request.task)
+    task = catalog.find(request.task, session.absolute(request.with_paths))
     name = request.study or task.name
     with session.hold(name, settings, say) as held:
         begun = held.study.record() if held.study.has_begun else None
@@ -128,8 +129,9 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         is_population = scheduling.name == "pbt" and search not in _LISTS
         session.check(inputs.task, request.resources, is_population=is_population)
         held.study.begin(inputs.terms)
-        now = provenance.note(search, trials, inputs.task.encoding_params)
-        now = replace(now, scheduling=scheduling, budget=_budget(launching))
+        if begun is not None:
+            session.say_changed_code(begun, inputs, say)
+        now = replace(session.launch_note(search, trials, inputs), scheduling=scheduling, budget=_budget(launching))
         held.study.note_launch(now)
         plan = _plan(held.study, inputs, now, first, say)
         outcome = held.run(inputs, plan, request.resources)
@@ -152,7 +154,7 @@ def resolve(task: Task, request: LaunchRequest, begun: StudyRecord | None, setti
         objectives.parse(request.objectives, task) if request.objectives else before.objectives,
         before.seed if request.seed is None else request.seed,
     )
-    return session.study_inputs(task, request.task, conditions, settings)
+    return session.study_inputs(task, request.task, conditions, settings, begun, session.absolute(request.with_paths))
 
 
 def _space(task: Task, request: LaunchRequest, before: Conditions) -> AnySpace:

@@ -6,6 +6,7 @@ of the trial that won.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,9 +60,10 @@ def train(
         UserError: if the file, its task or its data are missing or have changed; if the trial fails.
     """
     config = load_best(path, trial)
-    task = replace(catalog.find_said(config.reference, str(path)), protocol=config.protocol, objective=config.objective)
+    task = replace(_task_in(path, config, settings), protocol=config.protocol, objective=config.objective)
     data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
+        datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
     if output is not None and output.suffix != ".keras":
         raise SettingsError(f"a model is saved as FILE.keras; got {output}")
@@ -84,6 +86,18 @@ def train(
         uri = tracking.log_model(settings, config.task, _bare(run.model), sample, score, config.metric)
         return replace(retrained, model_uri=uri)
     return retrained
+
+
+def _task_in(path: Path, config: BestConfig, settings: Settings) -> Task:
+    """Return the task that a file names; if its own file is gone, from where the study was last launched here."""
+    reference, also = config.reference, tuple[Path, ...]()
+    file, _ = catalog.split(reference)
+    with suppress(StudyError):
+        study = Study.open(config.study, settings).record()
+        if study.terms.task == config.task and study.terms.data_digest == config.data_digest:
+            also = study.with_paths
+            reference = study.reference if file is not None and not file.is_file() else reference
+    return catalog.find_said(reference, str(path), also)
 
 
 def run_with_messages(run: TrialRun, task: Task, say: Say) -> TrialResult:
@@ -120,6 +134,7 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
     trial, task = _winner(record), _task_of(record)
     data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != record.terms.data_digest:
+        datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"study {name!r} has data {record.terms.data_digest}, and {data.name} is now {data.digest}")
     start_tensorflow(trial.cpus or 1.0, say)
 
@@ -144,7 +159,7 @@ def _winner(record: StudyRecord) -> TrialRecord:
 def _task_of(record: StudyRecord) -> Task:
     """Return a study's task as it is trained there."""
     terms = record.terms
-    task = catalog.find_said(terms.reference, f"study {record.name!r}")
+    task = catalog.find_said(record.reference, f"study {record.name!r}", record.with_paths)
     if task.train is not None:
         raise UserError(f"task {task.name!r} trains itself: it leaves no model")
     return replace(task, protocol=terms.protocol, objective=terms.objective)

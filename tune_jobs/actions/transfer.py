@@ -23,7 +23,6 @@ from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.scalars import Params, params_id
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
-from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
 from tune_jobs.words import Say
 
@@ -86,7 +85,7 @@ def _begin(held: Session, task: Task, request: TransferRequest) -> StudyInputs:
     held.study.begin(inputs.terms)
     earlier = begun.launch if begun else None
     search, trials = (earlier.search, earlier.trials) if earlier else ("baseline", None)
-    now = provenance.note(search, trials, task.encoding_params)
+    now = session.launch_note(search, trials, inputs)
     held.study.note_launch(replace(now, scheduling=earlier.scheduling, budget=earlier.budget) if earlier else now)
     return inputs
 
