@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tune_jobs.search_spaces import task_code
-from tune_jobs.search_spaces.own_modules import import_task
+from tune_jobs.search_spaces.own_modules import defined_in, import_task
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.python_tasks import is_made_in_python, recall, remember
 from tune_jobs.search_spaces.spelling import near
@@ -137,6 +138,21 @@ def code_digest(reference: str, also: Sequence[Path] = ()) -> str | None:
     """Return a digest of the code of a task's file and of what it imports beside it; None for a task without a file."""
     file, _ = split(reference)
     return None if file is None else task_code.digest(TaskFiles.read(file, also))
+
+
+def own_objects(reference: str, also: Sequence[Path] = ()) -> dict[str, object]:
+    """Return the classes and functions, by name, that a task's file and the modules that it imports define.
+
+    Raises:
+        TaskError: as `find`.
+    """
+    file, _ = split(reference)
+    if file is None:
+        return {}
+    files = TaskFiles.read(file, also)
+    task_module = import_task(files, files.root)
+    modules = [sys.modules[name] for name in files.modules if name in sys.modules]
+    return {name: value for module in (*modules, task_module) for name, value in defined_in(module)}
 
 
 def load(files: TaskFiles, attribute: str | None, folder: Path) -> Task:

@@ -10,12 +10,12 @@ import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 
 from tune_jobs.search_spaces import earlier_names
 from tune_jobs.search_spaces.function_names import TASK_MODULE
@@ -48,6 +48,13 @@ def import_task(files: TaskFiles, folder: Path) -> ModuleType:
         del sys.modules[name]
         raise TaskError(_what_happened(path, error)) from error
     return module
+
+
+def defined_in(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """Yield the classes and functions that a module defines itself, with their names."""
+    for name, value in vars(module).items():
+        if isinstance(value, type | FunctionType) and value.__module__ == module.__name__:
+            yield name, value
 
 
 class _ContentLoader(InspectLoader):

@@ -113,7 +113,8 @@ def test_its_model_reads_image_files(swept: Swept) -> None:
     pixels = np.random.default_rng(1).integers(120, 126, (8, 8)).astype(np.uint8)
     image, model = swept.folder / "grey.png", swept.folder / "model.keras"
     Image.fromarray(pixels).save(image)
-    label = swept.encoding.decode(keras.saving.load_model(model).predict(pixels[None, ..., None], verbose=0))[0]
+    own = keras.saving.load_model(model, catalog.own_objects(swept.task))
+    label = swept.encoding.decode(own.predict(pixels[None, ..., None], verbose=0))[0]
     code, out, said = called(swept.settings, "predict", str(model), str(image))
     assert code == 0, said
     assert out.startswith(f"{image}  {label:.1f} lx  ")

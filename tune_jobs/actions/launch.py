@@ -27,7 +27,6 @@ from tune_jobs.records.studies import (
     StudyRecord,
 )
 from tune_jobs.search import auto, budgets, candidates, samplers, schedulers, warm_starts
-from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
 from tune_jobs.search_spaces.one_factor import AnySpace
@@ -114,7 +113,7 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
     Raises:
         UserError, TaskError, SpaceError: for what the user has to mend; nothing was run then.
     """
-    task = catalog.find(request.task, session.absolute(request.with_paths))
+    task = session.find_task(request.task, session.absolute(request.with_paths))
     name = request.study or task.name
     with session.hold(name, settings, say) as held:
         begun = held.study.record() if held.study.has_begun else None

@@ -25,6 +25,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
+from tune_jobs.training import tensorflow_start
 from tune_jobs.words import Say
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Session:
         if not self.study.has_begun:
             raise StudyError(f"no study named {self.study.name!r}. `tune-jobs studies` lists all")
         begun = self.study.record()
-        task = catalog.find_said(begun.reference, f"study {self.study.name!r}", begun.with_paths)
+        task = find_begun(begun)
         inputs = study_inputs(task, begun.reference, Conditions.of(begun.terms), self.settings, begun)
         self.study.begin(inputs.terms)
         say_changed_code(begun, inputs, self.say)
@@ -112,6 +113,26 @@ class Session:
         return Outcome(record, folder, is_delivered, interruption.signal, failure)
 
 
+def find_task(reference: str, also: Sequence[Path] = ()) -> Task:
+    """Return the task of a reference in a process that does not train: its file may use TensorFlow when it is imported.
+
+    Raises:
+        TaskError: as `catalog.find`.
+    """
+    with tensorflow_start.prepared(None):
+        return catalog.find(reference, also)
+
+
+def find_begun(study: StudyRecord) -> Task:
+    """Return the task of a study that was begun, from where it was last launched, as `find_task` does.
+
+    Raises:
+        TaskError: as `catalog.find_said`.
+    """
+    with tensorflow_start.prepared(None):
+        return catalog.find_said(study.reference, f"study {study.name!r}", study.with_paths)
+
+
 def study_inputs(
     task: Task,
     reference: str,
@@ -129,7 +150,8 @@ def study_inputs(
         UserError: if the data cannot be had, or are others at each call.
     """
     trained = conditions.applied_to(task)
-    data = datasets.load_for_task(trained, settings.data_dir).training
+    with tensorflow_start.prepared(None):
+        data = datasets.load_for_task(trained, settings.data_dir).training
     digest, also = task.digest(), with_paths
     if begun is not None:
         digest, also = _known_digest(task, begun.terms), also or begun.with_paths

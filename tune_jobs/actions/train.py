@@ -60,8 +60,9 @@ def train(
         UserError: if the file, its task or its data are missing or have changed; if the trial fails.
     """
     config = load_best(path, trial)
-    task = replace(_task_in(path, config, settings), protocol=config.protocol, objective=config.objective)
-    data = datasets.load_for_task(task, settings.data_dir).training
+    with tensorflow_start.prepared(config.cpus):
+        task = replace(_task_in(path, config, settings), protocol=config.protocol, objective=config.objective)
+        data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
         datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
@@ -92,11 +93,13 @@ def _task_in(path: Path, config: BestConfig, settings: Settings) -> Task:
     """Return the task that a file names; if its own file is gone, from where the study was last launched here."""
     reference, also = config.reference, tuple[Path, ...]()
     file, _ = catalog.split(reference)
+    if file is None:
+        return catalog.find_said(reference, str(path))
     with suppress(StudyError):
         study = Study.open(config.study, settings).record()
         if study.terms.task == config.task and study.terms.data_digest == config.data_digest:
             also = study.with_paths
-            reference = study.reference if file is not None and not file.is_file() else reference
+            reference = reference if file.is_file() else study.reference
     return catalog.find_said(reference, str(path), also)
 
 
@@ -131,8 +134,10 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
             changed, or the trial fails now.
     """
     record = Study.open(name, settings).record()
-    trial, task = _winner(record), _task_of(record)
-    data = datasets.load_for_task(task, settings.data_dir).training
+    trial = _winner(record)
+    with tensorflow_start.prepared(trial.cpus or 1.0):
+        task = _task_of(record)
+        data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != record.terms.data_digest:
         datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"study {name!r} has data {record.terms.data_digest}, and {data.name} is now {data.digest}")

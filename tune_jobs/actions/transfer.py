@@ -18,7 +18,6 @@ from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord, Transfer
 from tune_jobs.search.candidates import Candidate, ListSampler
-from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.scalars import Params, params_id
 from tune_jobs.search_spaces.task import Task
@@ -63,7 +62,7 @@ def transfer(request: TransferRequest, settings: Settings, say: Say) -> Outcome:
     rows = ranking.finalists(ranking.rank(source.trials, source.terms.objective), request.top)
     if not rows:
         raise UserError(f"study {source.name!r} has nothing to transfer: none of its trials is complete")
-    task = catalog.find(request.to)
+    task = session.find_task(request.to)
     moved = [transfer_params(task, row.params, f"place {row.rank} of study {source.name!r}") for row in rows]
     name = request.into or task.name
     if name == source.name:

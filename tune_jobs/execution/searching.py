@@ -93,6 +93,7 @@ def _sweep_context(
         checkpoint_keeper=keeper.start_checkpoints(checkpoints_dir) if keeps_checkpoints else None,
         checkpoint_every=resources.checkpoint_every,
         measures_devices=measures_devices,
+        has_own_loop=inputs.task.train is not None,
     )
 
 

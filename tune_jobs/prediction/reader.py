@@ -113,7 +113,7 @@ class Reader:
         self._path = path
         self._origin = saved_models.read(path)
         self._shape = _shape(path, self._origin)
-        self._encoding = _encoding(path, self._origin)
+        self._encoding, self._objects = _of_task(path, self._origin)
 
     def read(self, file: Path) -> Reading:
         """Return what the model reads from an image file.
@@ -142,12 +142,12 @@ class Reader:
 
     @cached_property
     def _model(self) -> keras.Model:
-        """The model, loaded in Keras' safe mode, which runs no code from the file."""
+        """The model, loaded in Keras' safe mode, which runs no code from the file: its own layers are the task's."""
         _prepare_devices()
         from tune_jobs.models.lazy_keras import keras
 
         try:
-            return keras.saving.load_model(self._path, compile=False, safe_mode=True)
+            return keras.saving.load_model(self._path, self._objects, compile=False, safe_mode=True)
         except Exception as error:  # a damaged or crafted file makes Keras raise almost anything
             raise DataError(f"Keras cannot load {self._path}: {one_line(error)}") from error
 
@@ -198,8 +198,8 @@ def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:
     raise DataError(f"{path} takes inputs of {origin.input_shape}; image files need (height, width, 1 or 3)")
 
 
-def _encoding(path: Path, origin: Origin) -> LabelEncoding:
-    """Return the label encoding that the model was trained with.
+def _of_task(path: Path, origin: Origin) -> tuple[LabelEncoding, Mapping[str, object]]:
+    """Return the label encoding that the model was trained with, and what its task's file defines, such as layers.
 
     Raises:
         DataError: its task is missing, cannot be used, or has another encoding now.
@@ -208,7 +208,9 @@ def _encoding(path: Path, origin: Origin) -> LabelEncoding:
     if file is not None and not file.is_file():
         raise DataError(f"{path} was trained for a task in {file}, which is missing: put that file back")
     try:
-        encoding = catalog.find_said(origin.reference, str(path)).encoding_of(origin.params)
+        with tensorflow_start.prepared(len(os.sched_getaffinity(0))):
+            encoding = catalog.find_said(origin.reference, str(path)).encoding_of(origin.params)
+            objects = catalog.own_objects(origin.reference)
     except (TaskError, SpaceError, ValueError, TypeError) as error:
         raise DataError(
             f"{path} was trained for {origin.reference}, which cannot be used: {one_line(error)}"
@@ -218,7 +220,7 @@ def _encoding(path: Path, origin: Origin) -> LabelEncoding:
             f"{path} was trained with the label encoding {origin.encoding}, and {origin.reference} now has "
             f"{encoding.name}: train it again"
         )
-    return encoding
+    return encoding, objects
 
 
 def _prepare_devices() -> None:
