@@ -8,8 +8,9 @@ import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
-from tune_jobs.search_spaces import task_code
+from tune_jobs.search_spaces import dtype_policies, task_code
 from tune_jobs.search_spaces.own_modules import defined_in, import_task
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.python_tasks import is_made_in_python, recall, remember
@@ -162,6 +163,10 @@ def load(files: TaskFiles, attribute: str | None, folder: Path) -> Task:
         TaskError: the task file cannot be imported or has no such task; in one line.
     """
     module, file = import_task(files, folder), Path(files.name).name
+    return dtype_policies.taken_over(_task_in(module, attribute, file), module, file)
+
+
+def _task_in(module: ModuleType, attribute: str | None, file: str) -> Task:
     tasks: dict[str, Task] = {name: value for name, value in vars(module).items() if _is_own_task(value)}
     if attribute is not None:
         value: object = getattr(module, attribute, None)

@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
-from tune_jobs.search_spaces import earlier_names
+from tune_jobs.search_spaces import dtype_policies, earlier_names
 from tune_jobs.search_spaces.function_names import TASK_MODULE
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.task_files import TaskFiles
@@ -43,7 +43,8 @@ def import_task(files: TaskFiles, folder: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs: dataclasses look their own module up
     try:
-        spec.loader.exec_module(module)
+        with dtype_policies.noted(module):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise TaskError(_what_happened(path, error)) from error
