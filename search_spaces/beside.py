@@ -47,10 +47,6 @@ class _Part:
     files: tuple[Path, ...]
     size: int  # bytes
 
-    @property
-    def weight(self) -> float:
-        return max(len(self.files) / MAX_FILES, self.size / MAX_BYTES)
-
 
 def content(file: Path) -> bytes:
     """Read a file that has to travel.
@@ -71,15 +67,20 @@ def contents(files: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
             yield file, file.read_bytes()
 
 
-def named_files(named: Sequence[Path]) -> Iterator[Path]:
-    """Yield the files that were named, and those of the folders that were named, at most a few too many.
+def check_named(named: Sequence[Path]) -> None:
+    """Check that what goes along by its name is there.
 
     Raises:
-        TaskError: one of them does not exist.
+        TaskError: something is not.
     """
     for path in named:
         if not path.exists():
-            raise TaskError(f"there is no file or folder {path}, which --with names")
+            raise TaskError(f"there is no file or folder {path}, which --with names: name where it is now")
+
+
+def named_files(named: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files that were named, and those of the folders that were named, at most a few too many."""
+    for path in named:
         walk = (file for file, _ in _Walk(path, Rules()).files(path)) if path.is_dir() else iter([path])
         yield from islice(walk, MAX_FILES + 1)
 
@@ -89,13 +90,12 @@ def look(folder: Path, needed: Sequence[Path]) -> Beside:
     if folder in (Path.home(), Path(tempfile.gettempdir()).resolve(), Path(folder.anchor)):
         return Beside(is_crowded=True)
     walk, dropped = _Walk(folder, Rules.of(folder)), set[Path]()
-    parts = walk.parts(folder)
+    parts = sorted(walk.parts(folder), key=_weight)
     have = _Part(folder, tuple(needed), sum(path.stat().st_size for path in needed))
     while not _fit([have, *parts]):
-        heaviest = max(parts, key=lambda part: part.weight)
-        parts.remove(heaviest)
+        heaviest = parts.pop()
         if heaviest.path.is_dir() and any(path.is_relative_to(heaviest.path) for path in needed):
-            parts += walk.parts(heaviest.path)
+            parts = sorted([*parts, *walk.parts(heaviest.path)], key=_weight)
         else:
             dropped.add(heaviest.path)
     taken = {path for part in parts for path in part.files} - set(needed)
@@ -135,6 +135,10 @@ def _shown(path: Path, folder: Path) -> str:
     if path.is_file() and path.stat().st_size > MAX_BYTES:
         return f"{path.relative_to(folder)} ({path.stat().st_size / 1e6:,.0f} MB)"
     return f"{top.name}/" if top.is_dir() else top.name
+
+
+def _weight(part: _Part) -> float:
+    return max(len(part.files) / MAX_FILES, part.size / MAX_BYTES)
 
 
 def _fit(parts: Sequence[_Part]) -> bool:

@@ -13,7 +13,7 @@ from tune_jobs.search_spaces.task_files import TaskFiles
 
 def digest(files: TaskFiles) -> str:
     """Return 16 hex digits that change with the code of the task file and of each module that it imports."""
-    modules = {path: _form_of(content) for path, content in files.code.items() if path != files.name}
+    modules = {name: _form_of(files.contents[path]) for name, path in files.modules.items()}
     parts = [_form_of(files.contents[files.name]), modules]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

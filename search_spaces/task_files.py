@@ -42,6 +42,7 @@ class TaskFiles:
         Raises:
             TaskError: a file is missing or cannot be read, or they are too many or too large.
         """
+        beside.check_named(also)
         real = file.resolve()
         package, above = own_imports.package_of(real.parent)
         root = _common_folder(above, also)

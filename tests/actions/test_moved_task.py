@@ -222,6 +222,26 @@ def test_data_that_are_others_at_each_call_are_named_as_such(home: Home) -> None
     assert "\n" not in str(no.value)
 
 
+def test_what_goes_with_a_file_is_remembered_and_can_be_somewhere_else_later(home: Home) -> None:
+    text = PLAIN.replace("from rates import best", "from rates import best\nimport named_words")
+    (home.folder / "lib").mkdir()
+    (home.folder / "lib" / "named_words.py").write_text("A = 1")
+    file = home.write(text=text)
+    with pytest.raises(TaskError, match="No module named 'named_words'"):
+        home.launch(file)
+    home.launch(file, with_paths=(home.folder / "lib",))
+    home.do(extend.extend, extend.ExtendRequest("plain", 1, is_more=True))
+    assert home.ran[-1].with_paths == home.record.with_paths == (home.folder / "lib",)
+    (home.folder / "lib").rename(home.folder / "moved")
+    with pytest.raises(
+        TaskError, match=r"^there is no file or folder .*/lib, which --with names: name where it is now"
+    ):
+        home.do(extend.extend, extend.ExtendRequest("plain", 1, is_more=True))
+    home.launch(file, with_paths=(home.folder / "moved",))
+    assert home.record.with_paths == (home.folder / "moved",)
+    assert not home.said
+
+
 def test_what_goes_with_a_catalogue_task_is_refused(home: Home) -> None:
     with pytest.raises(TaskError, match=r"can go with a task file, FILE\.py:NAME, and not with digits-mlp") as no:
         home.launch("digits-mlp", with_paths=(home.folder,))
