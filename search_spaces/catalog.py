@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
+from tune_jobs.search_spaces import dtype_policies, task_code
 from tune_jobs.search_spaces.own_modules import import_task
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.python_tasks import is_made_in_python, recall, remember
@@ -57,21 +59,26 @@ GROUPS: Mapping[str, tuple[Task, ...]] = {
 TASKS: tuple[Task, ...] = tuple(task for tasks in GROUPS.values() for task in tasks)
 
 
-def find(reference: str) -> Task:
+def find(reference: str, also: Sequence[Path] = ()) -> Task:
     """Return the task of a reference: a name in the catalogue, `FILE.py:NAME`, or `FILE.py` with one task in it.
+
+    A task file may import what lies beside it, and what `also` names.
 
     Raises:
         TaskError: there is no such task, or the file cannot be read or imported; in one line.
     """
     file, attribute = split(reference)
+    if file is None and also:
+        raise TaskError(f"{also[0]} can go with a task file, FILE.py:NAME, and not with {reference}: leave out --with")
     if file is None and is_made_in_python(reference):
         return recall(reference, repr(reference))
     if file is None:
         return _named(reference)
-    return load(TaskFiles.read(file), attribute, file.resolve().parent)
+    files = TaskFiles.read(file, also)
+    return load(files, attribute, files.root)
 
 
-def find_said(reference: str, said_by: str) -> Task:
+def find_said(reference: str, said_by: str, also: Sequence[Path] = ()) -> Task:
     """Return the task of a reference that `said_by` contains, which may come from anybody.
 
     A task file is Python and runs when it is imported. So it is refused if another user can write it or a file that it
@@ -83,13 +90,18 @@ def find_said(reference: str, said_by: str) -> Task:
     file, _ = split(reference)
     if file is None and is_made_in_python(reference):
         return recall(reference, said_by)
-    if file is not None and file.is_file():
-        files = TaskFiles.read(file)
-        for path in files.contents:
-            _check_owner(file.resolve().parent / path, said_by)
+    if file is not None and not file.is_file():
+        raise TaskError(
+            f"{said_by} names the task file {file}, which is not there: put it back, or go on from its new place with "
+            "`tune-jobs launch FILE.py --study NAME`"
+        )
+    if file is not None:
+        files = TaskFiles.read(file, also)
+        for path in files.code:
+            _check_owner(files.root / path, said_by)
         if not re.search(rb"search_spaces|\bTask\b", files.contents[files.name]):
             raise TaskError(f"{said_by} names {file}, which has no task in it: it is not run")
-    return find(reference)
+    return find(reference, also)
 
 
 def reference_of(task: Task) -> str:
@@ -114,26 +126,42 @@ def split(reference: str) -> tuple[Path | None, str | None]:
     return (Path(file).expanduser(), attribute) if file.endswith(".py") else (None, None)
 
 
+def lasting(reference: str) -> str:
+    """Return the reference in a form that is found from any folder."""
+    file, attribute = split(reference)
+    if file is None:
+        return reference
+    return str(file.resolve()) if attribute is None else f"{file.resolve()}:{attribute}"
+
+
+def code_digest(reference: str, also: Sequence[Path] = ()) -> str | None:
+    """Return a digest of the code of a task's file and of what it imports beside it; None for a task without a file."""
+    file, _ = split(reference)
+    return None if file is None else task_code.digest(TaskFiles.read(file, also))
+
+
 def load(files: TaskFiles, attribute: str | None, folder: Path) -> Task:
-    """Return the task in some files, which lie in this folder.
+    """Return the task in some files, whose root is this folder.
 
     Raises:
         TaskError: the task file cannot be imported or has no such task; in one line.
     """
-    module = import_task(files, folder)
+    module, file = import_task(files, folder), Path(files.name).name
+    return dtype_policies.taken_over(_task_in(module, attribute, file), module, file)
+
+
+def _task_in(module: ModuleType, attribute: str | None, file: str) -> Task:
     tasks: dict[str, Task] = {name: value for name, value in vars(module).items() if _is_own_task(value)}
     if attribute is not None:
         value: object = getattr(module, attribute, None)
         if isinstance(value, Task):
             return value
         problem = f"is no Task but {type(value).__name__}" if hasattr(module, attribute) else "is not in it"
-        raise TaskError(f"{files.name}: {attribute!r} {problem}; its tasks: {', '.join(tasks) or 'none'}")
+        raise TaskError(f"{file}: {attribute!r} {problem}; its tasks: {', '.join(tasks) or 'none'}")
     if not tasks:
-        raise TaskError(f"{files.name} has no Task at its top level")
+        raise TaskError(f"{file} has no Task at its top level")
     if len({id(task) for task in tasks.values()}) > 1:
-        raise TaskError(
-            f"{files.name} has several tasks, {', '.join(tasks)}: name one, as {files.name}:{next(iter(tasks))}"
-        )
+        raise TaskError(f"{file} has several tasks, {', '.join(tasks)}: name one, as {file}:{next(iter(tasks))}")
     return next(iter(tasks.values()))
 
 

@@ -1,4 +1,5 @@
-"""The import names that a file beside a task cannot take: those of the standard library and of our requirements.
+"""What is installed, and the import names that a file beside a task cannot take: those of the standard library and of
+our requirements.
 
 A file `keras.py` beside a task would otherwise be imported by TensorFlow too. Any other installed module gives way to a
 file of the same name beside the task, as it does in `python task.py`.
@@ -8,13 +9,31 @@ from __future__ import annotations
 
 import functools
 import re
+import site
 import sys
+import sysconfig
 from importlib import metadata
 from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 
 DISTRIBUTION = "tune-jobs"
 PACKAGE = "tune_jobs"
+_FOLDERS = [
+    *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    *(Path(folder).resolve() for folder in (*site.getsitepackages(), site.getusersitepackages())),
+]
+
+
+def is_installed(module: ModuleType) -> bool:
+    """Return True for a module of Python, of a package or of ours; False for one that a user wrote beside a task."""
+    if module.__name__ in ("__main__", "__mp_main__"):
+        return False
+    file = getattr(module, "__file__", None)
+    if module.__name__.partition(".")[0] == PACKAGE or not isinstance(file, str):
+        return True
+    path = Path(file).resolve()
+    return any(path.is_relative_to(folder) for folder in _FOLDERS)
 
 
 def is_reserved(name: str, folder: Path) -> bool:

@@ -14,23 +14,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import CodeType, ModuleType
 
-from tune_jobs.search_spaces import earlier_names
+from tune_jobs.search_spaces import dtype_policies, earlier_names
+from tune_jobs.search_spaces.function_names import TASK_MODULE
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.task_files import TaskFiles
 
 
 def import_task(files: TaskFiles, folder: Path) -> ModuleType:
-    """Import a task file of this folder, once for the same contents, under a module name that nothing else has.
+    """Import a task file below this root, once for the same contents, under a module name that nothing else has.
 
     Raises:
         TaskError: the import fails; with the line of the task file.
     """
     path = folder / files.name
     content = files.contents[files.name]
-    name = f"task_file_{hashlib.sha256(f'{path}:'.encode() + content).hexdigest()[:16]}"
+    name = f"{TASK_MODULE}{hashlib.sha256(f'{path}:'.encode() + content).hexdigest()[:16]}"
+    name = f"{files.package}.{name}".lstrip(".")
     earlier_names.install()
     is_new = _finder.offer(files, folder)
     if name in sys.modules and not is_new:
@@ -41,7 +43,8 @@ def import_task(files: TaskFiles, folder: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs: dataclasses look their own module up
     try:
-        spec.loader.exec_module(module)
+        with dtype_policies.noted(module):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise TaskError(_what_happened(path, error)) from error
@@ -122,16 +125,15 @@ _finder = _OwnModules()
 
 
 def _modules(files: TaskFiles, folder: Path) -> dict[str, _Module]:
-    """Return the modules beside a task file by name, with the packages that they lie in."""
+    """Return the modules that a task file imports by name, with the packages that they lie in."""
     modules: dict[str, _Module] = {}
-    for file, content in files.contents.items():
-        path = PurePosixPath(file)
-        if file == files.name:
-            continue
-        parts = path.parent.parts if path.name == "__init__.py" else path.with_suffix("").parts
-        modules[".".join(parts)] = _Module(folder / path, content)
-        for length in range(1, len(path.parts)):
-            modules.setdefault(".".join(path.parts[:length]), _Module(folder.joinpath(*path.parts[:length]), None))
+    for name, path in files.modules.items():
+        file = folder / path
+        modules[name] = _Module(file, files.contents[path])
+        place = file.parent if file.name == "__init__.py" else file.with_suffix("")
+        for depth in range(name.count("."), 0, -1):
+            place = place.parent
+            modules.setdefault(".".join(name.split(".")[:depth]), _Module(place, None))
     return modules
 
 

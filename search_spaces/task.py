@@ -11,14 +11,14 @@ import hashlib
 import inspect
 import json
 import re
-import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_jobs.models import optimizers
+from tune_jobs.search_spaces import function_names
+from tune_jobs.search_spaces.function_names import qualified
 from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError, is_count
@@ -203,14 +203,14 @@ class Task:
         for name in space.names():
             if name not in known:
                 raise self._error(
-                    f"neither {_qualified(self.build)} nor the optimizer takes {name!r}{near(name, known)}; "
+                    f"neither {qualified(self.build)} nor the optimizer takes {name!r}{near(name, known)}; "
                     f"the builder takes: {', '.join(sorted(builder))}"
                 )
         for function, needed in ((self.build, {name: taken[name] for name in builder}), (self.encoding, encoding)):
             for name in sorted(needed.keys() - space.always()):
                 if needed[name].default is inspect.Parameter.empty:
                     raise self._error(
-                        f"{_qualified(function)} needs {name!r} and the space does not always set it"
+                        f"{qualified(function)} needs {name!r} and the space does not always set it"
                         f"{near(name, space.names())}; give it a default or a place in the space"
                     )
 
@@ -220,13 +220,13 @@ class Task:
         for parameter in parameters.values():
             if parameter.kind not in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
                 raise self._error(
-                    f"{_qualified(self.build)} needs named parameters alone, so that a misspelt one is noticed; "
+                    f"{qualified(self.build)} needs named parameters alone, so that a misspelt one is noticed; "
                     f"it has {parameter}"
                 )
         missing = sorted(_GIVEN_TO_BUILDER - parameters.keys())
         if missing:
             raise self._error(
-                f"{_qualified(self.build)} needs to take input_shape and head; it lacks {' and '.join(missing)}"
+                f"{qualified(self.build)} needs to take input_shape and head; it lacks {' and '.join(missing)}"
             )
         return parameters
 
@@ -276,30 +276,39 @@ class Task:
     def digest(self) -> str:
         """Return 12 hex digits that change with everything a study depends on.
 
-        Prose and the baseline do not count. A function counts by its name and that of its file, not by its text, so
-        that a comment can be corrected while a study lasts.
+        Prose and the baseline do not count. A function counts by its name, not by its text, so that a comment can be
+        corrected while a study lasts; one of an installed package by the name of its file too.
         """
+        return self._digest(function_names.name)
+
+    def earlier_digest(self, file_stem: str | None) -> str:
+        """Return the digest of earlier versions, to which a user's own file counted by its name without `.py`.
+
+        `file_stem` is the name that the task's file had then; None for a task without a file.
+        """
+        return self._digest(functools.partial(function_names.earlier_name, file_stem=file_stem))
+
+    def _digest(self, name_of: Callable[[Any], str]) -> str:
         parts = {
             "name": self.name,
             "space": self.space.to_json(),
             "objective": asdict(self.objective),
             "protocol": self.protocol.to_dict(),
-            "dataset": self.dataset_name,
-            "encoding": self._encoding_name,
-            "trained_by": _qualified(self.build or self.train),
+            "dataset": self.dataset if isinstance(self.dataset, str) else name_of(self.dataset),
+            "encoding": self._encoding_name(name_of),
+            "trained_by": name_of(self.build or self.train),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
-    @property
-    def _encoding_name(self) -> str | None:
+    def _encoding_name(self, name_of: Callable[[Any], str]) -> str | None:
         if self.encoding is None:
             return None
-        return _qualified(self.encoding) if callable(self.encoding) else self.encoding.name
+        return name_of(self.encoding) if callable(self.encoding) else self.encoding.name
 
     @property
     def dataset_name(self) -> str:
         """The name of the data set, or that of the function that loads it."""
-        return self.dataset if isinstance(self.dataset, str) else _qualified(self.dataset)
+        return self.dataset if isinstance(self.dataset, str) else function_names.name(self.dataset)
 
     def _error(self, what: str) -> TaskError:
         return TaskError(f"task {self.name!r}: {what}")
@@ -312,20 +321,3 @@ _GIVEN_TO_OPTIMIZER = frozenset({"steps_per_epoch", "epochs"})  # from the data 
 @functools.cache
 def _optimizer_parameters() -> frozenset[str]:
     return frozenset(inspect.signature(optimizers.build).parameters) - _GIVEN_TO_OPTIMIZER
-
-
-def _qualified(function: Any) -> str:
-    """Return `mlp.build`: the names of the file and the function, which do not depend on how the file was imported."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    if not hasattr(function, "__qualname__"):
-        function = type(function)
-    return f"{_file_stem(function)}.{function.__qualname__}"
-
-
-def _file_stem(function: Any) -> str:
-    """Return the name of the file that defines a function. In a notebook it is `__main__`: a cell's file changes."""
-    module = sys.modules.get(function.__module__)
-    if getattr(module, "__file__", None) is None:
-        return str(function.__module__)
-    return Path(inspect.getfile(function)).stem

@@ -1,62 +1,131 @@
-"""The files of a user's task: the task file and the Python files that it imports from its own folder.
+"""The files of a user's task: the task file, the modules that it imports, and what else travels with them.
 
-They are found by reading import statements, without running anything, so that the driver and every worker import the
-same modules. An import whose name is computed at run time is not seen.
+The modules are found by reading import statements, so that the driver and every worker import the same ones.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 
-from tune_jobs.search_spaces.installed import is_reserved
+from tune_jobs.search_spaces import beside, own_imports
+from tune_jobs.search_spaces.beside import Beside
+from tune_jobs.search_spaces.own_imports import OwnModule, Place
 from tune_jobs.search_spaces.protocol import TaskError
-
-MAX_FILES = 200
-MAX_BYTES = 2_000_000  # they travel to every worker
 
 
 @dataclass(frozen=True)
 class TaskFiles:
-    """The contents of a task file and of the modules that it imports from its folder, by path in that folder."""
+    """The contents of a task file and of what goes with it, by path below `root`.
 
+    `root` is the folder of the task file, or the one above its package, or one above that if something from elsewhere
+    goes with it. `modules` are the paths of the user's own modules that import statements reach, by dotted name.
+    """
+
+    root: Path
     name: str  # of the task file
     contents: Mapping[str, bytes]
+    modules: Mapping[str, str] = field(default_factory=dict)
+    package: str = ""  # that the task file lies in
+    beside: Beside = field(default_factory=Beside)  # what was found there
 
     @classmethod
-    def read(cls, file: Path) -> TaskFiles:
-        """Read a task file and, from its folder, the modules that it imports and those that they import.
+    def read(cls, file: Path, also: Sequence[Path] = ()) -> TaskFiles:
+        """Read a task file and the modules that it imports and that these import: from its folder, from its package,
+        and from `also`, which may lie anywhere.
 
         Raises:
             TaskError: a file is missing or cannot be read, or they are too many or too large.
         """
+        beside.check_named(also)
         real = file.resolve()
-        contents = {real.name: _read(file, "; a task of your own is named FILE.py or FILE.py:NAME")}
-        waiting = list(contents)
+        package, above = own_imports.package_of(real.parent)
+        root = _common_folder(above, also)
+        read = {real: _source(file, "; a task of your own is named FILE.py or FILE.py:NAME")}
+        found: dict[str, OwnModule] = {}
+        places = _places(real.parent, package, above, also)
+        waiting = [OwnModule(f"{package}.{real.stem}".lstrip("."), real)]
         while waiting:
-            path = waiting.pop()
-            for imported in _imported_files(contents[path], path, real.parent):
-                if imported not in contents:
-                    contents[imported] = _read(real.parent / imported)
-                    _check_bounds(file, contents)
-                    waiting.append(imported)
-        return cls(real.name, contents)
+            module = waiting.pop()
+            for other in own_imports.imported(read[module.file], module.package, places):
+                if other.name not in found:
+                    read[other.file] = read.get(other.file) or _source(other.file)
+                    found[other.name] = other
+                    waiting.append(other)
+            _check_bounds(f"{file.name} imports", read.values(), "install what it imports as a package")
+        modules = {name: _below(root, module.file) for name, module in found.items()}
+        return cls(
+            root, _below(root, real), {_below(root, path): text for path, text in read.items()}, modules, package
+        )
+
+    @classmethod
+    def gather(cls, file: Path, also: Sequence[Path] = ()) -> TaskFiles:
+        """Read what `read` reads and, within a bound, what else lies in the folder or package of the task file.
+
+        All that `also` names is taken.
+
+        Raises:
+            TaskError: as `read`.
+        """
+        files = cls.read(file, also)
+        named = {_below(files.root, path): beside.content(path) for path in beside.named_files(also)}
+        contents = named | dict(files.contents)
+        _check_bounds("--with names", contents.values(), "keep them where each machine finds them")
+        rest = beside.look(files.folder, [files.root / path for path in contents])
+        contents = {_below(files.root, path): text for path, text in beside.contents(rest.taken)} | contents
+        return replace(files, contents=contents, beside=rest)
 
     @property
+    def folder(self) -> Path:
+        """The folder, or the package, that travels."""
+        top = self.package.partition(".")[0]
+        own = (self.root / self.name).parent
+        return next(folder for folder in (own, *own.parents) if folder.name == top) if top else own
+
+    @property
+    def code(self) -> dict[str, bytes]:
+        """The contents of the task file and of the modules that it imports."""
+        return {path: self.contents[path] for path in (self.name, *self.modules.values())}
+
+    @cached_property
     def digest(self) -> str:
-        """16 hex digits that change with every content; those of the task file alone if it imports no other."""
+        """16 hex digits that change with every content; those of the task file alone if nothing goes with it."""
         digest = hashlib.sha256(self.contents[self.name])
         for path, content in sorted(self.contents.items()):
             if path != self.name:
                 digest.update(f"\0{path}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()[:16]
 
+    def words(self) -> str | None:
+        """Return in one line what goes with the task file and what is left out; None if there is nothing else."""
+        taken = [self.root / path for path in self.contents if path != self.name]
+        return beside.words(Path(self.name).name, self.folder, taken, self.beside)
 
-def _read(file: Path, hint: str = "") -> bytes:
+
+def _places(folder: Path, package: str, above: Path, also: Sequence[Path]) -> tuple[Place, ...]:
+    places = [Place(folder)]
+    if package:
+        places.append(Place(above, package.partition(".")[0]))
+    for path in also:
+        places += [Place(path.parent, path.stem if path.suffix == ".py" else path.name), Place(path)]
+    return tuple(places)
+
+
+def _common_folder(folder: Path, also: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([folder, *(path.parent for path in also)]))
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _source(file: Path, hint: str = "") -> bytes:
+    """Read a file of Python."""
     try:
         content = file.read_bytes()
         importlib.util.decode_source(content)
@@ -67,63 +136,9 @@ def _read(file: Path, hint: str = "") -> bytes:
     return content
 
 
-def _check_bounds(file: Path, contents: Mapping[str, bytes]) -> None:
-    size = sum(map(len, contents.values()))
-    if len(contents) > MAX_FILES or size > MAX_BYTES:
+def _check_bounds(what: str, contents: Collection[bytes], advice: str) -> None:
+    if len(contents) > beside.MAX_FILES or sum(map(len, contents)) > beside.MAX_BYTES:
         raise TaskError(
-            f"{file.name} imports more of its folder than a task can bring along ({MAX_FILES} files of "
-            f"{MAX_BYTES / 1e6:g} MB in all): install what it imports as a package"
+            f"{what} more than can travel with a task ({beside.MAX_FILES} files of {beside.MAX_BYTES / 1e6:g} MB in "
+            f"all): {advice}"
         )
-
-
-def _imported_files(content: bytes, path: str, folder: Path) -> Iterator[str]:
-    """Yield the paths of the modules below the folder that one of its files imports."""
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # importing the file reports it, with its line
-        return
-    package = PurePosixPath(path).parent.parts
-    for module in _imported_modules(tree, package):
-        files = _files_of(module, folder)
-        if files and not is_reserved(module.partition(".")[0], folder):
-            yield from files
-
-
-def _imported_modules(tree: ast.AST, package: tuple[str, ...]) -> Iterator[str]:
-    """Yield the dotted name of each module that a file may import; `a.*` for all modules of a package."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            origin = ".".join((*above, *([node.module] if node.module else [])))
-            if node.level <= len(package) and origin:
-                yield origin
-                yield from (f"{origin}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and _is_import_module(node.func):
-            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
-
-
-def _is_import_module(function: ast.expr) -> bool:
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
-    return name in ("import_module", "__import__")
-
-
-def _files_of(module: str, folder: Path) -> list[str]:
-    """Return the files below the folder that an import of this module runs, packages first; none if it is elsewhere."""
-    parts = module.split(".")
-    if not all(part.isidentifier() or part == "*" for part in parts):
-        return []
-    files: list[str] = []
-    place = PurePosixPath()
-    for part in parts:
-        if part == "*":
-            return files + [f"{place}/{file.name}" for file in sorted((folder / place).glob("*.py"))]
-        place /= part
-        if (folder / place / "__init__.py").is_file():
-            files.append(f"{place}/__init__.py")
-        elif (folder / f"{place}.py").is_file():
-            return [*files, f"{place}.py"] if place.parts == tuple(parts) else files
-        elif not (folder / place).is_dir():
-            return files  # what remains is a name inside the last package, or lies elsewhere
-    return files

@@ -16,6 +16,7 @@ from PIL import Image
 from tests.support.sweeping import SharedRay, called
 from tune_jobs import exports
 from tune_jobs.exports.encodings import encoding_params
+from tune_jobs.prediction.own_objects import own_objects
 from tune_jobs.records import readings
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.studies import StudyRecord
@@ -113,7 +114,8 @@ def test_its_model_reads_image_files(swept: Swept) -> None:
     pixels = np.random.default_rng(1).integers(120, 126, (8, 8)).astype(np.uint8)
     image, model = swept.folder / "grey.png", swept.folder / "model.keras"
     Image.fromarray(pixels).save(image)
-    label = swept.encoding.decode(keras.saving.load_model(model).predict(pixels[None, ..., None], verbose=0))[0]
+    own = keras.saving.load_model(model, own_objects(catalog.find(swept.task)))
+    label = swept.encoding.decode(own.predict(pixels[None, ..., None], verbose=0))[0]
     code, out, said = called(swept.settings, "predict", str(model), str(image))
     assert code == 0, said
     assert out.startswith(f"{image}  {label:.1f} lx  ")

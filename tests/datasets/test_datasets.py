@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_jobs import datasets
-from tune_jobs.datasets import download, idx, mnist, own
+from tune_jobs.datasets import download, idx, mnist
 from tune_jobs.datasets.dataset import Array, Split, TrainingData, digest
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError
-from tune_jobs.search_spaces import Protocol
+from tune_jobs.search_spaces import Protocol, function_names
 from tune_jobs.search_spaces.tasks.digits import DIGITS_MLP
 
 CLASSES = 10
@@ -336,7 +336,7 @@ def test_grey_images_get_a_channel_axis_and_labels_keep_theirs(tmp_path: Path) -
         return (x, y[:, np.newaxis]), (x_test, y_test[:, np.newaxis])
 
     loaded = datasets.load(load_grey, data_dir=tmp_path, validation=4)
-    assert loaded.name == "test_datasets.load_grey"
+    assert loaded.name == "load_grey"
     assert (loaded.train.x.shape, loaded.validation.x.shape, loaded.test.x.shape) == (
         (16, 6, 5, 1),
         (4, 6, 5, 1),
@@ -397,7 +397,7 @@ def test_an_answer_of_another_form_is_refused(answer: object, why: str, tmp_path
         return answer
 
     message = refusal(lambda: datasets.load(load_odd, data_dir=tmp_path, validation=4))  # type: ignore[arg-type]
-    assert "test_datasets.load_odd" in message
+    assert "the data set load_odd " in message
     assert why in message
 
 
@@ -406,7 +406,7 @@ def test_an_exception_in_a_tasks_function_becomes_one_line(tmp_path: Path) -> No
         raise FileNotFoundError("images.npy\nis not there")
 
     message = refusal(lambda: datasets.load(load_broken, data_dir=tmp_path, validation=4))
-    assert message == "the data set test_datasets.load_broken raised FileNotFoundError: images.npy is not there"
+    assert message == "the data set load_broken raised FileNotFoundError: images.npy is not there"
 
 
 def test_a_callable_without_a_name_is_called_by_its_type() -> None:
@@ -414,7 +414,7 @@ def test_a_callable_without_a_name_is_called_by_its_type() -> None:
         def __call__(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
             return pair(3), pair(2)
 
-    assert own.name_of(Loader()) == "test_datasets.Loader"
+    assert function_names.name(Loader()) == "Loader"
 
 
 # --- division and digest -------------------------------------------------------------------------------------------

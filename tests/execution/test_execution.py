@@ -89,7 +89,9 @@ def sweep(
         slots = slots or cluster.slots(1, 0, 1)
         sweep_limits = SweepLimits(trials, time_limit_s, limits or TrialLimits())
         placement = Placement(Packing.fixed(slots))
-        context = worker.SweepContext(source, task.protocol, (task.objective,), data, 1.0)
+        context = worker.SweepContext(
+            source, task.protocol, (task.objective,), data, 1.0, has_own_loop=task.train is not None
+        )
         judge = schedulers.make_scheduler(
             schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
         )

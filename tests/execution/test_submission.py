@@ -12,6 +12,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.execution import submission
 from tune_jobs.execution.attempts import Job, JobState, latest, next_id, with_stops
 from tune_jobs.execution.submission import Submission
+from tune_jobs.search_spaces.task_files import TaskFiles
 from tune_jobs.settings import Settings
 
 SENT = Submission("mine", "study", "digits-mlp", ("launch-sent", "--", "digits-mlp"), {})
@@ -64,7 +65,8 @@ def test_of_each_job_the_last_attempt_counts() -> None:
 def test_a_file_of_any_name_travels_alone(tmp_path: Path, name: str) -> None:
     file = own_task(tmp_path / "task").file
     file = file.rename(file.with_name(name))
-    sent, task = submission.prepare(f"{file}:OWN", None, None, ["--trials=3"], None)
+    sent, task, words = submission.prepare(f"{file}:OWN", None, None, ["--trials=3"], None)
+    assert words is None
     assert (sent.name, sent.study, task.name) == ("own", "own", "own")
     assert sent.files == {f"task/{name}": file.read_bytes()}
     words = shlex.split(sent.command.removeprefix("exec tune-jobs "))
@@ -76,10 +78,45 @@ def test_a_file_of_any_name_travels_alone(tmp_path: Path, name: str) -> None:
     arrived = tmp_path / "arrived" / "task" / name
     arrived.parent.mkdir(parents=True)
     arrived.write_bytes(sent.files[f"task/{name}"])
-    kept = [submission.keep_task(f"{arrived}:OWN", settings) for _ in range(2)]
+    kept = [submission.keep_task(f"{arrived}:OWN", (), settings)[0] for _ in range(2)]
     assert len(set(kept)) == len(list(settings.tasks_dir.rglob("*.py"))) == 1
     assert submission.catalog.find(kept[0]).digest() == task.digest()
-    assert submission.keep_task("digits-mlp", settings) == "digits-mlp"
+    assert submission.keep_task("digits-mlp", (), settings) == ("digits-mlp", ())
+
+
+def test_what_lies_beside_a_file_and_what_is_named_is_sent_and_kept(tmp_path: Path) -> None:
+    pkg = tmp_path / "here" / "sent_pkg"
+    texts = {
+        "__init__.py": "",
+        "nets.py": "A = 1",
+        "widths.csv": "1,2",
+        ".env": "TOKEN=1",
+        "key.pem": "",
+        "own_task.py": own_task(tmp_path / "task", before="from .nets import A\n").file.read_text(),
+        "../more/sent_more.py": "B = 2",
+    }
+    for name, text in texts.items():
+        (pkg / name).parent.mkdir(parents=True, exist_ok=True)
+        (pkg / name).write_text(text)
+    also = [pkg.parent / "more", pkg / "key.pem"]
+    sent, task, words = submission.prepare(f"{pkg / 'own_task.py'}:OWN", None, None, [], None, also)
+    below = {"own_task.py", "__init__.py", "nets.py", "widths.csv", "key.pem"}
+    assert set(sent.files) == {f"task/sent_pkg/{name}" for name in below} | {"task/more/sent_more.py"}
+    assert sent.arguments[-1] == "task/sent_pkg/own_task.py:OWN"
+    assert {"--with=task/more", "--with=task/sent_pkg/key.pem"} < set(sent.arguments)
+    assert words is not None
+    assert words.startswith("own_task.py takes along ")
+
+    for path, content in sent.files.items():  # on the cluster
+        (tmp_path / "job" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "job" / path).write_bytes(content)
+    settings, arrived = Settings.read(home=tmp_path / "server"), tmp_path / "job" / "task"
+    named = [arrived / "more", arrived / "sent_pkg" / "key.pem"]
+    kept, kept_named = submission.keep_task(f"{arrived / 'sent_pkg' / 'own_task.py'}:OWN", named, settings)
+    assert submission.catalog.find(kept, kept_named).digest() == task.digest()
+    found = TaskFiles.gather(Path(kept.removesuffix(":OWN")), kept_named)
+    assert set(found.contents) == {path.removeprefix("task/") for path in sent.files}
+    assert found.root.is_relative_to(settings.tasks_dir)
 
 
 def test_a_request_differs_by_its_words_and_its_files() -> None:

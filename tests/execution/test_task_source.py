@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tune_jobs.execution import task_source
 from tune_jobs.execution.task_source import TaskSource
-from tune_jobs.search_spaces import TaskError, catalog
+from tune_jobs.search_spaces import Task, TaskError, beside, catalog
 
 TASK = """
 from tune_jobs.models.label_encodings import Classes
@@ -61,9 +62,9 @@ def reference(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
             del sys.modules[name]
 
 
-def arrived(reference: str) -> TaskSource:
+def arrived(reference: str, *also: Path) -> TaskSource:
     """The source as a worker gets it, on a machine without the user's files."""
-    source: TaskSource = pickle.loads(pickle.dumps(TaskSource.of(reference)))
+    source: TaskSource = pickle.loads(pickle.dumps(TaskSource.of(reference, also)))
     project = Path(reference.rpartition(":")[0]).parent
     project.rename(project.with_name("elsewhere"))
     return source
@@ -114,3 +115,111 @@ def test_the_folder_is_new_and_private() -> None:
         task_source._private_folder.cache_clear()
         first.rmdir()
         second.rmdir()
+
+
+READING = """
+from pathlib import Path
+
+import numpy as np
+
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
+%s
+HERE = Path(__file__).parent
+
+def train(params, data, *, seed, epochs):
+    yield {"loss": float(np.load(HERE / "arrays" / "a.npz")["a"].sum())}
+
+OWN = Task(
+    name="reading",
+    summary="files beside it",
+    dataset="digits",
+    space=Space(width=Choice(*map(int, (HERE / "widths.csv").read_text().split(",")))),
+    objective=Objective("loss", "minimize"),
+    protocol=Protocol(epochs=1),
+    baseline={"width": 4},
+    train=train,
+)
+"""
+
+
+def write(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def reading_task(file: Path, imports: str = "") -> str:
+    """Write a task that reads the files beside it, and these; its reference."""
+    write(file, READING % imports)
+    write(file.with_name("widths.csv"), "4,8")
+    (file.parent / "arrays").mkdir()
+    np.savez(file.parent / "arrays" / "a.npz", a=np.arange(4))
+    return f"{file}:OWN"
+
+
+def loss(task: Task) -> float:
+    assert task.train is not None
+    return next(iter(task.train({"width": 4}, None, seed=0, epochs=1)))["loss"]  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("reference")
+def test_files_beside_a_task_are_read_on_another_machine(tmp_path: Path, folder: Path) -> None:
+    reference = reading_task(tmp_path / "data" / "own.py")
+    write(tmp_path / "data" / ".env", "TOKEN=1")
+    task = arrived(reference).load()
+    assert (task.space.size, loss(task)) == (2, 6.0)
+    assert {path.name for path in folder.rglob("*") if path.is_file()} == {"own.py", "widths.csv", "a.npz"}
+
+
+@pytest.mark.usefixtures("reference")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_what_does_not_travel_is_read_where_it_lies(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, ignored: bool
+) -> None:
+    reference = reading_task(tmp_path / "data" / "own.py")
+    if ignored:
+        write(tmp_path / "data" / ".tunejobsignore", "arrays\n")
+    else:
+        monkeypatch.setattr(beside, "MAX_BYTES", 1000)
+        write(tmp_path / "data" / "arrays" / "large.bin", "x" * 1000)
+    source: TaskSource = pickle.loads(pickle.dumps(TaskSource.of(reference)))
+    assert loss(source.load()) == 6.0
+    (link,) = (path for path in folder.rglob("*") if path.is_symlink())
+    assert link.resolve() == tmp_path / "data" / "arrays"
+
+
+@pytest.mark.usefixtures("reference")
+def test_a_task_in_a_package_imports_relatively_on_another_machine(tmp_path: Path) -> None:
+    pkg = tmp_path / "above" / "arriving_pkg"
+    reference = reading_task(
+        pkg / "tasks" / "own.py",
+        "from . import blocks\nfrom ..nets.small import A\nfrom arriving_pkg.nets import B\n"
+        "assert A + B + blocks.C == 6\n",
+    )
+    write(pkg / "__init__.py")
+    write(pkg / "tasks" / "__init__.py")
+    write(pkg / "tasks" / "blocks.py", "from ..nets.small import A\nC = A + 2")
+    write(pkg / "nets" / "__init__.py", "from .small import A\nB = A + 1")
+    write(pkg / "nets" / "small.py", "A = 1")
+    here = catalog.find(reference)
+    there = arrived(reference).load()
+    assert there.digest() == here.digest()
+    assert loss(there) == 6.0
+
+
+@pytest.mark.usefixtures("reference")
+def test_what_is_named_arrives_and_is_imported_and_read(tmp_path: Path) -> None:
+    reference = reading_task(
+        tmp_path / "project" / "data" / "own.py",
+        "import arriving_lib.tools\nfrom arriving_more import B\nassert arriving_lib.tools.A + B == 3\n"
+        "assert (Path(__file__).parents[2] / 'shared' / 'words.txt').read_text() == 'w'\n",
+    )
+    also = (
+        write(tmp_path / "shared" / "arriving_lib" / "tools.py", "A = 1").parent,
+        write(tmp_path / "shared" / "arriving_more.py", "B = 2"),
+        write(tmp_path / "shared" / "words.txt", "w"),
+    )
+    with pytest.raises(TaskError, match="No module named 'arriving_"):
+        catalog.find(reference)
+    assert catalog.find(reference, also).name == "reading"
+    assert loss(arrived(reference, *also).load()) == 6.0

@@ -320,4 +320,4 @@ def test_tasks_are_values():
     assert pickle.loads(pickle.dumps(made)) == made
     assert hash(made) == hash(task())
     assert made.dataset_name == "digits"
-    assert task(dataset=load_data).dataset_name == "test_task.load_data"
+    assert task(dataset=load_data).dataset_name == "load_data"

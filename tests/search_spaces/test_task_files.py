@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tune_jobs.search_spaces import TaskError, task_files
+from tune_jobs.search_spaces import TaskError, beside
 from tune_jobs.search_spaces.task_files import TaskFiles
 
 Project = Callable[[dict[str, str]], Path]
@@ -122,16 +122,16 @@ def test_what_cannot_be_read_is_named(project: Project) -> None:
 def test_too_much_is_refused_in_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {f"part_{n}.py": f"import part_{n + 1}" for n in range(5)}
     file = project({"task.py": "import part_0", **files})
-    monkeypatch.setattr(task_files, "MAX_FILES", 6)
+    monkeypatch.setattr(beside, "MAX_FILES", 6)
     assert len(TaskFiles.read(file).contents) == 6
-    monkeypatch.setattr(task_files, "MAX_FILES", 5)
-    refusal = r"^task\.py imports more of its folder than a task can bring along \(5 files of 2 MB in all\): install "
+    monkeypatch.setattr(beside, "MAX_FILES", 5)
+    refusal = r"^task\.py imports more than can travel with a task \(5 files of 50 MB in all\): install "
     with pytest.raises(TaskError, match=refusal) as caught:
         TaskFiles.read(file)
     assert "\n" not in str(caught.value)
-    monkeypatch.setattr(task_files, "MAX_FILES", 6)
-    monkeypatch.setattr(task_files, "MAX_BYTES", 40)
-    with pytest.raises(TaskError, match="more of its folder"):
+    monkeypatch.setattr(beside, "MAX_FILES", 6)
+    monkeypatch.setattr(beside, "MAX_BYTES", 40)
+    with pytest.raises(TaskError, match="imports more than"):
         TaskFiles.read(file)
 
 

@@ -20,7 +20,7 @@ from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.records.trials import TrialResult
 from tune_jobs.search_spaces import Task
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.search_spaces.protocol import PRECISIONS, Precision
+from tune_jobs.search_spaces.protocol import PRECISIONS, Precision, TaskError
 from tune_jobs.training import compiled
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.epochs import build_model
@@ -164,3 +164,52 @@ def test_outputs_that_end_in_half_precision_are_read_as_float32(tiny_data: Train
     outputs = compiled.predict(model, tiny_data.validation.x)
     assert outputs.dtype == np.float32
     np.testing.assert_allclose(outputs, tiny_data.validation.x / 255, atol=6e-3)
+
+
+POLICY = """
+import keras
+from tune_jobs.models.label_encodings import Classes
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
+
+keras.mixed_precision.set_global_policy({policy!r})
+
+def build(*, input_shape, head, units):
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, head(keras.layers.Dense(units)(keras.layers.Flatten()(inputs))))
+
+OWN = Task(
+    name="own",
+    summary="a policy at the top",
+    dataset="digits",
+    space=Space(units=Choice(2, 4)),
+    objective=Objective("val_accuracy", "maximize"),
+    protocol=Protocol(epochs=1, precision={precision!r}),
+    baseline={{"units": 4}},
+    build=build,
+    encoding=Classes(10),
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "precision", "expected"),
+    [
+        ("float32", "float32", "float32"),
+        ("mixed_bfloat16", "float32", "mixed_bfloat16"),
+        ("mixed_bfloat16", "mixed_float16", "mixed_float16"),
+    ],
+)
+def test_a_policy_that_a_file_sets_is_the_tasks_precision(
+    tmp_path: Path, policy: str, precision: str, expected: str
+) -> None:
+    (tmp_path / "own.py").write_text(POLICY.format(policy=policy, precision=precision))
+    for _ in range(2):  # the second time the file has been imported
+        task = find(str(tmp_path / "own.py"))
+        assert task.protocol.precision == expected
+        assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_policy_that_no_trial_can_have_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(POLICY.format(policy="float64", precision="float32"))
+    with pytest.raises(TaskError, match=r"^own\.py sets Keras' dtype policy 'float64'; a task computes in float32 or "):
+        find(str(tmp_path / "own.py"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tune_jobs.actions import session
 from tune_jobs.actions.launch import LaunchRequest, launch
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import StudyError
 from tune_jobs.execution.plan import Resources, check_counts
-from tune_jobs.search_spaces import catalog
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.words import Say
@@ -49,6 +49,6 @@ def extend(request: ExtendRequest, settings: Settings, say: Say) -> Outcome:
         raise StudyError(
             f"study {name!r} has {present} trials already, and {total} in all are asked for: --trials +N adds some"
         )
-    reference = record.terms.reference
-    catalog.find_said(reference, f"study {name!r}")
-    return launch(LaunchRequest(reference, name, total, resources=request.resources), settings, say)
+    session.find_begun(record)
+    wanted = LaunchRequest(record.reference, name, total, with_paths=record.with_paths, resources=request.resources)
+    return launch(wanted, settings, say)

@@ -27,7 +27,6 @@ from tune_jobs.records.studies import (
     StudyRecord,
 )
 from tune_jobs.search import auto, budgets, candidates, samplers, schedulers, warm_starts
-from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
 from tune_jobs.search_spaces.one_factor import AnySpace
@@ -75,6 +74,7 @@ class LaunchRequest:
     eta: int | None = None
     total_epochs: int | None = None
     stop_when_flat: int | None = None
+    with_paths: tuple[Path, ...] = ()  # what goes with the task's file, beside what lies there
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
@@ -113,7 +113,7 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
     Raises:
         UserError, TaskError, SpaceError: for what the user has to mend; nothing was run then.
     """
-    task = catalog.find(request.task)
+    task = session.find_task(request.task, session.absolute(request.with_paths))
     name = request.study or task.name
     with session.hold(name, settings, say) as held:
         begun = held.study.record() if held.study.has_begun else None
@@ -128,8 +128,9 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         is_population = scheduling.name == "pbt" and search not in _LISTS
         session.check(inputs.task, request.resources, is_population=is_population)
         held.study.begin(inputs.terms)
-        now = provenance.note(search, trials, inputs.task.encoding_params)
-        now = replace(now, scheduling=scheduling, budget=_budget(launching))
+        if begun is not None:
+            session.say_changed_code(begun, inputs, say)
+        now = replace(session.launch_note(search, trials, inputs), scheduling=scheduling, budget=_budget(launching))
         held.study.note_launch(now)
         plan = _plan(held.study, inputs, now, first, say)
         outcome = held.run(inputs, plan, request.resources)
@@ -152,7 +153,7 @@ def resolve(task: Task, request: LaunchRequest, begun: StudyRecord | None, setti
         objectives.parse(request.objectives, task) if request.objectives else before.objectives,
         before.seed if request.seed is None else request.seed,
     )
-    return session.study_inputs(task, request.task, conditions, settings)
+    return session.study_inputs(task, request.task, conditions, settings, begun, session.absolute(request.with_paths))
 
 
 def _space(task: Task, request: LaunchRequest, before: Conditions) -> AnySpace:

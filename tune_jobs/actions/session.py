@@ -6,23 +6,26 @@ another task's configurations (`transfer.py`), or finalists on the test split (`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_jobs import datasets, exports, tracking
+from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
 from tune_jobs.execution.searching import run_trials
 from tune_jobs.live.signals import interruptible
-from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
+from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
+from tune_jobs.training import tensorflow_start
 from tune_jobs.words import Say
 
 if TYPE_CHECKING:
@@ -73,10 +76,11 @@ class Session:
         """
         if not self.study.has_begun:
             raise StudyError(f"no study named {self.study.name!r}. `tune-jobs studies` lists all")
-        terms = self.study.record().terms
-        task = catalog.find_said(terms.reference, f"study {self.study.name!r}")
-        inputs = study_inputs(task, terms.reference, Conditions.of(terms), self.settings)
+        begun = self.study.record()
+        task = find_begun(begun)
+        inputs = study_inputs(task, begun.reference, Conditions.of(begun.terms), self.settings, begun)
         self.study.begin(inputs.terms)
+        say_changed_code(begun, inputs, self.say)
         return inputs
 
     def run(self, inputs: StudyInputs, plan: Plan | None, resources: Resources) -> Outcome:
@@ -109,17 +113,101 @@ class Session:
         return Outcome(record, folder, is_delivered, interruption.signal, failure)
 
 
-def study_inputs(task: Task, reference: str, conditions: Conditions, settings: Settings) -> StudyInputs:
-    """Return what trials of a task under these conditions are about, with the data loaded.
+def find_task(reference: str, also: Sequence[Path] = ()) -> Task:
+    """Return the task of a reference in a process that does not train: its file may use TensorFlow when it is imported.
 
     Raises:
-        UserError: if the data cannot be had.
+        TaskError: as `catalog.find`.
+    """
+    with tensorflow_start.prepared(None):
+        return catalog.find(reference, also)
+
+
+def find_begun(study: StudyRecord) -> Task:
+    """Return the task of a study that was begun, from where it was last launched, as `find_task` does.
+
+    Raises:
+        TaskError: as `catalog.find_said`.
+    """
+    with tensorflow_start.prepared(None):
+        return catalog.find_said(study.reference, f"study {study.name!r}", study.with_paths)
+
+
+def study_inputs(
+    task: Task,
+    reference: str,
+    conditions: Conditions,
+    settings: Settings,
+    begun: StudyRecord | None,
+    with_paths: tuple[Path, ...] = (),
+) -> StudyInputs:
+    """Return what trials of a task under these conditions are about, with the data loaded.
+
+    A study that was begun knows its task and data again by what they are, wherever the task's file is now. What goes
+    with the file is as it was, unless `with_paths` says otherwise.
+
+    Raises:
+        UserError: if the data cannot be had, or are others at each call.
     """
     trained = conditions.applied_to(task)
-    data = datasets.load_for_task(trained, settings.data_dir).training
+    with tensorflow_start.prepared(None):
+        data = datasets.load_for_task(trained, settings.data_dir).training
+    digest, also = task.digest(), with_paths
+    if begun is not None:
+        digest, also = _known_digest(task, begun.terms), also or begun.with_paths
+        data = _known_data(trained, data, begun.terms, settings)
     return StudyInputs(
-        trained, task.digest(), reference, conditions.space, conditions.seed, data, conditions.objectives[1:]
+        task=trained,
+        task_digest=digest,
+        reference=reference,
+        space=conditions.space,
+        seed=conditions.seed,
+        data=data,
+        further=conditions.objectives[1:],
+        with_paths=also,
+        code=catalog.code_digest(reference, also),
     )
+
+
+def _known_digest(task: Task, terms: StudyTerms) -> str:
+    """Return the digest by which a study knows the task; one of an earlier version counted the name of its file."""
+    file, _ = catalog.split(terms.reference)
+    earlier = task.earlier_digest(None if file is None else file.stem)
+    return earlier if earlier == terms.task_digest else task.digest()
+
+
+def _known_data(task: Task, data: TrainingData, terms: StudyTerms, settings: Settings) -> TrainingData:
+    """Return the data under the name that a study has for them, which in earlier versions was that of a file too.
+
+    Raises:
+        DataError: the task's own function returns others at each call.
+    """
+    if data.digest != terms.data_digest:
+        datasets.check_steady(task, data.digest, settings.data_dir)
+    is_same_function = data.name.rpartition(".")[2] == terms.dataset.rpartition(".")[2]
+    return replace(data, name=terms.dataset) if is_same_function or data.digest == terms.data_digest else data
+
+
+def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return paths as they are found from any folder."""
+    return tuple(path.expanduser().absolute().parent.resolve() / path.name for path in paths)
+
+
+def launch_note(search: Search, trials: int | None, inputs: StudyInputs) -> Launch:
+    """Return a launch from this machine, now, with the place where the task is."""
+    now = provenance.note(search, trials, inputs.task.encoding_params)
+    place = None if inputs.reference == inputs.task.name else catalog.lasting(inputs.reference)
+    return replace(now, reference=place, code=inputs.code, with_paths=tuple(map(str, inputs.with_paths)))
+
+
+def say_changed_code(begun: StudyRecord, inputs: StudyInputs, say: Say) -> None:
+    """Say so if the code of the task's file is not what it was when the study was last launched."""
+    last = begun.launch.code if begun.launch else None
+    if last is not None and inputs.code is not None and last != inputs.code:
+        say(
+            f"study {begun.name}: the code of its task file, or of what that imports, has changed since the last "
+            "launch: scores of earlier trials may not compare. --study NAME begins another"
+        )
 
 
 def check(task: Task, resources: Resources, *, is_population: bool) -> None:

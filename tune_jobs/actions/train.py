@@ -6,6 +6,7 @@ of the trial that won.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,9 +61,11 @@ def train(
         UserError: if the file, its task or its data are missing or have changed; if the trial fails.
     """
     config = load_best(path, trial)
-    task = replace(catalog.find_said(config.reference, str(path)), protocol=config.protocol, objective=config.objective)
-    data = datasets.load_for_task(task, settings.data_dir).training
+    with tensorflow_start.prepared(config.cpus):
+        task = replace(_task_in(path, config, settings), protocol=config.protocol, objective=config.objective)
+        data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
+        datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
     _check_output(output, task)
     if with_mlflow:
@@ -123,6 +126,20 @@ def _can_be_saved(
     return with_mlflow
 
 
+def _task_in(path: Path, config: BestConfig, settings: Settings) -> Task:
+    """Return the task that a file names; if its own file is gone, from where the study was last launched here."""
+    reference, also = config.reference, tuple[Path, ...]()
+    file, _ = catalog.split(reference)
+    if file is None:
+        return catalog.find_said(reference, str(path))
+    with suppress(StudyError):
+        study = Study.open(config.study, settings).record()
+        if study.terms.task == config.task and study.terms.data_digest == config.data_digest:
+            also = study.with_paths
+            reference = reference if file.is_file() else study.reference
+    return catalog.find_said(reference, str(path), also)
+
+
 def run_with_messages(run: TrialRun, task: Task, say: Say) -> TrialResult:
     """Train a trial to its end, with a message for each epoch."""
     metric = task.objective.metric
@@ -154,9 +171,12 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
             changed, or the trial fails now.
     """
     record = Study.open(name, settings).record()
-    trial, task = _winner(record), _task_of(record)
-    data = datasets.load_for_task(task, settings.data_dir).training
+    trial = _winner(record)
+    with tensorflow_start.prepared(trial.cpus or 1.0):
+        task = _task_of(record)
+        data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != record.terms.data_digest:
+        datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"study {name!r} has data {record.terms.data_digest}, and {data.name} is now {data.digest}")
     start_tensorflow(trial.cpus or 1.0, say)
 
@@ -181,7 +201,7 @@ def _winner(record: StudyRecord) -> TrialRecord:
 def _task_of(record: StudyRecord) -> Task:
     """Return a study's task as it is trained there."""
     terms = record.terms
-    task = catalog.find_said(terms.reference, f"study {record.name!r}")
+    task = catalog.find_said(record.reference, f"study {record.name!r}", record.with_paths)
     if task.train is not None:
         raise UserError(f"task {task.name!r} trains itself: it leaves no model")
     return replace(task, protocol=terms.protocol, objective=terms.objective)

@@ -18,12 +18,10 @@ from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord, Transfer
 from tune_jobs.search.candidates import Candidate, ListSampler
-from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.scalars import Params, params_id
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
-from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
 from tune_jobs.words import Say
 
@@ -64,7 +62,7 @@ def transfer(request: TransferRequest, settings: Settings, say: Say) -> Outcome:
     rows = ranking.finalists(ranking.rank(source.trials, source.terms.objective), request.top)
     if not rows:
         raise UserError(f"study {source.name!r} has nothing to transfer: none of its trials is complete")
-    task = catalog.find(request.to)
+    task = session.find_task(request.to)
     moved = [transfer_params(task, row.params, f"place {row.rank} of study {source.name!r}") for row in rows]
     name = request.into or task.name
     if name == source.name:
@@ -86,7 +84,7 @@ def _begin(held: Session, task: Task, request: TransferRequest) -> StudyInputs:
     held.study.begin(inputs.terms)
     earlier = begun.launch if begun else None
     search, trials = (earlier.search, earlier.trials) if earlier else ("baseline", None)
-    now = provenance.note(search, trials, task.encoding_params)
+    now = session.launch_note(search, trials, inputs)
     held.study.note_launch(replace(now, scheduling=earlier.scheduling, budget=earlier.budget) if earlier else now)
     return inputs
 

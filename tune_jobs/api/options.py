@@ -61,6 +61,7 @@ class LaunchOptions(TransferOptions, total=False):
     no_baseline: bool
     objectives: Sequence[str | Objective]
     first: Path | str | Sequence[Params]  # configurations to begin with, or a YAML file of them
+    with_paths: Sequence[Path | str]  # files and folders that go to all workers with a task file
     seed_from: str
     scheduler: SchedulerName
     grace: int
@@ -137,6 +138,7 @@ def launch_request(reference: str, options: Mapping[str, Any]) -> LaunchRequest:
         "narrowed": {name: expression(kept) for name, kept in given.get("set", {}).items()},
         "objectives": tuple(map(_objective_words, given.get("objectives", ()))),
         "tried": Path(given["first"]) if isinstance(given.get("first"), str) else given.get("first"),
+        "with_paths": tuple(map(Path, given.get("with_paths", ()))),
         "resources": chosen,
     }
     return LaunchRequest(reference, **fields)

@@ -75,7 +75,8 @@ class Study:
         Raises:
             TaskError: if it cannot be found: its file is gone, or it was made in Python by another process.
         """
-        return catalog.find_said(self.record.terms.reference, f"study {self.name!r}")
+        record = self.record
+        return catalog.find_said(record.reference, f"study {self.name!r}", record.with_paths)
 
     @property
     def best_params(self) -> dict[str, Value]:
@@ -291,7 +292,7 @@ class Study:
         """
         if task is None:
             return
-        reference, begun = catalog.reference_of(task), self.record.terms.reference
+        reference, begun = catalog.reference_of(task), self.record.reference
         if reference != begun:
             raise TaskError(f"study {self.name!r} was begun from {begun}, and the task passed is {reference}")
 

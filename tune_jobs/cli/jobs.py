@@ -45,8 +45,9 @@ class _Submit(click.Command):
 def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | None, **options: Any) -> None:
     """Send a sweep to a cluster as a Ray job, and return. The cluster launches it with the same options.
 
-    A task file of your own is sent along, and so is the file of --try. Studies, data sets, MLflow and exports are the
-    cluster's. A job that is running or complete is not sent again; one that was stopped or has failed continues.
+    A task file of your own is sent along with what lies beside it, and so is the file of --try. Studies, data sets,
+    MLflow and exports are the cluster's. A job that is running or complete is not sent again; one that was stopped or
+    has failed continues.
 
     \b
     Example:  tune-jobs submit digits-mlp --trials 50 --address http://127.0.0.1:8265
@@ -57,7 +58,10 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
 
     reference = options["task"]
     words = list(_words(ctx.meta[_GIVEN]))
-    sent, task = submission.prepare(reference, options["study"], name, words, options["tried"])
+    also = session.absolute(options["with_paths"])
+    sent, task, what_travels = submission.prepare(reference, options["study"], name, words, options["tried"], also)
+    if what_travels is not None:
+        say(what_travels)
     submission.check_options(task, options)
     session.check(task, take_resources(dict(options)), is_population=options["scheduler"] == "pbt")
     job, is_new = _jobs(address).submit(sent, again=again)
@@ -71,9 +75,13 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
 
 def _words(given: dict[str, Any]) -> Iterator[str]:
     """Yield the options of `launch` that were given, as words of its command line. The submission itself carries
-    --study and the file of --try."""
+    --study, and the files of --try and --with."""
     for option in _LAUNCH:
-        if not isinstance(option, click.Option) or option.name in ("study", "tried") or option.name not in given:
+        if (
+            not isinstance(option, click.Option)
+            or option.name in ("study", "tried", "with_paths")
+            or option.name not in given
+        ):
             continue
         values = given[option.name]
         for value in values if isinstance(values, list) else [values]:
@@ -94,7 +102,8 @@ def launch_sent(ctx: click.Context, /, **options: Any) -> int:
     """
     from tune_jobs.execution import submission
 
-    options["task"] = submission.keep_task(options["task"], read_settings(None))
+    also = options["with_paths"]
+    options["task"], options["with_paths"] = submission.keep_task(options["task"], also, read_settings(None))
     code: int = ctx.invoke(launch, home=None, data_dir=None, **options)
     return code
 

@@ -92,6 +92,14 @@ def _assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, .
     metavar="FILE",
     help="Begin with the configurations of a YAML file: params, a list of them, or a best.yaml.",
 )
+@click.option(
+    "--with",
+    "with_paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Take a file or folder along to all workers, beside what lies in the folder of a task file. Repeatable.",
+)
 @click.option("--seed-from", metavar="STUDY", help="Begin with the five best configurations of another study.")
 @click.option(
     "--scheduler",

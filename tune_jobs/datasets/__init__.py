@@ -17,6 +17,7 @@ from tune_jobs.datasets.own import LoadData
 from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError
+from tune_jobs.search_spaces import function_names
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
 
@@ -28,6 +29,7 @@ __all__ = [
     "Source",
     "Split",
     "TrainingData",
+    "check_steady",
     "load",
     "load_for_task",
     "locate",
@@ -60,7 +62,7 @@ def load(data: str | LoadData, *, data_dir: Path, validation: int | float, image
     Raises:
         DataError: in one line, if there is no such data set, or it is missing, damaged or too small.
     """
-    name = data if isinstance(data, str) else own.name_of(data)
+    name = data if isinstance(data, str) else function_names.name(data)
     original = _source(data).load(data_dir) if isinstance(data, str) else own.load(data)
     try:
         train, held_out = hold_out(original.train, validation)
@@ -80,6 +82,19 @@ def load_for_task(task: Task, data_dir: Path) -> Dataset:
     """
     protocol = task.protocol
     return load(task.dataset, data_dir=data_dir, validation=protocol.validation, images=protocol.images)
+
+
+def check_steady(task: Task, digest: str, data_dir: Path) -> None:
+    """Check that a task's own function returns the same data again; `digest` is that of what it returned before.
+
+    Raises:
+        DataError: it does not.
+    """
+    if not isinstance(task.dataset, str) and load_for_task(task, data_dir).digest != digest:
+        raise DataError(
+            f"the data set {task.dataset_name} has other data each time it is called, so that no study on it can go "
+            "on: give its random generator a seed, as in default_rng(0)"
+        )
 
 
 def _source(name: str) -> Source:

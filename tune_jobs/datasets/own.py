@@ -9,6 +9,7 @@ import numpy as np
 
 from tune_jobs.datasets.dataset import Array, Original, Split
 from tune_jobs.errors import DataError
+from tune_jobs.search_spaces import function_names
 from tune_jobs.words import one_line
 
 Pair = tuple[Array, Array]  # images, labels
@@ -23,7 +24,7 @@ def load(load_data: LoadData) -> Original:
     Raises:
         DataError: the function raises, or returns something else.
     """
-    name = name_of(load_data)
+    name = function_names.name(load_data)
     try:
         returned: Any = load_data()
     except Exception as error:
@@ -38,13 +39,6 @@ def load(load_data: LoadData) -> Original:
         return _checked(_split(x_train, y_train), _split(x_test, y_test))
     except DataError as error:
         raise DataError(f"the data set {name} cannot be used: {error}") from error
-
-
-def name_of(load_data: LoadData) -> str:
-    """Return `module.function`, the module without its packages: `cifar10.load_data`."""
-    name = getattr(load_data, "__name__", type(load_data).__name__)
-    module = getattr(load_data, "__module__", None) or ""
-    return f"{module.rpartition('.')[2]}.{name}" if module else name
 
 
 def _split(x: object, labels: object) -> Split:

@@ -17,6 +17,7 @@ def score_finalists(run: StudyRun, trials: list[TrialRecord]) -> None:
         UserError: if the data cannot be had, the trials do not fit the cluster, or a worker died.
     """
     inputs, resources, settings = run.inputs, run.resources, run.settings
+    source = TaskSource.of(inputs.reference, inputs.with_paths)
     data = datasets.load_for_task(inputs.task, settings.data_dir)
     cpus = trials[0].cpus or resources.cpus_per_trial  # as many threads as the trials had, or a score does not repeat
     prepare_ray(is_own_cluster=resources.address is None)
@@ -29,7 +30,7 @@ def score_finalists(run: StudyRun, trials: list[TrialRecord]) -> None:
         gpus = None if resources.gpus_per_trial == "auto" else resources.gpus_per_trial
         slots = cluster.slots(cpus, gpus, resources.max_concurrent)
         job = evaluators.TestJob(
-            TaskSource.of(inputs.reference),
+            source,
             inputs.task.protocol,
             inputs.task.objective,
             data.training,

@@ -79,8 +79,8 @@ class _Evaluator:
 
     def __init__(self, job: TestJob, gpu_share: float | None) -> None:
         self._job = job
+        warm_up(job.cpus, gpu_share)  # before the task's file is imported, which may use TensorFlow
         self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)
-        warm_up(job.cpus, gpu_share)
 
     def score(self, trial: TrialRecord, kept: Weights | None) -> TestResult | TrialError:
         from tune_jobs.training import finalist

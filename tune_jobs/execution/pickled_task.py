@@ -6,25 +6,18 @@ their code. What is installed travels by name.
 
 from __future__ import annotations
 
-import site
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 
 from ray import cloudpickle
 
+from tune_jobs.search_spaces.installed import is_installed
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import prepare_tensorflow
 from tune_jobs.words import one_line
-
-_INSTALLED = [
-    *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-    *(Path(folder).resolve() for folder in (*site.getsitepackages(), site.getusersitepackages())),
-]
 
 
 def pickle_task(task: Task) -> bytes:
@@ -64,11 +57,7 @@ def _own_modules() -> list[ModuleType]:
 
 
 def _is_own(module: ModuleType) -> bool:
-    file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or module.__name__.partition(".")[0] in ("__main__", "__mp_main__", "tune_jobs"):
-        return False
-    path = Path(file).resolve()
-    return not any(path.is_relative_to(folder) for folder in _INSTALLED)
+    return module.__name__ not in ("__main__", "__mp_main__") and not is_installed(module)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.datasets import TrainingData
@@ -104,6 +105,8 @@ class StudyInputs:
     seed: int
     data: TrainingData
     further: tuple[Objective, ...] = ()  # objectives after the first
+    with_paths: tuple[Path, ...] = ()  # what goes with the task's file, from --with
+    code: str | None = None  # a digest of the code of the task's file, where it has one
 
     @property
     def terms(self) -> StudyTerms:
@@ -111,7 +114,7 @@ class StudyInputs:
         return StudyTerms(
             task=self.task.name,
             task_digest=self.task_digest,
-            reference=_lasting(self.reference),
+            reference=catalog.lasting(self.reference),
             dataset=self.data.name,
             data_digest=self.data.digest,
             space=self.space.to_json(),
@@ -144,11 +147,3 @@ class StudyRun:
     settings: Settings
     interruption: Interruption
     say: Say
-
-
-def _lasting(reference: str) -> str:
-    """Return the reference in a form that is found from any folder."""
-    file, attribute = catalog.split(reference)
-    if file is None:
-        return reference
-    return str(file.resolve()) if attribute is None else f"{file.resolve()}:{attribute}"

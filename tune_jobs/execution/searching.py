@@ -26,6 +26,8 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> TaskFail
     Return the failure of the task's own that ended the sweep early, if one did.
     """
     study, inputs, resources, settings = run.study, run.inputs, run.resources, run.settings
+    source = TaskSource.of(inputs.reference, inputs.with_paths)
+    source.say_what_travels(study.name, run.say)
     prepare_ray(is_own_cluster=resources.address is None)
     from tune_jobs.execution import cluster
 
@@ -44,6 +46,7 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> TaskFail
         population = _population(run, plan, checkpoints)
         context = _sweep_context(
             run,
+            source,
             is_population=population is not None,
             keeps_checkpoints=bool(resources.checkpoint_every or population or checkpoints.has_any),
             measures_devices=packed.slots.gpus > 0 or resources.gpus_per_trial == "auto",
@@ -70,7 +73,7 @@ def _population(run: StudyRun, plan: Plan, checkpoints: CheckpointFolder) -> Pop
 
 
 def _sweep_context(
-    run: StudyRun, *, is_population: bool, keeps_checkpoints: bool, measures_devices: bool
+    run: StudyRun, source: TaskSource, *, is_population: bool, keeps_checkpoints: bool, measures_devices: bool
 ) -> SweepContext:
     """Return what all trials share, with the actors that keep files for them."""
     from tune_jobs.execution import keeper, worker
@@ -81,7 +84,7 @@ def _sweep_context(
     if is_population:
         protocol = replace(protocol, patience=None)  # a member that is behind continues from another's weights
     return worker.SweepContext(
-        source=TaskSource.of(inputs.reference),
+        source=source,
         protocol=protocol,
         objectives=inputs.terms.objectives,
         data=inputs.data,
@@ -90,6 +93,7 @@ def _sweep_context(
         checkpoint_keeper=keeper.start_checkpoints(checkpoints_dir) if keeps_checkpoints else None,
         checkpoint_every=resources.checkpoint_every,
         measures_devices=measures_devices,
+        has_own_loop=inputs.task.train is not None,
     )
 
 

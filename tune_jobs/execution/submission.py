@@ -22,6 +22,7 @@ from tune_jobs.search_spaces.task_files import TaskFiles
 from tune_jobs.settings import Settings
 from tune_jobs.study import contents
 
+_SENT = "task"  # the folder in which a task's files arrive
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")  # as a study's
 
 
@@ -56,26 +57,36 @@ class Submission:
 
 
 def prepare(
-    reference: str, study: str | None, name: str | None, options: Sequence[str], tried: Path | None
-) -> tuple[Submission, Task]:
-    """Return what to send, and its task as the cluster will find it, with no other files than those that travel.
+    reference: str,
+    study: str | None,
+    name: str | None,
+    options: Sequence[str],
+    tried: Path | None,
+    also: Sequence[Path] = (),
+) -> tuple[Submission, Task, str | None]:
+    """Return what to send, its task as the cluster will find it, with no other files than those that travel, and in
+    words which these are.
 
-    `options` are those of `launch` as the user gave them, except --study and --try; `tried` is the file of --try.
+    `options` are those of `launch` as the user gave them, except --study, --try and --with; `tried` is the file of
+    --try, and `also` what --with names.
 
     Raises:
         UserError, TaskError: if the task cannot be loaded, a file cannot be read, or the name cannot be a job's.
     """
     file, attribute = catalog.split(reference)
     files: dict[str, bytes] = {}
+    arguments = ["launch-sent", *options, "--address", "auto"]
+    words = None
     if file is None:
         task, sent_reference = catalog.find(reference), reference
     else:
-        own = TaskFiles.read(file)
+        own = TaskFiles.gather(file, also)
         with tempfile.TemporaryDirectory() as folder:
-            task = catalog.load(own, attribute, keep(own, Path(folder)).parent)
-        sent_reference = f"task/{own.name}" if attribute is None else f"task/{own.name}:{attribute}"
-        files |= {f"task/{path}": content for path, content in own.contents.items()}
-    arguments = ["launch-sent", *options, "--address", "auto"]
+            task = catalog.load(own, attribute, keep(own, Path(folder)))
+        sent_reference = f"{_SENT}/{own.name}" if attribute is None else f"{_SENT}/{own.name}:{attribute}"
+        files |= {f"{_SENT}/{path}": content for path, content in own.contents.items()}
+        arguments += [f"--with={_SENT}/{path.relative_to(own.root).as_posix()}" for path in also]
+        words = own.words()
     if tried is not None:
         files["try/configurations.yaml"] = _read(tried)
         arguments += ["--try", "try/configurations.yaml"]
@@ -85,7 +96,7 @@ def prepare(
     if not _NAME.fullmatch(name):
         raise UserError(f"a job's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
     arguments += ["--study", study, "--", sent_reference]
-    return Submission(name, study, task.name, tuple(arguments), files), task
+    return Submission(name, study, task.name, tuple(arguments), files), task, words
 
 
 def check_options(task: Task, options: Mapping[str, Any]) -> None:
@@ -106,16 +117,24 @@ def check_options(task: Task, options: Mapping[str, Any]) -> None:
     replace(task.protocol, **{name: options[name] for name in names if options.get(name) is not None})
 
 
-def keep_task(reference: str, settings: Settings) -> str:
-    """Copy the files of a task that was sent here to the home folder, and return a reference to the copy.
+def keep_task(reference: str, also: Sequence[Path], settings: Settings) -> tuple[str, tuple[Path, ...]]:
+    """Copy the files of a task that was sent here to the home folder, and return where the task and what goes with it
+    are there.
 
     The folder in which the files arrived is deleted later; the study has to find its task again.
     """
     file, attribute = catalog.split(reference)
     if file is None:
-        return reference
-    copy = keep(TaskFiles.read(file), settings.tasks_dir)
-    return str(copy) if attribute is None else f"{copy}:{attribute}"
+        return reference, ()
+    arrived = next(folder for folder in reversed(file.parents) if folder.name == _SENT)
+    contents = {_below(arrived, path): path.read_bytes() for path in sorted(arrived.rglob("*")) if path.is_file()}
+    kept = keep(TaskFiles(arrived, _below(arrived, file), contents), settings.tasks_dir)
+    copy = kept / file.relative_to(arrived)
+    return str(copy) if attribute is None else f"{copy}:{attribute}", tuple(kept / _below(arrived, it) for it in also)
+
+
+def _below(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _read(file: Path) -> bytes:

@@ -9,6 +9,7 @@ import atexit
 import functools
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tune_jobs.search_spaces.python_tasks import is_made_in_python
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.search_spaces.task_files import TaskFiles
 from tune_jobs.settings import end_safe_path, prepare_keras
+from tune_jobs.words import Say
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class TaskSource:
     pickled: bytes | None = None  # of a task made in Python
 
     @classmethod
-    def of(cls, reference: str) -> TaskSource:
-        """Return the source of a task that exists in this process or on this machine.
+    def of(cls, reference: str, also: Sequence[Path] = ()) -> TaskSource:
+        """Return the source of a task that exists in this process or on this machine; `also` goes with its file.
 
         Raises:
             TaskError: a file of the task cannot be read, or a task made in Python cannot be pickled.
@@ -41,7 +43,7 @@ class TaskSource:
 
             return cls(reference, pickled=pickle_task(catalog.find(reference)))
         file, attribute = catalog.split(reference)
-        return cls(reference) if file is None else cls(reference, attribute, TaskFiles.read(file))
+        return cls(reference) if file is None else cls(reference, attribute, TaskFiles.gather(file, also))
 
     def load(self) -> Task:
         """Return the task. Its files are kept in a folder of this process, so that tracebacks can show their lines.
@@ -59,22 +61,28 @@ class TaskSource:
             return unpickle_task(self.pickled)
         if self.files is None:
             return catalog.find(self.reference)
-        return catalog.load(self.files, self.attribute, keep(self.files, _private_folder()).parent)
+        return catalog.load(self.files, self.attribute, _arrived(self.files))
+
+    def say_what_travels(self, study: str, say: Say) -> None:
+        """Say in one line which files go to a study's workers, and which do not, if there is more than the task's."""
+        words = None if self.files is None else self.files.words()
+        if words is not None:
+            say(f"study {study}: {words}")
 
 
-def keep(task_files: TaskFiles, folder: Path) -> Path:
-    """Write a task's files under `folder`, for their owner alone; return where the task file is.
+def keep(task_files: TaskFiles, folder: Path, *, durable: bool = True) -> Path:
+    """Write a task's files under `folder`, for their owner alone; return the root in which they are now.
 
     Raises:
         UserError: a file cannot be written.
     """
-    path = folder / task_files.digest / task_files.name
-    if path.exists():  # it is written last
-        return path
+    root = folder / task_files.digest
+    if (root / task_files.name).exists():  # it is written last
+        return root
     for name in sorted(task_files.contents, key=task_files.name.__eq__):
-        (path.parent / name).parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(path.parent / name, task_files.contents[name], mode=0o600)
-    return path
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(root / name, task_files.contents[name], durable=durable, mode=0o600)
+    return root
 
 
 @functools.cache
@@ -83,3 +91,15 @@ def _private_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tune-jobs-task-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def _arrived(task_files: TaskFiles) -> Path:
+    """Write files that came to this process; return their root. What was too large to come is read where it lies, if
+    this machine has it."""
+    root = keep(task_files, _private_folder(), durable=False)
+    for path in task_files.beside.linked:
+        link = root / path.relative_to(task_files.root)
+        if path.exists() and not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+    return root

@@ -30,6 +30,7 @@ from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.execution.wear import Wear
 from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import prepare_own_training
 from tune_jobs.training import checkpoints, devices
 from tune_jobs.training.checkpoints import Checkpoint
@@ -57,6 +58,7 @@ class SweepContext:
     checkpoint_keeper: Any = None  # the actor that has the trials' checkpoints, where there are any
     checkpoint_every: int | None = None  # epochs
     measures_devices: bool = False  # whether workers read the figures of their devices
+    has_own_loop: bool = False  # whether the task trains itself: TensorFlow is left to it then
 
 
 class TrialWorker:
@@ -73,13 +75,11 @@ class TrialWorker:
         self._run: TrialRun | None = None
         self._unreported: list[tuple[int, Metrics]] = []  # epochs of a checkpoint, which the driver has not seen
         self._refusal: str | None = None
+        self._task: Task | None = None  # imported once the devices are set: its file may use TensorFlow
         self._place = nodes.own_place()
         self._folder: Path | None = None
         try:
             self._reader = devices.device_reader(cpus=self._context.cpus) if self._context.measures_devices else None
-            self._task = replace(
-                self._context.source.load(), protocol=self._context.protocol, objective=self._context.objectives[0]
-            )
         except Exception as error:
             self._refuse(error)
         self._accept(Assignment.from_config(config))
@@ -162,16 +162,21 @@ class TrialWorker:
             time.sleep(_STEP_S)
         elif self._has_reported:
             try:
-                if self._task.train is None:
-                    warm_up(self._context.cpus, self._assignment.gpus or None)
-                else:
+                if self._context.has_own_loop:
                     prepare_own_training()
+                else:
+                    warm_up(self._context.cpus, self._assignment.gpus or None)
+                self._task = self._task or self._load_task()
                 _is_warm = True
             except Exception as error:
                 self._refuse(error)
                 return StepReport(refusal=self._refusal)
         self._has_reported, self._is_ready = True, _is_warm
         return StepReport(place=self._place, is_ready=self._is_ready, is_parked=self._is_parked)
+
+    def _load_task(self) -> Task:
+        context = self._context
+        return replace(context.source.load(), protocol=context.protocol, objective=context.objectives[0])
 
     def _refuse(self, error: Exception) -> None:
         """Note why this worker can train no trial of the task. Another worker would not fare better."""
@@ -182,6 +187,7 @@ class TrialWorker:
         checkpoint = self._load_checkpoint(assignment)
         history = () if checkpoint is None or assignment.copies else checkpoint.history
         self._unreported = list(enumerate(history, start=1))
+        assert self._task is not None  # this worker is ready
         run = TrialRun(
             self._task,
             assignment.params,
@@ -232,7 +238,7 @@ class TrialWorker:
 
     def _trial_memory_mb(self) -> float | None:
         """Return the most that this trial took of a GPU; None if unknown, as for a task with its own training loop."""
-        if self._task.train is not None or not self._place.gpus:
+        if self._context.has_own_loop or not self._place.gpus:
             return None
         from tune_jobs.training import tensorflow_process
 

@@ -94,11 +94,11 @@ def best_config(study: StudyRecord) -> dict[str, Any]:
 def _config(study: StudyRecord, row: Row) -> dict[str, Any]:
     trial = next(trial for trial in study.trials if trial.number == row.trials[0])
     terms = study.terms
-    is_file_task = terms.reference != terms.task
+    is_file_task = study.reference != terms.task
     return {
         "format": _FORMAT,
         "task": terms.task,
-        **({"reference": terms.reference} if is_file_task else {}),
+        **({"reference": study.reference} if is_file_task else {}),
         "study": study.name,
         "trial": trial.number,
         "params": dict(trial.params),
@@ -136,7 +136,7 @@ def front_text(study: StudyRecord) -> str:
     head = (
         f"# The Pareto front of study {printable(study.name)}: {printable(objectives.words(study.terms.objectives))}.\n"
         "# To train one again, by its trial:  tune-jobs train front.yaml --trial N\n"
-        f"# To begin a search with all:  tune-jobs launch {printable(study.terms.reference)} --try front.yaml\n"
+        f"# To begin a search with all:  tune-jobs launch {printable(study.reference)} --try front.yaml\n"
     )
     return head + yaml.safe_dump(configs, sort_keys=False)
 

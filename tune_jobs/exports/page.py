@@ -33,13 +33,13 @@ def _headline(board: Board) -> Iterator[str]:
 
 
 def _facts(board: Board) -> Iterator[str]:
-    terms, launch = board.study.terms, board.study.launch
+    terms, launch, reference = board.study.terms, board.study.launch, board.study.reference
     begun = datetime.fromtimestamp(board.study.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
     protocol = ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in terms.protocol.to_dict().items() if value is not None
     )
     facts = {
-        "Task": terms.task if terms.reference == terms.task else f"{terms.task} ({terms.reference})",
+        "Task": terms.task if reference == terms.task else f"{terms.task} ({reference})",
         "Data": f"{terms.dataset} ({terms.data_digest})",
         "Objectives" if board.objectives else "Objective": objectives.words(terms.objectives),
         "Protocol": protocol,

@@ -143,7 +143,7 @@ class Reader:
 
     @cached_property
     def _model(self) -> keras.Model:
-        """The model, loaded in Keras' safe mode, which runs no code from the file."""
+        """The model, loaded in Keras' safe mode, which runs no code from the file: its own layers are the task's."""
         _prepare_devices()
         try:
             return keras_files.load(self._path, self._task)
@@ -207,8 +207,9 @@ def _task_with_encoding(path: Path, origin: Origin) -> tuple[Task, LabelEncoding
     if file is not None and not file.is_file():
         raise DataError(f"{path} was trained for a task in {file}, which is missing: put that file back")
     try:
-        task = catalog.find_said(origin.reference, str(path))
-        encoding = task.encoding_of(origin.params)
+        with tensorflow_start.prepared(len(os.sched_getaffinity(0))):
+            task = catalog.find_said(origin.reference, str(path))
+            encoding = task.encoding_of(origin.params)
     except (TaskError, SpaceError, ValueError, TypeError) as error:
         raise DataError(
             f"{path} was trained for {origin.reference}, which cannot be used: {one_line(error)}"

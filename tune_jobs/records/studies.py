@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tune_jobs.records.trials import State, TrialRecord
@@ -76,6 +77,9 @@ class Launch:
     scheduling: Scheduling = Scheduling()
     budget: Budget = Budget()
     encoding_params: tuple[str, ...] = ()  # those of the params that the label encoding takes
+    reference: str | None = None  # under which the task was found then; None: as the study was begun
+    code: str | None = None  # a digest of the code of the task's file, where it has one
+    with_paths: tuple[str, ...] = ()  # that went with the task's file, from --with
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,16 @@ class StudyRecord:
     replication: Replication | None = None
     readings: tuple[Evaluation, ...] = ()
     transfers: tuple[Transfer, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """Where the task is: under the reference that it was last launched with."""
+        return (self.launch.reference if self.launch else None) or self.terms.reference
+
+    @property
+    def with_paths(self) -> tuple[Path, ...]:
+        """What goes with the task's file, as it was last launched."""
+        return tuple(map(Path, self.launch.with_paths)) if self.launch else ()
 
     @property
     def standing(self) -> tuple[TrialRecord, ...]:

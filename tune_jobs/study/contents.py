@@ -20,6 +20,7 @@ from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyReco
 from tune_jobs.records.trials import Lineage, RecordedResult, State, TestResult, TrialRecord
 from tune_jobs.search_spaces.scalars import Params, Value
 
+_LATER = ("reference", "code", "with_paths")  # of a launch
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TEST = re.compile(r"test:(0|[1-9][0-9]{0,8})")
 _SPARSEST = 1000  # epochs for each that was scored
@@ -201,6 +202,12 @@ def _scores(intermediate: Mapping[int, float]) -> tuple[float, ...]:
     if last > _SPARSEST * len(intermediate):  # no loop does that, and a damaged file must not fill the memory
         return tuple(score for _, score in sorted(intermediate.items()))
     return tuple(intermediate.get(epoch, math.nan) for epoch in range(1, last + 1))
+
+
+def note_of_launch(launch: Launch) -> dict[str, Any]:
+    """Return a launch as it is kept, without what came later and is not used."""
+    note: dict[str, Any] = plain(launch)
+    return {name: part for name, part in note.items() if part or name not in _LATER}
 
 
 def plain(value: Any) -> Any:

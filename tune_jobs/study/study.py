@@ -183,7 +183,7 @@ class Study:
 
     def note_launch(self, launch: Launch) -> None:
         """Note how the study is run from now on."""
-        self._note("launch", plain(launch))
+        self._note("launch", contents.note_of_launch(launch))
 
     def note_replication(self, replication: Replication) -> None:
         """Note what is to be trained with further seeds."""

@@ -36,12 +36,21 @@ def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: floa
             f"Keras runs on {backend} here, and the model is trained by TensorFlow: unset KERAS_BACKEND"
         )
     malloc.keep_freed()
+    limit_devices(cpus, gpu_share, memory_mb)
+    keras.backend.clear_session()  # imports Keras whole
+    _first_settings()
+    gc.freeze()  # imported modules stay: collecting through them took half a second a trial
+
+
+def limit_devices(cpus: float | None, gpu_share: float | None = None, memory_mb: float | None = None) -> None:
+    """Do what `prepare_devices` does to TensorFlow, without Keras, which may be about to be imported; with None, limit
+    no threads."""
     gpus = _gpus()
     limits = _memory_limits(len(gpus), gpu_share, memory_mb)
-    threads = max(1, int(cpus))
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        if cpus is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(max(1, int(cpus)))
+            tf.config.threading.set_inter_op_parallelism_threads(1)
         for gpu, limit in zip(gpus, limits, strict=True):
             if limit is None:
                 tf.config.experimental.set_memory_growth(gpu, True)
@@ -51,13 +60,10 @@ def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: floa
     except RuntimeError as error:
         raise SettingsError(
             "threads and memory need to be set before TensorFlow is first used, and this process has used it "
-            f"({error}): a task's file must compute nothing when it is imported"
+            f"({error}): do this in a new process"
         ) from error
-    if not gpus:
+    if not gpus and cpus is not None:
         enable_determinism()
-    keras.backend.clear_session()  # imports Keras whole
-    _first_settings()
-    gc.freeze()  # imported modules stay: collecting through them took half a second a trial
 
 
 def _gpus() -> list[Any]:
