@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import without_password
+from tune_jobs.process import is_strict
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,17 @@ def device_figures_file() -> Path | None:
     """Return the file in TUNE_JOBS_DEVICE_FIGURES, in which another tool keeps the figures of the devices."""
     path = os.environ.get("TUNE_JOBS_DEVICE_FIGURES")
     return _absolute(path) if path else None
+
+
+def prepare_python() -> None:
+    """Keep warnings from being errors in processes that start from this one, whatever the user's shell asks of Python.
+
+    They are warnings of other packages. Other wishes of PYTHONWARNINGS stay.
+    """
+    asked = os.environ.get("PYTHONWARNINGS", "").split(",")
+    kept = [option for option in asked if not is_strict(option)]
+    if kept != asked:
+        os.environ["PYTHONWARNINGS"] = ",".join(kept)
 
 
 def prepare_own_training() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.sweeping import Own, data_of, end_workers, own_task, terms_of
+from tests.support.sweeping import Own, data_of, own_task, terms_of
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import cluster, driver, worker
 from tune_jobs.execution import sweep as sweeps
@@ -96,10 +96,7 @@ def sweep(
         strategy = SearchStrategy(task.space, sampler, judge)
         running = Sweep(TrialLedger(study), strategy, sweep_limits, placement, watcher or Watched(), interruption)
         before()
-        try:
-            driver.run_sweep(running, context)
-        finally:
-            end_workers()
+        driver.run_sweep(running, context)
         return study.record()
 
 

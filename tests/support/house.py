@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("datasets", "records"),
     ("ground",),
 )
-GROUND = ("settings", "errors", "words", "files", "decoding", "masking", "plain_yaml")
+GROUND = ("process", "settings", "errors", "words", "files", "decoding", "masking", "plain_yaml")
 
 
 def sources(root: Path = ROOT) -> list[str]:

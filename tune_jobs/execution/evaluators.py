@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -49,13 +50,24 @@ def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interrup
     """
     shared = ray.put(job)
     worker = ray.remote(_Evaluator).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
-    idle = [worker.remote(shared, slots.gpus or None) for _ in range(min(slots.count, len(trials)))]
+    evaluators = [worker.remote(shared, slots.gpus or None) for _ in range(min(slots.count, len(trials)))]
+    try:
+        _score_all(trials, evaluators, job.kept, interruption, done)
+    finally:
+        for evaluator in evaluators:  # a process may stay connected to Ray
+            ray.kill(evaluator)
+
+
+def _score_all(
+    trials: Sequence[TrialRecord], evaluators: Sequence[Any], kept: Path, interruption: Interruption, done: Done
+) -> None:
+    idle = list(evaluators)
     waiting = list(trials)
-    running: dict[ray.ObjectRef, tuple[TrialRecord, object]] = {}
+    running: dict[ray.ObjectRef, tuple[TrialRecord, Any]] = {}
     while (running or (waiting and not interruption.is_draining)) and not interruption.is_set:
         while waiting and idle and not interruption.is_draining:
             trial, evaluator = waiting.pop(0), idle.pop()
-            running[evaluator.score.remote(trial, weights.load(job.kept, trial.number))] = (trial, evaluator)
+            running[evaluator.score.remote(trial, weights.load(kept, trial.number))] = (trial, evaluator)
         ready, _ = ray.wait(list(running), timeout=_POLL_S)
         for answer in ready:
             trial, evaluator = running.pop(answer)

@@ -54,6 +54,12 @@ class SweepContext:
     checkpoint_every: int | None = None  # epochs
     measures_devices: bool = False  # whether workers read the figures of their devices
 
+    def end_keepers(self) -> None:
+        """End the actors that keep files: a process that stays connected to Ray would have them for ever."""
+        for actor in (self.weights_keeper and self.weights_keeper.actor, self.checkpoint_keeper):
+            if actor is not None:
+                ray.kill(actor)
+
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
     """A worker, as Ray Tune expects one. Its `config` is an `Assignment` in plain values."""
