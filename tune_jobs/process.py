@@ -14,6 +14,8 @@ from typing import NoReturn
 INTERRUPTED = 128 + signal.SIGINT  # exit code, as of a shell
 _LINE = b"tune-jobs: interrupted\n"
 
+_stderr = 2  # a copy of it, once the process is prepared: it is held back while TensorFlow is imported
+
 
 def prepare() -> None:
     """Make this process ready for a command. A second call does nothing."""
@@ -36,7 +38,9 @@ def _open_standard_streams() -> None:
 
 
 def _take_ctrl_c() -> None:
+    global _stderr
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not one that is ignored, as under nohup
+        _stderr = os.dup(2)
         signal.signal(signal.SIGINT, _interrupt)
         sys.unraisablehook = _end_if_interrupted
 
@@ -69,7 +73,7 @@ def _end_if_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     try:
-        os.write(2, _LINE)
+        os.write(_stderr, _LINE)
     finally:
         os._exit(INTERRUPTED)
 

@@ -177,6 +177,11 @@ def prepare_tensorflow() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
+def tensorflow_is_quiet() -> bool:
+    """Return True if TensorFlow writes no messages: the user's TF_CPP_MIN_LOG_LEVEL may ask for some."""
+    return os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3"
+
+
 def prepare_mlflow() -> None:
     """Set the variables that MLflow reads at each call; those that the user set stay.
 

@@ -15,6 +15,7 @@ from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
+from tune_jobs.training import tensorflow_start
 
 
 class TryOptions(TypedDict, total=False):
@@ -46,7 +47,8 @@ def find_task(reference: str) -> Task:
     Raises:
         TaskError: if there is no such task; in one line.
     """
-    return catalog.find(reference)
+    with tensorflow_start.quiet():
+        return catalog.find(reference)
 
 
 @with_options(TryOptions)
@@ -69,7 +71,7 @@ def run_trial(
     check_names("run_trial", options, TryOptions)
     home, data_dir = options.pop("home", None), options.pop("data_dir", None)
     chosen = {name: value for name, value in options.items() if value is not None}
-    found = catalog.find(task) if isinstance(task, str) else task
+    found = find_task(task) if isinstance(task, str) else task
     request = TryRequest(found, params or {}, seed, **chosen)  # type: ignore[arg-type]
     return try_trial(request, Settings.read(home, data_dir), say)
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from tune_jobs import process, settings
+from tune_jobs.training import tensorflow_start
 
 # The headings of `tune-jobs --help`; under each, its commands with the module that each one lives in.
 _GROUPS = {
@@ -116,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line in a process of its own and exit with its exit code."""
     process.prepare()
     settings.prepare_python()
+    tensorflow_start.hush()
     code = run(arguments)
     process.finish()
     sys.exit(code)

@@ -14,11 +14,10 @@ from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import TrialError, UserError
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.task_source import TaskSource
-from tune_jobs.execution.worker import warm_up
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective, Protocol
-from tune_jobs.training import weights
+from tune_jobs.training import tensorflow_start, weights
 from tune_jobs.training.weights import Weights
 
 _POLL_S = 0.5  # between two looks at whether a signal came
@@ -91,8 +90,9 @@ class _Evaluator:
 
     def __init__(self, job: TestJob, gpu_share: float | None) -> None:
         self._job = job
+        tensorflow_start.hush()
         self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)
-        warm_up(job.cpus, gpu_share)
+        tensorflow_start.start(job.cpus, gpu_share)
 
     def score(self, trial: TrialRecord, kept: Weights | None) -> TestResult | TrialError:
         from tune_jobs.training import finalist

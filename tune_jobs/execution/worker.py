@@ -27,7 +27,7 @@ from tune_jobs.execution.wear import Wear
 from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
 from tune_jobs.settings import prepare_own_training
-from tune_jobs.training import checkpoints, devices
+from tune_jobs.training import checkpoints, devices, tensorflow_start
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.devices import DeviceFigures
 from tune_jobs.training.trial import Copy, TrialRun
@@ -66,6 +66,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], context: SweepContext | None = None) -> None:
         assert context is not None
+        tensorflow_start.hush()  # the output of a worker may be shown where the user has connected to Ray
         self._context = context
         self._run: TrialRun | None = None
         self._unreported: list[tuple[int, Metrics]] = []  # epochs of a checkpoint, which the driver has not seen
@@ -130,7 +131,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         elif self._has_reported:
             try:
                 if self._task.train is None:
-                    warm_up(self._context.cpus, self._assignment.gpus or None)
+                    tensorflow_start.start(self._context.cpus, self._assignment.gpus or None)
                 else:
                     prepare_own_training()
                 _is_warm = True
@@ -226,13 +227,3 @@ def _code_error(error: BaseException | None) -> CodeError | None:
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
     return CodeError(f"{type(error).__name__} at {place}", "".join(traceback.format_exception(error)))
-
-
-def warm_up(cpus: float, gpu_share: float | None = None) -> None:
-    """Import TensorFlow, limited to `cpus` threads and to a share of a GPU; None leaves it the whole GPU."""
-    from tune_jobs.settings import prepare_tensorflow
-
-    prepare_tensorflow()
-    from tune_jobs.training import tensorflow_process
-
-    tensorflow_process.prepare_devices(cpus, gpu_share)
