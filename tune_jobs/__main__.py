@@ -1,15 +1,28 @@
-"""`python -m tune_jobs`: the command line, where its script is not on the path.
+"""`tune-jobs`, and `python -m tune_jobs` where its script is not on the path: the command line as a process.
 
-Python puts the working folder first on the import path. It is taken off before anything else is imported, for it may
-have a `keras.py` or a `mlflow.py`.
+Python puts the working folder first on the import path of `python -m`. It is taken off before anything else is
+imported, for it may have a `keras.py` or a `mlflow.py`. Then the process is prepared, for Ctrl-C may come while the
+rest is imported.
 """
 
 import os
 import sys
+from typing import NoReturn
 
 if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 (pathlib may be theirs)
     del sys.path[0]
 
-from tune_jobs.cli import main
+from tune_jobs import process
 
-main()
+process.prepare()
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit with its exit code."""
+    from tune_jobs import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from tune_jobs import neutral_keras
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import without_password
+from tune_jobs.process import is_strict
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,17 @@ def device_figures_file() -> Path | None:
     return _absolute(path) if path else None
 
 
+def prepare_python() -> None:
+    """Keep warnings from being errors in processes that start from this one, whatever the user's shell asks of Python.
+
+    They are warnings of other packages. Other wishes of PYTHONWARNINGS stay.
+    """
+    asked = os.environ.get("PYTHONWARNINGS", "").split(",")
+    kept = [option for option in asked if not is_strict(option)]
+    if kept != asked:
+        os.environ["PYTHONWARNINGS"] = ",".join(kept)
+
+
 _OTHER_BACKENDS = ("jax", "torch")  # of Keras
 
 
@@ -190,6 +202,11 @@ def prepare_keras() -> None:
     if os.environ.get("KERAS_BACKEND") not in _OTHER_BACKENDS or find_spec(os.environ["KERAS_BACKEND"]) is None:
         os.environ["KERAS_BACKEND"] = "tensorflow"
     neutral_keras.install()
+
+
+def tensorflow_is_quiet() -> bool:
+    """Return True if TensorFlow writes no messages: the user's TF_CPP_MIN_LOG_LEVEL may ask for some."""
+    return os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3"
 
 
 def prepare_mlflow() -> None:

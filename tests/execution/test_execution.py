@@ -13,8 +13,9 @@ from typing import Any
 
 import psutil
 import pytest
+import ray
 
-from tests.support.sweeping import Own, data_of, end_workers, own_task, terms_of
+from tests.support.sweeping import Own, data_of, own_task, terms_of, until
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import cluster, driver, worker
 from tune_jobs.execution import sweep as sweeps
@@ -99,10 +100,7 @@ def sweep(
         strategy = SearchStrategy(task.space, sampler, judge)
         running = Sweep(TrialLedger(study), strategy, sweep_limits, placement, watcher or Watched(), interruption)
         before()
-        try:
-            driver.run_sweep(running, context)
-        finally:
-            end_workers()
+        driver.run_sweep(running, context)
         return study.record()
 
 
@@ -298,7 +296,8 @@ def test_an_interrupted_sweep_does_not_wait_for_its_trials(tmp_path: Path, setti
     assert [trial.state for trial in record.trials][:1] == ["complete"]
     assert all(not trial.is_finished for trial in record.trials[1:])
     assert own.noted("end", "act") == [("fine",)]
-    own.go()  # for the worker, should it live still
+    until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"], "the CPUs to be free")
+    until(lambda: not [pid for (pid,) in own.noted("begin", "pid") if psutil.pid_exists(pid)], "the worker to end")
 
 
 def test_a_task_that_workers_cannot_load_ends_the_sweep_and_blames_no_trial(tmp_path: Path, settings: Settings) -> None:

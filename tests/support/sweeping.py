@@ -204,17 +204,6 @@ def sweeps_here() -> Iterator[None]:
         patch.setattr(cluster, "connection", lambda address: nullcontext())
         deliver_nothing(patch)
         yield
-    end_workers()
-
-
-def end_workers() -> None:
-    """End the workers that a sweep left behind because it ended early. They would live as long as the driver."""
-    import ray
-    from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
-
-    for identity, group in placement_group_table().items():
-        if group["state"] != "REMOVED":
-            remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(identity))))
 
 
 def deliver_nothing(patch: pytest.MonkeyPatch) -> None:

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 from tune_jobs import datasets, exports, tracking
 from tune_jobs.datasets import TrainingData
-from tune_jobs.errors import StudyError, UserError
+from tune_jobs.errors import Reason, StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
+from tune_jobs.execution.rules import CodeError, Failures, TaskFailure
 from tune_jobs.execution.searching import run_trials
 from tune_jobs.live.signals import interruptible
 from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.settings import Settings
+from tune_jobs.settings import Settings, prepare_python
 from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
@@ -29,15 +30,13 @@ from tune_jobs.training import tensorflow_start
 from tune_jobs.words import Say
 
 if TYPE_CHECKING:
-    from tune_jobs.execution.rules import TaskFailure
-
     # What a session runs on Ray; it calls the second argument once nothing more is trained.
-    Work = Callable[[StudyRun, Callable[[], None]], TaskFailure | None]
+    Work = Callable[[StudyRun, Callable[[], None]], Failures | None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `signal` and `task_failure` are what ended it early, if anything did."""
+    """How a run ended. `signal` is what ended it early, if one did. `task_failure` did, or all trials failed."""
 
     study: StudyRecord
     exports_dir: Path
@@ -101,16 +100,32 @@ class Session:
 
     def conduct(self, work: Work | None, inputs: StudyInputs, resources: Resources) -> Outcome:
         """Do the work while trials are delivered to MLflow, then write the exports and wait for the delivery."""
-        name, folder, failure = self.study.name, self.settings.exports_dir(self.study.name), None
+        name, folder, failures = self.study.name, self.settings.exports_dir(self.study.name), Failures()
+        prepare_python()  # for the processes that this one starts
+        before = {trial.number for trial in self.study.record().trials if trial.is_finished}
         with interruptible(self.say) as interruption, delivery.alongside(name, self.settings) as delivered:
             if work is not None:
                 run = StudyRun(self.study, inputs, resources, self.settings, interruption, self.say)
-                failure = work(run, delivered.sweep_ended)
+                failures = work(run, delivered.sweep_ended) or failures
             record = self.study.record()
             exports.write_all(record, folder)
             self.say("delivering to MLflow …")
             is_delivered = delivered.wait()
-        return Outcome(record, folder, is_delivered, interruption.signal, failure)
+        all_failed = None if interruption.is_set else _all_failed(record, before, failures.first)
+        return Outcome(record, folder, is_delivered, interruption.signal, failures.stopped or all_failed)
+
+
+def _all_failed(record: StudyRecord, before: set[int], first: CodeError | None) -> TaskFailure | None:
+    """Return how all trials failed that ended now and not `before`, or all of a study in which none did; else None."""
+    finished = [trial for trial in record.standing if trial.is_finished]
+    trials = [trial for trial in finished if trial.number not in before] or finished
+    if not trials or any(trial.state != "failed" for trial in trials):
+        return None
+    trial = min(trials, key=lambda trial: trial.finished or 0.0)
+    message = f"all trials failed ({len(trials)}); the first was trial {trial.number}: {trial.reason} ({trial.message})"
+    return TaskFailure(
+        message, None if first is None else first.traceback, trial.reason or Reason.CRASHED, is_early=False
+    )
 
 
 def find_task(reference: str, also: Sequence[Path] = ()) -> Task:

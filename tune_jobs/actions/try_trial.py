@@ -12,6 +12,7 @@ from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.scalars import Params, Value
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
+from tune_jobs.training import tensorflow_start
 from tune_jobs.training.trial import TrialRun
 from tune_jobs.words import Say
 
@@ -44,7 +45,8 @@ def try_trial(request: TryRequest, settings: Settings, say: Say) -> TrialResult:
     if task.train is None:
         start_tensorflow(request.cpus, say)
     run = TrialRun(task, params, data, seed=request.seed)
-    result = run_with_messages(run, task, say)
+    with tensorflow_start.quiet():
+        result = run_with_messages(run, task, say)
     if run.error is not None:
         raise run.error
     return result

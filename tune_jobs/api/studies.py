@@ -15,6 +15,7 @@ from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study as StoredStudy
+from tune_jobs.training import tensorflow_start
 
 
 @with_options(LaunchOptions)
@@ -39,7 +40,8 @@ def launch(task: str | Task, **options: Unpack[LaunchOptions]) -> Study:
     reference = task if isinstance(task, str) else catalog.reference_of(task)
     request = launch_request(reference, options)
     settings = Settings.read(options.get("home"), options.get("data_dir"))
-    outcome = launch_action.launch(request, settings, say)
+    with tensorflow_start.quiet():  # for the task's file may import it
+        outcome = launch_action.launch(request, settings, say)
     raise_early_end(outcome)
     return Study(outcome.study.name, settings)
 

@@ -47,7 +47,8 @@ def find_task(reference: str) -> Task:
     Raises:
         TaskError: if there is no such task; in one line.
     """
-    return catalog.find(reference)
+    with tensorflow_start.quiet():
+        return catalog.find(reference)
 
 
 @with_options(TryOptions)
@@ -71,7 +72,7 @@ def run_trial(
     home, data_dir = options.pop("home", None), options.pop("data_dir", None)
     chosen = {name: value for name, value in options.items() if value is not None}
     cpus = options.get("cpus") or 1.0
-    with tensorflow_start.prepared(cpus):
+    with tensorflow_start.quiet(), tensorflow_start.prepared(cpus):
         found = catalog.find(task) if isinstance(task, str) else task
     request = TryRequest(found, params or {}, seed, **chosen)  # type: ignore[arg-type]
     return try_trial(request, Settings.read(home, data_dir), say)

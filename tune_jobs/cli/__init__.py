@@ -14,6 +14,9 @@ from typing import NoReturn
 
 import click
 
+from tune_jobs import process, settings
+from tune_jobs.training import tensorflow_start
+
 # The headings of `tune-jobs --help`; under each, its commands with the module that each one lives in.
 _GROUPS = {
     "Begin and steer": {
@@ -98,6 +101,14 @@ def cli() -> None:
     sweep is killed, run the same command again: no finished trial is lost or run twice.
 
     \b
+    Exit codes:
+      0    done
+      1    failed: what a command checks or waits for is not as it should be, or all its trials failed
+      2    usage error, or something that you have to correct; one line says what
+      130  ended by Ctrl-C
+      143  ended by SIGTERM
+
+    \b
     Example:  tune-jobs launch digits-mlp --trials 12
     """
     from tune_jobs.settings import prepare_keras
@@ -106,8 +117,13 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command line and exit with its exit code."""
-    sys.exit(run(arguments))
+    """Run a command line in a process of its own and exit with its exit code."""
+    process.prepare()
+    settings.prepare_python()
+    tensorflow_start.hush()
+    code = run(arguments)
+    process.finish()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -125,7 +141,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo("tune-jobs: interrupted", err=True)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        process.abandon_output()
         return 1
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -139,7 +139,7 @@ def launch(home: Path | None, data_dir: Path | None, **options: object) -> int:
 
     TASK is the name of a task (`tune-jobs tasks` lists them), or FILE.py:NAME for one of your own. Press Ctrl-C once
     to stop: finished trials are kept, the rest run next time. Press it twice to quit at once. A study remembers its
-    options, so that they need not be repeated to continue it.
+    options, so that they need not be repeated to continue it. The exit code is 1 if all its trials failed.
 
     \b
     Example:  tune-jobs launch fashion-mnist-mlp --search grid

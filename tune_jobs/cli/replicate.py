@@ -41,7 +41,7 @@ def replicate(home: Path | None, data_dir: Path | None, **options: object) -> in
     """Train a study's best configurations again with more seeds, the same seeds for each configuration.
 
     If it is killed, run it again: it continues with the configurations that it chose first. Once it is done, the next
-    run chooses the best again.
+    run chooses the best again. The exit code is 1 if all the trials that it ran failed.
 
     \b
     Example:  tune-jobs replicate digits-mlp --top 5 --seeds 3

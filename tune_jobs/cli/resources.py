@@ -146,7 +146,7 @@ def print_outcome(outcome: Outcome) -> int:
 
 
 def say_exports(folder: Path) -> None:
-    say(f"Leaderboard files are in {folder} (best.yaml appears once a trial is complete)")
+    say(f"Leaderboard files are in {folder}")
 
 
 def say_delivery(study: str, *, is_delivered: bool) -> None:
@@ -157,11 +157,13 @@ def say_delivery(study: str, *, is_delivered: bool) -> None:
 
 
 def exit_code(outcome: Outcome) -> int:
-    """Return 0; 2 if failures of the task ended the sweep, after saying what to mend; 128 plus the signal's number if a
-    signal ended it."""
-    if outcome.task_failure is not None:
-        say(outcome.task_failure.traceback.rstrip())
-        retry = f"tune-jobs retry {outcome.study.name} --reason crashed"
-        say(f"{outcome.task_failure.message}. Once it is mended, run `{retry}`.")
-        return 2
+    """Return 0; 2 if failures of the task ended the sweep, and 1 if all its trials failed, after saying what to mend;
+    128 plus the signal's number if a signal ended it."""
+    failure = outcome.task_failure
+    if failure is not None:
+        if failure.traceback is not None:
+            say(failure.traceback.rstrip())
+        retry = f"tune-jobs retry {outcome.study.name} --reason {failure.reason}"
+        say(f"{failure.message}. Once it is mended, run `{retry}`.")
+        return 2 if failure.is_early else 1
     return 0 if outcome.signal is None else 128 + outcome.signal

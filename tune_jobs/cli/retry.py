@@ -27,7 +27,7 @@ def retry(study: str, reasons: tuple[str, ...], home: Path | None, data_dir: Pat
     """Run the failed trials of a study again, each as a new trial with the same params and seed.
 
     A trial that diverged, or whose params are invalid, would fail again. Give its reason with --reason to run it
-    anyway.
+    anyway. The exit code is 1 if all the trials that it ran failed.
 
     \b
     Example:  tune-jobs retry digits-mlp

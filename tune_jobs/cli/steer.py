@@ -30,7 +30,7 @@ def extend(study: str, trials: str, home: Path | None, data_dir: Path | None, **
     """Run more trials in a study, with the search that it was begun with.
 
     If the study was killed before its trials were complete, this command runs the missing ones alone: run it again to
-    add more.
+    add more. The exit code is 1 if all the trials that it ran failed.
 
     \b
     Example:  tune-jobs extend digits-mlp --trials +50

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -20,41 +21,54 @@ from ray.tune.search import Searcher
 
 from tune_jobs.execution import nodes, trainable
 from tune_jobs.execution.messages import Assignment, StepReport
-from tune_jobs.execution.rules import TaskFailure
+from tune_jobs.execution.rules import Failures
 from tune_jobs.execution.sweep import Sweep
 from tune_jobs.execution.worker import SweepContext
 
 _FINISHED: str = Searcher.FINISHED
 
 
-def run_sweep(sweep: Sweep, context: SweepContext) -> TaskFailure | None:
+def run_sweep(sweep: Sweep, context: SweepContext) -> Failures:
     """Run the study's unfinished trials and new ones, up to the sweep's limits or until it is interrupted.
 
     Needs a connection to Ray (`cluster.connection`). Trials that did not finish stay in the study and run next time.
-    Returns why the sweep stopped early because of its task; None if it did not.
+    Returns what went wrong with its trials.
     """
     if not sweep.has_work:
-        return None
+        return sweep.failures
     # for a searcher that is not its own, Tune lets one trial at a time wait for resources
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(sweep.placement.packing.max_slots + 1)
     folder = tempfile.mkdtemp(prefix="tune-jobs-ray-")  # Tune needs a folder; nothing in it is read again
+    workers = _Workers()
     try:
         with trainable.actor_class(context) as actor:
-            _tuner(sweep, actor, folder).fit()
+            _tuner(sweep, actor, workers, folder).fit()
     except _SweepOver:
         pass
     finally:
+        _end(workers, context)
         shutil.rmtree(folder, ignore_errors=True)
     if sweep.failure is not None:
         raise sweep.failure
-    return sweep.task_failure
+    return sweep.failures
 
 
-def _tuner(sweep: Sweep, actor: type, folder: str) -> tune.Tuner:
+def _end(workers: _Workers, context: SweepContext) -> None:
+    """End all processes of a sweep: a process that is connected to Ray for longer, as a notebook, would keep them."""
+    if ray.is_initialized():
+        with suppress(ray.exceptions.RayError, ConnectionError):  # Ray itself has ended
+            workers.end()
+            context.end_keepers()
+
+
+def _tuner(sweep: Sweep, actor: type, workers: _Workers, folder: str) -> tune.Tuner:
     return tune.Tuner(
         actor,
         tune_config=tune.TuneConfig(
-            search_alg=_SweepSearcher(sweep), scheduler=_SweepScheduler(sweep), num_samples=-1, reuse_actors=True
+            search_alg=_SweepSearcher(sweep),
+            scheduler=_SweepScheduler(sweep, workers),
+            num_samples=-1,
+            reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name="sweep",
@@ -69,9 +83,33 @@ def _tuner(sweep: Sweep, actor: type, folder: str) -> tune.Tuner:
 class _SweepOver(BaseException):
     """Ends Tune at once.
 
-    It is not an `Exception`: for those Tune first waits until every worker stops. The workers end with the connection
-    to Ray, and the study has the trials that they did not finish.
+    It is not an `Exception`: for those Tune first waits until every worker stops. `_Workers` ends them, and the study
+    has the trials that they did not finish.
     """
+
+
+class _Workers:
+    """The workers that Tune has, and the resources that it holds for them, which it keeps after an early end."""
+
+    def __init__(self) -> None:
+        self._manager: Any = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Workers:
+        """Return this very object: Tune copies what it is given."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles what it is given."""
+        return {}
+
+    def note(self, controller: Any) -> None:
+        """Keep what holds the workers; it is private to Tune."""
+        self._manager = controller._actor_manager
+
+    def end(self) -> None:
+        """Kill the workers that are left, and give their resources back."""
+        if self._manager is not None:
+            self._manager.cleanup()
 
 
 def _keeps_failure(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,9 +158,9 @@ class _SweepScheduler(FIFOScheduler):  # type: ignore[misc]
     Tune does not show a scheduler the last result of a trial; `_SweepCallback` takes that one.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, workers: _Workers) -> None:
         super().__init__()
-        self._sweep = sweep
+        self._sweep, self._workers = sweep, workers
 
     def choose_trial_to_run(self, controller: Any) -> Any:
         """Choose the trial that takes a free worker: the oldest one that has no worker of its own starting.
@@ -130,6 +168,7 @@ class _SweepScheduler(FIFOScheduler):  # type: ignore[misc]
         Tune ends the worker that was starting for a trial when the trial takes another. If the oldest of all were
         chosen, and trials were shorter than the start of a process, a lost worker would never be replaced.
         """
+        self._workers.note(controller)
         # private to Tune: no public interface tells which trials have a worker that is starting
         starting = set(controller._actor_manager.live_actors)
         actors = controller._trial_to_actor

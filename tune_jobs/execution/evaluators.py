@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -13,11 +14,10 @@ from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import TrialError, UserError
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.task_source import TaskSource
-from tune_jobs.execution.worker import warm_up
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective, Protocol
-from tune_jobs.training import weights
+from tune_jobs.training import tensorflow_start, weights
 from tune_jobs.training.weights import Weights
 
 _POLL_S = 0.5  # between two looks at whether a signal came
@@ -49,13 +49,24 @@ def evaluate(trials: Sequence[TrialRecord], job: TestJob, slots: Slots, interrup
     """
     shared = ray.put(job)
     worker = ray.remote(_Evaluator).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
-    idle = [worker.remote(shared, slots.gpus or None) for _ in range(min(slots.count, len(trials)))]
+    evaluators = [worker.remote(shared, slots.gpus or None) for _ in range(min(slots.count, len(trials)))]
+    try:
+        _score_all(trials, evaluators, job.kept, interruption, done)
+    finally:
+        for evaluator in evaluators:  # a process may stay connected to Ray
+            ray.kill(evaluator)
+
+
+def _score_all(
+    trials: Sequence[TrialRecord], evaluators: Sequence[Any], kept: Path, interruption: Interruption, done: Done
+) -> None:
+    idle = list(evaluators)
     waiting = list(trials)
-    running: dict[ray.ObjectRef, tuple[TrialRecord, object]] = {}
+    running: dict[ray.ObjectRef, tuple[TrialRecord, Any]] = {}
     while (running or (waiting and not interruption.is_draining)) and not interruption.is_set:
         while waiting and idle and not interruption.is_draining:
             trial, evaluator = waiting.pop(0), idle.pop()
-            running[evaluator.score.remote(trial, weights.load(job.kept, trial.number))] = (trial, evaluator)
+            running[evaluator.score.remote(trial, weights.load(kept, trial.number))] = (trial, evaluator)
         ready, _ = ray.wait(list(running), timeout=_POLL_S)
         for answer in ready:
             trial, evaluator = running.pop(answer)
@@ -79,7 +90,8 @@ class _Evaluator:
 
     def __init__(self, job: TestJob, gpu_share: float | None) -> None:
         self._job = job
-        warm_up(job.cpus, gpu_share)  # before the task's file is imported, which may use TensorFlow
+        tensorflow_start.hush()
+        tensorflow_start.start(job.cpus, gpu_share)  # before the task's file is imported, which may use TensorFlow
         self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)
 
     def score(self, trial: TrialRecord, kept: Weights | None) -> TestResult | TrialError:

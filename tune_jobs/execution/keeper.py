@@ -40,12 +40,12 @@ class _WeightsActor:
 class WeightsKeeper:
     """Sends the weights of a trial from its worker to the driver's machine."""
 
-    _actor: Any
+    actor: Any
 
     def save(self, model: keras.Model, number: int) -> None:
         """Keep a trial's weights; they are on disk when this returns. An error costs the weights and not the trial."""
         with suppress(ray.exceptions.RayError):
-            ray.get(self._actor.keep.remote(weights.packed(model), number))
+            ray.get(self.actor.keep.remote(weights.packed(model), number))
 
 
 def start_checkpoints(folder: Path) -> Any:

@@ -41,10 +41,20 @@ class CodeError:
 
 @dataclass(frozen=True)
 class TaskFailure:
-    """Why a sweep stopped because of its task."""
+    """Why a sweep stopped because of its task, or how all its trials failed."""
 
     message: str  # one line
-    traceback: str
+    traceback: str | None = None
+    reason: str = Reason.CRASHED
+    is_early: bool = True  # it stopped the sweep
+
+
+@dataclass(frozen=True)
+class Failures:
+    """What went wrong with the trials of a sweep. `first` is the error of the first that failed, if its code raised."""
+
+    stopped: TaskFailure | None = None
+    first: CodeError | None = None
 
 
 class FailureRules:

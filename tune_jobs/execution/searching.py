@@ -16,14 +16,14 @@ from tune_jobs.training.checkpoints import CheckpointFolder
 if TYPE_CHECKING:
     from tune_jobs.execution.packing import Packing
     from tune_jobs.execution.populations import Population
-    from tune_jobs.execution.rules import TaskFailure
+    from tune_jobs.execution.rules import Failures
     from tune_jobs.execution.worker import SweepContext
 
 
-def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> TaskFailure | None:
+def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures:
     """Run the study's unfinished trials and what the plan proposes; call `ended` when nothing more is trained.
 
-    Return the failure of the task's own that ended the sweep early, if one did.
+    Return what went wrong with the trials.
     """
     study, inputs, resources, settings = run.study, run.inputs, run.resources, run.settings
     source = TaskSource.of(inputs.reference, inputs.with_paths)
@@ -58,9 +58,9 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> TaskFail
         progress = _progress(run, plan)
         sweep = Sweep(ledger, strategy, limits, packed, progress, run.interruption)
         with progress.shown():
-            failure = driver.run_sweep(sweep, context)
+            failures = driver.run_sweep(sweep, context)
         ended()  # the rest is delivered while Ray goes down
-    return failure
+    return failures
 
 
 def _population(run: StudyRun, plan: Plan, checkpoints: CheckpointFolder) -> Population | None:

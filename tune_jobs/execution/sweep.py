@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from tune_jobs.errors import Reason, UserError
 from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.placement import Instruction, Placement
-from tune_jobs.execution.rules import FailureRules, TaskFailure, TrialLimits
+from tune_jobs.execution.rules import CodeError, FailureRules, Failures, TrialLimits
 from tune_jobs.execution.trial_ledger import TrialLedger
 from tune_jobs.execution.trial_queue import SearchStrategy, TrialQueue
 from tune_jobs.live.activity import NO_FREE_SLOT, Activity, Node
@@ -75,12 +75,13 @@ class Sweep:
         interruption: Interruption,
     ) -> None:
         self.failure: BaseException | None = None  # an error in this process, which the driver raises
-        self.task_failure: TaskFailure | None = None
+        self.failures = Failures()
         self._ledger, self._strategy, self.placement = ledger, strategy, placement
         self._watcher, self._interruption = watcher, interruption
         self._queue = TrialQueue(ledger, strategy, limits.trials)
         self._rules = FailureRules(limits.per_trial)
         self._active: dict[str, _ActiveTrial] = {}  # by Tune's ids
+        self._has_failed = False  # a trial
         self._continuing: set[int] = set()  # members that paused under this driver: no new attempt when they go on
         self._deadline = None if limits.time_limit_s is None else time.monotonic() + limits.time_limit_s
         self._activity_reported = 0.0
@@ -102,7 +103,7 @@ class Sweep:
     def is_over(self) -> bool:
         """True if Tune has to end now."""
         is_late = self._deadline is not None and time.monotonic() >= self._deadline
-        is_broken = self.failure is not None or self.task_failure is not None
+        is_broken = self.failure is not None or self.failures.stopped is not None
         is_drained = self._interruption.is_draining and not self._training
         # Tune would wait for parked workers for ever
         is_parked = self.placement.has_parked and not self._active and not self.has_work
@@ -225,8 +226,9 @@ class Sweep:
         if self._runs_again(active, result):
             self._queue.put_back(active.trial)
         else:
-            self.task_failure = self._rules.task_failure(result, report.error)
-            self._finish(active.trial, result)
+            stopped = self._rules.task_failure(result, report.error)
+            self.failures = replace(self.failures, stopped=stopped)
+            self._finish(active.trial, result, report.error)
 
     def _runs_again(self, active: _ActiveTrial, result: TrialResult) -> bool:
         """Return True if a trial that ran out of memory runs again: with fewer beside it, or alone."""
@@ -271,7 +273,10 @@ class Sweep:
             self._active[tune_id].is_killed_for_time = True
         return late
 
-    def _finish(self, trial: TrialRecord, result: TrialResult) -> None:
+    def _finish(self, trial: TrialRecord, result: TrialResult, error: CodeError | None = None) -> None:
+        if result.state == "failed" and not self._has_failed:
+            self._has_failed = True
+            self.failures = replace(self.failures, first=error)
         trial = self._ledger.finish(trial, result)
         self._queue.trial_ended(trial)
         if self._strategy.scheduler is not None:

@@ -12,11 +12,13 @@ import atexit
 import fcntl
 import functools
 import os
+import re
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Private to Ray: no public interface has it read its token again after it was imported.
@@ -30,6 +32,11 @@ from tune_jobs.settings import (
     is_ray_token_named,
     ray_temp_dir,
 )
+
+_SOCKET_PATH = 107  # bytes that the path of a socket may have
+_WITHIN = 80  # of them after the folder that we are given: `/tj-…/ray/session_…/sockets/plasma_store`
+_SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # folders for temporary files, beside that of the environment
+_PLAIN = re.compile(r"[A-Za-z0-9/._+=@,:-]+")
 
 
 @contextmanager
@@ -75,21 +82,58 @@ def _check_token() -> None:
         raise SettingsError(f"Ray did not start on this machine: it has no token ({why})") from error
 
 
+def _places() -> Iterator[str]:
+    """Yield the folders for temporary files. A batch system may set TMPDIR to one that is too long, or gone."""
+    with suppress(FileNotFoundError):
+        yield tempfile.gettempdir()
+    yield from _SHORT
+
+
+def _folder_with_token(place: str) -> Path:
+    """Make a folder with a token in a place that suits Ray.
+
+    Raises:
+        OSError: if the place does not, or cannot be written.
+    """
+    if not _PLAIN.fullmatch(place):
+        raise OSError("spaces and special characters do not suit Ray")
+    folder = Path(tempfile.mkdtemp(prefix="tj-", dir=place))
+    try:
+        _try_socket(folder / "x".ljust(_WITHIN - len("/tj-12345678/"), "x"))
+        (folder / "token").touch(0o600)
+        (folder / "token").write_text(secrets.token_hex(32), encoding="ascii")
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)  # systemd-tmpfiles leaves locked folders alone
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def _try_socket(path: Path) -> None:
+    """Make a socket at the path, and remove it: some network disks have none, and a path may be too long."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.bind(str(path))
+    path.unlink()
+
+
 @functools.cache
 def _private_folder() -> Path:
     """Make a folder with a token in it, which lasts until this process ends.
 
     Ray lets everybody write in the topmost folder that it is given, so that it is given one inside of this.
     """
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="tj-", dir=ray_temp_dir()))  # short: a socket's path has 107 bytes
-        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)  # systemd-tmpfiles leaves locked folders alone
-        (folder / "token").touch(0o600)
-        (folder / "token").write_text(secrets.token_hex(32), encoding="ascii")
-    except OSError as error:
+    named, problems = ray_temp_dir(), list[str]()
+    for place in [str(Path(named).absolute())] if named else _places():
+        try:
+            folder = _folder_with_token(place)
+            break
+        except OSError as error:
+            problems.append(f"{place}: {error.strerror or error}")
+    else:
         raise SettingsError(
-            f"Ray did not start on this machine: it has no folder ({error}); set RAY_TMPDIR to another place"
-        ) from error
+            f"Ray did not start on this machine: it has no folder for its sockets ({'; '.join(problems)}); RAY_TMPDIR "
+            f"has to name a local folder whose path has at most {_SOCKET_PATH - _WITHIN} plain characters"
+        )
     maker = os.getpid()
     atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == maker else None)
     return folder

@@ -32,7 +32,7 @@ from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import prepare_own_training
-from tune_jobs.training import checkpoints, devices
+from tune_jobs.training import checkpoints, devices, tensorflow_start
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.devices import DeviceFigures
 from tune_jobs.training.trial import Copy, TrialRun
@@ -60,6 +60,12 @@ class SweepContext:
     measures_devices: bool = False  # whether workers read the figures of their devices
     has_own_loop: bool = False  # whether the task trains itself: TensorFlow is left to it then
 
+    def end_keepers(self) -> None:
+        """End the actors that keep files: a process that stays connected to Ray would have them for ever."""
+        for actor in (self.weights_keeper and self.weights_keeper.actor, self.checkpoint_keeper):
+            if actor is not None:
+                ray.kill(actor)
+
 
 class TrialWorker:
     """A worker with the methods that Ray Tune calls on its actors.
@@ -72,6 +78,7 @@ class TrialWorker:
 
     def __init__(self, config: dict[str, Any], storage: None = None) -> None:
         self._context: SweepContext = ray.get(self.context)
+        tensorflow_start.hush()  # the output of a worker may be shown where the user has connected to Ray
         self._run: TrialRun | None = None
         self._unreported: list[tuple[int, Metrics]] = []  # epochs of a checkpoint, which the driver has not seen
         self._refusal: str | None = None
@@ -165,7 +172,7 @@ class TrialWorker:
                 if self._context.has_own_loop:
                     prepare_own_training()
                 else:
-                    warm_up(self._context.cpus, self._assignment.gpus or None)
+                    tensorflow_start.start(self._context.cpus, self._assignment.gpus or None)
                 self._task = self._task or self._load_task()
                 _is_warm = True
             except Exception as error:
@@ -292,13 +299,3 @@ def _code_error(error: BaseException | None) -> CodeError | None:
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
     return CodeError(f"{type(error).__name__} at {place}", "".join(traceback.format_exception(error)))
-
-
-def warm_up(cpus: float, gpu_share: float | None = None) -> None:
-    """Import TensorFlow, limited to `cpus` threads and to a share of a GPU; None leaves it the whole GPU."""
-    from tune_jobs.settings import prepare_tensorflow
-
-    prepare_tensorflow()
-    from tune_jobs.training import tensorflow_process
-
-    tensorflow_process.prepare_devices(cpus, gpu_share)

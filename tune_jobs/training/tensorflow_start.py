@@ -1,31 +1,92 @@
-"""Import TensorFlow in a command that people watch, without the messages that its libraries write."""
+"""Import TensorFlow without the messages that its libraries write: ours here, that of a task's file wherever it stands.
+
+Up to TensorFlow 2.21 its libraries write lines to stderr while they are loaded, whatever TF_CPP_MIN_LOG_LEVEL is. They
+are held back, and shown only if the import fails. A user who sets that variable to 0, 1 or 2 sees all of them.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
-from tune_jobs.settings import prepare_tensorflow
+from tune_jobs.settings import prepare_tensorflow, tensorflow_is_quiet
 
 
-def start(cpus: float) -> None:
-    """Import TensorFlow and prepare its devices for `cpus` threads; call it before the first op.
+def start(cpus: float, gpu_share: float | None = None) -> None:
+    """Import TensorFlow and prepare its devices for `cpus` threads and a share of a GPU; call it before the first op.
 
-    Up to TensorFlow 2.21 its libraries write lines to stderr while they are loaded, whatever TF_CPP_MIN_LOG_LEVEL is.
-    They are held back, and shown only if the import fails.
+    Without a share it gets the whole GPU.
     """
     prepare_tensorflow()
     with _native_stderr_held_back():
         from tune_jobs.training import tensorflow_process
 
-        tensorflow_process.prepare_devices(cpus)
+        tensorflow_process.prepare_devices(cpus, gpu_share)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep TensorFlow's messages from the terminal for the block, whoever imports it there."""
+    if not tensorflow_is_quiet():
+        yield
+        return
+    finder, logger = _Finder(), logging.getLogger("tensorflow")
+    sys.meta_path.insert(0, finder)
+    logger.addFilter(_is_error)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_error)
+        sys.meta_path.remove(finder)
+
+
+def hush() -> None:
+    """Do as `quiet` until this process ends."""
+    if tensorflow_is_quiet():
+        sys.meta_path.insert(0, _Finder())
+        logging.getLogger("tensorflow").addFilter(_is_error)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
+
+class _Finder:
+    """Finds TensorFlow as Python does, and holds back what its libraries write while Python imports it."""
+
+    def __init__(self) -> None:
+        self._is_asked = False  # by itself
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "tensorflow" or self._is_asked:
+            return None
+        self._is_asked = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._is_asked = False
+        if spec is not None and spec.loader is not None:
+            loader: Any = spec.loader
+            loader.exec_module = _held_back(loader.exec_module)
+        return spec
+
+
+def _held_back(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    def exec_module(module: ModuleType) -> None:
+        with _native_stderr_held_back():
+            execute(module)
+
+    return exec_module
 
 
 @contextmanager
@@ -84,6 +145,11 @@ class _PreparingLoader(Loader):
 @contextmanager
 def _native_stderr_held_back() -> Iterator[None]:
     """Hold back what is written to the descriptor of stderr in the block, and write it only if the block raises."""
+    if not tensorflow_is_quiet():
+        yield
+        return
+    import tempfile  # takes a moment, which a command without TensorFlow does not have
+
     if sys.stderr is not None:
         sys.stderr.flush()
     stderr = os.dup(2)

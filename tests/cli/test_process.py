@@ -1,0 +1,183 @@
+"""A command as a process, whatever the shell: Ctrl-C at any moment, closed streams, and what Python was asked for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import ROOT
+from tune_jobs.process import is_strict
+from tune_jobs.settings import prepare_python
+
+# A process whose import of a module lasts until it is told to stop; the module takes every exception for another one.
+WAITS = """
+import sys, time
+print("waits", flush=True)
+try:
+    time.sleep(60)
+except BaseException:
+    raise ImportError("half imported")
+"""
+CALLBACK = """
+import sys
+from tune_jobs import cli, process
+
+class Late:
+    def __del__(self):
+        print("waits", flush=True)
+        import time
+        time.sleep(60)
+
+def run(arguments):
+    Late()
+    print("goes on", flush=True)
+    return 0
+
+cli.run = run
+cli.main()
+"""
+SLOW = """
+import time
+from tune_jobs import cli
+
+def run(arguments):
+    try:
+        print("waits", flush=True)
+        time.sleep(60)
+    finally:
+        print("is tidied", flush=True)
+
+cli.cli.main = lambda **_: run(None)
+cli.main()
+"""
+ENDING = """
+import atexit, time
+from tune_jobs import cli
+
+def tidy():
+    print("waits", flush=True)
+    time.sleep(1)
+    print("is tidied", flush=True)
+
+atexit.register(tidy)
+cli.run = lambda arguments: 7
+cli.main()
+"""
+
+
+def start(*words: str, **variables: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
+    return subprocess.Popen(
+        [sys.executable, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def interrupted(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Send Ctrl-C once the process says that it waits: its exit code, and what it said from then on."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waits\n"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    return process.returncode, stdout, stderr
+
+
+@pytest.mark.parametrize("entry", [("-c", "from tune_jobs.__main__ import main; main()"), ("-m", "tune_jobs")])
+def test_ctrl_c_while_the_command_line_is_imported_is_one_line(entry: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text(WAITS)
+    process = start(*entry, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert interrupted(process) == (130, "", "tune-jobs: interrupted\n")
+
+
+def test_ctrl_c_while_a_command_imports_what_it_needs_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text(WAITS)
+    process = start("-m", "tune_jobs", "launch", "digits-mlp", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert interrupted(process) == (130, "", "tune-jobs: interrupted\n")
+
+
+def test_ctrl_c_while_a_task_file_is_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(WAITS)
+    process = start("-m", "tune_jobs", "show", str(tmp_path / "own.py"))
+    assert interrupted(process) == (130, "", "tune-jobs: interrupted\n")
+
+
+def test_ctrl_c_in_a_callback_of_python_ends_the_process() -> None:
+    assert interrupted(start("-c", CALLBACK)) == (130, "", "tune-jobs: interrupted\n")
+
+
+def test_ctrl_c_elsewhere_leaves_time_to_tidy_up() -> None:
+    assert interrupted(start("-c", SLOW)) == (130, "is tidied\n", "tune-jobs: interrupted\n")
+
+
+def test_ctrl_c_while_python_ends_changes_nothing() -> None:
+    assert interrupted(start("-c", ENDING)) == (7, "is tidied\n", "")
+
+
+def test_a_ctrl_c_that_the_shell_ignores_stays_ignored() -> None:
+    program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from tune_jobs import process\n"
+    program += "process.prepare(); assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN"
+    process = start("-c", program)
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_a_reader_that_leaves_early_is_no_traceback() -> None:
+    """As `tune-jobs tasks | head -1`."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "tune_jobs", "tasks"]
+    with os.fdopen(write, "wb") as stdout:
+        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, cwd=ROOT, check=False, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_nothing_that_a_file_can_become(closed: str, tmp_path: Path) -> None:
+    program = "import os\nfrom tune_jobs import process\nprocess.prepare()\n"
+    program += f"assert os.open({str(tmp_path / 'study')!r}, os.O_CREAT | os.O_WRONLY) > 2\n"
+    program += "import sys\nassert not sys.stderr.isatty() and not sys.stdout.isatty()"
+    command = ["bash", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, check=False, capture_output=True, env=environment).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("error", ""),
+        ("e", ""),
+        ("error::DeprecationWarning,default::UserWarning", "default::UserWarning"),
+        ("ignore,error:some text", "ignore"),
+        ("default", "default"),
+        ("", ""),
+    ],
+)
+def test_warnings_are_no_errors_in_what_we_start(asked: str, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", asked)
+    prepare_python()
+    assert os.environ["PYTHONWARNINGS"] == kept
+    assert not any(is_strict(option) for option in kept.split(","))
+
+
+@pytest.mark.parametrize("options", [("-W", "error"), ("-W", "error::UserWarning", "-bb"), ("-W", "e")])
+def test_warnings_are_no_errors_in_a_command(options: tuple[str, ...]) -> None:
+    program = "import sys, warnings\nfrom tune_jobs import process\nwarnings.filterwarnings('ignore', 'hush')\n"
+    program += "process.prepare()\nwarnings.warn('heard', UserWarning)\nwarnings.warn('hush', UserWarning)\n"
+    program += "str(b'') if sys.flags.bytes_warning else None\nprint(sys.warnoptions)"
+    process = start(*options, "-c", program, PYTHONWARNINGS="error")
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert ("heard" in stderr, "hush" in stderr, stdout) == (True, False, "[]\n")
+
+
+def test_a_process_that_calls_us_keeps_its_warnings_and_its_ctrl_c() -> None:
+    from tune_jobs.cli import run
+
+    before = list(warnings.filters), signal.getsignal(signal.SIGINT)
+    assert run(["--version"]) == 0
+    assert (list(warnings.filters), signal.getsignal(signal.SIGINT)) == before

@@ -1,0 +1,107 @@
+"""What a command does first as a process, whatever shell started it: standard streams, Ctrl-C and warnings.
+
+It imports nothing that takes time, for Ctrl-C may come at any moment. A test or a notebook that calls us keeps all of
+this as it is.
+"""
+
+import os
+import signal
+import sys
+import warnings
+from types import FrameType
+from typing import NoReturn
+
+INTERRUPTED = 128 + signal.SIGINT  # exit code, as of a shell
+_LINE = b"tune-jobs: interrupted\n"
+
+_stderr = 2  # a copy of it, once the process is prepared: it is held back while TensorFlow is imported
+
+
+def prepare() -> None:
+    """Make this process ready for a command. A second call does nothing."""
+    _open_standard_streams()
+    _take_ctrl_c()
+    _keep_warnings_from_failing()
+
+
+def _open_standard_streams() -> None:
+    """Open the standard streams that the shell closed: else the next file, a study's perhaps, would be one of them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _take_ctrl_c() -> None:
+    global _stderr
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not one that is ignored, as under nohup
+        _stderr = os.dup(2)
+        signal.signal(signal.SIGINT, _interrupt)
+        sys.unraisablehook = _end_if_interrupted
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; end the process at once at the second Ctrl-C, or while something is imported.
+
+    What is half imported may print the exception, swallow it or take it for a missing module.
+    """
+    signal.signal(number, _end)
+    if _is_importing(frame):
+        _end(number, frame)
+    raise KeyboardInterrupt
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _end_if_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
+    """End the process where Ctrl-C came in a callback, such as a destructor, from which no exception gets out."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        _end(signal.SIGINT, None)
+    sys.__unraisablehook__(unraisable)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    try:
+        os.write(_stderr, _LINE)
+    finally:
+        os._exit(INTERRUPTED)
+
+
+def finish() -> None:
+    """Let Ctrl-C do nothing more: the command is done, and only Python itself has to end."""
+    if signal.getsignal(signal.SIGINT) in (_interrupt, _end):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def abandon_output() -> None:
+    """Write nothing more where nobody reads: Python would try once more when it ends, and complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _keep_warnings_from_failing() -> None:
+    """Drop the filters of `-W error` and PYTHONWARNINGS that make warnings errors: those of packages are not ours."""
+    sys.warnoptions[:] = [option for option in sys.warnoptions if not is_strict(option)]
+    kept = [entry for entry in warnings.filters if entry[0] != "error"]
+    warnings.resetwarnings()  # or what was looked up before would stay in force
+    warnings.filters.extend(kept)  # type: ignore[attr-defined]
+
+
+def is_strict(option: str) -> bool:
+    """Return True if this option of `-W` makes warnings errors; like Python's, its action may be shortened."""
+    action = option.partition(":")[0].strip()
+    return bool(action) and "error".startswith(action)
