@@ -49,12 +49,18 @@ def test_defaults_are_not_said() -> None:
     both = Protocol(epochs=3, validation=0.2, precision="mixed_float16", deterministic=True)
     assert both.to_dict() == {**OLD, "precision": "mixed_float16", "deterministic": True}
     assert both.special == ("mixed_float16", "deterministic")
+    last = Protocol(epochs=3, validation=0.2, scored_epoch="last")
+    assert last.to_dict() == {**OLD, "scored_epoch": "last"}
+    assert (last.special, last.numerics) == (("the last epoch counts",), ())
     digits = find("digits-mlp")
     digests = {
         replace(digits, protocol=replace(digits.protocol, **change)).digest()
         for change in ({}, {"precision": "mixed_bfloat16"}, {"deterministic": True}, {"precision": "float32"})
     }
     assert len(digests) == 3
+    assert (
+        replace(digits, protocol=last).digest() != replace(digits, protocol=replace(last, scored_epoch="best")).digest()
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,6 +69,8 @@ def test_defaults_are_not_said() -> None:
         ({"precision": "float16"}, "needs precision float32 or mixed_float16 or mixed_bfloat16; got 'float16'"),
         ({"precision": None}, "got None"),
         ({"deterministic": 1}, "needs deterministic True or False; got 1"),
+        ({"scored_epoch": "first"}, "needs scored_epoch 'best' or 'last'; got 'first'"),
+        ({"scored_epoch": "last", "patience": 2}, "'last' or patience, which waits for a better epoch, not both; got"),
     ],
 )
 def test_another_value_is_refused_where_it_enters(change: dict[str, Any], needed: str) -> None:

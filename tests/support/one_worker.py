@@ -93,6 +93,8 @@ def main() -> int:
         if one != alone:
             n_different += 1
             print(f"trial {number} of {tasks[trial.task].name}, {trial.params}: {one} in one worker, {alone} alone")
+        if (number + 1) % 20 == 0:
+            print(f"{number + 1} compared, {n_different} different", file=sys.stderr, flush=True)
     print(f"{len(trials)} trials, {failed} not complete, {n_different} different")
     return int(n_different > 0)
 

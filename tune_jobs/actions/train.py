@@ -144,7 +144,8 @@ def run_with_messages(run: TrialRun, task: Task, say: Say) -> TrialResult:
     """Train a trial to its end, with a message for each epoch."""
     metric = task.objective.metric
     for epoch, metrics in run:
-        say(f"epoch {epoch}/{task.protocol.epochs}  {metric} {metrics.get(metric, float('nan')):.4f}")
+        score = f"{metrics[metric]:.4f}" if metric in metrics else "not scored"
+        say(f"epoch {epoch}/{task.protocol.epochs}  {metric} {score}")
     return run.result
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.models.means import MeanOf
 from tune_jobs.models.presentation import Presentation
 from tune_jobs.records import readings
 from tune_jobs.records.objectives import metric_on_test
@@ -19,8 +20,10 @@ from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import weights
 from tune_jobs.training.trial import mean_of_objective, pack_matching, rerun
 from tune_jobs.training.weights import Weights
+from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
+    from tune_jobs.models.label_encodings import LabelEncoding
     from tune_jobs.models.lazy_keras import keras
 
 
@@ -31,30 +34,45 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
     trial's best epoch.
 
     Raises:
-        TrialError: the model could not be trained again.
+        TrialError: the model could not be trained again, or nothing scores it.
     """
+    model, val_score = weights.scored_model(task, trial, data, kept_weights) or _trained(task, trial, data)
+    metrics = _metrics(task, trial, model, test)
+    mean_of, encoding = mean_of_objective(task, trial.params), task.encoding_of(trial.params)
+    if mean_of is None and Presentation(encoding).scale is None:
+        return TestResult(metrics, val_score=val_score)
+    try:
+        errors, read, worst = _of_each_image(
+            encoding, model, test, mean_of, metrics.get(metric_on_test(task.objective))
+        )
+    except ValueError as error:  # of an encoding whose answers have another form
+        raise TrialError(Reason.INVALID, one_line(error)) from error
+    kept_as = None if errors is None else mean_of
+    return TestResult(metrics, errors, val_score, readings=read, worst=worst, mean_of=kept_as)
+
+
+def _metrics(task: Task, trial: TrialRecord, model: keras.Model, test: Split) -> dict[str, float]:
     from tune_jobs.training import compiled
 
-    model, val_score = weights.scored_model(task, trial, data, kept_weights) or _trained(task, trial, data)
-    encoding = task.encoding_of(trial.params)
-    on_device = compiled.to_device(test, encoding.targets)
+    on_device = compiled.to_device(test, task.encoding_of(trial.params).targets)
     batch_size = task.route(trial.params).batch_size
     scored = compiled.CompiledEpochs(model, batch_size=batch_size, seed=trial.seed).evaluate(on_device)
     if not scored:
         raise TrialError(Reason.INVALID, "its model has neither a test_step nor a loss: nothing scores it on new data")
-    metrics = {f"test_{name}": value for name, value in scored.items()}
-    mean_of = mean_of_objective(task, trial.params)
-    if mean_of is None and Presentation(encoding).scale is None:
-        return TestResult(metrics, val_score=val_score)
+    return {f"test_{name}": value for name, value in scored.items() if math.isfinite(value)}
+
+
+def _of_each_image(
+    encoding: LabelEncoding, model: keras.Model, test: Split, mean_of: MeanOf | None, score: float | None
+) -> tuple[str | None, str | None, str | None]:
+    """Return the errors of the images, what was read of them, and the worst, packed, as far as they are kept."""
+    from tune_jobs.training import compiled
+
     predicted = encoding.decode(compiled.predict(model, test.x))
     errors = None
-    if mean_of is not None:
-        objective = metrics.get(metric_on_test(task.objective), math.nan)
-        errors = pack_matching(Presentation(encoding).errors(predicted, test.labels), objective, mean_of)
-    read, worst = readings.pack_evaluation(encoding, predicted, test.labels, test.x)
-    return TestResult(
-        metrics, errors, val_score, readings=read, worst=worst, mean_of=None if errors is None else mean_of
-    )
+    if mean_of is not None and score is not None:
+        errors = pack_matching(Presentation(encoding).errors(predicted, test.labels), score, mean_of)
+    return errors, *readings.pack_evaluation(encoding, predicted, test.labels, test.x)
 
 
 def _trained(task: Task, trial: TrialRecord, data: TrainingData) -> tuple[keras.Model, float]:
