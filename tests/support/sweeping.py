@@ -316,16 +316,13 @@ def logged(settings: Settings, record: StudyRecord) -> Logged:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=settings.tracking_uri)
-    experiment = client.get_experiment_by_name(record.terms.task)
-    assert experiment is not None
-    parents = client.search_runs([experiment.experiment_id], f"tags.`mlflow.tune_jobs.study` = '{record.identity}'")
-    trials = [
-        run
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    parents = client.search_runs(experiments, f"tags.`mlflow.tune_jobs.study` = '{record.identity}'")
+    nested = (
+        client.search_runs(experiments, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'", max_results=1000)
         for parent in parents
-        for run in client.search_runs(
-            [experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'", max_results=1000
-        )
-    ]
+    )
+    trials = [run for runs in nested for run in runs if _shows_a_trial(run.data.tags)]
     points = {
         run.info.run_id: {
             name: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
@@ -334,6 +331,11 @@ def logged(settings: Settings, record: StudyRecord) -> Logged:
         for run in trials
     }
     return Logged(tuple(parents), tuple(trials), points)
+
+
+def _shows_a_trial(tags: Mapping[str, str]) -> bool:
+    """People nest runs of theirs under ours, and log to runs that show nothing any more."""
+    return "mlflow.tune_jobs.trial" in tags and "mlflow.tune_jobs.set_aside" not in tags
 
 
 def command_line(settings: Settings, *words: str, before: str = "", **variables: str) -> Popen[str]:

@@ -131,7 +131,8 @@ def shown(store: Settings, record: StudyRecord) -> Logged:
 
 
 def test_a_file_whose_making_was_killed_is_made_anew(tmp_path: Path, settings: Settings) -> None:
-    code = "from tune_jobs.tracking import own_file; import sys; from pathlib import Path; own_file.make(*map(Path, sys.argv[1:]))"
+    code = "import sys; from pathlib import Path; from tune_jobs.tracking import own_file; "
+    code += "own_file.make(*map(Path, sys.argv[1:]))"
     settings.home.mkdir(parents=True)
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(settings.mlflow_file), str(settings.artifacts_dir)], stderr=subprocess.DEVNULL

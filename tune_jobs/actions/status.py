@@ -62,7 +62,7 @@ class Status:
     holder: Holder | None
     activity: Activity
     drained: Drained
-    delivery: Report = Report()
+    delivery: Report
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())

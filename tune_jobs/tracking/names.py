@@ -53,7 +53,8 @@ class MetricNames:
 
     def tags(self, found: Iterable[str]) -> dict[str, str]:
         """Return the tags with the true names of those of these names in MLflow that are others."""
-        true = {name_there: name for name, name_there in {**self._ours, **self._reported}.items()}
+        pairs = (*self._ours.items(), *self._reported.items())
+        true = {name_there: name for name, name_there in pairs}
         return true_names({name: true[name] for name in found if true[name] != name})
 
 

@@ -119,7 +119,8 @@ def _existing(database: sqlite3.Connection) -> Iterator[tuple[str, str]]:
 def upgrade(file: Path, say: Say) -> None:
     """Bring a file of an older MLflow up to date, and keep it as it was beside it.
 
-    A copy is brought up to date and takes the file's place, so that a kill in between does no harm.
+    A copy is brought up to date and written over the file in one transaction: a kill in between does no harm, and who
+    has the file open sees the new tables.
 
     Raises:
         SettingsError: if MLflow cannot do it; the file is as it was.
@@ -131,8 +132,8 @@ def upgrade(file: Path, say: Say) -> None:
         try:
             _copy(file, part)
             _upgrade_with_mlflow(part, file)
-            shutil.copy2(file, kept)
-            part.replace(file)
+            _copy(file, kept)
+            _copy(part, file)
         finally:
             part.unlink(missing_ok=True)
     say(f"MLflow's file was of an older version: it had an upgrade, and {kept} is a copy from before")
@@ -145,11 +146,11 @@ def schema_version(file: Path) -> str:
     return str(found)
 
 
-def _copy(file: Path, part: Path) -> None:
-    part.unlink(missing_ok=True)
+def _copy(file: Path, to: Path) -> None:
+    """Write a database over another one, or to a new file."""
     with (
         closing(sqlite3.connect(file, timeout=_PATIENCE_S)) as source,
-        closing(sqlite3.connect(part)) as target,
+        closing(sqlite3.connect(to, timeout=_PATIENCE_S)) as target,
     ):
         source.backup(target)
 

@@ -146,7 +146,7 @@ class StudyRuns:
             run.info.run_id,
             epochs=0 if is_final else self._epochs(study, run),
             is_final=is_final,
-            is_described=bool(run.inputs.dataset_inputs),
+            is_described=bool(run.inputs.dataset_inputs) and not tags.get(marks.LEFT_OUT),
             tested=_tested(trial, run),
         )
 
@@ -176,7 +176,9 @@ def _one(client: MlflowClient, study: StudyRecord, parents: Sequence[Run]) -> Ru
     if len(parents) == 1:
         return parents[0]
     rich = {run.info.run_id: has_additions(client, run, study) for run in parents}
-    kept, *others = sorted(parents, key=lambda run: (not _is_active(run), not rich[run.info.run_id]))
+    kept, *others = sorted(
+        parents, key=lambda run: (not _is_active(run), not _has_trials(client, run), not rich[run.info.run_id])
+    )
     for run in others:
         if _is_active(run) and rich[run.info.run_id]:
             client.set_tag(run.info.run_id, marks.SET_ASIDE, study.identity)
@@ -184,6 +186,11 @@ def _one(client: MlflowClient, study: StudyRecord, parents: Sequence[Run]) -> Ru
         elif _is_active(run):
             client.delete_run(run.info.run_id)
     return kept
+
+
+def _has_trials(client: MlflowClient, parent: Run) -> bool:
+    nested = f"tags.`{marks.PARENT}` = '{parent.info.run_id}'"
+    return any(Mark.read(run) for run in experiments.search_runs(client, [parent.info.experiment_id], nested))
 
 
 def _is_active(run: Run) -> bool:

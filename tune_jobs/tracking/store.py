@@ -118,7 +118,9 @@ def client(settings: Settings, say: Say = lambda line: None) -> MlflowClient:
     """
     prepare_mlflow()
     from mlflow import MlflowClient
+    from mlflow.tracking._tracking_service import utils
 
+    utils._artifact_repos_cache.clear()  # it knows runs by their ids alone, and a home that was copied has the same
     uri = address(settings)
     if settings.mlflow_file is not None:
         prepare_file(settings, say)
