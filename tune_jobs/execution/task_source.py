@@ -5,15 +5,13 @@ A task of the catalogue travels as its name, that of a file with its files, and 
 
 from __future__ import annotations
 
-import atexit
 import functools
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune_jobs import files
+from tune_jobs.execution import own_folder
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.python_tasks import is_made_in_python
 from tune_jobs.search_spaces.task import Task
@@ -87,10 +85,7 @@ def keep(task_files: TaskFiles, folder: Path, *, durable: bool = True) -> Path:
 
 @functools.cache
 def _private_folder() -> Path:
-    """Return a folder that only this user can read and write. It exists as long as this process."""
-    folder = Path(tempfile.mkdtemp(prefix="tune-jobs-task-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return own_folder.make()
 
 
 def _arrived(task_files: TaskFiles) -> Path:
