@@ -21,6 +21,8 @@ from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord, TrialResult
 from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.moving import check_kinds, meant_params
+from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.provenance import versions
@@ -60,6 +62,9 @@ def train(
     """
     config = load_best(path, trial)
     task = replace(catalog.find_said(config.reference, str(path)), protocol=config.protocol, objective=config.objective)
+    space = open_all(task.space)
+    params = meant_params(space, config.params)
+    check_kinds(space, params, str(path))
     data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
@@ -70,7 +75,7 @@ def train(
         tracking.check(settings)
     if task.train is None:
         tensorflow_start.start(config.cpus)
-    run = rerun(task, config.trial, config.params, config.seed, config.course, data)
+    run = rerun(task, config.trial, params, config.seed, config.course, data)
     score, best_epoch = _train_again(run, task, say)
     retrained = Retrained(config.metric, score, config.score, best_epoch, None)
     if run.model is None:
