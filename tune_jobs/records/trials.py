@@ -69,6 +69,7 @@ class TestResult:
     failure: str | None = None  # why it could not be evaluated, in one line
     readings: str | None = None  # the true and the read value of each image, packed; of an encoding with a scale
     worst: str | None = None  # the images that were read worst, packed (`readings.py` has both)
+    reading: int | None = None  # of the study's readings of the test split, from one; None in studies from before
 
 
 @dataclass(frozen=True)
