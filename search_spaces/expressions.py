@@ -5,10 +5,10 @@ It is one value, several values separated by commas, or a range with two dots.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tune_jobs.search_spaces.scalars import Choice, Float, Int, Scalar, SpaceError, Value
+from tune_jobs.search_spaces.values import meant
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,5 @@ def _choice(domain: Scalar, values: list[Value]) -> Choice:
 
 
 def _value(domain: Scalar, word: str) -> _Match | None:
-    return next((_Match(value) for value in _readings(word) if domain.why_not(value) is None), None)
-
-
-def _readings(word: str) -> Iterator[Value]:
-    """Yield the values that a word can stand for, the likeliest first."""
-    yield word
-    if word.lower() in ("true", "false"):
-        yield word.lower() == "true"
-    if word.lower() in ("none", "null"):
-        yield None
-    for number in (int, float):
-        try:
-            yield number(word)
-        except ValueError:
-            continue
+    value = meant(domain, word)
+    return _Match(value) if domain.why_not(value) is None else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune_jobs.search_spaces.decisions import Chooser, Decision, Question
-from tune_jobs.search_spaces.scalars import Choice, Params, SpaceError, Value, params_id, text, typed
+from tune_jobs.search_spaces.scalars import Choice, Params, SpaceError, Value, params_id, plain, text, typed
 from tune_jobs.search_spaces.space import Space, check_name
 from tune_jobs.search_spaces.spelling import near
 
@@ -46,11 +46,12 @@ class OneFactor:
     labels: tuple[str, ...] | None  # the points that are left after narrowing; None for all
 
     def __init__(self, baseline: Params, factors: Factors, labels: Iterable[str] | None = None) -> None:
+        _check_mappings(baseline, factors)
         levels = {
-            factor: tuple((name, tuple(changes.items())) for name, changes in named.items())
+            factor: tuple((name, _plain_pairs(changes)) for name, changes in named.items())
             for factor, named in factors.items()
         }
-        object.__setattr__(self, "baseline", tuple(baseline.items()))
+        object.__setattr__(self, "baseline", _plain_pairs(baseline))
         object.__setattr__(self, "factors", tuple(levels.items()))
         object.__setattr__(self, "labels", None if labels is None else tuple(labels))
         if not levels or not all(levels.values()):
@@ -211,6 +212,21 @@ def space_from_json(data: Mapping[str, Any]) -> AnySpace:
     """
     is_one_factor = isinstance(data, Mapping) and "one_factor" in data
     return OneFactor.from_json(data) if is_one_factor else Space.from_json(data)
+
+
+def _check_mappings(baseline: object, factors: object) -> None:
+    """Refuse what is no mapping where OneFactor needs one, in the order of its arguments."""
+    if not isinstance(baseline, Mapping):
+        raise SpaceError(f"OneFactor needs its baseline as a mapping of params; got {baseline!r}")
+    if not isinstance(factors, Mapping):
+        raise SpaceError(f"OneFactor needs factors as a mapping of names to levels; got {factors!r}")
+    for factor, named in factors.items():
+        if not isinstance(named, Mapping) or not all(isinstance(changes, Mapping) for changes in named.values()):
+            raise SpaceError(f"factor {factor!r} needs its levels as a mapping of names to changes; got {named!r}")
+
+
+def _plain_pairs(params: Params) -> tuple[tuple[str, Value], ...]:
+    return tuple((name, plain(value)) for name, value in params.items())
 
 
 def _without_none(params: Params) -> dict[str, Value]:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from tune_jobs.search_spaces.scalars import plain
+
 
 class TaskError(ValueError):
     """A task is invalid, or a reference names no task."""
@@ -25,9 +27,9 @@ class Objective:
     direction: Literal["maximize", "minimize"]
 
     def __post_init__(self) -> None:
-        if not self.metric or not isinstance(self.metric, str):
+        if not isinstance(self.metric, str) or not self.metric:
             raise TaskError(f"Objective needs the name of a metric; got {self.metric!r}")
-        if self.direction not in ("maximize", "minimize"):
+        if not isinstance(self.direction, str) or self.direction not in ("maximize", "minimize"):
             raise TaskError(f"Objective needs direction 'maximize' or 'minimize'; got {self.direction!r}")
 
     @property
@@ -80,6 +82,8 @@ class Protocol:
     scored_epoch: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain(value))
         for name in ("epochs", "patience", "batch_size", "images"):
             number = getattr(self, name)
             if not is_count(number) and not (name in ("patience", "images") and number is None):
@@ -89,7 +93,7 @@ class Protocol:
             raise TaskError(
                 f"Protocol needs validation as a number of images or a share between 0 and 1; got {share!r}"
             )
-        if self.precision not in PRECISIONS:
+        if not isinstance(self.precision, str) or self.precision not in PRECISIONS:
             raise TaskError(f"Protocol needs precision {' or '.join(PRECISIONS)}; got {self.precision!r}")
         if not isinstance(self.deterministic, bool):
             raise TaskError(f"Protocol needs deterministic True or False; got {self.deterministic!r}")

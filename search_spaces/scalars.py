@@ -40,7 +40,7 @@ class Float:
             bound = getattr(self, name)
             if name != "step" or bound is not None:
                 object.__setattr__(self, name, _finite(bound, f"Float {name}"))
-        _check_bounds("Float", self.low, self.high, self.log)
+        _set_scale(self)
         if self.step is None:
             return
         if self.log:
@@ -61,8 +61,15 @@ class Float:
         """Return the values from low to high as a person writes them: 0.3 and not 0.30000000000000004."""
         if self.size is None:
             raise SpaceError(f"{self.words()} cannot be counted")
-        step = _exact(self.step or 0.0)
-        return (float(_exact(self.low) + step * i) for i in range(self.size))
+        return map(self.nth, range(self.size))
+
+    def nth(self, place: int) -> float:
+        """Return the value at a place among those that can be counted, from 0."""
+        return float(_exact(self.low) + _exact(self.step or 0.0) * place)
+
+    def place(self, value: float) -> int:
+        """Return the place of a value; the inverse of `nth`."""
+        return 0 if self.step is None else int((_exact(value) - _exact(self.low)) / _exact(self.step))
 
     def why_not(self, value: object) -> str | None:
         """Return what is wrong with a value, as the rest of a sentence that begins with its name; None if it fits."""
@@ -87,7 +94,7 @@ class Float:
         """Return the value at a share of the range, from 0 up to 1: 0.5 is the middle, on a log scale that of the
         logarithms. Values a step apart have equal shares."""
         if self.size is not None:
-            return float(_exact(self.low) + _exact(self.step or 0.0) * _part(share, self.size))
+            return self.nth(_part(share, self.size))
         if self.log:
             value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
         else:
@@ -129,11 +136,12 @@ class Int:
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
-            bound = getattr(self, name)
+            bound = plain(getattr(self, name))
             if isinstance(bound, bool) or not isinstance(bound, int):
                 raise SpaceError(f"Int {name} needs a whole number; got {bound!r}")
             _check_size(bound, f"Int {name}")
-        _check_bounds("Int", self.low, self.high, self.log)
+            object.__setattr__(self, name, bound)
+        _set_scale(self)
         if self.log and self.step != 1:
             raise SpaceError(f"Int takes log or a step, not both; got log=True, step={self.step}")
         if self.step <= 0 or (self.high - self.low) % self.step:
@@ -145,6 +153,12 @@ class Int:
 
     def values(self) -> Iterator[int]:
         return iter(range(self.low, self.high + 1, self.step))
+
+    def nth(self, place: int) -> int:
+        return self.low + self.step * place
+
+    def place(self, value: int) -> int:
+        return (value - self.low) // self.step
 
     def why_not(self, value: object) -> str | None:
         """As `Float.why_not`."""
@@ -159,7 +173,7 @@ class Int:
     def at(self, share: float) -> int:
         """As `Float.at`; on a log scale a number has the share of all floats that round to it."""
         if not self.log:
-            return self.low + self.step * _part(share, self.size)
+            return self.nth(_part(share, self.size))
         low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
         return min(max(round(math.exp(low + share * (high - low))), self.low), self.high)
 
@@ -195,12 +209,12 @@ class Choice:
     options: tuple[Value, ...]
 
     def __init__(self, *options: Value) -> None:
-        object.__setattr__(self, "options", options)
+        object.__setattr__(self, "options", tuple(map(plain, options)))
         if not options:
             raise SpaceError("Choice needs at least one option; got none")
         values: dict[Value, Value] = {}
         spellings: dict[str, Value] = {}
-        for option in options:
+        for option in self.options:
             if not isinstance(option, None | bool | int | float | str):
                 raise SpaceError(f"Choice takes None, bool, int, float and str; got {option!r}")
             if isinstance(option, float):
@@ -228,6 +242,12 @@ class Choice:
     def values(self) -> Iterator[Value]:
         return iter(self.options)
 
+    def nth(self, place: int) -> Value:
+        return self.options[place]
+
+    def place(self, value: Value) -> int:
+        return self.options.index(value)
+
     def why_not(self, value: object) -> str | None:
         """As `Float.why_not`; an int is not a float here, because `params_id` differs between them."""
         fits = any(_kind(value) == _kind(option) and value == option for option in self.options)
@@ -238,11 +258,11 @@ class Choice:
 
     def at(self, share: float) -> Value:
         """As `Float.at`; options have equal shares, in their order."""
-        return self.options[_part(share, self.size)]
+        return self.nth(_part(share, self.size))
 
     def share(self, value: Value) -> float:
         """As `Float.share`."""
-        return (self.options.index(value) + 0.5) / self.size
+        return (self.place(value) + 0.5) / self.size
 
     def words(self) -> str:
         return ", ".join(text(option) for option in self.options)
@@ -252,6 +272,22 @@ class Choice:
 
 
 Scalar = Float | Int | Choice
+
+
+def plain(value: object) -> Any:
+    """Return a scalar of NumPy, TensorFlow or an enumeration as the plain value that it is; anything else as it is.
+
+    An array without axes is a scalar too. A float of fewer than 64 bits becomes the number that it shows: 0.1.
+    """
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return value if type(value) is kind else _base_value(value, kind)
+    array = value.numpy() if _is_scalar(value) and hasattr(value, "numpy") else value
+    if not _is_scalar(array) or not hasattr(array, "item"):
+        return value
+    dtype = getattr(array, "dtype", None)
+    item = float(str(array)) if getattr(dtype, "kind", "") == "f" and dtype != "float64" else array.item()
+    return item if isinstance(item, bool | int | float | str) else value
 
 
 def params_id(params: Params) -> str:
@@ -286,19 +322,35 @@ def _looks_like_number(word: str) -> bool:
     return True
 
 
+def _base_value(value: Any, kind: type) -> Any:
+    """Return the plain value of an instance of a subclass, whose own words for itself are others."""
+    return {int: int.__int__, float: float.__float__, str: str.__str__}[kind](value)
+
+
+def _is_scalar(value: object) -> bool:
+    shape = getattr(value, "shape", None)
+    return shape is not None and getattr(value, "ndim", 0) == 0 and tuple(shape) == ()
+
+
 def _part(share: float, parts: int) -> int:
     """Return the index of the part that contains a share, if 0 to 1 is divided into equal parts."""
     return min(int(share * parts), parts - 1)
 
 
-def _check_bounds(kind: str, low: float, high: float, log: bool) -> None:
-    if low > high:
-        raise SpaceError(f"{kind} needs low <= high; got {low} to {high}")
-    if log and low <= 0:
-        raise SpaceError(f"{kind} on a log scale needs low > 0; got {low}")
+def _set_scale(domain: Float | Int) -> None:
+    """Check the bounds of a domain on its scale."""
+    kind, log = type(domain).__name__, plain(domain.log)
+    if not isinstance(log, bool):
+        raise SpaceError(f"{kind} needs log True or False; got {log!r}")
+    object.__setattr__(domain, "log", log)
+    if domain.low > domain.high:
+        raise SpaceError(f"{kind} needs low <= high; got {domain.low} to {domain.high}")
+    if log and domain.low <= 0:
+        raise SpaceError(f"{kind} on a log scale needs low > 0; got {domain.low}")
 
 
 def _finite(number: object, what: str) -> float:
+    number = plain(number)
     if isinstance(number, int) and not isinstance(number, bool):
         _check_size(number, what)
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):

@@ -7,14 +7,15 @@ parts of it; sampling is left to the searches.
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tune_jobs.search_spaces.decisions import Chooser, Decision, Question
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, Scalar, SpaceError, Value, text
+from tune_jobs.search_spaces.products import product
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, Scalar, SpaceError, Value, plain, text
 from tune_jobs.search_spaces.spelling import near
 
 
@@ -31,6 +32,8 @@ class Variants:
     options: tuple[tuple[str, Space], ...]
 
     def __init__(self, options: Mapping[str, Space] | None = None, /, **more: Space) -> None:
+        if not isinstance(options, Mapping | None):
+            raise SpaceError(f"Variants takes its options by name or as a mapping; got {options!r}")
         pairs = (*(options or {}).items(), *more.items())
         object.__setattr__(self, "options", pairs)
         if not pairs:
@@ -78,6 +81,7 @@ class Fixed:
     def __post_init__(self) -> None:
         if not isinstance(self.domain, Float | Int | Choice | Variants):
             raise SpaceError(f"Fixed holds a Float, Int, Choice or Variants; got {self.domain!r}")
+        object.__setattr__(self, "value", plain(self.value))
         wrong = scalar(self.domain).why_not(self.value)
         if wrong:
             raise SpaceError(f"Fixed needs a value of its domain; it {wrong}")
@@ -197,8 +201,7 @@ class Space:
         return self._points()
 
     def _points(self) -> Iterator[dict[str, Value]]:
-        # product() keeps the parts in memory, which are short, and never the product
-        for parts in itertools.product(*(_parts(name, domain) for name, domain in self.domains)):
+        for parts in product([functools.partial(_parts, name, domain) for name, domain in self.domains]):
             yield {name: value for part in parts for name, value in part.items()}
 
     def walk(self, choose: Chooser, *, under: str = "") -> dict[str, Value]:

@@ -18,11 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from tune_jobs.models import optimizers
 from tune_jobs.search_spaces import function_names
+from tune_jobs.search_spaces.declarations import (
+    plain_params,
+    why_no_encoding,
+    why_no_loader,
+    why_no_params,
+    why_not_called,
+)
 from tune_jobs.search_spaces.function_names import qualified
 from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError, is_count
-from tune_jobs.search_spaces.scalars import Params, SpaceError, Value
+from tune_jobs.search_spaces.scalars import Params, SpaceError, Value, plain
 from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
 
@@ -56,6 +63,14 @@ class Reported:
     def __post_init__(self) -> None:
         if (self.params is None) == (self.place is None):
             raise TaskError(f"Reported needs params or a place in another task; got {self.params!r} and {self.place!r}")
+        wrong = None if self.params is None else why_no_params(self.params)
+        if wrong:
+            raise TaskError(f"Reported: params {wrong}")
+        object.__setattr__(self, "value", plain(self.value))
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            raise TaskError(f"Reported needs its value as a number; got {self.value!r}")
+        if self.params is not None:
+            object.__setattr__(self, "params", plain_params(self.params))
 
 
 EncodingBuilder = Callable[..., "LabelEncoding"]
@@ -144,7 +159,8 @@ class Task:
         if not isinstance(self.name, str) or not re.fullmatch("[a-z0-9][a-z0-9-]*", self.name):
             raise TaskError(f"a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got {self.name!r}")
         self._check_types()
-        object.__setattr__(self, "baseline", dict(self.baseline))
+        object.__setattr__(self, "baseline", plain_params(self.baseline))
+        object.__setattr__(self, "reported", tuple(self.reported))
         if self.train is not None:
             self._check_train(self.train)
         else:
@@ -160,23 +176,39 @@ class Task:
             self.route(self.baseline)
 
     def _check_types(self) -> None:
-        if not (callable(self.dataset) or (isinstance(self.dataset, str) and self.dataset)):
-            raise self._error(f"dataset needs a name or a function that loads it; got {self.dataset!r}")
         kinds: dict[str, tuple[type, ...]] = {
+            "summary": (str,),
             "space": (Space, OneFactor),
             "objective": (Objective,),
             "protocol": (Protocol,),
-            "baseline": (Mapping,),
+            "source": (str,),
+            "assumptions": (str,),
+            "reported": (tuple, list),
         }
         for name, allowed in kinds.items():
             if not isinstance(getattr(self, name), allowed):
                 needed = " or ".join(kind.__name__ for kind in allowed)
                 raise self._error(f"{name} has to be of type {needed}; got {getattr(self, name)!r}")
+        for name, wrong in (("dataset", why_no_loader(self.dataset)), ("baseline", why_no_params(self.baseline))):
+            if wrong:
+                raise self._error(f"{name} {wrong}")
+        for reported in self.reported:
+            if not isinstance(reported, Reported):
+                raise self._error(f"reported needs values of type Reported; got {reported!r}")
+        self._check_functions()
+
+    def _check_functions(self) -> None:
+        for name in ("build", "train"):
+            function = getattr(self, name)
+            if function is not None and not callable(function):
+                raise self._error(f"{name} needs a function; got {function!r}")
         if (self.build is None) == (self.train is None):
             given = "neither" if self.build is None else "both"
             raise self._error(f"needs either build (with an encoding) or train; got {given}")
         if (self.build is None) != (self.encoding is None):
             raise self._error("needs an encoding with build, and none with train")
+        if self.encoding is not None and not callable(self.encoding) and (wrong := why_no_encoding(self.encoding)):
+            raise self._error(f"encoding {wrong}")
         if self.train is not None and self.protocol.numerics:
             raise self._error(
                 f"has a training loop of its own, which chooses its numbers itself: its protocol cannot be "
@@ -184,10 +216,9 @@ class Task:
             )
 
     def _check_train(self, train: TrainFunction) -> None:
-        try:
-            inspect.signature(train).bind({}, None, seed=0, epochs=1)
-        except TypeError as error:
-            raise self._error(f"train needs to take (params, data, *, seed, epochs): {error}") from None
+        wrong = why_not_called(train, {}, None, seed=0, epochs=1)
+        if wrong:
+            raise self._error(f"train needs to take (params, data, *, seed, epochs): {wrong}")
 
     def _check_build(self) -> None:
         taken = self._builder_parameters()
@@ -248,7 +279,13 @@ class Task:
         """
         routed = self.route(params)
         assert self.encoding is not None
-        return self.encoding(**routed.encoding) if callable(self.encoding) else self.encoding
+        if not callable(self.encoding):
+            return self.encoding
+        encoding = self.encoding(**routed.encoding)
+        wrong = why_no_encoding(encoding)
+        if wrong:
+            raise self._error(f"encoding: {qualified(self.encoding)} {wrong}")
+        return encoding
 
     def route(self, params: Params) -> Routed:
         """Divide params among the builder, the encoding, the optimizer and the training loop.

@@ -7,6 +7,7 @@ true is 1. pydantic does the work, and is imported when something is first read.
 from __future__ import annotations
 
 import functools
+import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -43,11 +44,12 @@ class ContentError(ValueError):
     """Content that is not what it has to be; the message says where and why, in one line."""
 
 
-def decode(kind: type[T], value: object, where: str, *, finite: bool = True) -> T:
+def decode(kind: type[T], value: object, where: str, *, finite: bool = True, by_hand: bool = False) -> T:
     """Return a JSON value as a `kind`: a dataclass, a tuple, a mapping or a plain type.
 
     A dataclass is read from a mapping, in which fields that have a default may be missing. Numbers have to be finite
-    unless `finite` is False. `where` names the value in the message.
+    unless `finite` is False. `where` names the value in the message. With `by_hand`, a number may be written as people
+    do: 8.0 is a whole number and 1e-3, which YAML reads as a text, is 0.001.
 
     Raises:
         ContentError: the value, or a part of it, has another type, a key is unknown or missing, or a constructor
@@ -56,7 +58,7 @@ def decode(kind: type[T], value: object, where: str, *, finite: bool = True) -> 
     from pydantic_core import ValidationError
 
     try:
-        return typing.cast("T", _validator(typing.cast("Any", kind), finite).validate_python(value))
+        return typing.cast("T", _validator(typing.cast("Any", kind), finite, by_hand).validate_python(value))
     except ValidationError as error:
         raise ContentError(_message(kind, error, where)) from error
 
@@ -70,29 +72,30 @@ def decode_json(kind: type[T], text: str | bytes, where: str, *, finite: bool = 
     from pydantic_core import ValidationError
 
     try:
-        return typing.cast("T", _validator(typing.cast("Any", kind), finite).validate_json(text))
+        return typing.cast("T", _validator(typing.cast("Any", kind), finite, False).validate_json(text))
     except ValidationError as error:
         raise ContentError(_message(kind, error, where)) from error
 
 
 @functools.cache
-def _validator(kind: Any, finite: bool) -> SchemaValidator:
+def _validator(kind: Any, finite: bool, by_hand: bool) -> SchemaValidator:
     from pydantic import TypeAdapter
     from pydantic_core import SchemaValidator
 
-    return SchemaValidator(_strict(TypeAdapter(kind).core_schema, finite))
+    return SchemaValidator(_strict(TypeAdapter(kind).core_schema, finite, by_hand))
 
 
-def _strict(schema: Any, finite: bool) -> Any:
+def _strict(schema: Any, finite: bool, by_hand: bool) -> Any:
     """Return pydantic's schema with strict numbers and closed dataclasses.
 
     pydantic's own strict mode would refuse a list in place of a tuple, and a mapping in place of a dataclass.
     """
     if isinstance(schema, list | tuple):
-        return type(schema)(_strict(part, finite) for part in schema)
+        return type(schema)(_strict(part, finite, by_hand) for part in schema)
     if not isinstance(schema, dict):
         return schema
-    parts = {name: _strict(part, finite) for name, part in schema.items()}
+    is_union = schema.get("type") == "union"
+    parts = {name: _strict(part, finite, by_hand and not is_union) for name, part in schema.items()}
     changes: dict[str, dict[str, Any]] = {
         "bool": {"strict": True},
         "dataclass-args": {"extra_behavior": "forbid"},
@@ -101,7 +104,31 @@ def _strict(schema: Any, finite: bool) -> Any:
         "tuple": {"fail_fast": True},
         "union": {"choices": list(map(_exact, parts.get("choices", ()))), **_union_error(schema)},
     }
-    return parts | changes.get(str(schema.get("type")), {})
+    strict = parts | changes.get(str(schema.get("type")), {})
+    return _from_hand(strict) if by_hand else strict
+
+
+def _from_hand(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a number, or of a union of numbers, that takes what a person writes for it."""
+    from pydantic_core.core_schema import no_info_before_validator_function
+
+    kind, choices = schema.get("type"), {choice["type"] for choice in schema.get("choices", ())}
+    if kind == "int":
+        return dict(no_info_before_validator_function(_whole, typing.cast("Any", schema)))
+    if kind == "float" or (kind == "union" and choices == {"int", "function-before"}):  # that of `_exact`
+        return dict(no_info_before_validator_function(_number, typing.cast("Any", schema)))
+    return schema
+
+
+def _number(value: object) -> object:
+    """Return the number that a text with an exponent spells; anything else as it is."""
+    is_spelled = isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", value)
+    return float(value) if isinstance(value, str) and is_spelled else value
+
+
+def _whole(value: object) -> object:
+    number = _number(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _exact(choice: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,12 @@ def read(path: Path, hint: str) -> Any:
 
 class _Loader(yaml.SafeLoader):
     """Loads plain values only. It refuses aliases, of which a few lines can make billions of values, and a key that is
-    there twice, of which the second would silently win."""
+    there twice, of which the second would silently win.
+
+    What only YAML 1.1 takes for another value stays a text, as in YAML 1.2: off, no, 12:30, 2024-01-31 and 010.
+    """
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (as in the base class)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -57,6 +63,18 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else key)
         return mapping
+
+
+_IMPLICIT = (  # the tags of values without quotes, with the characters that they can begin with
+    ("null", ["~", "n", "N", ""], r"~|null|Null|NULL|"),
+    ("bool", [*"tTfF"], r"true|True|TRUE|false|False|FALSE"),
+    ("int", [*"-+0123456789"], r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)"),
+    ("float", [*"-+.0123456789"], r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?"),
+    ("float", [*"-+."], r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"),
+    ("merge", ["<"], r"<<"),
+)
+for tag, starts, pattern in _IMPLICIT:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"^(?:{pattern})$"), starts)
 
 
 def _why(error: Exception) -> str:

@@ -38,6 +38,7 @@ from tune_jobs.cli import run
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import TrialError
+from tune_jobs.execution import evaluating
 from tune_jobs.execution.plan import StudyRun
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.studies import StudyRecord
@@ -231,6 +232,36 @@ def test_what_was_read_is_not_read_again_and_a_further_reading_is_counted(
     assert (first, second.by, second.trials) == (life.record.readings[0], "another", tuple(scored))
     assert set(scored) == {0, 1, 2, 3} - set(first.trials)
     assert "the test split was read 2 times, last on" in exports.render(record, "table")
+
+
+def test_what_was_just_evaluated_is_read_again_where_that_is_asked_for(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut short after the first of two, the second reading goes on with the other and is no third one."""
+    own = own_task(tmp_path)
+    params = next(own.task.space.grid())
+    finished_study(own, settings, candidates=[Candidate(params, seed) for seed in (0, 1)])
+    monkeypatch.setattr(Session, "resume", lambda held: SimpleNamespace(task=SimpleNamespace(train=None)))
+    deliver_nothing(monkeypatch)
+    scored: list[list[int]] = []
+
+    def score(run: StudyRun, trials: list[TrialRecord]) -> None:
+        notes = evaluating._Notes(run, len(trials))
+        scored.append([trial.number for trial in trials])
+        for trial in trials:
+            notes.add(trial, TestResult({"test_accuracy": len(scored) / 10}, None, trial.score))
+            if len(scored) == 2:
+                raise RuntimeError("cut short")
+
+    monkeypatch.setattr(evaluate, "score_finalists", score)
+    evaluate.evaluate(EvaluateRequest("own", top=1), settings, lambda message: None)
+    again = EvaluateRequest("own", top=1, again=True)
+    with pytest.raises(RuntimeError, match="cut short"):
+        evaluate.evaluate(again, settings, lambda message: None)
+    record = evaluate.evaluate(again, settings, lambda message: None).study
+    assert scored == [[0, 1], [0, 1], [1]]
+    assert [reading.trials for reading in record.readings] == [(0, 1), (0, 1)]
+    assert [result.metrics["test_accuracy"] for result in results_of(record).values()] == [0.2, 0.3]
 
 
 def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(

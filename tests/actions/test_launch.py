@@ -38,10 +38,11 @@ from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.execution.plan import Resources
 from tune_jobs.live.signals import interruptible
-from tune_jobs.records.studies import Budget, Scheduling, StudyRecord
+from tune_jobs.records.studies import Budget, Launch, Scheduling, StudyRecord
 from tune_jobs.search import samplers
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces import SpaceError
+from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
@@ -73,6 +74,26 @@ def test_a_study_keeps_what_it_was_begun_with(tmp_path: Path, resolved: Callable
         assert same == vars(first)
     assert resolved(LaunchRequest(own.reference, trials=9)).trials == 9
     assert resolved(LaunchRequest(own.reference)).trials == 9  # what was said last
+
+
+@pytest.mark.parametrize("search", ["tpe", "random", "grid"])
+def test_a_search_counts_down_no_more_trials_than_its_space_has(
+    search: Any, tmp_path: Path, resolved: Callable[[LaunchRequest], Any]
+) -> None:
+    few = own_task(tmp_path / "few").reference
+    assert resolved(LaunchRequest(few, study="few", search=search)).plan.total == 4
+    assert resolved(LaunchRequest(few, study="fewer", search=search, trials=3)).plan.total == 3
+    huge = own_task(tmp_path / "huge", width="Int(1, 10**15)", name="huge").reference
+    assert resolved(LaunchRequest(huge, study="huge", search=search)).plan.total == (None if search == "grid" else 20)
+
+
+def test_a_factors_study_counts_its_points_and_what_it_has_beside_them() -> None:
+    space = find("mnist-mlp-factors").space
+    (first, *_) = points = list(space.grid())
+    asked = Launch("tpe", 100, "host", 0.0, None, {})
+    assert launch_action._total(space, asked, points) == len(points)
+    assert launch_action._total(space, asked, [first, {"units": "elsewhere"}]) == len(points) + 1
+    assert launch_action._total(space, replace(asked, trials=5), points) == 5
 
 
 def test_a_study_keeps_its_scheduler_and_its_budgets(

@@ -339,6 +339,22 @@ def test_without_a_budget_a_race_between_equals_ends() -> None:
     assert len(asked) == 2 + replicate.DEFAULT_BUDGET
 
 
+@pytest.mark.parametrize(("ended", "widths"), [(None, {1, 2}), ("the budget is spent", {3, 4})])
+def test_a_race_that_is_over_takes_the_best_as_they_are_then(
+    ended: str | None, widths: set[int], tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_task(tmp_path, "level")
+    record = finished_study(own, settings)
+    first = tuple(trial.params_id for trial in record.trials if trial.params["width"] in (1, 2))
+    earlier = Replication(2, 2, True, 3, first, begun_at=2)
+    monkeypatch.setattr(Race, "how_it_ended", lambda race: ended)
+    request = ReplicateRequest("own", 2, 2, until_separated=True, budget=3)
+    chosen = replicate._chosen(replace(record, replication=earlier), request)
+    assert {trial.params["width"] for trial in record.trials if trial.params_id in chosen.params_ids} == widths
+    again = replicate._chosen(replace(record, replication=chosen), request)
+    assert again is chosen  # its budget is not given twice
+
+
 def test_a_race_is_judged_when_all_that_was_asked_for_is_known() -> None:
     world = World.searched(a=0.1, b=0.1)
     race = Race(world.replication(2, 6), tuple(world.trials), 0, HIGHER)

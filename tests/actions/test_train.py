@@ -20,6 +20,7 @@ from tune_jobs import datasets, exports
 from tune_jobs.actions import train as train_action
 from tune_jobs.errors import DataError, SettingsError, UserError
 from tune_jobs.records.studies import StudyRecord
+from tune_jobs.search_spaces import SpaceError
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
@@ -157,8 +158,16 @@ def test_a_task_with_a_loop_of_its_own_trains_again_from_any_folder(
 
 def changed(path: Path, **values: Any) -> Path:
     content = yaml.safe_load(path.read_text()) | values
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
+
+
+def test_values_that_were_written_by_hand_train_as_they_are_meant(
+    best: Path, train: Callable[..., train_action.Retrained]
+) -> None:
+    params = yaml.safe_load(best.read_text())["params"]
+    by_hand = {**params, "width": float(params["width"]), "depth": "1e0"}
+    assert train(changed(best, params=by_hand)).is_same
 
 
 def test_another_score_is_said_to_be_another(best: Path, train: Callable[..., train_action.Retrained]) -> None:
@@ -175,8 +184,14 @@ def test_another_score_is_said_to_be_another(best: Path, train: Callable[..., tr
         ({}, Path("model.keras"), SettingsError, "a loop of its own, which leaves no model to save to model.keras"),
         ({"reference": "gone.py:OWN"}, None, ValueError, "gone.py"),
         ({"params": {"act": "raise", "width": 1, "depth": 1}}, None, UserError, "RuntimeError: no such thing"),
+        (
+            {"params": {"act": "fine", "width": "wide", "depth": 1}},
+            None,
+            SpaceError,
+            "best.yaml: width is 'wide'; allowed: 1, 2, 3, 4",
+        ),
     ],
-    ids=["other-data", "no-keras-file", "no-model", "task-gone", "trial-fails"],
+    ids=["other-data", "no-keras-file", "no-model", "task-gone", "trial-fails", "text-for-a-number"],
 )
 def test_what_cannot_be_trained_again_is_refused_in_one_line(
     best: Path,

@@ -396,6 +396,17 @@ def test_scores_and_params_come_back_to_the_last_bit(
     assert repr(found.params) == repr(params)
 
 
+def test_a_best_that_was_edited_by_hand_is_read_as_it_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "best.yaml"
+    exports.write(path, exports.best_text(SMALL))
+    text = path.read_text()
+    for written, by_hand in (("seed: 4", "seed: 4.0"), ("score: 0.9", "score: 9e-1"), ("epochs: 20", "epochs: 2e1")):
+        assert written in text
+        text = text.replace(written, by_hand)
+    path.write_text(text.replace("validation: 0.2", "validation: 2e-1"))
+    assert exports.load_best(path) == saved(tmp_path, SMALL)
+
+
 def _without(key: str) -> dict[str, Any]:
     return {name: value for name, value in exports.best_config(SMALL).items() if name != key}
 

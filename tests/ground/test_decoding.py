@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import pytest
@@ -117,3 +117,27 @@ def test_keys_of_json_may_stand_for_whole_numbers() -> None:
 def test_floats_are_read_exactly(numbers: list[float]) -> None:
     assert decode_json(tuple[float, ...], json.dumps(numbers), "it") == tuple(numbers)
     assert decode(tuple[float, ...], numbers, "it") == tuple(numbers)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"points": [{"x": "1e-3"}]}, {"points": (Point(0.001),)}),
+        ({"size": 8.0}, {"size": 8}),
+        ({"size": "1e3"}, {"size": 1000}),
+        ({"pair": [1.0, 2]}, {"pair": (1, 2)}),
+        ({"values": {"c": "1e-3"}}, {"values": {"c": "1e-3"}}),  # which may be a text: its domain knows
+    ],
+)
+def test_a_number_may_be_written_by_hand(change: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    found = decode(Shape, {**FORM, **change}, "it", by_hand=True)
+    assert repr(found) == repr(replace(SHAPE, **expected))
+    if "values" not in change:
+        with pytest.raises(ContentError):
+            decode(Shape, {**FORM, **change}, "it")
+
+
+@pytest.mark.parametrize("size", [8.5, "8", "many", True, "1e400", "1e-3"])
+def test_what_is_no_whole_number_by_hand_is_refused(size: Any) -> None:
+    with pytest.raises(ContentError, match="it: size needs a whole number; got"):
+        decode(Shape, {**FORM, "size": size}, "it", by_hand=True)

@@ -96,3 +96,10 @@ def test_a_lineage_is_shown_without_what_only_goes_on() -> None:
     assert changes(Segment(1, PARAMS, 0, 3), Segment(3, PARAMS, 0, 3), Segment(5, PARAMS, 0, 3)) == []
     assert changes(Segment(1, PARAMS, 0, 1), Segment(3, PARAMS, 0, 1), Segment(5, other, 0, 1)) == [1, 5]
     assert changes(Segment(1, PARAMS, 0, 1), Segment(3, PARAMS, 0, 1), Segment(5, other, 0, 2)) == [1, 3, 5]
+
+
+def test_a_fine_step_is_perturbed_without_listing_its_values() -> None:
+    space = Space(rate=Float(0.0, 1.0, step=1e-8))
+    rates = [perturb({"rate": 0.5}, space, np.random.default_rng(seed))["rate"] for seed in range(12)]
+    assert {0.49999999, 0.50000001} <= set(rates)
+    assert all(space.why_not({"rate": rate}) is None for rate in rates)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given
@@ -19,7 +21,22 @@ from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search import samplers
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
-from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Params, Space, SpaceError, Variants, params_id
+from tune_jobs.search.untried import draw_untried
+from tune_jobs.search_spaces import (
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    Objective,
+    OneFactor,
+    Params,
+    Space,
+    SpaceError,
+    Variants,
+    params_id,
+)
+from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.places import point_at
 from tune_jobs.study.optuna_form import optuna_form
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
@@ -193,6 +210,64 @@ def test_tpe_goes_on_where_its_favourite_can_be_tried_only_once() -> None:
         kinds.append(params["kind"])
         sampler.tell(ended_trial(number, params, 1.0 if params["kind"] == "flat" else 0.1))
     assert Counter(kinds) == {"flat": 1, "deep": 24}
+
+
+# --- spaces that nobody could list ------------------------------------------------------------------------------------
+
+SWITCHES = Space.of({f"use_{at}": Choice(False, True) for at in range(30)})
+OPTION = Space(model=Variants(deep=SWITCHES, linear=Space()), units=Int(1, 9), depth=Int(1, 9))
+STEPS = Space(steps=Int(1, 10**8, log=True), other=Int(1, 2))
+
+
+@pytest.mark.parametrize("search", [*ALGORITHMS, "cmaes"])
+@pytest.mark.parametrize("space", [OPTION, STEPS])
+def test_a_huge_space_is_searched_without_being_listed(search: Any, space: Space) -> None:
+    tracemalloc.start()
+    sampler = samplers.make_sampler(search, space, MAXIMIZE, 0, ())
+    proposed = [params_of(sampler.ask()) for _ in range(5)]
+    kept = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kept < 30 * 2**20
+    assert len({params_id(params) for params in proposed}) == 5
+    assert [space.why_not(params) for params in proposed] == [None] * 5
+
+
+def test_tpe_goes_on_from_a_full_corner_of_a_huge_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fewer steps the better, so that TPE settles on numbers that were all tried."""
+    monkeypatch.setattr(Space, "grid", lambda space: pytest.fail("the space is listed"))
+    space = Space(steps=Int(1, 10**8, log=True))
+    trials = tuple(ended_trial(number, {"steps": number + 1}, -float(number)) for number in range(40))
+    proposed = walk("tpe", space, 4, trials)
+    assert len({params_id(params) for params in proposed} - {trial.params_id for trial in trials}) == 4
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        FINITE,
+        OPTION,
+        STEPS,
+        Space(**{name: Int(1, 10**9) for name in "abc"}),
+        OneFactor({"a": 1}, {"a": {"2": {"a": 2}, "3": {"a": 3}}}),
+    ],
+)
+def test_an_untried_point_is_any_but_those_that_were_tried(space: AnySpace) -> None:
+    tried = [point_at(space, place) for place in (1, 2)] + [{"units": 999}]
+    by_id = {params_id(params): params for params in tried}
+    drawn = [draw_untried(space, by_id, np.random.default_rng(seed)) for seed in range(60)]
+    assert all(point is not None and space.why_not(point) is None and point not in tried for point in drawn)
+    if space.size is not None and space.size < 20:
+        assert len({params_id(point) for point in drawn if point}) == space.size - 2
+
+
+def test_in_a_space_that_is_used_up_no_point_is_untried() -> None:
+    assert (
+        draw_untried(FINITE, {params_id(params): params for params in FINITE.grid()}, np.random.default_rng(0)) is None
+    )
+
+
+def test_a_quasi_random_search_of_floats_that_lie_too_close_ends() -> None:
+    assert len(walk("qmc", Space(rate=Float(1.0, math.nextafter(1.0, 2.0))), 9)) == 2
 
 
 # --- quasi-random search ----------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.sweeping import finished_study, own_task
@@ -15,7 +17,19 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import samplers, warm_starts
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.warm_starts import WarmStartSampler
-from tune_jobs.search_spaces import Float, Objective, Params, Space, SpaceError, narrow, open_all, params_id
+from tune_jobs.search_spaces import (
+    Choice,
+    Float,
+    Int,
+    Objective,
+    OneFactor,
+    Params,
+    Space,
+    SpaceError,
+    narrow,
+    open_all,
+    params_id,
+)
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 
@@ -78,6 +92,88 @@ def test_a_file_that_holds_something_else_is_refused(text: str, message: str, tm
 def test_a_configuration_that_does_not_belong_to_the_task_is_named(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match=message):
         read(text, tmp_path)
+
+
+WRITTEN = replace(
+    MLP,
+    space=Space(
+        rate=Float(1e-4, 2.0),
+        units=Int(1, 64),
+        mode=Choice("off", "on"),
+        regularizer=Choice("null", "l2"),
+        flag=Choice(False, True),
+        layers=Choice("64", "64-32"),
+        when=Choice("2024-01-31", "12:30"),
+    ),
+    baseline={
+        "rate": 0.5, "units": 8, "mode": "on", "regularizer": "l2", "flag": True, "layers": "64", "when": "12:30",
+    },
+    build=None,
+    encoding=None,
+    train=lambda params, data, *, seed, epochs: iter(()),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "params"),
+    [
+        ("rate: 1e-3", {"rate": 0.001}),
+        ("rate: 1E-3", {"rate": 0.001}),
+        ("rate: '1e-3'", {"rate": 0.001}),
+        ("rate: 1", {"rate": 1.0}),
+        ("units: 8.0", {"units": 8}),
+        ("units: 1e1", {"units": 10}),
+        ("units: 010", {"units": 10}),
+        ("mode: off", {"mode": "off"}),
+        ("mode: false", {"mode": "off"}),
+        ("regularizer: null", {"regularizer": "null"}),
+        ("flag: off", {"flag": False}),
+        ("flag: no", {"flag": False}),
+        ("layers: 64", {"layers": "64"}),
+        ("when: 2024-01-31", {"when": "2024-01-31"}),
+        ("when: 12:30", {"when": "12:30"}),
+    ],
+)
+def test_a_value_is_taken_for_what_it_means(text: str, params: Params, tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    assert [repr(point) for point in warm_starts.from_file(file, WRITTEN)] == [repr({**WRITTEN.baseline, **params})]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rate: fast", "rate is 'fast'; needed: a float, 0.0001 to 2.0"),
+        ("rate: true", "rate is True; needed: a float"),
+        ("units: 8.5", "units is 8.5; needed: a whole number, 1 to 64"),
+        ("units: 12:30", "units is '12:30'; needed: a whole number"),
+        ("mode: maybe", "mode is 'maybe'; allowed: off, on"),
+        ("mode: null", "mode is None; allowed: off, on"),
+        ("when: 750", "when is 750; allowed: 2024-01-31, 12:30"),
+    ],
+)
+def test_a_value_that_means_nothing_here_is_one_line(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    with pytest.raises(SpaceError) as refused:
+        warm_starts.from_file(file, WRITTEN)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_values_of_numpy_begin_a_search_as_plain_ones() -> None:
+    (point,) = warm_starts.from_list(
+        [{"rate": np.float64(0.25), "units": np.int64(4), "flag": np.bool_(False)}], WRITTEN
+    )
+    assert repr(point) == repr({**WRITTEN.baseline, "rate": 0.25, "units": 4, "flag": False})
+
+
+def test_a_level_of_a_factor_is_taken_for_what_it_means(tmp_path: Path) -> None:
+    space = OneFactor({"rate": 0.5, "units": 8}, {"rate": {"low": {"rate": 0.001}}})
+    task = replace(WRITTEN, space=space, baseline={"rate": 0.5, "units": 8})
+    file = tmp_path / "params.yaml"
+    file.write_text("{rate: 1e-3, units: 8.0}")
+    assert repr(warm_starts.from_file(file, task)) == repr([{"rate": 0.001, "units": 8}])
 
 
 def test_a_file_that_is_not_there_says_what_it_is_to_hold(tmp_path: Path) -> None:

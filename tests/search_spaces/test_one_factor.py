@@ -302,6 +302,13 @@ def test_the_space_in_words():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: OneFactor([1], FACTORS), "OneFactor needs its baseline as a mapping of params; got [1]"),
+        (lambda: OneFactor({}, [1]), "OneFactor needs factors as a mapping of names to levels; got [1]"),
+        (lambda: OneFactor({}, {"f": [1]}), "factor 'f' needs its levels as a mapping of names to changes; got [1]"),
+        (
+            lambda: OneFactor({}, {"f": {"x": 1}}),
+            "factor 'f' needs its levels as a mapping of names to changes; got {'x': 1}",
+        ),
         (lambda: OneFactor(BASELINE, {}), "OneFactor needs factors, each with a level or more; got {}"),
         (lambda: OneFactor({}, {"f": {}}), "OneFactor needs factors, each with a level or more; got {'f': ()}"),
         (lambda: OneFactor({}, {"f: g": {"x": {}}}), "a factor needs a name without ':'; got 'f: g'"),

@@ -66,11 +66,18 @@ def _begun(record: StudyRecord) -> list[TrialRecord]:
     """Return the trials that a reading which was cut short has left."""
     if not record.readings:
         return []
-    return [trial for trial in record.trials if trial.number in record.readings[-1].trials and trial.tested is None]
+    own = record.readings[-1].trials
+    return [trial for trial in record.trials if trial.number in own and not _is_read(trial, len(record.readings))]
+
+
+def _is_read(trial: TrialRecord, reading: int) -> bool:
+    """Return whether a reading, counted from one, has scored a trial; studies from before do not say which did."""
+    return trial.tested is not None and trial.tested.reading in (None, reading)
 
 
 def _wanted(record: StudyRecord, request: EvaluateRequest, say: Say) -> list[TrialRecord]:
-    """Return the finalists that were not scored yet; none, with a message, if all were.
+    """Return the finalists that were not scored yet. If all were, return them all where the request says `again`; else
+    none, with a message.
 
     Raises:
         UserError: if nothing is complete, or the test split was read before and the request does not say `again`.
@@ -79,7 +86,10 @@ def _wanted(record: StudyRecord, request: EvaluateRequest, say: Say) -> list[Tri
     if not rows:
         raise UserError(f"study {record.name!r} has no finalists: none of its trials is complete")
     numbers = {number for row in rows for number in row.trials}
-    trials = [trial for trial in record.trials if trial.number in numbers and trial.tested is None]
+    finalists = [trial for trial in record.trials if trial.number in numbers]
+    trials = [trial for trial in finalists if trial.tested is None]
+    if not trials and request.again:
+        return finalists
     if not trials:
         say(
             f"the best {request.top} of study {record.name} were all evaluated before; the test split is not read again"

@@ -5,6 +5,7 @@ Everything that can be refused is refused here, before Ray starts and before any
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +44,7 @@ DEFAULT_SEARCH: Search = "tpe"
 DEFAULT_TRIALS = 20  # of a search that has no end of its own, as a grid has
 BEST = 5  # configurations of another study to begin with
 _GENERATIONS = 8  # of a population whose comparisons the user did not space
+_UNCOUNTED = 10**12  # trials
 _LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that the task itself names
 
 
@@ -288,19 +290,29 @@ def _searched(
 ) -> tuple[Plan, str | None]:
     """Return the plan of a search, and a message if it is at its end."""
     searched, others = record.searched, len(record.trials) - len(record.searched)
-    objective, size = inputs.task.objective, inputs.space.size
+    objective = inputs.task.objective
     sampler = samplers.make_sampler(
         now.search, inputs.space, objective, inputs.seed, searched, further_objectives=inputs.further
     )
     if first:
         sampler = warm_starts.WarmStartSampler(first, sampler, searched)
     bounded = budgets.BudgetedSampler(sampler, now.budget, objective, record.trials) if now.budget != Budget() else None
-    total = size if now.trials is None else now.trials
+    total = _total(inputs.space, now, [trial.params for trial in searched] + [candidate.params for candidate in first])
     judge = schedulers.make_scheduler(now.scheduling, objective, inputs.task.protocol.epochs, searched)
     compare_every = now.scheduling.grace if now.scheduling.name == "pbt" else None
     total = None if total is None else total + others
     plan = Plan(bounded or sampler, now.trials, total, judge, bounded, compare_every)
     return plan, _end(record, inputs.space, now, bounded)
+
+
+def _total(space: AnySpace, now: Launch, known: Sequence[Params]) -> int | None:
+    """Return how many trials the search comes to: no more than its space has, beside what is known outside of it. None
+    if there are more than anybody can count down."""
+    if space.size is None:
+        return now.trials
+    outside = {params_id(params) for params in known if space.why_not(params) is not None}
+    total = min(space.size + len(outside), now.trials or math.inf)
+    return int(total) if total < _UNCOUNTED else None
 
 
 def _end(record: StudyRecord, space: AnySpace, now: Launch, bounded: budgets.BudgetedSampler | None) -> str | None:

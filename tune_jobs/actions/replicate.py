@@ -79,13 +79,16 @@ def _plan(study: Study, inputs: StudyInputs, request: ReplicateRequest, say: Say
 
 
 def _chosen(record: StudyRecord, request: ReplicateRequest) -> Replication:
-    """Return the earlier choice, if the request is the same and not done; else the best as they are now."""
+    """Return the earlier choice, if the request is the same and not done; else the best as they are now.
+
+    A race whose best are still the same stays as it is: its budget is not given twice.
+    """
     earlier = record.replication
     asked = (request.top, request.seeds, request.until_separated, request.budget)
     before = None if earlier is None else (earlier.top, earlier.seeds, earlier.until_separated, earlier.budget)
-    if earlier is not None and asked == before and (request.until_separated or not _is_done(earlier, record)):
-        return earlier  # a race goes on until it is decided or its budget is spent
     ids = _best(record, request.top)
+    if earlier is not None and asked == before and (not _is_done(earlier, record) or set(earlier.params_ids) == {*ids}):
+        return earlier
     if not ids:
         raise UserError(f"study {record.name!r} has nothing to replicate: none of its trials is complete")
     changed = [trial.number for trial in record.trials if trial.params_id in ids and trial.changes]
@@ -106,8 +109,11 @@ def _best(record: StudyRecord, top: int) -> tuple[str, ...]:
 
 
 def _is_done(replication: Replication, record: StudyRecord) -> bool:
+    terms = record.terms
+    if replication.until_separated:
+        return Race(replication, record.trials, terms.seed, terms.objective).how_it_ended() is not None
     mine = [trial for trial in record.trials if trial.params_id in replication.params_ids]
-    return all(trial.is_finished for trial in mine) and not _missing(replication, mine, record.terms.seed)
+    return all(trial.is_finished for trial in mine) and not _missing(replication, mine, terms.seed)
 
 
 def _missing(replication: Replication, trials: Iterable[TrialRecord], first_seed: int) -> list[Candidate]:

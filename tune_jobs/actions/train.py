@@ -23,6 +23,8 @@ from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord, TrialResult
 from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces.moving import check_kinds, meant_params
+from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.provenance import versions
@@ -63,6 +65,9 @@ def train(
     config = load_best(path, trial)
     with tensorflow_start.prepared(config.cpus):
         task = replace(_task_in(path, config, settings), protocol=config.protocol, objective=config.objective)
+        space = open_all(task.space)
+        config = replace(config, params=meant_params(space, config.params))
+        check_kinds(space, config.params, str(path))
         data = datasets.load_for_task(task, settings.data_dir).training
     if data.digest != config.data_digest:
         datasets.check_steady(task, data.digest, settings.data_dir)

@@ -6,11 +6,13 @@ Nothing here trains. Only an evaluation reads the test part.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from tune_jobs.datasets import cifar10, digits, mnist, own
+from tune_jobs.datasets import checking, cifar10, digits, mnist, own
 from tune_jobs.datasets.clocks import faces, files
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
 from tune_jobs.datasets.own import LoadData
@@ -53,17 +55,30 @@ def locate(name: str, data_dir: Path) -> str:
     return str(_source(name).locate(data_dir))
 
 
-def load(data: str | LoadData, *, data_dir: Path, validation: int | float, images: int | None = None) -> Dataset:
+def load(
+    data: str | LoadData,
+    *,
+    data_dir: Path,
+    validation: int | float,
+    images: int | None = None,
+    check: Callable[[Original], None] | None = None,
+) -> Dataset:
     """Load a data set, by its name or by a function, and divide its training part in two.
 
     `validation` is the number of images to hold out from the training part, or a fraction of them. `images` limits how
-    many of the others are kept to train on. Both draw each class in its share, and the same images every time.
+    many of the others are kept to train on. Both draw each class in its share, and the same images every time. `check`
+    may refuse the data before they are divided.
 
     Raises:
         DataError: in one line, if there is no such data set, or it is missing, damaged or too small.
     """
     name = data if isinstance(data, str) else function_names.name(data)
     original = _source(data).load(data_dir) if isinstance(data, str) else own.load(data)
+    try:
+        if check is not None:
+            check(original)
+    except DataError as error:
+        raise DataError(f"the data set {name} cannot be used: {error}") from error
     try:
         train, held_out = hold_out(original.train, validation)
         if images is not None and images < len(train):
@@ -78,10 +93,16 @@ def load_for_task(task: Task, data_dir: Path) -> Dataset:
     """Load the data of a task, divided as its protocol says.
 
     Raises:
-        DataError: as `load`.
+        DataError: as `load`, or a network of the task cannot be trained on the data.
     """
     protocol = task.protocol
-    return load(task.dataset, data_dir=data_dir, validation=protocol.validation, images=protocol.images)
+    return load(
+        task.dataset,
+        data_dir=data_dir,
+        validation=protocol.validation,
+        images=protocol.images,
+        check=functools.partial(checking.check_for_task, task),
+    )
 
 
 def check_steady(task: Task, digest: str, data_dir: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tune_jobs.datasets import checking
 from tune_jobs.datasets.dataset import Array, Original, Split
 from tune_jobs.errors import DataError
 from tune_jobs.search_spaces import function_names
@@ -36,22 +37,19 @@ def load(load_data: LoadData) -> Original:
             f"the data set {name} must return ((x_train, y_train), (x_test, y_test)): {one_line(error)}"
         ) from error
     try:
-        return _checked(_split(x_train, y_train), _split(x_test, y_test))
+        train, test = _split("train", x_train, y_train), _split("test", x_test, y_test)
+        checking.check_alike(train, test)
+        return Original(train, test)
     except DataError as error:
         raise DataError(f"the data set {name} cannot be used: {error}") from error
 
 
-def _split(x: object, labels: object) -> Split:
-    split = Split(np.asarray(x), np.asarray(labels))
+def _split(part: str, x: object, labels: object) -> Split:
+    arrays = checking.numbers(x, f"x_{part}"), checking.numbers(labels, f"y_{part}")
+    try:
+        split = Split(*arrays)
+    except DataError as error:
+        raise DataError(f"x_{part} and y_{part}: {error}") from error
     if split.x.dtype == np.uint8 and split.x.ndim == 3:
         split = Split(split.x[..., np.newaxis], split.labels)
     return split
-
-
-def _checked(train: Split, test: Split) -> Original:
-    for name, a, b in (("x", train.x, test.x), ("labels", train.labels, test.labels)):
-        if (a.shape[1:], a.dtype) != (b.shape[1:], b.dtype):
-            raise DataError(
-                f"{name} of train and test must be alike, and are {a.shape} {a.dtype} and {b.shape} {b.dtype}"
-            )
-    return Original(train, test)

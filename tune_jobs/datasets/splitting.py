@@ -36,7 +36,7 @@ def _count(part: int | float, n_images: int) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or not 0 < count < n_images:
         raise DataError(
             f"the images held out must be a number from 1 to {n_images - 1} or a fraction of the {n_images} there are, "
-            f"not {part}"
+            f"not {part}{f', which is {count}' if is_fraction else ''}"
         )
     return count
 

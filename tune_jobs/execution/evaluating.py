@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tune_jobs import datasets
 from tune_jobs.errors import TrialError
 from tune_jobs.execution.plan import StudyRun
@@ -47,15 +49,17 @@ class _Notes:
     def __init__(self, run: StudyRun, total: int) -> None:
         self._study, self._say, self._total = run.study, run.say, total
         self._done = 0
+        self._reading = len(run.study.record().readings)
 
     def add(self, trial: TrialRecord, result: TestResult | TrialError) -> None:
         self._done += 1
         head = f"[{self._done}/{self._total}] trial {trial.number}"
         if isinstance(result, TrialError):
-            self._study.note_test(trial.number, TestResult(failure=f"{result.reason} ({result})"))
+            failure = f"{result.reason} ({result})"
+            self._study.note_test(trial.number, TestResult(failure=failure, reading=self._reading))
             self._say(f"{head} could not be evaluated: {result.reason} ({result})")
             return
-        self._study.note_test(trial.number, result)
+        self._study.note_test(trial.number, replace(result, reading=self._reading))
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
         is_same = result.val_score == trial.score
         repeated = "" if is_same else f" (validation {result.val_score:.4f}, was {trial.score:.4f})"

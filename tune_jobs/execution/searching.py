@@ -10,6 +10,7 @@ from tune_jobs.execution.plan import Plan, Resources, StudyRun
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live import drains
 from tune_jobs.live.progress import Progress, SweepOutline
+from tune_jobs.search_spaces.scalars import params_id
 from tune_jobs.settings import prepare_ray
 from tune_jobs.training.checkpoints import CheckpointFolder
 
@@ -52,7 +53,8 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures
             measures_devices=packed.slots.gpus > 0 or resources.gpus_per_trial == "auto",
         )
         ledger = TrialLedger(study, checkpoints, context.cpus)
-        strategy = SearchStrategy(inputs.space, plan.sampler, plan.scheduler, population)
+        baseline = params_id(inputs.task.baseline)
+        strategy = SearchStrategy(inputs.space, plan.sampler, plan.scheduler, population, spared=baseline)
         per_trial = rules.TrialLimits(resources.trial_limit_s, resources.max_retries)
         limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial)
         progress = _progress(run, plan)

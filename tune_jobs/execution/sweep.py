@@ -140,11 +140,11 @@ class Sweep:
         return assignment
 
     def _assignment(self, trial: TrialRecord) -> Assignment:
-        number, scheduler = trial.number, self._strategy.scheduler
+        number = trial.number
         if self._strategy.population is not None:
             assignment = self._strategy.population.assignment(number)
         else:
-            milestones = () if scheduler is None else scheduler.milestones(number)
+            milestones = self._strategy.milestones(trial)
             start = self._ledger.checkpoint(number)
             assignment = Assignment(dict(trial.params), trial.seed, number, milestones, start=start)
         slots, is_alone = self.placement.slots, self._rules.runs_alone(number)

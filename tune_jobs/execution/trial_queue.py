@@ -15,12 +15,22 @@ from tune_jobs.search_spaces.one_factor import AnySpace
 
 @dataclass(frozen=True)
 class SearchStrategy:
-    """Who proposes the trials of a sweep, who stops them early, and who advances them together."""
+    """Who proposes the trials of a sweep, who stops them early, and who advances them together.
+
+    The configuration of the params id `spared` is never stopped early.
+    """
 
     space: AnySpace
     sampler: Sampler
     scheduler: Scheduler | None = None
     population: Population | None = None
+    spared: str | None = None
+
+    def milestones(self, trial: TrialRecord) -> tuple[int, ...]:
+        """Return the epochs after which a trial may be stopped."""
+        if self.scheduler is None or trial.params_id == self.spared:
+            return ()
+        return self.scheduler.milestones(trial.number)
 
 
 class TrialQueue:

@@ -186,7 +186,7 @@ def _config_of(values: Mapping[str, Any], where: str) -> BestConfig:
     number = values.get("format")
     if number != _FORMAT or type(number) is not int:
         raise ContentError(f"{where}: format needs to be {_FORMAT}, the one this version reads; got {short(number)}")
-    file = decode(_BestFile, {"reference": values.get("task"), **values}, where)
+    file = decode(_BestFile, {"reference": values.get("task"), **values}, where, by_hand=True)
     for name in _PROTOCOL:
         if name not in values["protocol"]:
             raise ContentError(f"{where}: protocol has no {name!r}")

@@ -73,6 +73,7 @@ class TestResult:
     readings: str | None = None  # the true and the read value of each image, packed; of an encoding with a scale
     worst: str | None = None  # the images that were read worst, packed (`readings.py` has both)
     mean_of: MeanOf | None = None  # what the objective is the mean of, with `errors`, as in `TrialResult`
+    reading: int | None = None  # of the study's readings of the test split, from one; None in studies from before
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ trials are points of a Sobol sequence. Trials that still run count as if they ha
 from __future__ import annotations
 
 import functools
-import itertools
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import sobol, unit_cube
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.columns import Columns
+from tune_jobs.search.untried import draw_untried
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Choice, Params, params_id
@@ -35,7 +35,6 @@ _MIN_SCORES = 3  # complete trials that the model needs
 _MAX_FITTED = 100  # trials that the length scales are fitted to, which is what takes long
 MAX_MODELLED = 400  # trials that the model knows: its time grows with their third power
 _MAX_LISTED = 2000  # points of a finite space, if all of them are to be compared
-_MAX_UNTRIED = 100_000  # points of a finite space among which untried ones are looked for
 _N_DRAWN = 400  # candidates drawn anywhere in the space
 _N_LEADERS = 5  # of the trials, and of the candidates, around which further candidates are drawn
 _N_NEIGHBOURS = 40  # candidates drawn around each leader
@@ -89,7 +88,9 @@ class GaussianProcessSampler:
             params = self._best_listed(posterior, best)
         else:
             params = self._best_drawn(posterior, best, random)
-        return self._any_untried(random) if params is None else params
+        if params is not None:
+            return params
+        return draw_untried(self._space, {key: trial.params for key, trial in self._trials.items()}, random)
 
     def _is_untried(self, params: Params) -> bool:
         return params_id(params) not in self._trials
@@ -194,17 +195,6 @@ class GaussianProcessSampler:
         moved = np.clip(around + np.where(self._is_category, 0.0, steps), 0.0, 1.0)
         is_other = self._is_category & (random.random(around.shape) < 1 / len(self._dimensions))
         return np.where(is_other, random.random(around.shape), moved)
-
-    def _any_untried(self, random: np.random.Generator) -> Params | None:
-        """Return any untried point, for a space that is nearly used up; None if there is none."""
-        points: Iterator[Params]
-        if self._space.size is None:
-            rows = random.random((1000, len(self._dimensions)))
-            points = (unit_cube.params_at(self._space, row.tolist()) for row in rows)
-            return next((params for params in points if self._is_untried(params)), None)
-        points = itertools.islice(self._space.grid(), _MAX_UNTRIED)
-        untried = [params for params in points if self._is_untried(params)]
-        return untried[int(random.integers(len(untried)))] if untried else None
 
 
 def _standardized_losses(ended: Sequence[TrialRecord], objective: Objective) -> Array:

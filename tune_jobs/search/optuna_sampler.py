@@ -6,7 +6,6 @@ The durable record is the business of `study/`.
 from __future__ import annotations
 
 import functools
-import itertools
 import warnings
 from collections.abc import Sequence
 
@@ -18,16 +17,13 @@ from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.nsga2 import SteadyStateNSGA2
+from tune_jobs.search.untried import draw_untried
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Float, Int, Params, Scalar, Value, params_id
 from tune_jobs.study.optuna_form import OptunaForm, distribution, optuna_form, optuna_name
 
 _DRAWS = 10  # that may repeat tried params before an untried point is picked; each of TPE's costs milliseconds
-_RANDOM_DRAWS = 1000  # further ones where untried points cannot be listed: TPE may have settled on one point for good
-_MAX_LISTED = (
-    100_000  # points of a finite space whose untried ones are listed; in a larger one a draw is as good as new
-)
 
 
 class OptunaSampler:
@@ -53,7 +49,7 @@ class OptunaSampler:
             optuna_name(question.name, question.under): question.domain for question in space.questions()
         }
         self._tried: set[str] = set()
-        self._n_inside = 0  # of those tried; what came from another task may lie outside the space
+        self._inside: dict[str, Params] = {}  # of those tried; what came from another task may lie outside the space
         self._unfinished: dict[str, optuna.Trial] = {}
         for trial in trials:
             self._add(trial)
@@ -76,15 +72,14 @@ class OptunaSampler:
         self._study.tell(unfinished, values=values, state=state)
 
     def _propose(self) -> Params | None:
-        if self._space.size is not None and self._n_inside >= self._space.size:
+        if self._space.size is not None and len(self._inside) >= self._space.size:
             return None
         number = len(self._tried)
-        draws = _DRAWS if self._space.size is not None else _DRAWS + _RANDOM_DRAWS
-        for draw in range(draws):
+        for draw in range(_DRAWS):
             params = self._draw(number, draw)
             if params_id(params) not in self._tried:
                 return params
-        return None if self._space.size is None else self._any_untried(number)
+        return draw_untried(self._space, self._inside, np.random.default_rng((self._seed, number)))
 
     def _draw(self, number: int, draw: int) -> Params:
         """Return what the algorithm proposes now.
@@ -100,7 +95,7 @@ class OptunaSampler:
 
     def _algorithm(self, number: int, draw: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence((self._seed, number, draw)).generate_state(1)[0])
-        if self._search == "random" or draw >= _DRAWS:
+        if self._search == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         with warnings.catch_warnings():  # groups are called experimental, and have been since 2021
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -108,17 +103,11 @@ class OptunaSampler:
                 return SteadyStateNSGA2(seed, self._domains)
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
-    def _any_untried(self, number: int) -> Params | None:
-        """Return any untried point, for a space that is nearly used up; None if there is none."""
-        points = itertools.islice(self._space.grid(), _MAX_LISTED)
-        untried = [params for params in points if params_id(params) not in self._tried]
-        return untried[int(np.random.default_rng((self._seed, number)).integers(len(untried)))] if untried else None
-
     def _add(self, trial: TrialRecord) -> None:
         """Add a trial to Optuna's study, for the algorithm to learn from."""
         is_inside = self._space.why_not(trial.params) is None
-        if trial.params_id not in self._tried:
-            self._n_inside += is_inside
+        if is_inside:
+            self._inside[trial.params_id] = trial.params
         self._tried.add(trial.params_id)
         if self._search == "random":  # which learns nothing
             return

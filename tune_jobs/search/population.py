@@ -18,7 +18,7 @@ import numpy as np
 from tune_jobs.records.trials import Lineage, Segment
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Objective
-from tune_jobs.search_spaces.scalars import Float, Params, Scalar, Value
+from tune_jobs.search_spaces.scalars import Choice, Float, Params, Scalar, Value
 
 _SHARE = 0.25  # of the members that copy, and of those that are copied
 _RESAMPLED = 0.25  # the probability that a parameter is drawn anew instead of being multiplied
@@ -88,14 +88,18 @@ def _is_rate(domain: Scalar, value: Value) -> bool:
     """
     if not isinstance(value, float) or value == 0.0:
         return False
-    return isinstance(domain, Float) or all(isinstance(option, float) for option in domain.values())
+    return isinstance(domain, Float) or (
+        isinstance(domain, Choice) and all(isinstance(option, float) for option in domain.options)
+    )
 
 
 def _scale(domain: Scalar, value: Value, factor: float) -> Value:
     """Return the value times the factor, within its range; in a finite domain, the next value up or down."""
+    assert isinstance(value, float)
     if isinstance(domain, Float) and domain.size is None:
-        assert isinstance(value, float)
         return min(max(value * factor, domain.low), domain.high)
+    step = 1 if factor > 1 else -1
+    if isinstance(domain, Float):
+        return domain.nth(min(max(domain.place(value) + step, 0), (domain.size or 1) - 1))
     options = sorted(option for option in domain.values() if isinstance(option, float))
-    index = options.index(value) + (1 if factor > 1 else -1)  # type: ignore[arg-type]
-    return options[min(max(index, 0), len(options) - 1)]
+    return options[min(max(options.index(value) + step, 0), len(options) - 1)]

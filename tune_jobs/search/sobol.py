@@ -17,7 +17,11 @@ _MAX_REPEATS = 4096  # points in a row that repeat earlier ones, before the rest
 
 
 def points(space: AnySpace, seed: int) -> Iterator[Params]:
-    """Yield the params of one sequence, each once. A finite space ends after all of its points."""
+    """Yield the params of one sequence, each once.
+
+    A finite space ends after all of its points, and any other once nothing new comes: its floats may lie too close
+    together.
+    """
     seen: set[str] = set()
     n_dimensions = len(unit_cube.dimensions(space))
     repeats = 0
@@ -27,11 +31,12 @@ def points(space: AnySpace, seed: int) -> Iterator[Params]:
             seen.add(identity)
             repeats = 0
             yield params
-        elif space.size is not None:
+        else:
             repeats += 1
-            if len(seen) >= space.size or repeats > _MAX_REPEATS:
+            if len(seen) == space.size or repeats > _MAX_REPEATS:
                 break
-    yield from (params for params in space.grid() if params_id(params) not in seen)
+    if space.size is not None:
+        yield from (params for params in space.grid() if params_id(params) not in seen)
 
 
 def _sequence(space: AnySpace, n_dimensions: int, seed: int) -> Iterator[Params]:

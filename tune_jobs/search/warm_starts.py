@@ -14,7 +14,7 @@ from tune_jobs.errors import StudyError
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
 from tune_jobs.search_spaces.moving import transfer_params
-from tune_jobs.search_spaces.scalars import Params, Value, params_id
+from tune_jobs.search_spaces.scalars import Params, Value, params_id, plain
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.words import short
 
@@ -61,8 +61,9 @@ def _params_of(content: object) -> object:
 def _checked(name: str, number: int, values: object) -> Params:
     if not isinstance(values, dict) or not values:
         raise StudyError(f"{name}: number {number} needs to be {_EXAMPLE}; got {short(values)}")
+    plainly = {key: plain(value) for key, value in values.items()}
     try:
-        return decode(dict[str, Value], values, f"{name}: number {number}")
+        return decode(dict[str, Value], plainly, f"{name}: number {number}")
     except ContentError as error:
         raise StudyError(str(error)) from error
 

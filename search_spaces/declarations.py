@@ -1,0 +1,58 @@
+"""What the fields of a task have to be: checked when it is made, for a mistake would show far from it later."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tune_jobs.search_spaces.scalars import Params, plain
+
+_ENCODING_PARTS = ("name", "head", "targets", "loss", "metrics", "decode", "errors")
+
+
+def why_no_encoding(encoding: object) -> str | None:
+    """Return what is wrong with a label encoding, to follow its name; None if it fits."""
+    lacking = [part for part in _ENCODING_PARTS if not hasattr(encoding, part)]
+    if not lacking:
+        return None
+    return (
+        "needs to be a label encoding, such as Classes(10), or a function that returns one; "
+        f"got {encoding!r}, which lacks {', '.join(lacking)}"
+    )
+
+
+def why_no_loader(dataset: object) -> str | None:
+    """Return what is wrong with a task's data set, as `why_no_encoding` does."""
+    if isinstance(dataset, str) and dataset:
+        return None
+    if not callable(dataset):
+        return f"needs a name or a function that loads it; got {dataset!r}"
+    wrong = why_not_called(dataset)
+    return f"needs a function without arguments: {wrong}" if wrong else None
+
+
+def why_not_called(function: Callable[..., Any], *arguments: object, **named: object) -> str | None:
+    """Return why a function cannot be called with these arguments; None if it can, or nothing is known of it."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a function of an extension module
+        return None
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError as error:
+        return str(error)
+    return None
+
+
+def why_no_params(params: object) -> str | None:
+    """Return what is wrong with params, as `why_no_encoding` does."""
+    if not isinstance(params, Mapping):
+        return f"has to be of type Mapping; got {params!r}"
+    wrong = [name for name in params if not isinstance(name, str)]
+    return f"needs names of parameters as its keys; got {wrong[0]!r}" if wrong else None
+
+
+def plain_params(params: Params) -> dict[str, Any]:
+    """Return params with plain values."""
+    return {name: plain(value) for name, value in params.items()}

@@ -1,0 +1,155 @@
+"""What is wrong with the arrays of a data set: said in one line before anything is trained, with the first bad value.
+
+The arrays are called x_train, y_train, x_test and y_test, as the function that returns them usually calls them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tune_jobs.datasets.dataset import Array, Original, Split
+from tune_jobs.errors import DataError
+from tune_jobs.models.label_encodings import LabelEncoding
+from tune_jobs.search_spaces.protocol import TaskError
+from tune_jobs.search_spaces.task import Task
+from tune_jobs.words import one_line, short
+
+Encode = Callable[[Array], Array]  # labels to targets
+
+
+def numbers(value: object, name: str) -> Array:
+    """Return a value as an array of numbers.
+
+    Raises:
+        DataError: it is none; with its first element that is no number.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise DataError(f"{name} needs to be an array of numbers: {one_line(error)}") from error
+    if array.dtype.kind in "buif":
+        return array
+    place = next((place for place in np.ndindex(array.shape) if not _is_number(array[place])), None)
+    if place is None:
+        raise DataError(f"{name} needs to be an array of numbers; got an array of {array.dtype}")
+    advice = f"; np.unique({name}, return_inverse=True)[1] numbers them" if array.ndim == 1 and name[0] == "y" else ""
+    raise DataError(f"{_at(name, place)} is {_shown(array[place])}: {name} needs numbers{advice}")
+
+
+def check_alike(train: Split, test: Split) -> None:
+    """Check that both parts have one shape and one type of number.
+
+    Raises:
+        DataError: they differ.
+    """
+    for name, a, b in (("x", train.x, test.x), ("y", train.labels, test.labels)):
+        if (a.shape[1:], a.dtype) != (b.shape[1:], b.dtype):
+            raise DataError(
+                f"{name}_train and {name}_test must be alike, and are {a.shape} {a.dtype} and {b.shape} {b.dtype}"
+            )
+
+
+def check_for_task(task: Task, original: Original) -> None:
+    """Check that a network of the task can be trained on the data: all numbers are finite, and its encoding takes every
+    label. A training loop of the task's own judges its data itself.
+
+    Raises:
+        DataError: with the first bad value and its place.
+        TaskError: the encoding refuses the baseline.
+    """
+    if task.train is not None:
+        return
+    encode = _encoding(task).targets
+    for part, split in (("train", original.train), ("test", original.test)):
+        _check_finite(f"x_{part}", split.x)
+        _check_finite(f"y_{part}", split.labels)
+        _check_labels(f"y_{part}", split.labels, encode)
+
+
+def _encoding(task: Task) -> LabelEncoding:
+    try:
+        return task.encoding_of(task.baseline)
+    except TaskError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f"task {task.name!r}: its encoding cannot be made for the baseline: {one_line(error)}"
+        ) from error
+
+
+def _check_finite(name: str, array: Array) -> None:
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    wrong = ~np.isfinite(array)
+    place = tuple(map(int, np.unravel_index(int(wrong.argmax()), array.shape)))
+    raise DataError(f"{_at(name, place)} is {array[place]}: a network needs finite numbers ({_among(wrong)})")
+
+
+def _check_labels(name: str, labels: Array, encode: Encode) -> None:
+    why = _why_refused(labels, encode)
+    if why is None:
+        return
+    place = _first_refused(labels, encode)
+    advice = next(_advice(name, labels, encode), "")
+    raise DataError(f"{_at(name, (place,))} is {_shown(labels[place])}: {why}{advice}")
+
+
+def _why_refused(labels: Array, encode: Encode) -> str | None:
+    """Return why an encoding refuses labels, which it may not change; None if it takes them."""
+    fixed = labels.view()
+    fixed.flags.writeable = False
+    try:
+        targets = encode(fixed)
+    except ValueError as error:
+        return " ".join(str(error).split())[:300]
+    except Exception as error:
+        return one_line(error)
+    n_targets = len(targets) if hasattr(targets, "__len__") else None
+    return None if n_targets == len(labels) else f"the encoding needs one target a label; got {n_targets}"
+
+
+def _first_refused(labels: Array, encode: Encode) -> int:
+    """Return the place of the first label that is refused; each step halves what may hold it."""
+    taken, refused = 0, len(labels)
+    while refused - taken > 1:
+        middle = (taken + refused) // 2
+        if _why_refused(labels[:middle], encode) is None:
+            taken = middle
+        else:
+            refused = middle
+    return taken
+
+
+def _advice(name: str, labels: Array, encode: Encode) -> Iterator[str]:
+    """Yield changes of the labels that would make them fit."""
+    changes: list[tuple[str, Array]] = []
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        changes.append((f"{name}[:, 0]", labels[:, 0]))
+    if labels.dtype.kind in "fb" and (labels == labels.astype(np.int64)).all():
+        changes.append((f"{name}.astype(int)", labels.astype(np.int64)))
+    if labels.dtype.kind in "iu":
+        changes.append((f"{name} - {labels.min()}", labels - labels.min()))
+    for words, changed in changes:
+        if _why_refused(changed, encode) is None:
+            yield f"; {words} would fit"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating | np.bool_)
+
+
+def _at(name: str, place: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, place))}]" if place else name
+
+
+def _shown(value: Any) -> str:
+    """Return a label as plain Python shows it: 2, or 'dog'."""
+    plainly = value.tolist() if hasattr(value, "tolist") else value
+    return " ".join(str(plainly).split())[:60] if isinstance(plainly, list) else short(plainly)
+
+
+def _among(wrong: Array) -> str:
+    return f"{np.count_nonzero(wrong):,} of {wrong.size:,} are not"
