@@ -15,6 +15,8 @@ from typing import Any
 
 from tune_jobs.errors import SettingsError
 
+SETTINGS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}  # of `keras.config`
+
 
 def install() -> None:
     """Have Keras imported without the user's settings, from now on in this process."""
@@ -57,9 +59,15 @@ class _NeutralLoader(Loader):
             module.__spec__.loader = self._loader
         config = getattr(module, "config", None)
         if config is not None:  # else it is a module of the user's, of that name
-            config.set_floatx("float32")
-            config.set_epsilon(1e-7)
-            config.set_image_data_format("channels_last")
+            for name, value in SETTINGS.items():
+                getattr(config, f"set_{name}")(value)
+
+
+def other_settings(config: Any) -> str | None:
+    """Return in words what `keras.config` has instead of `SETTINGS`; None if it has them."""
+    found = {name: getattr(config, name)() for name in SETTINGS}
+    other = [f"{name} {value}" for name, value in found.items() if value != SETTINGS[name]]
+    return ", ".join(other) or None
 
 
 _finder = _KerasFinder()

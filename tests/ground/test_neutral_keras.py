@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tune_jobs.neutral_keras import other_settings
+
 ROOT = Path(__file__).parents[2]
 SHOW = "c = keras.config; print(c.floatx(), c.epsilon(), c.image_data_format(), c.backend())"
 NEUTRAL = ["float32", "1e-07", "channels_last", "tensorflow"]
@@ -100,3 +102,14 @@ def test_keras_itself_has_no_settings_of_the_users(tmp_path: Path) -> None:
     settings_file(tmp_path / ".keras")
     done = run(PREPARE + SHOW, tmp_path, HOME=str(tmp_path), KERAS_BACKEND="jax")
     assert done.stdout.split() == NEUTRAL, done.stderr
+
+
+def test_other_settings_are_named() -> None:
+    class Config:
+        floatx = staticmethod(lambda: "float16")
+        epsilon = staticmethod(lambda: 1e-7)
+        image_data_format = staticmethod(lambda: "channels_first")
+
+    assert other_settings(Config) == "floatx float16, image_data_format channels_first"
+    Config.floatx, Config.image_data_format = staticmethod(lambda: "float32"), staticmethod(lambda: "channels_last")
+    assert other_settings(Config) is None

@@ -13,7 +13,6 @@ from scipy import stats
 from tests.support.trials import changed, trial_record
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row, Summary
-from tune_jobs.models.means import MeanOf
 from tune_jobs.records.per_image import pack
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces import Objective
@@ -152,46 +151,48 @@ def test_ranks_are_those_of_scipys_competition_ranking(scores: list[float], obje
 # --- what is known of the images ---
 
 
-def with_errors(number: int, score: float, errors: list[float], mean_of: MeanOf | None) -> TrialRecord:
-    known = {"errors": pack(np.array(errors)), "mean_of": mean_of, "best_epoch": 1}
-    return trial_record(number, {"units": number}, 0, "complete", score=score, **known)
+def with_errors(number: int, score: float, errors: list[float]) -> TrialRecord:
+    return trial_record(number, {"units": number}, score=score, errors=pack(np.array(errors)), best_epoch=1)
 
 
 def rows_of(*trials: TrialRecord, objective: Objective = HIGHER) -> tuple[Row, ...]:
     return ranking.with_uncertainty(ranking.rank(trials, objective), trials, objective)
 
 
-@pytest.mark.parametrize("mean_of", ["right", "error", None])
-def test_a_single_validation_image_has_no_interval_and_harms_no_leaderboard(mean_of: MeanOf | None) -> None:
-    rows = rows_of(with_errors(0, 1.0, [0.0], mean_of), with_errors(1, 0.0, [1.0], mean_of))
+def test_a_single_validation_image_has_no_interval_and_harms_no_leaderboard() -> None:
+    rows = rows_of(with_errors(0, 1.0, [0.0]), with_errors(1, 0.0, [1.0]))
     assert [(row.score, row.interval) for row in rows] == [(1.0, None), (0.0, None)]
 
 
-def test_what_is_declared_says_which_way_the_errors_go() -> None:
-    """At one half the errors themselves do not tell: they are as near to the score as their complement is."""
-    errors = [1.0, 1.0, 0.0, 0.0]
-    found = {
-        mean_of: ranking._contributions(ranking._Run(0.5, pack(np.array(errors)), mean_of)).tolist()  # type: ignore[union-attr]
-        for mean_of in ("right", "error")
-    }
-    assert found == {"right": [0, 0, 1, 1], "error": [1, 1, 0, 0]}
-
-
-@pytest.mark.parametrize(("score", "expected"), [(0.75, [0, 1, 1, 1]), (0.25, [1, 0, 0, 0])])
-def test_a_study_of_an_earlier_version_keeps_its_intervals(score: float, expected: list[int]) -> None:
-    run = ranking._Run(score, pack(np.array([1.0, 0.0, 0.0, 0.0])), None)
-    contributions = ranking._contributions(run)
-    assert contributions is not None
+@pytest.mark.parametrize(
+    ("score", "maximize", "expected"),
+    [
+        (0.75, True, [0, 1, 1, 1]),
+        (0.75, False, [0, 1, 1, 1]),  # the worst accuracy may be asked for
+        (0.25, False, [1, 0, 0, 0]),
+        (0.25, True, [1, 0, 0, 0]),
+    ],
+)
+def test_a_score_says_whether_it_is_the_mean_error_or_the_share_without(
+    score: float, maximize: bool, expected: list[int]
+) -> None:
+    contributions = ranking._contributions(score, pack(np.array([1.0, 0.0, 0.0, 0.0])), maximize)
     assert contributions.tolist() == expected
+
+
+def test_at_one_half_the_direction_says_it() -> None:
+    errors = pack(np.array([1.0, 1.0, 0.0, 0.0]))
+    assert ranking._contributions(0.5, errors, True).tolist() == [0, 0, 1, 1]
+    assert ranking._contributions(0.5, errors, False).tolist() == [1, 1, 0, 0]
 
 
 def test_small_errors_that_are_measured_are_no_shares_of_images() -> None:
     """Errors of a few hundredths vary by what they are, and not as a share of so many right images would."""
     rng = np.random.default_rng(0)
     small = rng.uniform(0.0, 0.04, 400)
-    (row,) = rows_of(with_errors(0, float(small.mean()), small.tolist(), "error"), objective=LOWER)
+    (row,) = rows_of(with_errors(0, float(small.mean()), small.tolist()), objective=LOWER)
     assert row.interval is not None
     half = float(stats.t.ppf(0.975, 399) * small.std(ddof=1) / 20)
     assert row.interval == pytest.approx((small.mean() - half, small.mean() + half), rel=1e-5)
-    equal = rows_of(with_errors(0, 0.25, [0.25] * 400, "error"), objective=LOWER)
+    equal = rows_of(with_errors(0, 0.25, [0.25] * 400), objective=LOWER)
     assert equal[0].interval == pytest.approx((0.25, 0.25))  # a quarter each, which is no share of right images

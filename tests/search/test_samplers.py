@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.support.trials import trial_record
 from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import State, TrialRecord
-from tune_jobs.search import samplers
+from tune_jobs.search import optuna_sampler, samplers
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
 from tune_jobs.search.untried import draw_untried
 from tune_jobs.search_spaces import (
@@ -450,3 +450,9 @@ def test_every_kind_of_domain_is_sampled_within_itself(domains: Any, search: Any
 def params_of(candidate: Candidate | None) -> Params:
     assert candidate is not None
     return candidate.params
+
+
+def test_a_stopped_trial_that_was_not_scored_in_each_epoch_teaches_what_it_was_scored() -> None:
+    history = ({"loss": 1.0}, {"loss": 0.5, "val_accuracy": 0.25}, {"loss": 0.4}, {"val_accuracy": 0.5})
+    trial = trial_record(0, {"x": 1}, seed=0, state="stopped", score=0.5, history=history)
+    assert optuna_sampler._curve(trial, (Objective("val_accuracy", "maximize"),)) == {2: 0.25, 4: 0.5}

@@ -120,3 +120,9 @@ def test_what_a_trials_code_set_for_the_whole_process_is_undone_before_the_next(
     tensorflow_process.reset(0)
     assert settings() == before
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_another_backend_of_keras_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(tensorflow_process.BackendError, match=r"Keras runs on jax here.*unset KERAS_BACKEND"):
+        tensorflow_process.prepare_devices(1)

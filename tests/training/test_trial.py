@@ -403,13 +403,7 @@ def test_an_objective_that_is_said_to_be_of_nothing_keeps_no_errors_though_they_
     Chance.loss_value = first.score
     task = tiny_task(objective=Objective("val_loss", "minimize"), encoding=Chance(3))
     again = run_trial(task, PARAMS, tiny_data, seed=2)
-    assert (again.score, again.errors, again.mean_of) == (first.score, None, None)
-
-
-def test_what_a_score_is_of_its_errors_is_kept_with_them(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
-    result = run_trial(tiny_task(), PARAMS, tiny_data, seed=2)
-    assert result.errors is not None
-    assert result.mean_of == "right"
+    assert (again.score, again.errors) == (first.score, None)
 
 
 def test_a_score_of_the_training_images_is_not_of_the_validation_errors(

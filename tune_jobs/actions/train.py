@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tune_jobs import datasets, files, tracking
+from tune_jobs import datasets, files, neutral_keras, tracking
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import DataError, SettingsError, StudyError, TrialError, UserError
 from tune_jobs.exports.best import BestConfig, best_row, load_best
@@ -218,7 +218,12 @@ def start_tensorflow(cpus: float, say: Say) -> None:
     try:
         tensorflow_start.start(cpus)
     except SettingsError:
+        from tune_jobs.models.lazy_keras import keras
+
         say("this process has used TensorFlow already, so the last digits of scores may differ")
+        other = neutral_keras.other_settings(keras.config)
+        if other is not None:
+            say(f"Keras has {other} in this process, and not in the workers of a sweep: scores may differ")
 
 
 def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) -> Origin:

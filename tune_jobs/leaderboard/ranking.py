@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from tune_jobs.models.means import MeanOf
 from tune_jobs.records.objectives import metric_on_test
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective
@@ -141,8 +140,9 @@ def with_uncertainty(rows: Sequence[Row], trials: Iterable[TrialRecord], objecti
 
     by_number = {trial.number: trial for trial in trials}
     complete = [row for row in rows if row.state == "complete"]
-    samples = [_sample([by_number[number] for number in row.trials]) for row in complete]
-    of_each = uncertainties(samples, maximize=objective.direction == "maximize")
+    maximize = objective.direction == "maximize"
+    samples = [_sample([by_number[number] for number in row.trials], maximize) for row in complete]
+    of_each = uncertainties(samples, maximize=maximize)
     known = {row.params_id: uncertainty for row, uncertainty in zip(complete, of_each, strict=True)}
     tests = _tests(complete, by_number, objective)
     return tuple(_with(row, known.get(row.params_id), tests.get(row.params_id)) for row in rows)
@@ -161,20 +161,11 @@ def _with(row: Row, uncertainty: Uncertainty | None, tested: TestScore | None) -
     )
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A score with what is kept of its images."""
-
-    score: float
-    errors: str | None
-    mean_of: MeanOf | None
+def _sample(trials: Sequence[TrialRecord], maximize: bool) -> Sample:
+    return _sample_of([(trial.score or 0.0, trial.errors) for trial in trials], maximize)
 
 
-def _sample(trials: Sequence[TrialRecord]) -> Sample:
-    return _sample_of([_Run(trial.score or 0.0, trial.errors, trial.mean_of) for trial in trials])
-
-
-def _sample_of(runs: Sequence[_Run]) -> Sample:
+def _sample_of(runs: Sequence[tuple[float, str | None]], maximize: bool) -> Sample:
     """Return the scores of a configuration, with the contribution of each image if every run has kept it.
 
     A single image has no spread, so that its contribution says nothing.
@@ -183,23 +174,25 @@ def _sample_of(runs: Sequence[_Run]) -> Sample:
 
     from tune_jobs.leaderboard.inference import Sample
 
-    scores = np.array([run.score for run in runs])
-    contributions = [_contributions(run) for run in runs]
-    known = [each for each in contributions if each is not None and len(each) > 1]
+    scores = np.array([score for score, _ in runs])
+    contributions = [_contributions(score, packed, maximize) for score, packed in runs if packed]
+    known = [each for each in contributions if len(each) > 1]
     return Sample(scores, np.stack(known)) if len(known) == len(runs) else Sample(scores)
 
 
-def _contributions(run: _Run) -> NDArray[Any] | None:
-    """Return `(images,)`: the errors, or 1 less each of them if the score is the share of images without one."""
+def _contributions(score: float, packed: str, maximize: bool) -> NDArray[Any]:
+    """Return `(images,)`: the errors, or 1 less each of them, whichever the score is the mean of.
+
+    Errors are kept where it is declared to be one of the two. At one half both are; then an objective that grows is the
+    share of images without an error.
+    """
     from tune_jobs.records.per_image import unpack
 
-    if run.errors is None:
-        return None
-    errors = unpack(run.errors)
-    if run.mean_of is None:  # of an earlier version, which kept what is near the score
-        mean = float(errors.mean())
-        return errors if abs(run.score - mean) <= abs(run.score - (1 - mean)) else 1 - errors
-    return errors if run.mean_of == "error" else 1 - errors
+    errors = unpack(packed)
+    mean = float(errors.mean())
+    nearer = abs(score - (1 - mean)) - abs(score - mean)  # to the mean of the errors
+    are_errors = not maximize if abs(nearer) < 1 / len(errors) else nearer > 0
+    return errors if are_errors else 1 - errors
 
 
 def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective: Objective) -> dict[str, TestScore]:
@@ -207,17 +200,16 @@ def _tests(rows: Sequence[Row], by_number: Mapping[int, TrialRecord], objective:
     from tune_jobs.leaderboard.inference import uncertainties
 
     metric = metric_on_test(objective)
-    runs: dict[str, list[_Run]] = {}
+    runs: dict[str, list[tuple[float, str | None]]] = {}
     for row in rows:
         tests = [tested for number in row.trials if (tested := by_number[number].tested) is not None]
-        scored = [_Run(test.metrics[metric], test.errors, test.mean_of) for test in tests if metric in test.metrics]
+        scored = [(tested.metrics[metric], tested.errors) for tested in tests if metric in tested.metrics]
         if scored:
             runs[row.params_id] = scored
-    of_each = uncertainties(
-        [_sample_of(scored) for scored in runs.values()], maximize=objective.direction == "maximize"
-    )
+    maximize = objective.direction == "maximize"
+    of_each = uncertainties([_sample_of(scored, maximize) for scored in runs.values()], maximize=maximize)
     return {
-        params_id: _test_score(metric, [run.score for run in scored], uncertainty)
+        params_id: _test_score(metric, [score for score, _ in scored], uncertainty)
         for (params_id, scored), uncertainty in zip(runs.items(), of_each, strict=True)
     }
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tune_jobs.models.means import MeanOf
 from tune_jobs.search_spaces.scalars import Value, params_id
 
 Metrics = Mapping[str, float]
@@ -31,7 +30,6 @@ class TrialResult:
     train_seconds: float = 0.0  # inside epochs: without building the model, with compiling it
     weights: int | None = None  # how many the model has
     errors: str | None = None  # of each validation image at the best epoch (`per_image`), where they make up the score
-    mean_of: MeanOf | None = None  # what the score is the mean of, with `errors`; earlier versions did not keep it
     reason: str | None = None  # why it failed or was stopped, in one word
     message: str | None = None  # the same in one line
 
@@ -72,7 +70,6 @@ class TestResult:
     failure: str | None = None  # why it could not be evaluated, in one line
     readings: str | None = None  # the true and the read value of each image, packed; of an encoding with a scale
     worst: str | None = None  # the images that were read worst, packed (`readings.py` has both)
-    mean_of: MeanOf | None = None  # what the objective is the mean of, with `errors`, as in `TrialResult`
     reading: int | None = None  # of the study's readings of the test split, from one; None in studies from before
 
 
@@ -126,10 +123,6 @@ class TrialRecord:
     @property
     def errors(self) -> str | None:
         return None if self.result is None else self.result.errors
-
-    @property
-    def mean_of(self) -> MeanOf | None:
-        return None if self.result is None else self.result.mean_of
 
     @property
     def reason(self) -> str | None:

@@ -174,13 +174,14 @@ def _values(trial: TrialRecord, objectives: Sequence[Objective]) -> list[float]:
 
 
 def _curve(trial: TrialRecord, objectives: Sequence[Objective]) -> dict[int, float]:
-    """Return the objective after each epoch of a stopped trial.
+    """Return the objective after each scored epoch of a stopped trial.
 
     Other trials need no curve, and may lack the objective. With several objectives, Optuna takes none.
     """
     if trial.state != "stopped" or len(objectives) > 1:
         return {}
-    return {epoch: metrics[objectives[0].metric] for epoch, metrics in enumerate(trial.history, start=1)}
+    epochs, metric = enumerate(trial.history, start=1), objectives[0].metric
+    return {epoch: metrics[metric] for epoch, metrics in epochs if metric in metrics}
 
 
 def _suggest(trial: optuna.Trial, name: str, domain: Scalar, under: str) -> Value:

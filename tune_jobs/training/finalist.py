@@ -47,8 +47,7 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
         )
     except ValueError as error:  # of an encoding whose answers have another form
         raise TrialError(Reason.INVALID, one_line(error)) from error
-    kept_as = None if errors is None else mean_of
-    return TestResult(metrics, errors, val_score, readings=read, worst=worst, mean_of=kept_as)
+    return TestResult(metrics, errors, val_score, readings=read, worst=worst)
 
 
 def _metrics(task: Task, trial: TrialRecord, model: keras.Model, test: Split) -> dict[str, float]:

@@ -9,13 +9,17 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import ops as tf_ops
 
-from tune_jobs.errors import SettingsError
+from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.models.lazy_keras import keras
 from tune_jobs.training import devices, malloc
 
 # MiB that a process takes of a GPU beside its tensors: CUDA's context, cuBLAS, cuDNN. TensorFlow sets 500 to 1,800
 # aside for them where it has the whole of one, by its generation (MinSystemMemory in gpu_device.cc).
 CONTEXT_MB = 1024
+
+
+class BackendError(UserError):
+    """Keras was imported with another backend than the one that trains models."""
 
 
 def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: float | None = None) -> None:
@@ -28,13 +32,12 @@ def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: floa
     them there.
 
     Raises:
+        BackendError: Keras does not run on TensorFlow.
         SettingsError: the process has used TensorFlow already, or the share has no room for a tensor.
     """
     backend = keras.backend.backend()
     if backend != "tensorflow":
-        raise SettingsError(
-            f"Keras runs on {backend} here, and the model is trained by TensorFlow: unset KERAS_BACKEND"
-        )
+        raise BackendError(f"Keras runs on {backend} here, and the model is trained by TensorFlow: unset KERAS_BACKEND")
     malloc.keep_freed()
     limit_devices(cpus, gpu_share, memory_mb)
     keras.backend.clear_session()  # imports Keras whole

@@ -123,8 +123,7 @@ class TrialRun:
         self._is_stopped = False
         self._measured: dict[str, float] = {}  # after the last epoch
         self._errors: str | None = None  # of each validation image at the best epoch, packed
-        self._mean_of: MeanOf | None = None  # what the score is of these errors
-        self._declared = functools.partial(mean_of_score, task, params)  # later: an encoding may refuse the params
+        self._mean_of = functools.partial(mean_of_score, task, params)  # later: an encoding may refuse the params
         kind = OwnTraining if task.train else KerasTraining
         self._epochs = self._run(functools.partial(kind, task, params, data, seed), start)
 
@@ -202,10 +201,9 @@ class TrialRun:
     def _finish(self, training: Training) -> None:
         """Restore the best epoch's weights, and measure what is measured once a trial."""
         training.restore_best()
-        mean_of = self._declared()
+        mean_of = self._mean_of()
         if mean_of is not None:
             self._errors = pack_matching(training.validation_errors(), self._history.score, mean_of)
-            self._mean_of = None if self._errors is None else mean_of
         if LATENCY in self._further and LATENCY in training.known_objectives and not self._is_stopped:
             self._measured = {LATENCY: training.measure_latency()}
 
@@ -223,7 +221,6 @@ class TrialRun:
             train_seconds=history.seconds,
             weights=None if self._training is None else self._training.n_weights,
             errors=self._errors,
-            mean_of=self._mean_of,
             reason=None if reason is None else str(reason),
             message=message,
         )
