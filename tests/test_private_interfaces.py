@@ -461,7 +461,7 @@ def test_mlflow_schema_version(tmp_path: Path) -> None:
 
 
 def test_mlflow_artifact_columns() -> None:
-    import mlflow.store.model_registry.dbmodels.models  # noqa: F401 - adds its tables
+    import mlflow.store.model_registry.dbmodels.models
     import mlflow.store.tracking.dbmodels.models  # noqa: F401 - adds its tables
     from mlflow.store.db.base_sql_model import Base
 
