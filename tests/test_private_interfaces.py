@@ -139,6 +139,7 @@ OF_PYTHON = {"_exit", "_replace"}  # which Python's own library documents
 
 # Variables that their packages document.
 DOCUMENTED = {
+    "MLFLOW_ARTIFACTS_DESTINATION",
     "MLFLOW_BACKEND_STORE_URI",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
     "MLFLOW_HTTP_REQUEST_TIMEOUT",
@@ -477,6 +478,49 @@ def test_mlflow_error_texts() -> None:
         assert is_expected(by_mlflow.value)
         assert is_expected(by_requests.value)
     assert store.is_servers_error(Exception(ResponseError.SPECIFIC_ERROR.format(status_code=503)))
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_mlflow_schema_version(tmp_path: Path) -> None:
+    from mlflow.store.db import utils
+
+    engine = utils.create_sqlalchemy_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+    assert utils._get_schema_version(engine) is None
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('1')")
+    assert utils._get_schema_version(engine) == "1"
+    engine.dispose()
+    assert re.fullmatch("[0-9a-f]{12}", utils._get_latest_schema_revision())
+
+
+def test_mlflow_artifact_columns() -> None:
+    import mlflow.store.model_registry.dbmodels.models
+    import mlflow.store.tracking.dbmodels.models  # noqa: F401 - adds its tables
+    from mlflow.store.db.base_sql_model import Base
+
+    from tune_jobs.tracking import own_file
+
+    tables = Base.metadata.tables
+    for table, column in own_file._PLACES:
+        assert column in tables[table].columns
+    of_artifacts = {
+        (name, column.name)
+        for name, table in tables.items()
+        for column in table.columns
+        if "artifact" in column.name and column.name != "artifact_path"
+    }
+    assert {place for place in own_file._PLACES if "artifact" in place[1]} <= of_artifacts
+    for table, columns in (("tags", ("key", "run_uuid")), ("experiment_tags", ("key", "experiment_id"))):
+        assert set(columns) <= set(tables[table].columns.keys())
+
+
+def test_mlflow_artifact_repos_cache() -> None:
+    from mlflow.tracking._tracking_service import utils
+
+    assert isinstance(utils._artifact_repos_cache, dict)
+    assert "utils._artifact_repos_cache.get(resource_id)" in source("mlflow", "tracking/_tracking_service/client.py")
 
 
 def test_mlflow_reserved_tags() -> None:

@@ -57,7 +57,7 @@ class StudyRuns:
         task = study.terms.task
         found = experiments.parents(client, study)
         if not found:
-            return cls._create(client, experiments.of_task(client, task, settings, say), study)
+            return cls.create(client, experiments.of_task(client, task, settings, say), study)
         found.sort(key=lambda run: not _is_active(run))
         experiment = experiments.ready(client, found[0].info.experiment_id, task, say)
         parent = _one(client, study, [client.get_run(run.info.run_id) for run in found])
@@ -67,7 +67,7 @@ class StudyRuns:
         return cls(client, experiment, parent.info.run_id)
 
     @classmethod
-    def _create(cls, client: MlflowClient, experiment: str, study: StudyRecord) -> StudyRuns:
+    def create(cls, client: MlflowClient, experiment: str, study: StudyRecord) -> StudyRuns:
         """Create the study's parent run."""
         note = marks.note(mlflow_form.study_note(study))
         tags = {marks.STUDY: study.identity} | note | mlflow_form.system_tags(study)
