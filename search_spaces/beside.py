@@ -30,13 +30,13 @@ class Beside:
     taken: tuple[Path, ...] = ()
     too_large: tuple[Path, ...] = ()
     secrets: tuple[Path, ...] = ()
-    listed: tuple[Path, ...] = ()  # in `.tunejobsignore`
-    is_crowded: bool = False  # the folder is one of everything, such as a home folder: nothing of it is taken
+    unasked: tuple[Path, ...] = ()  # listed in `.tunejobsignore`, or in a folder that is crowded
+    is_crowded: bool = False  # the folder is one of everything, such as a home folder: nothing of it travels
 
     @property
     def linked(self) -> tuple[Path, ...]:
         """What was left out and can be read all the same where it lies."""
-        return (*self.too_large, *self.listed)
+        return (*self.too_large, *self.unasked)
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def named_files(named: Sequence[Path]) -> Iterator[Path]:
 
 def look(folder: Path, needed: Sequence[Path]) -> Beside:
     """Return what of the folder travels beside the files that are needed, and what does not."""
-    if folder in (Path.home(), Path(tempfile.gettempdir()).resolve(), Path(folder.anchor)):
-        return Beside(is_crowded=True)
     walk, dropped = _Walk(folder, Rules.of(folder)), set[Path]()
+    if folder in (Path.home(), Path(tempfile.gettempdir()).resolve(), Path(folder.anchor)):
+        return Beside(is_crowded=True, unasked=tuple(path for path in walk.entries(folder) if path not in needed))
     parts = sorted(walk.parts(folder), key=_weight)
     have = _Part(folder, tuple(needed), sum(path.stat().st_size for path in needed))
     while not _fit([have, *parts]):
@@ -117,7 +117,7 @@ def words(task: str, folder: Path, taken: Sequence[Path], rest: Beside) -> str |
     if rest.secrets or rest.too_large:
         said.append(f"{ignoring.FILE} lists what to leave out, --with PATH takes a path along")
     if rest.is_crowded:
-        said.append(f"only what it imports goes with {task} from {folder}: a folder of its own goes whole")
+        said.append(f"only what {task} imports goes from {folder} to other machines: a folder of its own goes whole")
     return "; ".join(said) or None
 
 
@@ -155,12 +155,12 @@ class _Walk:
 
     @property
     def left_out(self) -> Beside:
-        return Beside(secrets=tuple(sorted(self._secrets)), listed=tuple(sorted(self._listed)))
+        return Beside(secrets=tuple(sorted(self._secrets)), unasked=tuple(sorted(self._listed)))
 
     def parts(self, folder: Path) -> list[_Part]:
         """Return a part for each folder and each file in this folder. A crowd of files is one part."""
         folders, files = [], []
-        for path in self._entries(folder):
+        for path in self.entries(folder):
             if path.is_dir():
                 folders.append(self._part(path))
             else:
@@ -184,13 +184,13 @@ class _Walk:
         real = folder.resolve()
         if real in above:
             return
-        for path in self._entries(folder):
+        for path in self.entries(folder):
             if path.is_dir():
                 yield from self.files(path, above | {real})
             else:
                 yield path, path.stat().st_size
 
-    def _entries(self, folder: Path) -> Iterator[Path]:
+    def entries(self, folder: Path) -> Iterator[Path]:
         """Yield the files and folders in a folder that may travel."""
         with suppress(OSError):
             for path in sorted(folder.iterdir()):

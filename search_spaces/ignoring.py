@@ -18,9 +18,19 @@ FILE = ".tunejobsignore"
 _MADE = {"__pycache__", "node_modules", "site-packages", "mlruns", "mlartifacts", "wandb", "mlflow.db"}
 _MADE_PATTERNS = ("*.pyc", "*.pyo", "*.egg-info", "*~")
 _SECRETS = (
-    *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.gpg", "*.asc", "*.ovpn"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.gpg", "*.ovpn"),
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.env", "netrc", "_netrc", "htpasswd", "pgpass"),
-    *("*credentials*", "*secret*", "*password*", "*passwd*", "auth_token*", "token", "token.*", "*_token", "*_token.*"),
+    *(
+        "*credentials*",
+        "*secret*",
+        "*password*",
+        "*passwd*",
+        "auth_token*",
+        "token",
+        "token.txt",
+        "*_token",
+        "*_token.txt",
+    ),
     *("kaggle.json", "*service-account*.json", "*service_account*.json"),
 )
 

@@ -54,6 +54,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Swept:
     folder = tmp_path_factory.mktemp("own")
     home = folder / "home"
     settings = Settings(home, home / "data", storage=None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+    shutil.copy(PROGRAM.with_name("brightness_bins.txt"), folder)
     task = f"{shutil.copy(PROGRAM, folder)}:BRIGHTNESS"
     for words in (
         ("launch", task, "--search", "grid", "--max-concurrent", "1"),
@@ -64,6 +65,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Swept:
     ):
         code, _, said = called(settings, *words)
         assert code == 0, said
+        if words[0] == "launch":
+            assert "study brightness: brightness.py takes along brightness_bins.txt (1 file, 0.0 MB)\n" in said
     return Swept(settings, folder, task)
 
 

@@ -231,7 +231,8 @@ def test_of_a_folder_of_everything_only_what_is_imported_is_taken(
     (file.parent / "common.py").write_text("A = 1")
     files = TaskFiles.gather(file)
     assert set(files.contents) == {"task.py", "common.py"}
-    assert "only what it imports goes with task.py from" in (files.words() or "")
+    assert "only what task.py imports goes from" in (files.words() or "")
+    assert files.beside.linked == (file.parent / "widths.txt",)
 
 
 def test_nothing_is_said_of_a_file_that_goes_alone(project: Project) -> None:
