@@ -34,15 +34,22 @@ def why_no_loader(dataset: object) -> str | None:
 
 def why_not_called(function: Callable[..., Any], *arguments: object, **named: object) -> str | None:
     """Return why a function cannot be called with these arguments; None if it can, or nothing is known of it."""
-    try:
-        signature = inspect.signature(function)
-    except ValueError:  # a function of an extension module
+    if not is_known(function):
         return None
     try:
-        signature.bind(*arguments, **named)
+        inspect.signature(function).bind(*arguments, **named)
     except TypeError as error:
         return str(error)
     return None
+
+
+def is_known(function: Callable[..., Any]) -> bool:
+    """Return whether the arguments of a function are known, as those of a type such as int are not."""
+    try:
+        inspect.signature(function)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def why_no_params(params: object) -> str | None:

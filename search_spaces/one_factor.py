@@ -47,6 +47,8 @@ class OneFactor:
 
     def __init__(self, baseline: Params, factors: Factors, labels: Iterable[str] | None = None) -> None:
         _check_mappings(baseline, factors)
+        if not isinstance(labels, Iterable | None):
+            raise SpaceError(f"OneFactor keeps labels of its points, one or more; got {labels!r}")
         levels = {
             factor: tuple((name, _plain_pairs(changes)) for name, changes in named.items())
             for factor, named in factors.items()
@@ -62,7 +64,8 @@ class OneFactor:
         for name, value in (*self.baseline, *(change for _, named in self.factors for _, c in named for change in c)):
             check_name(name, "a parameter")
             Choice(value)  # raises if it is not a value
-        if self.labels is not None and (not self.labels or set(self.labels) != set(self.points())):
+        is_text = all(isinstance(label, str) for label in self.labels or ())
+        if self.labels is not None and not (self.labels and is_text and set(self.labels) == set(self.points())):
             raise SpaceError(f"OneFactor keeps labels of its points, one or more; got {self.labels!r}")
 
     @property

@@ -155,6 +155,8 @@ class Space:
     @classmethod
     def of(cls, domains: Mapping[str, Domain]) -> Space:
         """Return the space of a mapping, whose names need not be identifiers."""
+        if not isinstance(domains, Mapping):
+            raise SpaceError(f"Space.of needs a mapping of names to domains; got {domains!r}")
         for name in domains:
             check_name(name, "a parameter")
         return cls(**domains)

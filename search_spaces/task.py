@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tune_jobs.models import optimizers
 from tune_jobs.search_spaces import function_names
 from tune_jobs.search_spaces.declarations import (
+    is_known,
     plain_params,
     why_no_encoding,
     why_no_loader,
@@ -63,13 +64,18 @@ class Reported:
     def __post_init__(self) -> None:
         if (self.params is None) == (self.place is None):
             raise TaskError(f"Reported needs params or a place in another task; got {self.params!r} and {self.place!r}")
-        wrong = None if self.params is None else why_no_params(self.params)
-        if wrong:
-            raise TaskError(f"Reported: params {wrong}")
-        object.__setattr__(self, "value", plain(self.value))
+        for name in ("table", "setting", "metric"):
+            if not isinstance(getattr(self, name), str):
+                raise TaskError(f"Reported needs its {name} as a text; got {getattr(self, name)!r}")
+        for name in ("value", "place"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
             raise TaskError(f"Reported needs its value as a number; got {self.value!r}")
+        if self.params is None and not is_count(self.place):
+            raise TaskError(f"Reported needs its place as a whole number of 1 or more; got {self.place!r}")
         if self.params is not None:
+            if wrong := why_no_params(self.params):
+                raise TaskError(f"Reported: params {wrong}")
             object.__setattr__(self, "params", plain_params(self.params))
 
 
@@ -200,14 +206,15 @@ class Task:
     def _check_functions(self) -> None:
         for name in ("build", "train"):
             function = getattr(self, name)
-            if function is not None and not callable(function):
+            if function is not None and not (callable(function) and is_known(function)):
                 raise self._error(f"{name} needs a function; got {function!r}")
         if (self.build is None) == (self.train is None):
             given = "neither" if self.build is None else "both"
             raise self._error(f"needs either build (with an encoding) or train; got {given}")
         if (self.build is None) != (self.encoding is None):
             raise self._error("needs an encoding with build, and none with train")
-        if self.encoding is not None and not callable(self.encoding) and (wrong := why_no_encoding(self.encoding)):
+        is_made = callable(self.encoding) and is_known(self.encoding)
+        if self.encoding is not None and not is_made and (wrong := why_no_encoding(self.encoding)):
             raise self._error(f"encoding {wrong}")
         if self.train is not None and self.protocol.numerics:
             raise self._error(

@@ -118,6 +118,10 @@ WORDS = np.where(np.arange(N) % 2, "dog", "cat")
         ({"x_train": at((4, 1), np.nan)}, "x_train[4, 1] is nan: a network needs finite numbers (1 of 120 are not)"),
         ({"x_train": at((slice(6, None), 2), -np.inf)}, "x_train[6, 2] is -inf: a network needs finite numbers (34 of"),
         ({"x_test": at((0, 0), np.inf, (N_TEST, 3))}, "x_test[0, 0] is inf: a network needs finite numbers"),
+        (
+            {"y_train": (np.arange(N) % 2).astype(object)},
+            "got an array of object; y_train.astype(float) makes one of it",
+        ),
         ({"x_train": [[1, 2], [3]]}, "x_train needs to be an array of numbers: ValueError: setting an array element"),
         ({"x_train": np.full((N, 3), 1j)}, "x_train[0, 0] is 1j: x_train needs numbers"),
         ({"x_train": {"a": 1}}, "x_train is a mapping: x_train needs numbers"),

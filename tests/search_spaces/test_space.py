@@ -242,6 +242,7 @@ def test_check_raises_the_reason():
         (Variants, "Variants needs at least one option; got none"),
         (lambda: Variants({"a": Space()}, a=Space()), "Choice needs options that differ; got 'a' and 'a'"),
         (lambda: Variants({"": Space()}), "an option of Variants needs a name without '='; got ''"),
+        (lambda: Space.of(["a"]), "Space.of needs a mapping of names to domains; got ['a']"),
         (lambda: Space(a=Variants(["b"])), "Variants takes its options by name or as a mapping; got ['b']"),
         (lambda: Space(a=Variants(b=Choice(1))), "option 'b' of 'a' needs a Space; got Choice(options=(1,))"),
         (lambda: Space(a=3), "parameter 'a' needs a Float, Int, Choice, Variants or Fixed; got 3"),

@@ -34,8 +34,10 @@ def numbers(value: object, name: str) -> Array:
         return array
     place = next((place for place in np.ndindex(array.shape) if not _is_number(array[place])), None)
     if place is None:
-        raise DataError(f"{name} needs to be an array of numbers; got an array of {array.dtype}")
-    advice = f"; np.unique({name}, return_inverse=True)[1] numbers them" if array.ndim == 1 and name[0] == "y" else ""
+        advice = f"; {name}.astype(float) makes one of it" if array.dtype == object else ""
+        raise DataError(f"{name} needs to be an array of numbers; got an array of {array.dtype}{advice}")
+    is_words = array.ndim == 1 and name.startswith("y") and isinstance(array[place], str)
+    advice = f"; np.unique({name}, return_inverse=True)[1] numbers them" if is_words else ""
     raise DataError(f"{_at(name, place)} is {_shown(array[place])}: {name} needs numbers{advice}")
 
 
