@@ -26,7 +26,7 @@ def error_of(trial: Any) -> str:
 
 
 def last_words(error: str) -> str | None:
-    """Return the line that says why a worker died: Ray's, or its own if it was on this machine. None if there is none."""
+    """Return the line that says why a worker died: Ray's, or its own if it was on this machine. None: nobody said."""
     lines = [*error.splitlines(), *_written(error)]
     told = [match[0] for line in lines if (match := _TOLD.fullmatch(line.strip()))]
     own = [line for line in told if not line.startswith("ray.exceptions.")]
