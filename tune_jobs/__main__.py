@@ -15,6 +15,10 @@ if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):  #
 from tune_jobs import process
 
 process.prepare()
+if sys.flags.optimize > 1:
+    from tune_jobs import settings
+
+    settings.restart_with_docstrings()
 
 
 def main() -> NoReturn:

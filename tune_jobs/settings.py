@@ -9,12 +9,14 @@ import base64
 import configparser
 import os
 import shlex
+import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 from tune_jobs.errors import SettingsError
@@ -151,6 +153,15 @@ def prepare_python() -> None:
     kept = [option for option in asked if not is_strict(option)]
     if kept != asked:
         os.environ["PYTHONWARNINGS"] = ",".join(kept)
+
+
+def restart_with_docstrings() -> NoReturn:
+    """Run the command line anew, where `python -OO` or PYTHONOPTIMIZE=2 took docstrings away.
+
+    Ray cannot be imported without its own, and the help of our commands is theirs.
+    """
+    os.environ["PYTHONOPTIMIZE"] = ""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "tune_jobs", *sys.argv[1:]])
 
 
 def prepare_own_training() -> None:

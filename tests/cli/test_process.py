@@ -175,6 +175,29 @@ def test_warnings_are_no_errors_in_a_command(options: tuple[str, ...]) -> None:
     assert ("heard" in stderr, "hush" in stderr, stdout) == (True, False, "[]\n")
 
 
+@pytest.mark.parametrize(("options", "variable"), [(("-OO",), ""), ((), "2"), (("-O", "-O"), "1"), (("-O",), "")])
+def test_a_python_without_docstrings_is_no_matter(options: tuple[str, ...], variable: str) -> None:
+    process = start(*options, "-m", "tune_jobs", "show", "--help", PYTHONOPTIMIZE=variable)
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert "Example:  tune-jobs show" in stdout
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONHASHSEED": "7", "PYTHONDONTWRITEBYTECODE": "1"},
+        {"HOME": "/proc/nowhere", "TMPDIR": "/proc/nowhere", "PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"},
+    ],
+)
+def test_a_command_is_as_ever_whatever_the_shell_says(variables: dict[str, str]) -> None:
+    process = start("-m", "tune_jobs", "tasks", **variables)
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert "digits-mlp" in stdout
+
+
 def test_a_process_that_calls_us_keeps_its_warnings_and_its_ctrl_c() -> None:
     from tune_jobs.cli import run
 
