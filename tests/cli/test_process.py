@@ -94,6 +94,12 @@ def test_ctrl_c_while_the_command_line_is_imported_is_one_line(entry: tuple[str,
     assert interrupted(process) == (130, "", "tune-jobs: interrupted\n")
 
 
+def test_the_process_is_prepared_before_anything_is_imported_that_takes_time() -> None:
+    program = "import sys\nfrom tune_jobs import process\n"
+    program += "print({'typing', 'importlib', 're', 'pathlib', 'dataclasses', 'click'} & set(sys.modules))"
+    assert start("-S", "-c", program).communicate() == ("set()\n", "")
+
+
 def test_ctrl_c_while_a_command_imports_what_it_needs_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text(WAITS)
     process = start("-m", "tune_jobs", "launch", "digits-mlp", PYTHONPATH=f"{tmp_path}:{ROOT}")
