@@ -290,12 +290,14 @@ def test_ray_tune_output() -> None:
 def test_ray_tune_controller() -> None:
     from ray.air.execution._internal.actor_manager import RayActorManager
     from ray.tune.execution.tune_controller import TuneController
-    from ray.tune.experiment.trial import _TemporaryTrialState
+    from ray.tune.experiment.trial import Trial, _TemporaryTrialState
 
     made = inspect.getsource(TuneController.__init__)
     assert "self._actor_manager" in made
     assert "self._trial_to_actor" in made
     assert isinstance(RayActorManager.live_actors, property)
+    assert parameters(RayActorManager.cleanup) == ["self"]
+    assert isinstance(Trial.error_file, property)
     assert parameters(TuneController.get_live_trials) == ["self"]
     assert _TemporaryTrialState().ray_actor is None
 
@@ -332,6 +334,14 @@ def test_ray_worker_prestart() -> None:
     assert holds(
         package_folder("ray") / "core" / "src" / "ray" / "raylet" / "raylet", b"RAY_prestart_worker_first_driver"
     )
+
+
+def test_ray_worker_logs() -> None:
+    from ray._private import worker
+    from ray._private.node import Node
+
+    assert hasattr(worker, "_global_node")
+    assert parameters(Node.get_logs_dir_path) == ["self"]
 
 
 def test_ray_tune_searcher() -> None:

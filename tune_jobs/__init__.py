@@ -9,9 +9,7 @@ Nothing is imported before it is used, so that the import itself takes no time. 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than a quick Ctrl-C to come
 if TYPE_CHECKING:
     from tune_jobs.api.leaderboard import Leaderboard
     from tune_jobs.api.studies import import_study, launch, studies
@@ -73,9 +71,11 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 _ATTRIBUTES = {"open": "open_study"}  # that have another name there
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'tune_jobs' has no attribute {name!r}")
+    import importlib
+
     module = importlib.import_module(f"tune_jobs.{_HOMES[name]}")
     value = globals()[name] = getattr(module, _ATTRIBUTES.get(name, name))
     return value

@@ -7,7 +7,6 @@ rest is imported.
 
 import os
 import sys
-from typing import NoReturn
 
 if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 (pathlib may be theirs)
     del sys.path[0]
@@ -15,9 +14,13 @@ if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):  #
 from tune_jobs import process
 
 process.prepare()
+if sys.flags.optimize > 1:
+    from tune_jobs import settings
+
+    settings.restart_with_docstrings()
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command line of this process and exit with its exit code."""
     from tune_jobs import cli
 

@@ -4,12 +4,17 @@ It imports nothing that takes time, for Ctrl-C may come at any moment. A test or
 this as it is.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
 import warnings
-from types import FrameType
-from typing import NoReturn
+
+TYPE_CHECKING = False  # as in `typing`, which takes a moment to import
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
 
 INTERRUPTED = 128 + signal.SIGINT  # exit code, as of a shell
 _LINE = b"tune-jobs: interrupted\n"
@@ -64,7 +69,7 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _end_if_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
+def _end_if_interrupted(unraisable: sys.UnraisableHookArgs) -> None:
     """End the process where Ctrl-C came in a callback, such as a destructor, from which no exception gets out."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         _end(signal.SIGINT, None)

@@ -9,6 +9,7 @@ import base64
 import configparser
 import os
 import shlex
+import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 from tune_jobs import neutral_keras
@@ -163,6 +165,15 @@ def prepare_python() -> None:
     kept = [option for option in asked if not is_strict(option)]
     if kept != asked:
         os.environ["PYTHONWARNINGS"] = ",".join(kept)
+
+
+def restart_with_docstrings() -> NoReturn:
+    """Run the command line anew, where `python -OO` or PYTHONOPTIMIZE=2 took docstrings away.
+
+    Ray cannot be imported without its own, and the help of our commands is theirs.
+    """
+    os.environ["PYTHONOPTIMIZE"] = ""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "tune_jobs", *sys.argv[1:]])
 
 
 _OTHER_BACKENDS = ("jax", "torch")  # of Keras

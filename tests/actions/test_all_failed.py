@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.support.sweeping import Own, called, deliver_nothing, finished_study, own_task
 from tune_jobs.actions import session
 from tune_jobs.cli import cli
+from tune_jobs.errors import SettingsError
 from tune_jobs.execution.plan import Plan, StudyRun
 from tune_jobs.execution.rules import Failures
 from tune_jobs.search.candidates import Candidate
@@ -109,6 +111,20 @@ def test_a_sweep_shows_the_first_error_with_its_place(tmp_path: Path, settings: 
     assert stderr.count("Traceback (most recent call last)") == 1
     assert re.search(r'own_task.py", line \d+, in fail', stderr)
     assert stderr.splitlines()[-1].startswith("all trials failed (2); the first was trial 0: crashed (RuntimeError: ")
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_ray_that_does_not_start_after_ctrl_c_is_no_failure(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures:
+        signal.raise_signal(signal.SIGINT)
+        raise SettingsError("Ray did not start on this machine: it timed out")
+
+    monkeypatch.setattr(session, "run_trials", fail)
+    code, _, stderr = called(settings, "launch", own_task(tmp_path).reference)
+    assert code == 130
+    assert "Ray did not start" in stderr
 
 
 def test_help_lists_the_exit_codes() -> None:

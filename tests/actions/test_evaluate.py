@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import json
+import os
 import re
 import shutil
 import signal
@@ -411,3 +413,12 @@ def test_a_finalist_that_cannot_be_trained_again_is_an_error_with_its_reason(can
 
 def _refusing(*, input_shape: Any, head: Any, units: int) -> Any:
     raise ValueError("no such layer")
+
+
+def test_a_user_without_a_name_reads_under_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert evaluate._reading([], EvaluateRequest("own", top=1)).by == str(os.getuid())
+    assert evaluate._reading([], EvaluateRequest("own", top=1, by="a reader")).by == "a reader"

@@ -252,6 +252,13 @@ def test_ctrl_c_is_a_keyboard_interrupt_once_all_is_written(record: StudyRecord)
         raise_early_end(outcome(record, signal=signal.SIGINT))
 
 
+def test_trials_that_all_failed_are_an_error(record: StudyRecord) -> None:
+    failure = TaskFailure("all trials failed (2)", reason="diverged", is_early=False)
+    with pytest.raises(tj.UserError, match=r"^all trials failed \(2\)\. .* call retry\(\['diverged'\]\)$") as caught:
+        raise_early_end(outcome(record, task_failure=failure))
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_a_failure_of_the_tasks_own_is_an_error_with_its_traceback_as_a_note(record: StudyRecord) -> None:
     failure = TaskFailure("three trials in a row crashed", "Traceback: here\n")
     with pytest.raises(tj.UserError, match=r"^three trials in a row crashed\. Once it is mended, call retry") as caught:

@@ -94,6 +94,12 @@ def test_ctrl_c_while_the_command_line_is_imported_is_one_line(entry: tuple[str,
     assert interrupted(process) == (130, "", "tune-jobs: interrupted\n")
 
 
+def test_the_process_is_prepared_before_anything_is_imported_that_takes_time() -> None:
+    program = "import sys\nfrom tune_jobs import process\n"
+    program += "print({'typing', 'importlib', 're', 'pathlib', 'dataclasses', 'click'} & set(sys.modules))"
+    assert start("-S", "-c", program).communicate() == ("set()\n", "")
+
+
 def test_ctrl_c_while_a_command_imports_what_it_needs_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text(WAITS)
     process = start("-m", "tune_jobs", "launch", "digits-mlp", PYTHONPATH=f"{tmp_path}:{ROOT}")
@@ -173,6 +179,29 @@ def test_warnings_are_no_errors_in_a_command(options: tuple[str, ...]) -> None:
     stdout, stderr = process.communicate()
     assert process.returncode == 0, stderr
     assert ("heard" in stderr, "hush" in stderr, stdout) == (True, False, "[]\n")
+
+
+@pytest.mark.parametrize(("options", "variable"), [(("-OO",), ""), ((), "2"), (("-O", "-O"), "1"), (("-O",), "")])
+def test_a_python_without_docstrings_is_no_matter(options: tuple[str, ...], variable: str) -> None:
+    process = start(*options, "-m", "tune_jobs", "show", "--help", PYTHONOPTIMIZE=variable)
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert "Example:  tune-jobs show" in stdout
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONHASHSEED": "7", "PYTHONDONTWRITEBYTECODE": "1"},
+        {"HOME": "/proc/nowhere", "TMPDIR": "/proc/nowhere", "PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"},
+    ],
+)
+def test_a_command_is_as_ever_whatever_the_shell_says(variables: dict[str, str]) -> None:
+    process = start("-m", "tune_jobs", "tasks", **variables)
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert "digits-mlp" in stdout
 
 
 def test_a_process_that_calls_us_keeps_its_warnings_and_its_ctrl_c() -> None:

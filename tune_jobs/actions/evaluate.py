@@ -5,7 +5,6 @@ The note is durable before the first image is read. No search, replicate or lead
 
 from __future__ import annotations
 
-import getpass
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from tune_jobs.leaderboard import ranking
 from tune_jobs.records.studies import Evaluation, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
+from tune_jobs.study.locks import user_name
 from tune_jobs.words import Say
 
 
@@ -110,4 +110,4 @@ def _times(count: int) -> str:
 
 
 def _reading(trials: list[TrialRecord], request: EvaluateRequest) -> Evaluation:
-    return Evaluation(time.time(), request.by or getpass.getuser(), tuple(trial.number for trial in trials))
+    return Evaluation(time.time(), request.by or user_name(), tuple(trial.number for trial in trials))

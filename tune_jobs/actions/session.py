@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tune_jobs import datasets, exports, tracking
 from tune_jobs.datasets import TrainingData
-from tune_jobs.errors import Reason, StudyError, UserError
+from tune_jobs.errors import Reason, SettingsError, StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
 from tune_jobs.execution.rules import CodeError, Failures, TaskFailure
 from tune_jobs.execution.searching import run_trials
@@ -106,13 +106,24 @@ class Session:
         with interruptible(self.say) as interruption, delivery.alongside(name, self.settings) as delivered:
             if work is not None:
                 run = StudyRun(self.study, inputs, resources, self.settings, interruption, self.say)
-                failures = work(run, delivered.sweep_ended) or failures
+                failures = _unless_interrupted(work, run, delivered.sweep_ended) or failures
             record = self.study.record()
             exports.write_all(record, folder)
             self.say("delivering to MLflow …")
             is_delivered = delivered.wait()
         all_failed = None if interruption.is_set else _all_failed(record, before, failures.first)
         return Outcome(record, folder, is_delivered, interruption.signal, failures.stopped or all_failed)
+
+
+def _unless_interrupted(work: Work, run: StudyRun, ended: Callable[[], None]) -> Failures | None:
+    """Do the work. A set-up that fails after Ctrl-C, as Ray's slow start may, is told and is not how the run ended."""
+    try:
+        return work(run, ended)
+    except SettingsError as error:
+        if not run.interruption.is_set:
+            raise
+        run.say(str(error))
+        return None
 
 
 def _all_failed(record: StudyRecord, before: set[int], first: CodeError | None) -> TaskFailure | None:

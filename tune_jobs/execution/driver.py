@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from tune_jobs.execution import nodes, trainable
+from tune_jobs.execution import lost_workers, nodes, trainable
 from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.rules import Failures
 from tune_jobs.execution.sweep import Sweep
@@ -226,4 +226,5 @@ class _SweepCallback(tune.Callback):  # type: ignore[misc]
     @_keeps_failure
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if not self._sweep.is_over and ray.is_initialized():
-            self._sweep.worker_lost(trial.trial_id, trial.get_error() or "")
+            error = lost_workers.error_of(trial)
+            self._sweep.worker_lost(trial.trial_id, error, lost_workers.last_words(error))

@@ -12,6 +12,7 @@ import ray
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import TrialError, UserError
+from tune_jobs.execution import lost_workers
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live.signals import Interruption
@@ -77,9 +78,10 @@ def _score_all(
 def _result(answer: ray.ObjectRef, trial: TrialRecord) -> TestResult | TrialError:
     try:
         result: TestResult | TrialError = ray.get(answer)
-    except ray.exceptions.RayActorError:
+    except ray.exceptions.RayActorError as error:
+        why = lost_workers.last_words(str(error)) or "it was killed, or the machine ran out of memory"
         raise UserError(
-            f"the worker that evaluated trial {trial.number} died, perhaps out of memory. "
+            f"the worker that evaluated trial {trial.number} died: {why}. "
             "What was scored is kept; run the same command again"
         ) from None
     return result

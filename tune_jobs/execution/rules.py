@@ -5,6 +5,7 @@
 | diverged, invalid | failed at once: it would end the same way again |
 | out of memory | runs once more, on a fresh worker with no other trial beside it; then failed |
 | its worker or its node died | runs again on another worker, `max_retries` times; then failed as crashed |
+| workers die while they start | three in a row stop the sweep, with what the last one said |
 | longer than `time_limit_s` | failed as timed out; a worker that does not come back is killed |
 | its code raised | failed as crashed; the same error three times in a row stops the sweep |
 """
@@ -20,6 +21,8 @@ from tune_jobs.records.trials import TrialResult
 WORN_OUT = "this worker has run its share of trials"  # the error by which a worker makes room for a fresh one
 
 _SAME_ERROR_LIMIT = 3  # in a row: the task is at fault, not its params
+_DEAD_AT_START_LIMIT = 3  # workers in a row
+_RAY_NODE_DIED = "node has died"  # in the error of a worker whose machine is gone
 _RAY_LOW_MEMORY = "low on memory"  # in the error of Ray's memory monitor, which kills the largest worker
 
 
@@ -65,6 +68,7 @@ class FailureRules:
         self._lost_workers: Counter[int] = Counter()
         self._alone: set[int] = set()
         self._errors: list[CodeError] = []
+        self._n_dead_at_start = 0  # since a worker was ready to train
 
     def runs_alone(self, number: int) -> bool:
         """Return True if no other trial may run beside this one."""
@@ -77,7 +81,24 @@ class FailureRules:
         self._alone.add(number)
         return True
 
-    def worker_lost(self, number: int, error: str) -> TrialResult | None:
+    def worker_started(self) -> None:
+        """Note that a worker is ready to train."""
+        self._n_dead_at_start = 0
+
+    def dead_at_start(self, error: str, last_words: str | None) -> str | None:
+        """Note that a worker died before it could train. Return why the sweep has to stop, once several in a row did.
+
+        Such a worker cannot import what it needs, most often, and no other could.
+        """
+        if any(known in error for known in (WORN_OUT, _RAY_LOW_MEMORY, _RAY_NODE_DIED)):
+            return None
+        self._n_dead_at_start += 1
+        if self._n_dead_at_start < _DEAD_AT_START_LIMIT:
+            return None
+        why = last_words or "no message is left; they were killed, or a package that they import ends its process"
+        return f"{self._n_dead_at_start} workers in a row died while they started: {why}"
+
+    def worker_lost(self, number: int, error: str, last_words: str | None = None) -> TrialResult | None:
         """Return the result of a trial whose worker died with this error; None if the trial runs again."""
         if WORN_OUT in error:
             return None
@@ -89,7 +110,7 @@ class FailureRules:
         if n_lost <= self._limits.max_retries:
             return None
         times = "once" if n_lost == 1 else f"{n_lost} times"
-        message = f"its worker died {times}: it was killed, or the machine ran out of memory"
+        message = f"its worker died {times}: {last_words or 'it was killed, or the machine ran out of memory'}"
         return TrialResult("failed", reason=Reason.CRASHED, message=message)
 
     def is_over_time(self, seconds: float) -> bool:

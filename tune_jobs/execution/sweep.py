@@ -163,6 +163,7 @@ class Sweep:
         if instruction != "train":
             self._queue.put_back(self._active.pop(tune_id).trial)
         elif report.is_ready:
+            self._rules.worker_started()
             active.since = time.monotonic()
             if active.number not in self._continuing:
                 active.trial = self._ledger.start(active.trial)
@@ -243,20 +244,26 @@ class Sweep:
             self.placement.trial_ended(active.number)
         return active
 
-    def worker_lost(self, tune_id: str, error: str) -> None:
+    def worker_lost(self, tune_id: str, error: str, last_words: str | None = None) -> None:
         """Decide about a trial whose worker died with this error, before the trial started or while it ran.
 
         Tune's own retries do not serve here: Tune gives up a trial whose worker dies between two trials.
+
+        Raises:
+            UserError: if one worker after the other dies while it starts; the next would not fare better.
         """
         self.placement.worker_lost(tune_id)
         active = self._release(tune_id)
         if active is None:
             return
         self._continuing.discard(active.number)
+        if active.since is None and (why := self._rules.dead_at_start(error, last_words)) is not None:
+            raise UserError(why)
         if active.is_killed_for_time:
             result: TrialResult | None = self._rules.timed_out(active.seconds)
         else:
-            result = self._rules.worker_lost(active.number, error)
+            words = last_words if active.since is None else None  # else those of earlier trials may be among them
+            result = self._rules.worker_lost(active.number, error, words)
         if result is None:
             self._queue.put_back(active.trial)
         else:

@@ -41,7 +41,7 @@ class Holder:
 
     @classmethod
     def me(cls) -> Holder:
-        return cls(os.getpid(), socket.gethostname(), _user(), time.time())
+        return cls(os.getpid(), socket.gethostname(), user_name(), time.time())
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
@@ -206,7 +206,8 @@ def _label(holder: Holder) -> str:
     return f"process {holder.pid} of {holder.user} on {holder.host}"[:63]
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Return who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without an entry in passwd
