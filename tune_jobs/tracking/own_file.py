@@ -22,7 +22,7 @@ from pathlib import Path
 from tune_jobs.errors import SettingsError
 from tune_jobs.study.locks import taking_turns
 from tune_jobs.tracking.marks import STUDY, TASK
-from tune_jobs.words import Say, short
+from tune_jobs.words import Say
 
 _PATIENCE_S = 20.0  # for another process that writes to the file
 _PLACES = (  # where MLflow keeps addresses of artifacts
@@ -160,8 +160,9 @@ def _upgrade_with_mlflow(part: Path, file: Path) -> None:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return
-    why = ([line for line in done.stderr.splitlines() if "Error" in line or "error" in line] or ["no reason given"])[-1]
+    errors = re.findall(r"^[\w.]*(?:Error|Exception): .*", done.stderr, flags=re.MULTILINE)
+    why = errors[-1][:200] if errors else f"exit code {done.returncode}"
     raise SettingsError(
-        f"MLflow's file {file} is of another MLflow version, and its upgrade failed ({short(why)}): use the newest "
+        f"MLflow's file {file} is of another MLflow version, and its upgrade failed ({why}): use the newest "
         f"MLflow that wrote it, or copy it and run `mlflow db upgrade sqlite:///{file}`"
     )
