@@ -243,7 +243,11 @@ def test_what_was_just_evaluated_is_read_again_where_that_is_asked_for(
     own = own_task(tmp_path)
     params = next(own.task.space.grid())
     finished_study(own, settings, candidates=[Candidate(params, seed) for seed in (0, 1)])
-    monkeypatch.setattr(Session, "resume", lambda held: SimpleNamespace(task=SimpleNamespace(train=None)))
+    monkeypatch.setattr(
+        Session,
+        "resume",
+        lambda held: SimpleNamespace(task=SimpleNamespace(train=None), reference=own.reference, with_paths=()),
+    )
     deliver_nothing(monkeypatch)
     scored: list[list[int]] = []
 
@@ -271,7 +275,8 @@ def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
 ) -> None:
     own = own_task(tmp_path)
     finished_study(own, settings)
-    monkeypatch.setattr(Session, "resume", lambda held: SimpleNamespace(task=SimpleNamespace(train=None)))
+    inputs = SimpleNamespace(task=SimpleNamespace(train=None), reference=own.reference, with_paths=())
+    monkeypatch.setattr(Session, "resume", lambda held: inputs)
     deliver_nothing(monkeypatch)
     seen: list[int] = []
 

@@ -473,7 +473,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "other score": (at("trials", 0, "result", "score", to=0.9), "the score 0.9, which is not that of its epoch 2"),
     "failed score": (at("trials", 2, "result", "score", to=0.9), "trial 2 failed, and has a score"),
     "best epoch": (at("trials", 0, "result", "best_epoch", to=3), "trial 0 is complete, and has no score at one"),
-    "metric": (without("trials", 0, "result", "history", 0, "val_accuracy"), "has an epoch without 'val_accuracy'"),
+    "metric": (without("trials", 0, "result", "history", 1, "val_accuracy"), "which is not that of its epoch 2"),
     "nan": (
         at("trials", 0, "result", "history", 0, "loss", to=float("nan")),
         "trial 0: result.history[0].loss needs a number; got nan",

@@ -72,7 +72,13 @@ def test_the_package_tells_type_checkers_that_it_is_typed() -> None:
 
 # --- the options are the commands' ------------------------------------------------------------------------------------
 
-RENAMED = {"try": "first", "objective": "objectives", "deterministic": "deterministic", "no_baseline": "no_baseline"}
+RENAMED = {
+    "try": "first",
+    "with": "with_paths",
+    "objective": "objectives",
+    "deterministic": "deterministic",
+    "no_baseline": "no_baseline",
+}
 KINDS = {
     "launch": LaunchOptions,
     "replicate": RunOptions,

@@ -138,7 +138,7 @@ def test_data_that_cannot_be_trained_on_are_refused_with_the_first_bad_value(
 ) -> None:
     with pytest.raises(DataError) as refused:
         datasets.load_for_task(task(**arrays), tmp_path)
-    assert str(refused.value).startswith("the data set test_checking.load_own cannot be used: ")
+    assert str(refused.value).startswith("the data set load_own cannot be used: ")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -175,5 +175,5 @@ def test_an_encoding_that_cannot_be_made_for_the_baseline_is_one_line(tmp_path: 
 def test_a_validation_part_that_leaves_nothing_is_one_line(validation: float, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         datasets.load_for_task(replace(task(), protocol=Protocol(epochs=1, validation=validation)), tmp_path)
-    assert str(refused.value).startswith("cannot take a validation part from test_checking.load_own: ")
+    assert str(refused.value).startswith("cannot take a validation part from load_own: ")
     assert message in str(refused.value)

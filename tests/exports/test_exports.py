@@ -391,7 +391,8 @@ VALUES = (
 def test_scores_and_params_come_back_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, score: float, params: dict[str, Value]
 ) -> None:
-    found = saved(tmp_path_factory.getbasetemp(), study(trial(0, score, **params)))
+    record = study(changed(trial(0, score), params=params))
+    found = saved(tmp_path_factory.getbasetemp(), record)
     assert found.score.hex() == score.hex()
     assert repr(found.params) == repr(params)
 

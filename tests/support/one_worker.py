@@ -11,15 +11,15 @@ import argparse
 import hashlib
 import multiprocessing
 import os
+import queue
 import random
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.support.small_tasks import small_tasks
-from tune_jobs import datasets
+from tests.support.sweeping import data_of
 from tune_jobs.datasets import TrainingData
 from tune_jobs.search_spaces import Task
 from tune_jobs.settings import prepare_tensorflow
@@ -68,9 +68,17 @@ def in_a_process(tasks: Sequence[Task], data: Sequence[TrainingData], trials: Se
     answers = _FORK.Queue()
     process = _FORK.Process(target=trained, args=(tasks, data, trials, answers))
     process.start()
-    found = [answers.get(timeout=600) for _ in trials]
+    found = [_answer(process, answers) for _ in trials]
     process.join()
     return found
+
+
+def _answer(process: Any, answers: Any) -> Any:
+    while True:
+        try:
+            return answers.get(timeout=1)
+        except queue.Empty:
+            assert process.is_alive() or not answers.empty(), f"the process ended with {process.exitcode}"
 
 
 def main() -> int:
@@ -83,7 +91,7 @@ def main() -> int:
     from tune_jobs.training import compiled, tensorflow_process  # noqa: F401 (here, and not in each fork)
 
     tasks = [task for task in small_tasks() if not options.only or task.name in options.only]
-    data = [datasets.load_for_task(task, Path("nowhere")).training for task in tasks]
+    data = [data_of(task) for task in tasks]  # unchecked: an encoding that computes would start TensorFlow here
     trials = draw(tasks, options.trials, options.seed)
     together = in_a_process(tasks, data, trials)
     n_different, failed = 0, 0

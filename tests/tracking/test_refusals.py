@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.people import TRIALS, settings_of, study, sync, trial
-from tests.support.sweeping import Own, finished_study, logged, own_task
+from tests.support.sweeping import Own, called, finished_study, logged, own_task
 from tune_jobs.actions import status
-from tune_jobs.cli import run as call
 from tune_jobs.errors import SettingsError
 from tune_jobs.search_spaces import Choice, Float, Objective, Space
 from tune_jobs.settings import Settings, prepare_mlflow
@@ -179,15 +178,13 @@ def test_what_keeps_a_study_from_mlflow_is_said_by_launch_status_and_sync(
         delivery.deliver_once("own", settings)
 
 
-def test_a_sync_says_what_happened_and_a_later_one_clears_it(
-    own: tuple[Own, Settings], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sync_says_what_happened_and_a_later_one_clears_it(own: tuple[Own, Settings]) -> None:
     _, settings = own
     delivery.deliver_once("own", settings)
     client = store.client(settings)
     client.delete_experiment(client.get_experiment_by_name("own").experiment_id)
-    assert call(["sync", "own", "--home", str(settings.home)]) == 0
-    assert "the experiment 'own' was in MLflow's trash: it is restored" in capfd.readouterr().err
+    code, _, said = called(settings, "sync", "own")
+    assert (code, "the experiment 'own' was in MLflow's trash: it is restored" in said) == (0, True), said
     delivery.deliver_once("own", settings)
     assert report.read("own", settings) == Report()
 

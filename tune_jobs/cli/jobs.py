@@ -60,11 +60,12 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
     words = list(_words(ctx.meta[_GIVEN]))
     also = session.absolute(options["with_paths"])
     sent, task, what_travels = submission.prepare(reference, options["study"], name, words, options["tried"], also)
-    if what_travels is not None:
-        say(what_travels)
     submission.check_options(task, options)
     session.check(task, take_resources(dict(options)), is_population=options["scheduler"] == "pbt")
-    job, is_new = _jobs(address).submit(sent, again=again)
+    jobs = _jobs(address)
+    if what_travels is not None:
+        say(what_travels)
+    job, is_new = jobs.submit(sent, again=again)
     if is_new:
         say(f"Sent job {job.name}: study {job.study} of task {job.task}")
     else:

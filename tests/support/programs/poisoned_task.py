@@ -1,4 +1,4 @@
-"""A task on whose test split nothing can be scored: its images are all alike, and their labels are of no class."""
+"""A task whose test split shows where it has been: its images are all one mark, and their labels one class."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ def load_data() -> tuple[Part, Part]:
     generator = np.random.default_rng(0)
     mark = np.frombuffer(hashlib.sha256(b"the test split").digest(), np.uint8).reshape(1, 4, 8, 1)
     train = generator.integers(0, 255, (60, 4, 8, 1)).astype(np.uint8), np.arange(60) % 3
-    return train, (np.repeat(mark, 30, axis=0), np.full(30, -7777))
+    return train, (np.repeat(mark, 30, axis=0), np.full(30, 2))
 
 
 def build(*, input_shape: tuple[int, int, int], head: Head, units: int) -> Any:
