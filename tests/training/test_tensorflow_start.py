@@ -109,15 +109,17 @@ def failing_start() -> None:
 
 
 PROGRAM = """
+import importlib.util
 import sys
 from tune_jobs.training import tensorflow_start
 
 with tensorflow_start.prepared({cpus}):
+    importlib.util.find_spec("tensorflow")  # a look before the import changes nothing
     import keras
     import numpy as np
     layer = keras.layers.Normalization()
     layer.adapt(np.ones((4, 2), "float32"))
-assert not any(type(finder).__name__ == "_FindsTensorFlow" for finder in sys.meta_path)
+assert not any(type(finder) is tensorflow_start._Finder for finder in sys.meta_path)
 tensorflow_start.start(2)  # as before the first op
 import tensorflow as tf
 from tensorflow.python.framework import config

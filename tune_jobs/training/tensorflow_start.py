@@ -6,18 +6,20 @@ are held back, and shown only if the import fails. A user who sets that variable
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.abc import Loader, MetaPathFinder
+from contextlib import AbstractContextManager, contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 from tune_jobs.settings import prepare_tensorflow, tensorflow_is_quiet
+
+_Around = Callable[[], AbstractContextManager[None]]
 
 
 def start(cpus: float, gpu_share: float | None = None) -> None:
@@ -38,20 +40,19 @@ def quiet() -> Iterator[None]:
     if not tensorflow_is_quiet():
         yield
         return
-    finder, logger = _Finder(), logging.getLogger("tensorflow")
-    sys.meta_path.insert(0, finder)
+    logger = logging.getLogger("tensorflow")
     logger.addFilter(_is_error)
     try:
-        yield
+        with _imported_within(_native_stderr_held_back):
+            yield
     finally:
         logger.removeFilter(_is_error)
-        sys.meta_path.remove(finder)
 
 
 def hush() -> None:
     """Do as `quiet` until this process ends."""
     if tensorflow_is_quiet():
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path.insert(0, _Finder(_native_stderr_held_back))
         logging.getLogger("tensorflow").addFilter(_is_error)
 
 
@@ -59,10 +60,43 @@ def _is_error(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR
 
 
-class _Finder:
-    """Finds TensorFlow as Python does, and holds back what its libraries write while Python imports it."""
+@contextmanager
+def prepared(cpus: float | None) -> Iterator[None]:
+    """Prepare TensorFlow's devices as soon as code in the block imports it, before that code can use it.
 
-    def __init__(self) -> None:
+    None is for a process that does not train: TensorFlow takes no more of a GPU than it needs, and every thread.
+    """
+    with _imported_within(functools.partial(_limited_devices, cpus)):
+        yield
+
+
+@contextmanager
+def _limited_devices(cpus: float | None) -> Iterator[None]:
+    """Limit the devices of the TensorFlow that the block imports."""
+    prepare_tensorflow()
+    with _native_stderr_held_back():
+        yield
+        from tune_jobs.training import tensorflow_process
+
+        tensorflow_process.limit_devices(cpus)
+
+
+@contextmanager
+def _imported_within(around: _Around) -> Iterator[None]:
+    """Import TensorFlow within `around`, if code in the block imports it."""
+    finder = _Finder(around)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Finder:
+    """Finds TensorFlow as Python does, and has Python import it within a context."""
+
+    def __init__(self, around: _Around) -> None:
+        self._around = around
         self._is_asked = False  # by itself
 
     def find_spec(
@@ -77,69 +111,15 @@ class _Finder:
             self._is_asked = False
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
-            loader.exec_module = _held_back(loader.exec_module)
+            loader.exec_module = self._within(loader.exec_module)
         return spec
 
+    def _within(self, execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+        def exec_module(module: ModuleType) -> None:
+            with self._around():
+                execute(module)
 
-def _held_back(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
-    def exec_module(module: ModuleType) -> None:
-        with _native_stderr_held_back():
-            execute(module)
-
-    return exec_module
-
-
-@contextmanager
-def prepared(cpus: float | None) -> Iterator[None]:
-    """Prepare TensorFlow's devices as soon as code in the block imports it, before that code can use it.
-
-    None is for a process that does not train: TensorFlow takes no more of a GPU than it needs, and every thread.
-    """
-    finder = _FindsTensorFlow(cpus)
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        if finder in sys.meta_path:
-            sys.meta_path.remove(finder)
-
-
-class _FindsTensorFlow(MetaPathFinder):
-    """Finds TensorFlow as Python does, once, and has its devices prepared when it is imported."""
-
-    def __init__(self, cpus: float | None) -> None:
-        self._cpus = cpus
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _PreparingLoader(spec.loader, self._cpus)
-        return spec
-
-
-class _PreparingLoader(Loader):
-    """Imports TensorFlow as its own loader does, then prepares its devices."""
-
-    def __init__(self, loader: Loader, cpus: float | None) -> None:
-        self._loader, self._cpus = loader, cpus
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__spec__ is not None:
-            module.__spec__.loader = module.__loader__ = self._loader
-        prepare_tensorflow()
-        with _native_stderr_held_back():
-            self._loader.exec_module(module)
-            from tune_jobs.training import tensorflow_process
-
-            tensorflow_process.limit_devices(self._cpus)
+        return exec_module
 
 
 @contextmanager
