@@ -131,6 +131,6 @@ def test_help_lists_the_exit_codes() -> None:
     import click
 
     text = cli.get_help(click.Context(cli))
-    assert re.search(r"^ +1 +failed: .*or all its trials failed$", text, re.MULTILINE)
+    assert re.search(r"^ +1 +failed: .*or all its trials or finalists failed$", text, re.MULTILINE)
     codes = [line.split()[0] for line in text.partition("Exit codes:\n")[2].splitlines()[:5]]
     assert codes == ["0", "1", "2", "130", "143"]

@@ -36,10 +36,11 @@ from tune_jobs import datasets, exports
 from tune_jobs.actions import evaluate
 from tune_jobs.actions.evaluate import EvaluateRequest
 from tune_jobs.actions.session import Session
+from tune_jobs.api.console import raise_early_end
 from tune_jobs.cli import run
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
-from tune_jobs.errors import TrialError
+from tune_jobs.errors import TrialError, UserError
 from tune_jobs.execution import evaluating
 from tune_jobs.execution.plan import StudyRun
 from tune_jobs.records.per_image import unpack
@@ -268,6 +269,37 @@ def test_what_was_just_evaluated_is_read_again_where_that_is_asked_for(
     assert scored == [[0, 1], [0, 1], [1]]
     assert [reading.trials for reading in record.readings] == [(0, 1), (0, 1)]
     assert [result.metrics["test_accuracy"] for result in results_of(record).values()] == [0.2, 0.3]
+
+
+@pytest.mark.parametrize(("n_failing", "expected"), [(2, 1), (1, 0)])
+def test_an_evaluation_in_which_every_finalist_fails_is_a_failure_with_its_first_error(
+    n_failing: int, expected: int, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_task(tmp_path)
+    params = next(own.task.space.grid())
+    finished_study(own, settings, candidates=[Candidate(params, seed) for seed in (0, 1)])
+    inputs = SimpleNamespace(task=SimpleNamespace(train=None), reference=own.reference, with_paths=())
+    monkeypatch.setattr(Session, "resume", lambda held: inputs)
+    deliver_nothing(monkeypatch)
+
+    def score(run: StudyRun, trials: list[TrialRecord]) -> None:
+        notes = evaluating._Notes(run, len(trials))
+        for trial in trials:
+            is_failing = trial.number < n_failing
+            result = TestResult({"test_accuracy": 0.5}, None, trial.score)
+            notes.add(trial, TrialError("crashed", "ValueError: no such layer") if is_failing else result)
+
+    monkeypatch.setattr(evaluate, "score_finalists", score)
+    code, _, stderr = called(settings, "evaluate", "own")
+    assert code == expected, stderr
+    last = (
+        "no finalist could be evaluated (2 failed); the first was trial 0: crashed (ValueError: no such layer). "
+        "Once it is mended, run `tune-jobs evaluate own --again`."
+    )
+    assert (stderr.splitlines()[-1] == last) == bool(expected), stderr
+    if expected:
+        with pytest.raises(UserError, match=r"no finalist could .* call evaluate\(again=True\)"):
+            raise_early_end(evaluate.evaluate(EvaluateRequest("own", 1, again=True), settings, lambda _: None))
 
 
 def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(

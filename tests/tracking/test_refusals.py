@@ -107,8 +107,8 @@ def test_a_param_that_somebody_logged_otherwise_is_named_and_the_rest_is_there(h
 class Meddling:
     """MLflow's client, and somebody who logs to each run as soon as it is there."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, client: Any, param: str = "rate") -> None:
+        self._client, self._param = client, param
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -116,7 +116,7 @@ class Meddling:
     def create_run(self, *words: Any, **more: Any) -> Any:
         run = self._client.create_run(*words, **more)
         if "trial_of" in str(more["tags"]):
-            self._client.log_param(run.info.run_id, "rate", "theirs")
+            self._client.log_param(run.info.run_id, self._param, "theirs")
         return run
 
 
@@ -187,6 +187,20 @@ def test_a_sync_says_what_happened_and_a_later_one_clears_it(own: tuple[Own, Set
     assert (code, "the experiment 'own' was in MLflow's trash: it is restored" in said) == (0, True), said
     delivery.deliver_once("own", settings)
     assert report.read("own", settings) == Report()
+
+
+def test_a_sync_that_leaves_something_out_has_exit_code_1(tmp_path: Path) -> None:
+    own, settings = own_task(tmp_path / "task"), settings_of(tmp_path / "home")
+    record = finished_study(own, settings)
+    client = store.client(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "client", lambda *words: Meddling(client, "width"))
+        code, _, said = called(settings, "sync", "own")
+    assert code == 1, said
+    n = len(record.trials)
+    assert said.count("MLflow refused, and has not: param 'width' of trial ") == n
+    assert said.splitlines()[-1].endswith(f"has all finished trials, without what it refused ({n})")
+    assert called(settings, "sync", "own")[0] == 1  # for it is not there yet
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tune_jobs.actions import session
@@ -15,6 +15,7 @@ from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import UserError
 from tune_jobs.execution.evaluating import score_finalists
 from tune_jobs.execution.plan import Resources, StudyRun, check_counts
+from tune_jobs.execution.rules import TaskFailure
 from tune_jobs.leaderboard import ranking
 from tune_jobs.records.studies import Evaluation, StudyRecord
 from tune_jobs.records.trials import TrialRecord
@@ -59,7 +60,8 @@ def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:
                 run.study.note_evaluation(_reading(trials, request))
             score_finalists(run, trials)
 
-        return held.conduct(score if trials else None, inputs, request.resources)
+        outcome = held.conduct(score if trials else None, inputs, request.resources)
+        return outcome if outcome.signal else replace(outcome, task_failure=_all_failed(outcome.study, trials))
 
 
 def _begun(record: StudyRecord) -> list[TrialRecord]:
@@ -103,6 +105,20 @@ def _wanted(record: StudyRecord, request: EvaluateRequest, say: Say) -> list[Tri
             "--again if it has to be"
         )
     return trials
+
+
+def _all_failed(record: StudyRecord, finalists: list[TrialRecord]) -> TaskFailure | None:
+    """Return how all finalists of this evaluation failed; None if one was scored, or there was none."""
+    tested = [(trial.number, record.trials[trial.number].tested) for trial in finalists]
+    failures = [
+        f"trial {number}: {result.failure}"
+        for number, result in tested
+        if result is not None and result.failure is not None and result.reading == len(record.readings)
+    ]
+    if not failures or len(failures) < len(tested):
+        return None
+    message = f"no finalist could be evaluated ({len(failures)} failed); the first was {failures[0]}"
+    return TaskFailure(message, is_early=False, is_of_evaluation=True)
 
 
 def _times(count: int) -> str:

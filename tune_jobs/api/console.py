@@ -20,13 +20,15 @@ def raise_early_end(outcome: Outcome) -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C ended it, or the interrupt button of a notebook. Any other signal that ended it is
             sent to the process again, which then ends as it would have.
-        UserError: failures of the task's own code ended it, or all trials failed; a traceback is a note of the error.
+        UserError: failures of the task's own code ended it, or all trials or finalists failed; a traceback is a note of
+            the error.
     """
     if not outcome.is_delivered:
         say(f"Some trials are not in MLflow yet; nothing is lost. Run `tune-jobs sync {outcome.study.name}`.")
     failure = outcome.task_failure
     if failure is not None:
-        error = UserError(f"{failure.message}. Once it is mended, call retry(['{failure.reason}'])")
+        retry = "evaluate(again=True)" if failure.is_of_evaluation else f"retry(['{failure.reason}'])"
+        error = UserError(f"{failure.message}. Once it is mended, call {retry}")
         if failure.traceback is not None:
             error.add_note(failure.traceback.rstrip())
         raise error

@@ -103,7 +103,7 @@ def cli() -> None:
     \b
     Exit codes:
       0    done
-      1    failed: what a command checks or waits for is not as it should be, or all its trials failed
+      1    failed: what a command checks or waits for is not as it should be, or all its trials or finalists failed
       2    usage error, or something that you have to correct; one line says what
       130  ended by Ctrl-C
       143  ended by SIGTERM

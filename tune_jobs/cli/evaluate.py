@@ -25,7 +25,8 @@ from tune_jobs.cli.resources import place_options, print_outcome, take_resources
 def evaluate(home: Path | None, data_dir: Path | None, **options: object) -> int:
     """Score a study's best configurations on the test split, with all their seeds. No other command reads that split.
 
-    A model whose weights were kept is loaded; any other is trained again from its seed.
+    A model whose weights were kept is loaded; any other is trained again from its seed. The exit code is 1 if none of
+    them could be scored.
 
     \b
     Example:  tune-jobs evaluate digits-mlp --top 1

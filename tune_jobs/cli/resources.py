@@ -157,13 +157,14 @@ def say_delivery(study: str, *, is_delivered: bool) -> None:
 
 
 def exit_code(outcome: Outcome) -> int:
-    """Return 0; 2 if failures of the task ended the sweep, and 1 if all its trials failed, after saying what to mend;
-    128 plus the signal's number if a signal ended it."""
+    """Return 0; 2 if failures of the task ended the sweep, and 1 if all its trials or finalists failed, after saying
+    what to mend; 128 plus the signal's number if a signal ended it."""
     failure = outcome.task_failure
     if failure is not None:
         if failure.traceback is not None:
             say(failure.traceback.rstrip())
-        retry = f"tune-jobs retry {outcome.study.name} --reason {failure.reason}"
-        say(f"{failure.message}. Once it is mended, run `{retry}`.")
+        name = outcome.study.name
+        retry = f"evaluate {name} --again" if failure.is_of_evaluation else f"retry {name} --reason {failure.reason}"
+        say(f"{failure.message}. Once it is mended, run `tune-jobs {retry}`.")
         return 2 if failure.is_early else 1
     return 0 if outcome.signal is None else 128 + outcome.signal

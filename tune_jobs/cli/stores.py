@@ -19,6 +19,9 @@ from tune_jobs.settings import prepare_mlflow_ui, safe_path
 def sync(study: str, follow: bool, home: Path | None) -> int:
     """Send to MLflow the trials of a study that it does not have yet.
 
+    What MLflow refuses, such as a param that somebody logged with another value, is named and left out, and the exit
+    code is 1. Everything else is delivered.
+
     \b
     Example:  tune-jobs sync digits-mlp
     """
@@ -32,11 +35,12 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
     Study.open(study, settings)  # report a wrong name before a store that is away
     tracking.check(settings)
     record, news = delivery.deliver_once(study, settings)
-    place = settings.shown_tracking_uri
-    for line in report.read(study, settings).lines():
+    place, last = settings.shown_tracking_uri, report.read(study, settings)
+    for line in last.lines():
         say(line)
-    say(f"delivered {news} trials of {len(record.trials)}; MLflow at {place} has all finished trials")
-    return 0
+    refused = f", without what it refused ({len(last.left_out)})" if last.left_out else ""
+    say(f"delivered {news} trials of {len(record.trials)}; MLflow at {place} has all finished trials{refused}")
+    return 1 if last.left_out else 0
 
 
 @click.command(short_help="Open the MLflow UI on the studies.")

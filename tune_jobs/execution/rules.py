@@ -44,12 +44,13 @@ class CodeError:
 
 @dataclass(frozen=True)
 class TaskFailure:
-    """Why a sweep stopped because of its task, or how all its trials failed."""
+    """Why a sweep stopped because of its task, or how all its trials failed, or all finalists of an evaluation."""
 
     message: str  # one line
     traceback: str | None = None
     reason: str = Reason.CRASHED
     is_early: bool = True  # it stopped the sweep
+    is_of_evaluation: bool = False
 
 
 @dataclass(frozen=True)
