@@ -92,6 +92,10 @@ class TaskFiles:
         """The contents of the task file and of the modules that it imports."""
         return {path: self.contents[path] for path in (self.name, *self.modules.values())}
 
+    def needed(self, also: Sequence[Path]) -> set[str]:
+        """Return the paths of the code, and of what was named."""
+        return {*self.code, *(_below(self.root, path) for path in beside.named_files(also))}
+
     @cached_property
     def digest(self) -> str:
         """16 hex digits that change with every content; those of the task file alone if nothing goes with it."""

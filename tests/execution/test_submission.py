@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sweeping import own_task
+from tests.support.sweeping import called, own_task
+from tune_jobs.cli import jobs as cli_jobs
 from tune_jobs.errors import UserError
 from tune_jobs.execution import submission
 from tune_jobs.execution.attempts import Job, JobState, latest, next_id, with_stops
@@ -125,3 +126,40 @@ def test_a_request_differs_by_its_words_and_its_files() -> None:
     files = Submission("mine", "study", "digits-mlp", SENT.arguments, {"task/own.py": b"1"})
     assert SENT.digest == same.digest
     assert len({SENT.digest, words.digest, files.digest}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_same_job", "is_said"),
+    [("notes.txt", True, True), ("named/rows.csv", False, False), ("rates.py", False, False), (None, True, False)],
+)
+def test_what_is_written_beside_a_task_makes_no_other_job_of_it_and_is_said(
+    changed: str | None, is_same_job: bool, is_said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = own_task(tmp_path / "task", before="import rates\n").file
+    for name in ("notes.txt", "named/rows.csv", "rates.py"):
+        (file.parent / name).parent.mkdir(exist_ok=True)
+        (file.parent / name).write_text("")
+    words = ["submit", str(file), "--with", str(file.parent / "named")]
+    client = Client()
+    monkeypatch.setattr(cli_jobs, "_jobs", lambda address: client)
+    assert called(Settings.read(home=tmp_path), *words)[0] == 0
+    if changed is not None:
+        (file.parent / changed).write_text("A = 1")
+    code, _, said = called(Settings.read(home=tmp_path), *words)
+    assert code == (0 if is_same_job else 2), said
+    assert ("job own is running: not sent again" in said) == is_same_job
+    assert ("Files beside the task file have changed since: job own has them as they were" in said) == is_said
+
+
+class Client:
+    """A cluster on which every job runs on."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def submit(self, sent: Submission, *, again: bool) -> tuple[Job, bool]:
+        if (job_id := next_id(sent, self.jobs, again=again)) is None:
+            return self.jobs[-1], False
+        beside = sent.metadata["tune_jobs_beside"]
+        self.jobs.append(Job(job_id, sent.name, sent.study, sent.task, sent.digest, "running", 0, beside=beside))
+        return self.jobs[-1], True

@@ -47,7 +47,8 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
 
     A task file of your own is sent along with what lies beside it, and so is the file of --try. Studies, data sets,
     MLflow and exports are the cluster's. A job that is running or complete is not sent again; one that was stopped or
-    has failed continues.
+    has failed continues. Other options or other code make another job, which needs another name; other files beside the
+    task file do not.
 
     \b
     Example:  tune-jobs submit digits-mlp --trials 50 --address http://127.0.0.1:8265
@@ -71,6 +72,8 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
     else:
         hint = " (--again sends it again)" if job.is_over else ""
         say(f"{job}: not sent again{hint}")
+        if job.beside != sent.beside_digest:
+            say(f"Files beside the task file have changed since: job {job.name} has them as they were")
     say(f"Follow it with `tune-jobs logs {job.name} -f`, stop it with `tune-jobs stop {job.name}`")
 
 

@@ -33,6 +33,7 @@ class Job:
     since: float
     message: str = ""
     exit_code: int | None = None
+    beside: str = ""  # digest of the files beside its task file
 
     @property
     def is_over(self) -> bool:

@@ -249,6 +249,7 @@ def _job(details: JobDetails) -> Job:
         study=metadata.get("tune_jobs_study", ""),
         task=metadata.get("tune_jobs_task", ""),
         digest=metadata.get("tune_jobs_digest", ""),
+        beside=metadata.get("tune_jobs_beside", ""),
         state=state,
         since=(since_ms or 0) / 1000,
         message=_last_line(details.message or "") if state in ("failed", "waiting") else "",

@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Submission:
     """A `launch` that is to run on a cluster.
 
     `arguments` are those of `tune-jobs` there; `files` are the contents to send, by their path in the job's folder.
+    `beside` are those that only lie beside the task file: people and trials write such files at any time.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Submission:
     task: str
     arguments: tuple[str, ...]
     files: Mapping[str, bytes]
+    beside: frozenset[str] = frozenset()
 
     @property
     def command(self) -> str:
@@ -45,15 +47,23 @@ class Submission:
 
     @property
     def digest(self) -> str:
-        """A hash of the arguments and files: equal for the same request sent twice."""
-        files = {path: hashlib.sha256(content).hexdigest() for path, content in sorted(self.files.items())}
-        return hashlib.sha256(json.dumps([self.arguments, files]).encode()).hexdigest()
+        """A hash of the arguments, the code and the files that were named: equal for the same request sent twice."""
+        return _digest([self.arguments, self._hashes(self.files.keys() - self.beside)])
+
+    @property
+    def beside_digest(self) -> str:
+        """A hash of the files beside the task file."""
+        return _digest(self._hashes(self.beside))
 
     @property
     def metadata(self) -> dict[str, str]:
         """What the cluster keeps with the job."""
-        values = {"name": self.name, "study": self.study, "task": self.task, "digest": self.digest}
+        values = {"name": self.name, "study": self.study, "task": self.task}
+        values |= {"digest": self.digest, "beside": self.beside_digest}
         return {f"tune_jobs_{key}": value for key, value in values.items()}
+
+    def _hashes(self, paths: Collection[str]) -> dict[str, str]:
+        return {path: hashlib.sha256(self.files[path]).hexdigest() for path in sorted(paths)}
 
 
 def prepare(
@@ -76,7 +86,7 @@ def prepare(
     file, attribute = catalog.split(reference)
     files: dict[str, bytes] = {}
     arguments = ["launch-sent", *options, "--address", "auto"]
-    words = None
+    words, beside = None, frozenset[str]()
     if file is None:
         task, sent_reference = catalog.find(reference), reference
     else:
@@ -86,6 +96,7 @@ def prepare(
         sent_reference = f"{_SENT}/{own.name}" if attribute is None else f"{_SENT}/{own.name}:{attribute}"
         files |= {f"{_SENT}/{path}": content for path, content in own.contents.items()}
         arguments += [f"--with={_SENT}/{path.relative_to(own.root).as_posix()}" for path in also]
+        beside = frozenset(f"{_SENT}/{path}" for path in own.contents.keys() - own.needed(also))
         words = own.words()
     if tried is not None:
         files["try/configurations.yaml"] = _read(tried)
@@ -96,7 +107,7 @@ def prepare(
     if not _NAME.fullmatch(name):
         raise UserError(f"a job's name is letters, digits, '.', '_' and '-', at most 100; got {name!r}")
     arguments += ["--study", study, "--", sent_reference]
-    return Submission(name, study, task.name, tuple(arguments), files), task, words
+    return Submission(name, study, task.name, tuple(arguments), files, beside), task, words
 
 
 def check_options(task: Task, options: Mapping[str, Any]) -> None:
@@ -131,6 +142,10 @@ def keep_task(reference: str, also: Sequence[Path], settings: Settings) -> tuple
     kept = keep(TaskFiles(arrived, _below(arrived, file), contents), settings.tasks_dir)
     copy = kept / file.relative_to(arrived)
     return str(copy) if attribute is None else f"{copy}:{attribute}", tuple(kept / _below(arrived, it) for it in also)
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _below(folder: Path, path: Path) -> str:
