@@ -6,7 +6,6 @@ of the trial that won.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tune_jobs import datasets, files, neutral_keras, tracking
+from tune_jobs.actions.moved import find_place
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import DataError, SettingsError, StudyError, TrialError, UserError
 from tune_jobs.exports.best import BestConfig, best_row, load_best
@@ -64,7 +64,10 @@ def train(
     """
     config = load_best(path, trial)
     with tensorflow_start.prepared(config.cpus):
-        task = replace(_task_in(path, config, settings), protocol=config.protocol, objective=config.objective)
+        place = find_place(config.reference, config.study, config.task, config.data_digest, settings)
+        config = replace(config, reference=place[0])
+        task = catalog.find_said(config.reference, str(path), place[1])
+        task = replace(task, protocol=config.protocol, objective=config.objective)
         space = open_all(task.space)
         config = replace(config, params=meant_params(space, config.params))
         check_kinds(space, config.params, str(path))
@@ -129,20 +132,6 @@ def _can_be_saved(
     if why_not_read is not None and output is not None:
         say(f"`tune-jobs predict` will not be able to read the model: {why_not_read}")
     return with_mlflow
-
-
-def _task_in(path: Path, config: BestConfig, settings: Settings) -> Task:
-    """Return the task that a file names; if its own file is gone, from where the study was last launched here."""
-    reference, also = config.reference, tuple[Path, ...]()
-    file, _ = catalog.split(reference)
-    if file is None:
-        return catalog.find_said(reference, str(path))
-    with suppress(StudyError):
-        study = Study.open(config.study, settings).record()
-        if study.terms.task == config.task and study.terms.data_digest == config.data_digest:
-            also = study.with_paths
-            reference = reference if file.is_file() else study.reference
-    return catalog.find_said(reference, str(path), also)
 
 
 def run_with_messages(run: TrialRun, task: Task, say: Say) -> TrialResult:
@@ -242,6 +231,7 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
         direction=config.direction,
         score=score,
         versions=versions(),
+        study=config.study,
     )
 
 

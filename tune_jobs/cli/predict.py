@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tune_jobs.cli.options import json_option, print_json, say
+from tune_jobs.cli.options import home_option, json_option, print_json, read_settings, say
 from tune_jobs.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 @click.command(short_help="Read image files with a saved model.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--task", metavar="FILE.py:NAME", help="Where the model's task is, if its file was moved.")
 @json_option
-def predict(model: Path, images: Sequence[Path], as_json: bool) -> int:
+@home_option
+def predict(model: Path, images: Sequence[Path], task: str | None, as_json: bool, home: Path | None) -> int:
     """Read image files with a model that `train -o model.keras` saved, and print the label of each.
 
     An IMAGE may have any usual format, size and colours. The middle of it is read. It should look like the images that
@@ -31,12 +33,15 @@ def predict(model: Path, images: Sequence[Path], as_json: bool) -> int:
 
     If an image cannot be read, an error names it, the others are still read, and the exit code is 2.
 
+    A model of your own task needs the task's file. If the file was moved, it is found where the model's study was last
+    launched, or where --task says.
+
     \b
     Example:  tune-jobs predict model.keras clock.png
     """
-    from tune_jobs.prediction.reader import Reader
+    from tune_jobs.actions.predict import open_reader
 
-    outcomes = _outcomes(Reader(model), images)
+    outcomes = _outcomes(open_reader(model, read_settings(home), task), images)
     if as_json:
         read = list(outcomes)
         print_json([{"file": str(file), **_facts(outcome)} for file, outcome in read])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,17 +104,19 @@ class Reader:
     encoding. It is not a calibrated probability: all views can have the same wrong reading, above all if the picture is
     unlike those the model was trained on.
 
-    Keras is imported, and the model loaded, after the first picture was opened.
+    Keras is imported, and the model loaded, after the first picture was opened. `reference` says where the model's task
+    is, if that is not where the model was trained, and `also` what goes with its file.
 
     Raises:
         DataError: the file is not a model with an origin, or its task is missing or has changed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reference: str | None = None, also: Sequence[Path] = ()) -> None:
         self._path = path
         self._origin = saved_models.read(path)
         self._shape = _shape(path, self._origin)
-        self._task, self._encoding = _task_with_encoding(path, self._origin)
+        reference = reference or self._origin.reference
+        self._task, self._encoding = _task_with_encoding(path, self._origin, reference, also)
 
     def read(self, file: Path) -> Reading:
         """Return what the model reads from an image file.
@@ -197,26 +199,30 @@ def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:
     raise DataError(f"{path} takes inputs of {origin.input_shape}; image files need (height, width, 1 or 3)")
 
 
-def _task_with_encoding(path: Path, origin: Origin) -> tuple[Task, LabelEncoding]:
+def _task_with_encoding(
+    path: Path, origin: Origin, reference: str, also: Sequence[Path]
+) -> tuple[Task, LabelEncoding]:
     """Return the task that the model was trained for, and its label encoding.
 
     Raises:
         DataError: its task is missing, cannot be used, or has another encoding now.
     """
-    file, _ = catalog.split(origin.reference)
+    file, _ = catalog.split(reference)
     if file is not None and not file.is_file():
-        raise DataError(f"{path} was trained for a task in {file}, which is missing: put that file back")
+        raise DataError(
+            f"{path} was trained for a task in {file}, which is missing: say where it is now with --task FILE.py:NAME"
+        )
     try:
         with tensorflow_start.prepared(len(os.sched_getaffinity(0))):
-            task = catalog.find_said(origin.reference, str(path))
+            task = catalog.find_said(reference, str(path), also)
             encoding = task.encoding_of(origin.params)
     except (TaskError, SpaceError, ValueError, TypeError) as error:
         raise DataError(
-            f"{path} was trained for {origin.reference}, which cannot be used: {one_line(error)}"
+            f"{path} was trained for {reference}, which cannot be used: {one_line(error)}"
         ) from error
     if encoding.name != origin.encoding:
         raise DataError(
-            f"{path} was trained with the label encoding {origin.encoding}, and {origin.reference} now has "
+            f"{path} was trained with the label encoding {origin.encoding}, and {reference} now has "
             f"{encoding.name}: train it again"
         )
     return task, encoding

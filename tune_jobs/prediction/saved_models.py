@@ -42,6 +42,7 @@ class Origin:
     direction: Literal["maximize", "minimize"]
     score: float
     versions: Mapping[str, str]  # installed where it was trained
+    study: str | None = None  # in which it was found; None in models from before
 
 
 def add(path: Path, origin: Origin) -> None:
