@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tune_jobs.models import optimizers
-from tune_jobs.search_spaces import function_names
+from tune_jobs.search_spaces import encoding_settings, function_names
 from tune_jobs.search_spaces.declarations import (
     is_known,
     plain_params,
@@ -323,17 +323,20 @@ class Task:
         Prose and the baseline do not count. A function counts by its name, not by its text, so that a comment can be
         corrected while a study lasts; one of an installed package by the name of its file too.
         """
-        return self._digest(function_names.name)
+        is_fixed = self.encoding is not None and not callable(self.encoding)
+        return self._digest(function_names.name, encoding_settings.settings(self.encoding) if is_fixed else {})
 
-    def earlier_digest(self, file_stem: str | None) -> str:
-        """Return the digest of earlier versions, to which a user's own file counted by its name without `.py`.
+    def earlier_digests(self, file_stem: str | None) -> tuple[str, str]:
+        """Return the digests of earlier versions, to which the settings of an encoding did not count, and to the first
+        of which a user's own file counted by its name without `.py`.
 
         `file_stem` is the name that the task's file had then; None for a task without a file.
         """
-        return self._digest(functools.partial(function_names.earlier_name, file_stem=file_stem))
+        earlier_name = functools.partial(function_names.earlier_name, file_stem=file_stem)
+        return self._digest(earlier_name, {}), self._digest(function_names.name, {})
 
-    def _digest(self, name_of: Callable[[Any], str]) -> str:
-        parts = {
+    def _digest(self, name_of: Callable[[Any], str], settings: Mapping[str, Any]) -> str:
+        parts: dict[str, Any] = {
             "name": self.name,
             "space": self.space.to_json(),
             "objective": asdict(self.objective),
@@ -342,6 +345,8 @@ class Task:
             "encoding": self._encoding_name(name_of),
             "trained_by": name_of(self.build or self.train),
         }
+        if settings:
+            parts["encoding_settings"] = settings
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
     def _encoding_name(self, name_of: Callable[[Any], str]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.sweeping import Own
 from tune_jobs.actions import extend, retry, session, train
 from tune_jobs.actions.launch import LaunchRequest, launch
 from tune_jobs.errors import DataError, StudyError
@@ -126,8 +127,8 @@ def test_a_study_of_an_earlier_version_goes_on_with_its_file_where_it_was_and_el
     first = home.write()
     home.launch(first)
     terms = home.record.terms
-    earlier = catalog.find(str(first)).earlier_digest("plain")
-    assert earlier not in (terms.task_digest, catalog.find(str(first)).earlier_digest("renamed"))
+    earlier, _ = catalog.find(str(first)).earlier_digests("plain")
+    assert earlier not in (terms.task_digest, *catalog.find(str(first)).earlier_digests("renamed"))
     old = replace(terms, task_digest=earlier, dataset="task_file_8651de3b01234567.load_data")
     with Study.hold("earlier", home.settings) as study:
         study.begin(old)
@@ -246,3 +247,25 @@ def test_what_goes_with_a_catalogue_task_is_refused(home: Home) -> None:
     with pytest.raises(TaskError, match=r"can go with a task file, FILE\.py:NAME, and not with digits-mlp") as no:
         home.launch("digits-mlp", with_paths=(home.folder,))
     assert "\n" not in str(no.value)
+
+
+SMOOTHED = """
+class Smoothed(Classes):
+    def __init__(self, smoothing):
+        super().__init__(3)
+        object.__setattr__(self, "smoothing", smoothing)
+
+
+OWN = replace(OWN, encoding=Smoothed(0.1))
+"""
+
+
+def test_a_fixed_encoding_whose_parameter_was_changed_begins_another_study(home: Home) -> None:
+    own = Own.copy("dense_task.py", home.folder)
+    text = "from dataclasses import replace\n" + own.file.read_text(encoding="utf-8") + SMOOTHED
+    own.file.write_text(text, encoding="utf-8")
+    home.launch(own.reference, "own")
+    home.launch(own.reference, "own")
+    own.file.write_text(text.replace("Smoothed(0.1)", "Smoothed(0.3)"), encoding="utf-8")
+    with pytest.raises(StudyError, match=r"^study 'own' was begun on version .* of its task, which is now .* --study"):
+        home.launch(own.reference, "own")

@@ -379,6 +379,33 @@ def test_the_digest_ignores_prose_and_the_baseline():
     assert task(build=functools.partial(mlp.build, layers=2)).digest() == task().digest()
 
 
+class Smoothed:
+    """An encoding with a parameter that its name does not tell."""
+
+    name = "smoothed"
+    head = targets = loss = metrics = decode = errors = Classes(10).targets
+
+    def __init__(self, smoothing, weights=None, note=print):
+        self.smoothing, self._weights, self.note = smoothing, weights, note
+
+
+def test_the_digest_changes_with_the_settings_of_a_fixed_encoding():
+    made = [Smoothed(0.1), Smoothed(0.3), Smoothed(0.1, [1, 2]), Smoothed(0.1, np.array([1, 3])), Classes(10)]
+    digests = [task(encoding=encoding).digest() for encoding in made]
+    assert len(set(digests)) == len(digests)
+    same = Smoothed(np.float64(0.1), note=len)  # a function has no value to compare
+    assert task(encoding=same).digest() == digests[0]
+    used = Smoothed(0.1)
+    used.seen = 100  # what it learns later is no setting
+    assert task(encoding=used).digest() == digests[0]
+
+
+def test_a_study_from_before_settings_counted_is_known_and_encodings_of_ours_are_as_they_were():
+    before = [task(encoding=Smoothed(smoothing)).earlier_digests(None)[1] for smoothing in (0.1, 0.3)]
+    assert before[0] == before[1] != task(encoding=Smoothed(0.1)).digest()
+    assert task().digest() == task().earlier_digests(None)[1]
+
+
 def test_tasks_are_values():
     made = task()
     assert replace(made) == made

@@ -196,10 +196,10 @@ def study_inputs(
 
 
 def _known_digest(task: Task, terms: StudyTerms) -> str:
-    """Return the digest by which a study knows the task; one of an earlier version counted the name of its file."""
+    """Return the digest by which a study knows the task, which may be that of an earlier version."""
     file, _ = catalog.split(terms.reference)
-    earlier = task.earlier_digest(None if file is None else file.stem)
-    return earlier if earlier == terms.task_digest else task.digest()
+    is_known = terms.task_digest in task.earlier_digests(None if file is None else file.stem)
+    return terms.task_digest if is_known else task.digest()
 
 
 def _known_data(task: Task, data: TrainingData, terms: StudyTerms, settings: Settings) -> TrainingData:
