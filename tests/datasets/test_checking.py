@@ -28,6 +28,15 @@ class Degrees(Classes):
         return labels
 
 
+class Blind(Classes):
+    """An encoding that takes labels and measures nothing."""
+
+    def decode(self, outputs: Array) -> Array:
+        raise AssertionError
+
+    loss = metrics = errors = head = decode  # type: ignore[assignment]
+
+
 class Greedy(Classes):
     def targets(self, labels: Array) -> Array:
         return labels[:3]
@@ -146,6 +155,10 @@ def test_data_that_cannot_be_trained_on_are_refused_with_the_first_bad_value(
 def test_data_that_fit_are_taken(tmp_path: Path) -> None:
     fitting = task(y_train=(np.arange(N) % 2).astype(np.uint8), y_test=(np.arange(N_TEST) % 2).astype(np.uint8))
     assert len(datasets.load_for_task(fitting, tmp_path).train) == 32
+
+
+def test_the_check_looks_at_types_and_values_of_the_test_part_and_scores_nothing(tmp_path: Path) -> None:
+    datasets.load_for_task(task(encoding=Blind(3)), tmp_path)
 
 
 def test_a_training_loop_of_ones_own_judges_its_data_itself(tmp_path: Path) -> None:

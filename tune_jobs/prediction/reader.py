@@ -199,9 +199,7 @@ def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:
     raise DataError(f"{path} takes inputs of {origin.input_shape}; image files need (height, width, 1 or 3)")
 
 
-def _task_with_encoding(
-    path: Path, origin: Origin, reference: str, also: Sequence[Path]
-) -> tuple[Task, LabelEncoding]:
+def _task_with_encoding(path: Path, origin: Origin, reference: str, also: Sequence[Path]) -> tuple[Task, LabelEncoding]:
     """Return the task that the model was trained for, and its label encoding.
 
     Raises:
@@ -217,9 +215,7 @@ def _task_with_encoding(
             task = catalog.find_said(reference, str(path), also)
             encoding = task.encoding_of(origin.params)
     except (TaskError, SpaceError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{path} was trained for {reference}, which cannot be used: {one_line(error)}"
-        ) from error
+        raise DataError(f"{path} was trained for {reference}, which cannot be used: {one_line(error)}") from error
     if encoding.name != origin.encoding:
         raise DataError(
             f"{path} was trained with the label encoding {origin.encoding}, and {reference} now has "
