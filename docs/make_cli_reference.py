@@ -23,7 +23,7 @@ Results go to stdout, progress and messages to stderr. `--json`, where a command
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | failed: the command ran, and what it checked or waited for is not as it should be, or all its trials or finalists failed |
+| 1 | failed: the command ran, and what it checked or waited for is not so, or all its trials or finalists failed |
 | 2 | usage error, or something that you have to correct; one line says what |
 | 130 | ended by Ctrl-C |
 | 143 | ended by SIGTERM |

@@ -1,4 +1,4 @@
-"""Where the task is that a file of ours names: a best.yaml or a saved model, whose task file may have been moved since."""
+"""Where the task of a best.yaml or a saved model is, whose task file may have been moved since."""
 
 from __future__ import annotations
 
