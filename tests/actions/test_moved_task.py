@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tune_jobs.actions import extend, retry, session, train
 from tune_jobs.actions.launch import LaunchRequest, launch
 from tune_jobs.errors import DataError, StudyError
 from tune_jobs.exports.best import best_text
+from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialResult
 from tune_jobs.search_spaces import TaskError, catalog
@@ -269,3 +271,24 @@ def test_a_fixed_encoding_whose_parameter_was_changed_begins_another_study(home:
     own.file.write_text(text.replace("Smoothed(0.1)", "Smoothed(0.3)"), encoding="utf-8")
     with pytest.raises(StudyError, match=r"^study 'own' was begun on version .* of its task, which is now .* --study"):
         home.launch(own.reference, "own")
+
+
+def test_a_model_that_is_saved_knows_its_study_and_where_its_task_is_now(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Own.copy("dense_task.py", home.folder / "a")
+    home.launch(own.reference)
+    with Study.hold("plain", home.settings) as study:
+        study.finish(study.start(study.add(own.task.space, own.task.baseline, 0)), COMPLETE, 1.0)
+    best = home.folder / "best.yaml"
+    best.write_text(best_text(home.record), encoding="utf-8")
+    now = f"{own.file.rename(home.folder / 'renamed.py')}:OWN"
+    home.launch(now)
+    saved: list[Origin] = []
+    monkeypatch.setattr(train.tensorflow_start, "start", lambda cpus: None)
+    monkeypatch.setattr(train, "_can_be_saved", lambda *_: False)
+    monkeypatch.setattr(train, "rerun", lambda *_: SimpleNamespace(model=object()))
+    monkeypatch.setattr(train, "_train_again", lambda *_: (0.96, 1))
+    monkeypatch.setattr(train, "_save", lambda model, path, origin: saved.append(origin))
+    train.train(best, home.settings, output=Path("model.keras"), with_mlflow=False, say=home.said.append)
+    assert [(origin.reference, origin.study) for origin in saved] == [(now, "plain")]
