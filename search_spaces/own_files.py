@@ -26,7 +26,7 @@ def read(file: Path) -> bytes:
         if others_can_write(folder.stat()):
             raise OtherWriterError(f"which another user can write, for its folder {folder} is not yours alone")
     descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as opened:
+    with os.fdopen(descriptor, "rb") as opened:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OtherWriterError("which is no regular file")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from tune_jobs import neutral_keras
+from tune_jobs import homes, neutral_keras
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import without_password
 from tune_jobs.process import is_strict
@@ -46,9 +46,11 @@ class Settings:
         counts as unset, because shells and compose files cannot always leave one out.
 
         Raises:
-            SettingsError: if a path starts with `~user` and this machine has no such user.
+            SettingsError: if a path starts with `~user` and this machine has no such user, or if another user can
+                write in the home.
         """
         chosen_home = _absolute(home or os.environ.get("TUNE_JOBS_HOME") or "~/.tune-jobs")
+        homes.check(chosen_home)
         return cls(
             home=chosen_home,
             data_dir=_absolute(data_dir or os.environ.get("TUNE_JOBS_DATA") or chosen_home / "data"),
@@ -107,20 +109,16 @@ class Settings:
         return self.home / "studies" / f"{study}.drained"
 
     def prepare(self) -> None:
-        """Make the home and its folders, and check that they can be written.
+        """Make the home and its folders for its owner alone, and check that they can be written by nobody else.
 
         The data folder is not touched: it may be shared and read-only.
 
         Raises:
-            SettingsError: if a folder cannot be made or written.
+            SettingsError: if a folder cannot be made or written, or another user can write in it.
         """
-        for folder in (self.home, self.studies_dir, self.artifacts_dir):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise _unusable(folder, error.strerror or type(error).__name__) from error
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise _unusable(folder, "Permission denied")
+        homes.make(self.home, self.studies_dir, self.artifacts_dir)
+        homes.check(self.home)
+        homes.close(self.home)
 
 
 def jobs_address(option: str | None) -> str | None:
@@ -133,10 +131,6 @@ def _absolute(path: Path | str) -> Path:
         return Path(path).expanduser().absolute()
     except RuntimeError as error:
         raise SettingsError(f"the path {str(path)!r} starts in a home folder that does not exist") from error
-
-
-def _unusable(folder: Path, why: str) -> SettingsError:
-    return SettingsError(f"cannot write in {folder} ({why}): name another home with --home or TUNE_JOBS_HOME")
 
 
 def visible_devices() -> tuple[str, ...] | None:

@@ -37,7 +37,7 @@ def folder(reachable: Path) -> Path:
 
 
 def refused(folder: Path, file: str = "own.py") -> str:
-    with pytest.raises(TaskError, match="which .*: it is Python, and not run") as said:
+    with pytest.raises(TaskError, match=r"which .*: it is Python, and not run") as said:
         catalog.find_said(str(folder / file), "best.yaml")
     assert not (folder / "ran").exists()
     return str(said.value)

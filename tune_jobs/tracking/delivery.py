@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune_jobs import files
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import redact
 from tune_jobs.records.studies import StudyRecord
@@ -68,7 +69,7 @@ def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
     command = [sys.executable, "-P", "-m", "tune_jobs", "sync", study_name, "--follow", "--home", str(settings.home)]
     file = settings.home / "delivery.log"
     report.write(study_name, settings, Report())
-    with file.open("ab") as log:
+    with files.opened(file, mode=0o600) as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
     delivery = Delivery(process, file, study_name, settings)
     try:
