@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import configparser
 import os
+import secrets
 import shlex
 import sys
 import sysconfig
@@ -246,11 +247,18 @@ def prepare_mlflow_ui(settings: Settings) -> None:
         os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
     else:
         os.environ["MLFLOW_BACKEND_STORE_URI"] = f"sqlite:///{settings.mlflow_file.name}"
-        os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", settings.artifacts_dir.as_uri())
+    os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", settings.artifacts_dir.as_uri())
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     # uvicorn would import from the working folder first; the standard library is on the path anyway
     app_dir = shlex.join(["--app-dir", sysconfig.get_path("stdlib")])
     os.environ["MLFLOW_UVICORN_OPTS"] = f"{app_dir} {os.environ.get('MLFLOW_UVICORN_OPTS', '')}".strip()
+
+
+def prepare_mlflow_password(config: Path, user: str, password: str) -> None:
+    """Set the variables with which MLflow's server asks for a password; `config` is the file of its settings."""
+    os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(config)
+    os.environ.update(MLFLOW_AUTH_ADMIN_USERNAME=user, MLFLOW_AUTH_ADMIN_PASSWORD=password)
+    os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets.token_hex()
 
 
 def mlflow_login() -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tune_jobs.cli.options import json_option, print_json, say
+from tune_jobs.cli.options import json_option, print_json, print_text, say
 from tune_jobs.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def predict(model: Path, images: Sequence[Path], as_json: bool) -> int:
             code = 2
             say(f"tune-jobs: {' '.join(str(outcome).split())}")
         else:
-            click.echo(f"{click.format_filename(file):<{width}}  {outcome.words()}")
+            print_text(f"{click.format_filename(file):<{width}}  {outcome.words()}")
     return code
 
 

@@ -30,7 +30,7 @@ from tune_jobs.tracking import report
 from tune_jobs.tracking.report import Report
 from tune_jobs.tracking.store import access_denied, is_access_denied, is_refusal
 from tune_jobs.tracking.tracker import Tracker
-from tune_jobs.words import one_line
+from tune_jobs.words import one_line, printable
 
 ACCESS_DENIED = 3  # exit code of the process if MLflow denies access
 
@@ -57,9 +57,9 @@ class Delivery:
         self.sweep_ended()
         code = self._process.wait()
         if code == ACCESS_DENIED:
-            print(f"MLflow denied access: see the last line of {self._log}", file=sys.stderr)
+            print(printable(f"MLflow denied access: see the last line of {self._log}"), file=sys.stderr)
         for line in report.read(self._study, self._settings).lines():
-            print(line, file=sys.stderr)
+            print(printable(line), file=sys.stderr)
         return code == 0
 
 
