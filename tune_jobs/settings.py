@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from tune_jobs import homes, neutral_keras
 from tune_jobs.errors import SettingsError
-from tune_jobs.masking import without_password
+from tune_jobs.masking import is_misread, without_password
 from tune_jobs.process import is_strict
 
 
@@ -48,10 +48,12 @@ class Settings:
 
         Raises:
             SettingsError: if a path starts with `~user` and this machine has no such user, or if another user can
-                write in the home.
+                write in the home, or if an address does not say where its password ends.
         """
         chosen_home = _absolute(home or os.environ.get("TUNE_JOBS_HOME") or "~/.tune-jobs")
         homes.check(chosen_home)
+        for name in ("TUNE_JOBS_STORAGE", "MLFLOW_TRACKING_URI"):
+            _check_password(name, os.environ.get(name) or "")
         return cls(
             home=chosen_home,
             data_dir=_absolute(data_dir or os.environ.get("TUNE_JOBS_DATA") or chosen_home / "data"),
@@ -125,6 +127,15 @@ class Settings:
 def jobs_address(option: str | None) -> str | None:
     """Return the dashboard that jobs are sent to: the option, else TUNE_JOBS_ADDRESS. None if it is empty or unset."""
     return (os.environ.get("TUNE_JOBS_ADDRESS") if option is None else option) or None
+
+
+def _check_password(name: str, url: str) -> None:
+    """Refuse an address before anything parses it and shows half of its password."""
+    if is_misread(url):
+        raise SettingsError(
+            f"{name} is {without_password(url)}: it needs to begin with its kind, such as postgresql+psycopg:// or "
+            "http://, and / ? # @ in its password are written %2F %3F %23 %40"
+        )
 
 
 def _absolute(path: Path | str) -> Path:

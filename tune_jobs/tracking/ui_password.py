@@ -1,5 +1,7 @@
-"""The password of `tune-jobs ui`, made for one time: without one, MLflow would do for every user of this machine what its
-own user can do, reading and writing files included."""
+"""The password of `tune-jobs ui`, made for one time.
+
+Without one, MLflow does for every user of this machine what its own user can do, down to reading and writing files.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tune_jobs.settings import Settings
 
 _CONFIG = """[mlflow]
 default_permission = NO_PERMISSIONS
-database_uri = sqlite:///users.db
+database_uri = sqlite:///{users}
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 auth_cache_ttl_seconds = 60
 """
@@ -60,5 +62,8 @@ def make(settings: Settings, port: int) -> UiPassword:
     shutil.rmtree(made.folder, ignore_errors=True)
     homes.make(made.folder.parent, made.folder)
     files.write_bytes(made.file, f"{made.address}\n".encode(), mode=0o600)
-    files.write_bytes(made.config, _CONFIG.replace("users.db", f"{made.folder / 'users.db'}").encode(), mode=0o600)
+    users = made.folder / "users.db"
+    if settings.mlflow_file is not None:  # the server runs in the home, whose name need not suit an address
+        users = users.relative_to(settings.home)
+    files.write_bytes(made.config, _CONFIG.format(users=str(users).replace("%", "%%")).encode(), mode=0o600)
     return made
