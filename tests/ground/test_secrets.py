@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from tests.support.auditing import audit, undisturbed
-from tests.support.servers import MlflowServer, free_port, private_postgres
+from tests.support.servers import MlflowServer, private_postgres
 from tests.support.sweeping import called, command_line, ended, finished_study, kill_family, own_task, refusal, until
 from tune_jobs import masking, plain_yaml, tracking
 from tune_jobs.actions import doctor
@@ -151,29 +151,6 @@ def only_with_the_password(server: MlflowServer) -> None:
     assert [status(server.url + path, "ada", OTHER) for path in paths] == [401, 401, 401]
     assert [status(server.url + path, "ada", PASSWORD) for path in paths] == [200, 200, 200]
     assert status(server.url + "/health") == 200
-
-
-def test_the_ui_is_on_loopback_and_its_store_in_no_command_line(settings: Settings) -> None:
-    finished = Settings(settings.home, settings.data_dir, None, settings.tracking_uri)
-    finished.prepare()
-    port = free_port()
-    process = command_line(finished, "ui", "--port", str(port))
-    try:
-        until(lambda: is_there(port), "the UI", process)
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        listening = [at.laddr.ip for one in family for at in one.net_connections() if at.status == psutil.CONN_LISTEN]
-        assert set(listening) == {"127.0.0.1"}
-        assert not [one for one in family if "mlflow.db" in " ".join(one.cmdline())]
-        assert {one.environ().get("MLFLOW_SERVER_ENABLE_JOB_EXECUTION") for one in family} == {"false"}
-    finally:
-        kill_family(process)
-
-
-def is_there(port: int) -> bool:
-    try:
-        return status(f"http://127.0.0.1:{port}/health") == 200
-    except OSError:
-        return False
 
 
 class _Refusing:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from tests.security.conftest import Intruder
@@ -64,6 +65,11 @@ def test_nobody_comes_in_without_the_password_of_the_session(
         )
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert not [path for path in open_home.home.rglob("*") if path.is_file() and intruder.can_read(path)]
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        listening = [at.laddr.ip for one in family for at in one.net_connections() if at.status == psutil.CONN_LISTEN]
+        assert set(listening) == {"127.0.0.1"}
+        assert not [one for one in family if "mlflow.db" in " ".join(one.cmdline())]
+        assert {one.environ().get("MLFLOW_SERVER_ENABLE_JOB_EXECUTION") for one in family} == {"false"}
         lines = intruder.does("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null").stdout
         assert login.password not in lines
     finally:
