@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from tune_jobs.search_spaces import dtype_policies, task_code
+from tune_jobs.search_spaces import dtype_policies, own_files, task_code
 from tune_jobs.search_spaces.own_modules import import_task
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.python_tasks import is_made_in_python, recall, remember
@@ -81,41 +80,41 @@ def find(reference: str, also: Sequence[Path] = ()) -> Task:
 def find_said(reference: str, said_by: str, also: Sequence[Path] = ()) -> Task:
     """Return the task of a reference that `said_by` contains, which may come from anybody.
 
-    A task file is Python and runs when it is imported. So it is refused if another user can write it or a file that it
-    imports, or if it has no task in it.
+    A task file is Python and runs when it is imported. So it is refused if another user can write it, a file that it
+    imports or one of their folders, or if it has no task in it. What runs is what was looked at.
 
     Raises:
         TaskError: as `find`, or a file is refused.
     """
-    file, _ = split(reference)
+    file, attribute = split(reference)
     if file is None and is_made_in_python(reference):
         return recall(reference, said_by)
-    if file is not None and not file.is_file():
+    if file is None:
+        return find(reference, also)
+    if not file.exists():
         raise TaskError(
             f"{said_by} names the task file {file}, which is not there: put it back, or go on from its new place with "
             "`tune-jobs launch FILE.py --study NAME`"
         )
-    if file is not None:
-        files = TaskFiles.read(file, also)
-        for path in files.code:
-            _check_owner(files.root / path, said_by)
-        if not re.search(rb"search_spaces|\bTask\b", files.contents[files.name]):
-            raise TaskError(f"{said_by} names {file}, which has no task in it: it is not run")
-    return find(reference, also)
+    files = TaskFiles.read(file, also, functools.partial(_own_content, said_by=said_by))
+    if not re.search(rb"search_spaces|\bTask\b", files.contents[files.name]):
+        raise TaskError(f"{said_by} names {file}, which has no task in it: it is not run")
+    return load(files, attribute, files.root)
+
+
+def _own_content(file: Path, said_by: str) -> bytes:
+    try:
+        return own_files.read(file)
+    except own_files.OtherWriterError as error:
+        raise TaskError(
+            f"{said_by} names the task file {file}, {error}: it is Python, and not run. "
+            "Look at it, and make it yours alone"
+        ) from None
 
 
 def reference_of(task: Task) -> str:
     """Return a reference under which `find` finds the task, in this process at least."""
     return task.name if any(task is known for known in TASKS) else remember(task)
-
-
-def _check_owner(file: Path, said_by: str) -> None:
-    status = file.stat()
-    if status.st_uid not in (0, os.getuid()) or status.st_mode & stat.S_IWOTH:
-        raise TaskError(
-            f"{said_by} names the task file {file}, which another user can write: it is Python, and not run. "
-            "Look at it, and make it yours alone"
-        )
 
 
 def split(reference: str) -> tuple[Path | None, str | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,9 +35,11 @@ class TaskFiles:
     beside: Beside = field(default_factory=Beside)  # what was found there
 
     @classmethod
-    def read(cls, file: Path, also: Sequence[Path] = ()) -> TaskFiles:
+    def read(
+        cls, file: Path, also: Sequence[Path] = (), content: Callable[[Path], bytes] = Path.read_bytes
+    ) -> TaskFiles:
         """Read a task file and the modules that it imports and that these import: from its folder, from its package,
-        and from `also`, which may lie anywhere.
+        and from `also`, which may lie anywhere. `content` reads one file.
 
         Raises:
             TaskError: a file is missing or cannot be read, or they are too many or too large.
@@ -46,7 +48,7 @@ class TaskFiles:
         real = file.resolve()
         package, above = own_imports.package_of(real.parent)
         root = _common_folder(above, also)
-        read = {real: _source(file, "; a task of your own is named FILE.py or FILE.py:NAME")}
+        read = {real: _source(file, content, "; a task of your own is named FILE.py or FILE.py:NAME")}
         found: dict[str, OwnModule] = {}
         places = _places(real.parent, package, above, also)
         waiting = [OwnModule(f"{package}.{real.stem}".lstrip("."), real)]
@@ -54,7 +56,7 @@ class TaskFiles:
             module = waiting.pop()
             for other in own_imports.imported(read[module.file], module.package, places):
                 if other.name not in found:
-                    read[other.file] = read.get(other.file) or _source(other.file)
+                    read[other.file] = read.get(other.file) or _source(other.file, content)
                     found[other.name] = other
                     waiting.append(other)
             _check_bounds(f"{file.name} imports", read.values(), "install what it imports as a package")
@@ -128,16 +130,16 @@ def _below(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _source(file: Path, hint: str = "") -> bytes:
+def _source(file: Path, content: Callable[[Path], bytes], hint: str = "") -> bytes:
     """Read a file of Python."""
     try:
-        content = file.read_bytes()
-        importlib.util.decode_source(content)
+        source = content(file)
+        importlib.util.decode_source(source)
     except FileNotFoundError:
         raise TaskError(f"no file {file}{hint}") from None
     except (OSError, UnicodeDecodeError, SyntaxError) as error:
         raise TaskError(f"{file} cannot be read: {error}") from None
-    return content
+    return source
 
 
 def _check_bounds(what: str, contents: Collection[bytes], advice: str) -> None:

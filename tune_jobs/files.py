@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from tune_jobs.errors import UserError
 
@@ -25,6 +27,34 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True, mode: int =
     with replacement(path, durable=durable) as part:
         part.touch(mode, exist_ok=False)
         part.write_bytes(content)
+
+
+@contextmanager
+def opened(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a file of ours for the block, to append to it. It is made if it is missing; a link there is not followed.
+
+    Raises:
+        UserError: it is no regular file.
+        OSError: it cannot be opened.
+    """
+    try:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, mode)
+    except OSError as error:
+        if path.is_symlink() or path.is_fifo():
+            raise _planted(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _planted(path)
+    with os.fdopen(descriptor, "a+b") as file:
+        yield file
+
+
+def _planted(path: Path) -> UserError:
+    return UserError(
+        f"{path} is no regular file, which this program writes there: look who put it there, and remove it"
+    )
 
 
 @contextmanager

@@ -10,11 +10,13 @@ from typing import Any
 import yaml
 
 from tune_jobs.errors import StudyError
-from tune_jobs.words import short
+from tune_jobs.words import printable, short
 
 _MOST_BYTES = 2**20  # a front of 500 configurations, which PyYAML reads in a second
+_MOST_NODES = 100_000  # keys and values, of which such a front has 60,000; they take 70 MB
 # what PyYAML raises for a value that its tag does not fit, such as `!!int ""`
-_OTHER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+_OTHER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError, ArithmeticError)
+_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))
 
 
 def read(path: Path, hint: str) -> Any:
@@ -45,14 +47,29 @@ class _Loader(yaml.SafeLoader):
     """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (as in the base class)
+    yaml_constructors = {  # noqa: RUF012 (as in the base class)
+        tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items() if tag in (*_TAGS, None)
+    }
+
+    _n_nodes = 0  # so far
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             what = f"the alias *{short(event.anchor)} needs to be written out"
             raise yaml.constructor.ConstructorError(None, None, what, event.start_mark)
+        self._n_nodes += 1
+        if self._n_nodes > _MOST_NODES:
+            what = f"there are more than {_MOST_NODES} keys and values"
+            raise yaml.constructor.ConstructorError(None, None, what, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        if node.tag.endswith((":int", ":float")) and ":" in str(node.value):
+            what = f"the number {short(node.value)} to base 60 needs to be an ordinary one"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+        return super().construct_scalar(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         mapping = super().construct_mapping(node, deep=deep)
@@ -81,5 +98,4 @@ def _why(error: Exception) -> str:
     """Return the error in one line, with the line of the file where it is known."""
     mark = getattr(error, "problem_mark", None)
     words = getattr(error, "problem", None) or str(error)
-    line = "".join(character if character.isprintable() else " " for character in words)
-    return line + (f" in line {mark.line + 1}" if mark is not None else "")
+    return printable(words) + (f" in line {mark.line + 1}" if mark is not None else "")

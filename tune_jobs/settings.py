@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import configparser
 import os
+import secrets
 import shlex
 import sys
 import sysconfig
@@ -20,9 +21,9 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from tune_jobs import neutral_keras
+from tune_jobs import homes, neutral_keras
 from tune_jobs.errors import SettingsError
-from tune_jobs.masking import without_password
+from tune_jobs.masking import is_misread, without_password
 from tune_jobs.process import is_strict
 
 
@@ -46,9 +47,13 @@ class Settings:
         counts as unset, because shells and compose files cannot always leave one out.
 
         Raises:
-            SettingsError: if a path starts with `~user` and this machine has no such user.
+            SettingsError: if a path starts with `~user` and this machine has no such user, or if another user can
+                write in the home, or if an address does not say where its password ends.
         """
         chosen_home = _absolute(home or os.environ.get("TUNE_JOBS_HOME") or "~/.tune-jobs")
+        homes.check(chosen_home)
+        for name in ("TUNE_JOBS_STORAGE", "MLFLOW_TRACKING_URI"):
+            _check_password(name, os.environ.get(name) or "")
         return cls(
             home=chosen_home,
             data_dir=_absolute(data_dir or os.environ.get("TUNE_JOBS_DATA") or chosen_home / "data"),
@@ -107,20 +112,16 @@ class Settings:
         return self.home / "studies" / f"{study}.drained"
 
     def prepare(self) -> None:
-        """Make the home and its folders, and check that they can be written.
+        """Make the home and its folders for its owner alone, and check that they can be written by nobody else.
 
         The data folder is not touched: it may be shared and read-only.
 
         Raises:
-            SettingsError: if a folder cannot be made or written.
+            SettingsError: if a folder cannot be made or written, or another user can write in it.
         """
-        for folder in (self.home, self.studies_dir, self.artifacts_dir):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise _unusable(folder, error.strerror or type(error).__name__) from error
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise _unusable(folder, "Permission denied")
+        homes.make(self.home, self.studies_dir, self.artifacts_dir)
+        homes.check(self.home)
+        homes.close(self.home)
 
 
 def jobs_address(option: str | None) -> str | None:
@@ -128,15 +129,20 @@ def jobs_address(option: str | None) -> str | None:
     return (os.environ.get("TUNE_JOBS_ADDRESS") if option is None else option) or None
 
 
+def _check_password(name: str, url: str) -> None:
+    """Refuse an address before anything parses it and shows half of its password."""
+    if is_misread(url):
+        raise SettingsError(
+            f"{name} is {without_password(url)}: it needs to begin with its kind, such as postgresql+psycopg:// or "
+            "http://, and / ? # @ in its password are written %2F %3F %23 %40"
+        )
+
+
 def _absolute(path: Path | str) -> Path:
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError as error:
         raise SettingsError(f"the path {str(path)!r} starts in a home folder that does not exist") from error
-
-
-def _unusable(folder: Path, why: str) -> SettingsError:
-    return SettingsError(f"cannot write in {folder} ({why}): name another home with --home or TUNE_JOBS_HOME")
 
 
 def visible_devices() -> tuple[str, ...] | None:
@@ -252,11 +258,18 @@ def prepare_mlflow_ui(settings: Settings) -> None:
         os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
     else:
         os.environ["MLFLOW_BACKEND_STORE_URI"] = f"sqlite:///{settings.mlflow_file.name}"
-        os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", settings.artifacts_dir.as_uri())
+    os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", settings.artifacts_dir.as_uri())
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     # uvicorn would import from the working folder first; the standard library is on the path anyway
     app_dir = shlex.join(["--app-dir", sysconfig.get_path("stdlib")])
     os.environ["MLFLOW_UVICORN_OPTS"] = f"{app_dir} {os.environ.get('MLFLOW_UVICORN_OPTS', '')}".strip()
+
+
+def prepare_mlflow_password(config: Path, user: str, password: str) -> None:
+    """Set the variables with which MLflow's server asks for a password; `config` is the file of its settings."""
+    os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(config)
+    os.environ.update(MLFLOW_AUTH_ADMIN_USERNAME=user, MLFLOW_AUTH_ADMIN_PASSWORD=password)
+    os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets.token_hex()
 
 
 def mlflow_login() -> str | None:

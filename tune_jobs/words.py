@@ -43,6 +43,17 @@ def short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
+def printable(text: str, *, but: str = "") -> str:
+    """Return text with a space for each character that moves a cursor, changes a terminal, hides others or cannot be
+    written, except those of `but`. Whatever anybody else wrote is shown by way of this."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in but else " " for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return text of several lines as `printable` does."""
+    return printable(text, but="\n\t")
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception in one line of at most 300 characters."""
     text = " ".join(str(error).split())

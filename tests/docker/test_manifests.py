@@ -236,3 +236,24 @@ def test_a_definition_of_kubernetes_is_read_strictly(tmp_path: Path, capsys: pyt
     said = capsys.readouterr().out
     assert "'prot' was unexpected" in said
     assert "'port' is a required property" in said
+
+
+def test_every_service_has_few_rights_and_a_bound_on_its_processes() -> None:
+    for name, service in services().items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["pids_limit"] > 0, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_the_database_has_no_way_out() -> None:
+    assert services()["postgres"]["networks"] == ["databases"]
+    assert read("compose.yaml")["networks"]["databases"] == {"internal": True}
+    users = {name for name, service in services().items() if "databases" in service.get("networks", ())}
+    assert users == {"postgres", "mlflow", "head"}
+
+
+def test_a_restore_loads_every_dump_before_it_drops_anything() -> None:
+    script = (DOCKER / "restore.sh").read_text(encoding="utf-8")
+    steps = [line.split()[0] for line in script.splitlines() if re.match("(load|put|unpack) [a-z]", line)]
+    assert steps == ["load"] * 3 + ["put"] * 3 + ["unpack"] * 2
+    assert script.index("\nload mlflow_auth mlflow") < script.index("compose stop head mlflow") < script.index("\nput ")

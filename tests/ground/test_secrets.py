@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from tests.support.auditing import audit, undisturbed
-from tests.support.servers import MlflowServer, free_port, private_postgres
+from tests.support.servers import MlflowServer, private_postgres
 from tests.support.sweeping import called, command_line, ended, finished_study, kill_family, own_task, refusal, until
 from tune_jobs import masking, plain_yaml, tracking
 from tune_jobs.actions import doctor
@@ -151,29 +151,6 @@ def only_with_the_password(server: MlflowServer) -> None:
     assert [status(server.url + path, "ada", OTHER) for path in paths] == [401, 401, 401]
     assert [status(server.url + path, "ada", PASSWORD) for path in paths] == [200, 200, 200]
     assert status(server.url + "/health") == 200
-
-
-def test_the_ui_is_on_loopback_and_its_store_in_no_command_line(settings: Settings) -> None:
-    finished = Settings(settings.home, settings.data_dir, None, settings.tracking_uri)
-    finished.prepare()
-    port = free_port()
-    process = command_line(finished, "ui", "--port", str(port))
-    try:
-        until(lambda: is_there(port), "the UI", process)
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        listening = [at.laddr.ip for one in family for at in one.net_connections() if at.status == psutil.CONN_LISTEN]
-        assert set(listening) == {"127.0.0.1"}
-        assert not [one for one in family if "mlflow.db" in " ".join(one.cmdline())]
-        assert {one.environ().get("MLFLOW_SERVER_ENABLE_JOB_EXECUTION") for one in family} == {"false"}
-    finally:
-        kill_family(process)
-
-
-def is_there(port: int) -> bool:
-    try:
-        return status(f"http://127.0.0.1:{port}/health") == 200
-    except OSError:
-        return False
 
 
 class _Refusing:
@@ -333,3 +310,47 @@ def test_yaml_is_bounded_and_says_nothing_by_reference(tmp_path: Path) -> None:
     bomb.write_text("{" * 5000)
     with pytest.raises(StudyError, match="is no YAML that can be read"):
         plain_yaml.read(bomb, "")
+
+
+@pytest.mark.parametrize("name", ["TUNE_JOBS_STORAGE", "MLFLOW_TRACKING_URI"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://ada:S3c/ret@127.0.0.1",
+        "postgresql://ada:S3c?ret@h/x",
+        "http://ada:S3c#ret@h",
+        "ada:S3cret@h/x",
+        "S3cret@h",
+    ],
+)
+def test_half_a_password_is_shown_by_nobody(
+    name: str, uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Parsers call the half before a slash a port, and show it."""
+    monkeypatch.setenv(name, uri)
+    assert run(["studies", "--home", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{name} is " in line
+    assert "S3c" not in line
+    assert "ret@" not in line
+
+
+@pytest.mark.parametrize("key", ["password", "passwd", "pwd", "PASSWORD", "sslpassword", "api_key", "token"])
+def test_a_password_in_a_query_is_hidden(key: str) -> None:
+    assert masking.without_password(f"postgresql://h/x?{key}=S3c&y=1") == f"postgresql://h/x?{key}=***&y=1"
+    assert masking.redact(f"no {key}=S3c here") == f"no {key}=*** here"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////a/b@c.db",
+        "http://h:5000/a@b",
+        "http://ada:pw@h/x",
+        "postgresql://a:b%2F@h/x",
+        "http://[::1]:5000",
+        "",
+    ],
+)
+def test_an_address_that_is_clear_is_not_refused(url: str) -> None:
+    assert not masking.is_misread(url)

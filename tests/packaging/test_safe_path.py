@@ -20,7 +20,8 @@ from tune_jobs.tracking import delivery
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PYTHONSAFEPATH", "MLFLOW_UVICORN_OPTS", "MLFLOW_BACKEND_STORE_URI"):
+    names = ("PYTHONSAFEPATH", "MLFLOW_UVICORN_OPTS", "MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION")
+    for name in names:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 

@@ -7,11 +7,12 @@ import sys
 
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import UserError
+from tune_jobs.words import printable_lines
 
 
 def say(message: str) -> None:
     """Print a message to standard error, which a notebook shows below the cell."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable_lines(message), file=sys.stderr, flush=True)
 
 
 def raise_early_end(outcome: Outcome) -> None:

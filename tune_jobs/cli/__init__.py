@@ -16,6 +16,7 @@ import click
 
 from tune_jobs import process, settings
 from tune_jobs.training import tensorflow_start
+from tune_jobs.words import printable, printable_lines
 
 # The headings of `tune-jobs --help`; under each, its commands with the module that each one lives in.
 _GROUPS = {
@@ -133,7 +134,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as finished:
         return finished.exit_code
     except click.exceptions.NoArgsIsHelpError as help_page:
-        click.echo(help_page.format_message())
+        click.echo(printable_lines(help_page.format_message()))
         return 0
     except click.ClickException as error:
         return _refuse(error.format_message())
@@ -155,7 +156,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(message: str) -> int:
-    click.echo(f"tune-jobs: {' '.join(message.split())}", err=True)
+    click.echo(f"tune-jobs: {printable(' '.join(message.split()))}", err=True)
     return 2
 
 

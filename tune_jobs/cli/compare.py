@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, print_json, print_table, read_settings, say
+from tune_jobs.cli.options import home_option, json_option, print_json, print_table, print_text, read_settings, say
 
 if TYPE_CHECKING:
     from tune_jobs.leaderboard.comparison import Comparison, Pair, Winner
@@ -63,14 +63,14 @@ def _print(compared: Comparison) -> None:
     print_table(columns, [_winner(winner) for winner in compared.winners])
     tested = [pair for pair in compared.pairs if pair.why_not is None]
     if tested:
-        click.echo()
+        print_text()
         print_table(("pair", "seeds", "difference", "95 %", "p", "Holm"), [_pair(pair) for pair in tested])
-        click.echo(f"\n{_MEANING}")
+        print_text(f"\n{_MEANING}")
     refused = [pair for pair in compared.pairs if pair.why_not is not None]
     if refused:
-        click.echo("\nnot tested:")
+        print_text("\nnot tested:")
     for pair in refused:
-        click.echo(f"  {_named(pair)}: {pair.why_not}")
+        print_text(f"  {_named(pair)}: {pair.why_not}")
 
 
 def _winner(winner: Winner) -> tuple[object, ...]:

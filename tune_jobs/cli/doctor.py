@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, read_settings
+from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, print_text, read_settings
 
 
 @click.command(short_help="Check that everything a sweep needs is in place.")
@@ -28,5 +28,5 @@ def doctor(as_json: bool, home: Path | None, data_dir: Path | None) -> int:
     else:
         marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
         for finding in findings:
-            click.echo(f"{marks[finding.state]}  {finding.what:<12} {finding.found}")
+            print_text(f"{marks[finding.state]}  {finding.what:<12} {finding.found}")
     return 1 if any(finding.state == "bad" for finding in findings) else 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, print_json, print_table, read_settings, say
+from tune_jobs.cli.options import home_option, json_option, print_json, print_table, print_text, read_settings, say
 
 
 @click.command(short_help="Show the effect of each factor of a one-factor study.")
@@ -27,7 +27,6 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
     Example:  tune-jobs factors mnist-mlp-factors -o curves.svg
     """
     from tune_jobs.exports import factor_tables
-    from tune_jobs.exports.board import printable
     from tune_jobs.leaderboard.factors import factor_study
     from tune_jobs.study.study import Study
 
@@ -39,11 +38,10 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
     if as_json:
         print_json(factor_tables.json_form(study_factors))
     else:
-        click.echo(printable(factor_tables.about(study_factors)))
+        print_text(factor_tables.about(study_factors))
         for factor in study_factors.factors:
-            click.echo(f"\n{printable(factor.name)}")
-            rows = [[printable(cell) for cell in row] for row in factor_tables.cells(factor)]
-            print_table(factor_tables.HEADINGS, rows)
-        click.echo("\n" + "\n".join(factor_tables.notes(study_factors)))
+            print_text(f"\n{factor.name}")
+            print_table(factor_tables.HEADINGS, factor_tables.cells(factor))
+        print_text("\n" + "\n".join(factor_tables.notes(study_factors)))
     if output is not None:
         say(f"wrote {output}")

@@ -16,6 +16,7 @@ from tune_jobs.cli.launch import launch
 from tune_jobs.cli.options import address_option, json_option, print_json, print_table, read_settings, say
 from tune_jobs.cli.resources import take_resources
 from tune_jobs.settings import enable_ray_token, jobs_address, prepare_ray
+from tune_jobs.words import printable_lines
 
 if TYPE_CHECKING:
     from tune_jobs.execution.jobs import JobClient
@@ -198,5 +199,5 @@ def _jobs(address: str | None) -> JobClient:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
+    sys.stdout.write(printable_lines(text))
     sys.stdout.flush()

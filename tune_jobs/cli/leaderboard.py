@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, read_settings, say
+from tune_jobs.cli.options import home_option, json_option, print_text, read_settings, say
 from tune_jobs.exports import FORMATS
 
 
@@ -37,7 +37,7 @@ def leaderboard(study: str, top: int | None, form: str, output: Path | None, as_
     record = Study.open(study, read_settings(home)).record()
     text = exports.render(record, "json" if as_json else form, top)  # type: ignore[arg-type]
     if output is None:
-        click.echo(text, nl=not text.endswith("\n"))
+        print_text(text, nl=not text.endswith("\n"))
     else:
         exports.write(output, text)
         say(f"wrote {output}")
@@ -64,4 +64,4 @@ def export(study: str, output: Path, home: Path | None) -> None:
     from tune_jobs.study.study import Study
 
     for path in exports.write_all(Study.open(study, read_settings(home)).record(), output):
-        click.echo(path)
+        print_text(str(path))

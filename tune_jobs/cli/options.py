@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from tune_jobs.settings import Settings
+from tune_jobs.words import printable, printable_lines
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,11 +40,16 @@ def read_settings(home: Path | None, data_dir: Path | None = None) -> Settings:
 
 def say(message: str) -> None:
     """Print a message to stderr, beside the result on stdout."""
-    click.echo(message, err=True)
+    click.echo(printable_lines(message), err=True)
+
+
+def print_text(text: str = "", *, nl: bool = True) -> None:
+    """Print a result to stdout."""
+    click.echo(printable_lines(text), nl=nl)
 
 
 def print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))
+    print_text(json.dumps(value, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -56,10 +62,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
             text.rjust(width) if is_number else text.ljust(width)
             for text, width, is_number in zip(line, widths, numeric, strict=True)
         ]
-        click.echo("  ".join(cells).rstrip())
+        print_text("  ".join(cells).rstrip())
 
 
 def _text(cell: object) -> str:
     if cell is None:
         return "-"
-    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.4f}" if isinstance(cell, float) else printable(str(cell))

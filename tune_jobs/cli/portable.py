@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import home_option, read_settings, say
+from tune_jobs.cli.options import home_option, print_text, read_settings, say
 from tune_jobs.cli.resources import say_delivery, say_exports
 
 
@@ -33,7 +33,7 @@ def export_study(study: str, output: Path | None, home: Path | None) -> None:
 
     file = output or Path(f"{study}.study")
     portable.export_study(study, file, read_settings(home), say)
-    click.echo(file)
+    print_text(str(file))
 
 
 @click.command("import-study", short_help="Read a study from a file.")
@@ -53,7 +53,7 @@ def import_study(file: Path, study: str | None, home: Path | None) -> None:
 
     imported = portable.import_study(file, study, read_settings(home), say)
     record = imported.study
-    click.echo(
+    print_text(
         f"study {record.name}, {len(record.trials)} trials, "
         f"{'imported' if imported.is_new else 'is already here as in the file'}"
     )

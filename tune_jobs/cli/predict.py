@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, print_json, read_settings, say
+from tune_jobs.cli.options import home_option, json_option, print_json, print_text, read_settings, say
 from tune_jobs.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def predict(model: Path, images: Sequence[Path], task: str | None, as_json: bool
             code = 2
             say(f"tune-jobs: {' '.join(str(outcome).split())}")
         else:
-            click.echo(f"{click.format_filename(file):<{width}}  {outcome.words()}")
+            print_text(f"{click.format_filename(file):<{width}}  {outcome.words()}")
     return code
 
 

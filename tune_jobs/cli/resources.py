@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tune_jobs.cli.options import say
+from tune_jobs.cli.options import print_text, say
 from tune_jobs.words import seconds
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def print_outcome(outcome: Outcome) -> int:
     """Print the leaderboard and where its files are; return the exit code."""
     from tune_jobs import exports
 
-    click.echo(exports.render(outcome.study, "table", _TOP))
+    print_text(exports.render(outcome.study, "table", _TOP))
     say_exports(outcome.exports_dir)
     say_delivery(outcome.study.name, is_delivered=outcome.is_delivered)
     return exit_code(outcome)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tune_jobs.cli.options import home_option, read_settings, say
+from tune_jobs.cli.options import home_option, print_text, read_settings, say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ def results(
     plots = {} if output is None else _save(made.drawings(records), output)
     text = made.text(records, machine or this_machine(), time.time(), plots)
     if output is None:
-        click.echo(text, nl=False)
+        print_text(text, nl=False)
         return
     exports.write(output, text)
     say(f"wrote {output}" + (f" and {len(plots)} plots beside it" if plots else ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import home_option, read_settings, say
-from tune_jobs.settings import prepare_mlflow_ui, safe_path
+from tune_jobs.settings import prepare_mlflow_password, prepare_mlflow_ui, safe_path
 
 
 @click.command(short_help="Send MLflow the trials that it does not have yet.")
@@ -45,9 +45,17 @@ def sync(study: str, follow: bool, home: Path | None) -> int:
 
 @click.command(short_help="Open the MLflow UI on the studies.")
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port on 127.0.0.1.")
+@click.option(
+    "--no-auth",
+    is_flag=True,
+    help="Ask for no password: then every user of this machine can change what it shows, and read and write your files "
+    "through it.",
+)
 @home_option
-def ui(port: int, home: Path | None) -> None:
+def ui(port: int, no_auth: bool, home: Path | None) -> None:
     """Start the MLflow UI on 127.0.0.1, showing the trials of all studies. Press Ctrl-C to end it.
+
+    It asks for a password that is made for this one time. The address that is printed has it.
 
     If MLFLOW_TRACKING_URI names an MLflow server, print its address instead.
 
@@ -60,11 +68,20 @@ def ui(port: int, home: Path | None) -> None:
     if settings.tracking_uri.startswith("http"):
         say(f"The MLflow server is at {settings.shown_tracking_uri}")
         return
-    say(f"The MLflow UI is at http://127.0.0.1:{port}")
+    settings.prepare()
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    if no_auth:
+        say(f"The MLflow UI is at http://127.0.0.1:{port}")
+        say("It asks for no password: every user of this machine can read and write your files through it")
+    else:
+        command += ["--app-name", "basic-auth"]
+        password = tracking.make_ui_password(settings, port)
+        prepare_mlflow_password(password.config, password.user, password.password)
+        say(f"The MLflow UI is at {password.address}")
+        say(f"The address has its password, which is in {password.file} too: whoever has it can do what you can")
     if settings.mlflow_file is not None:
-        settings.prepare()
         tracking.prepare_file(settings, say)
         os.chdir(settings.home)
     prepare_mlflow_ui(settings)
     with safe_path():
-        os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)])
+        os.execv(sys.executable, command)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, print_json, print_table, read_settings, say
+from tune_jobs.cli.options import home_option, json_option, print_json, print_table, print_text, read_settings, say
 
 
 @click.command(short_help="List the studies.")
@@ -47,4 +47,4 @@ def status(study: str, home: Path | None, as_json: bool) -> None:
         print_json(state.to_dict())
         return
     for line in state.lines():
-        click.echo(line)
+        print_text(line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tune_jobs.cli.options import json_option, print_json, print_table
+from tune_jobs.cli.options import json_option, print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from tune_jobs.search_spaces.protocol import Protocol
@@ -69,7 +69,7 @@ def show(task: str, as_json: bool) -> None:
         print_json(_as_json(chosen))
     else:
         for line in _lines(chosen):
-            click.echo(line)
+            print_text(line)
 
 
 def _as_json(task: Task) -> dict[str, object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, read_settings, say
+from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, print_text, read_settings, say
 
 
 @click.command(short_help="Train the model of a best.yaml or front.yaml again.")
@@ -55,5 +55,5 @@ def train(
         )
     else:
         same = "the same as recorded" if outcome.is_same else f"the recorded score is {outcome.recorded!r}"
-        click.echo(f"{outcome.metric} {outcome.score!r} at epoch {outcome.best_epoch}: {same}")
+        print_text(f"{outcome.metric} {outcome.score!r} at epoch {outcome.best_epoch}: {same}")
     return 0

@@ -12,7 +12,6 @@ import yaml
 from tune_jobs import plain_yaml
 from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError
-from tune_jobs.exports.board import printable
 from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records import objectives
@@ -20,7 +19,7 @@ from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import Lineage, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.words import short
+from tune_jobs.words import printable, short
 
 _FORMAT = 1
 _PROTOCOL = ("epochs", "patience", "batch_size", "validation", "images")  # which files have always had

@@ -18,6 +18,7 @@ from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces import scalars
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.words import printable
 
 ABSENT = "-"  # a parameter that a configuration does not have
 
@@ -184,11 +185,6 @@ def value_text(value: Value) -> str:
     if isinstance(value, float) and len(repr(value)) > 8:
         return f"{value:.4g}"
     return printable(value if isinstance(value, str) else scalars.text(value))
-
-
-def printable(text: str) -> str:
-    """Return text with a space for each character that moves a cursor or hides others."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _identity(row: Row, name: str) -> tuple[object, ...]:

@@ -13,10 +13,10 @@ from matplotlib.ticker import MaxNLocator
 
 from tune_jobs.errors import UserError
 from tune_jobs.exports import numbers
-from tune_jobs.exports.board import printable
 from tune_jobs.exports.plots import COLOURS, FAINT, GREY, INK, LETTER, add_axes, new_figure, styled
 from tune_jobs.leaderboard.factors import Curve, Factor, FactorStudy, ScoredLevel
 from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.words import printable
 
 _Dashes = str | tuple[int, tuple[float, float]]
 _STYLES: tuple[_Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))  # for more levels than colours

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from tune_jobs.exports import numbers
-from tune_jobs.exports.board import printable
 from tune_jobs.exports.curves import fenced, spread
 from tune_jobs.exports.plots import COLOURS, FAINT, INK, LETTER, add_axes, new_figure, styled
 from tune_jobs.leaderboard.encodings import Entry
 from tune_jobs.leaderboard.factors import Curve
 from tune_jobs.models.scales import Scale, one_two_five
 from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.words import printable
 
 _STYLES: tuple[str | tuple[int, tuple[float, float]], ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))
 _MOST = 20  # encodings that are drawn

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
-from tune_jobs.exports.board import printable
 from tune_jobs.exports.plots import COLOURS, FAINT, GREY, INK, add_axes, new_figure, styled
 from tune_jobs.leaderboard import fronts
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.objectives import LATENCY
 from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.words import printable
 
 _PANEL = (5.2, 3.4)  # inches, of the one panel of two objectives
 _SMALL = (2.9, 2.4)  # of each of several

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from tune_jobs.exports.board import ABSENT, Board, Column, printable
+from tune_jobs.exports.board import ABSENT, Board, Column
 from tune_jobs.leaderboard import fronts
 from tune_jobs.records import objectives
 from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.words import printable
 
 
 def html_text(board: Board) -> str:

@@ -17,14 +17,15 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from tune_jobs.errors import UserError
 from tune_jobs.exports import numbers
-from tune_jobs.exports.board import printable
 from tune_jobs.files import write, write_bytes
 from tune_jobs.leaderboard.comparison import Comparison, Winner
 from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.words import printable, printable_lines
 
 # Okabe and Ito (2008), distinct with any colour vision; without their yellow, which is too faint on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -56,6 +57,7 @@ def save(figure: Figure, path: Path) -> None:
         return
     content = io.BytesIO()
     with styled():
+        _make_printable(figure)
         figure.savefig(content, format="png", dpi=_PNG_DPI, metadata={"Software": None})
     write_bytes(path, content.getvalue())
 
@@ -64,8 +66,16 @@ def svg_text(figure: Figure) -> str:
     """Return a figure as SVG; it has no date in it, so that it is the same each time."""
     content = io.StringIO()
     with styled():
+        _make_printable(figure)
         figure.savefig(content, format="svg", metadata={"Date": None})
     return content.getvalue()
+
+
+def _make_printable(figure: Figure) -> None:
+    """Take out of all texts what no font has, and what would make an SVG that is no XML."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(printable_lines(text.get_text()))
 
 
 def winners_plot(comparison: Comparison) -> Figure:

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from tune_jobs.exports.board import printable
 from tune_jobs.exports.plots import COLOURS, FAINT, INK, add_axes, new_figure, styled
 from tune_jobs.models.scales import Scale
 from tune_jobs.records.readings import Picture, Readings, unpack, unpack_pictures
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.words import printable, printable_lines
 
 _LINEAR = 360  # of the largest possible error, the part up to which the axis of errors is linear
 _SHARPNESS = 200  # dots an inch of what is drawn as pixels inside an SVG
@@ -39,7 +39,7 @@ def errors_plot(readings: Readings, head: str) -> Figure:
     scale, slips = readings.scale, readings.is_slip
     with styled():
         title = f"{head}: error over the true {scale.axis}"
-        figure = new_figure(8.2, 4.6, title, _printable_lines(_below(readings)), left=0.2)
+        figure = new_figure(8.2, 4.6, title, printable_lines(_below(readings)), left=0.2)
         figure.set_dpi(_SHARPNESS)
         axes = add_axes(figure, 0.75, 0.55, 7.2, 3.1)
         for which, colour, size in ((~slips, COLOURS[0], 5.0), (slips, COLOURS[1], 9.0)):
@@ -56,10 +56,6 @@ def _below(readings: Readings) -> str:
     mean, median = (f"{value:.{scale.decimals + 2}f}" for value in (errors.mean(), np.median(errors)))
     bar = f"bar: the median of each {scale.between_ticks}"
     return f"a dot: an image{slips}\n{bar}; in all: mean {mean}, median {median} {scale.unit}"
-
-
-def _printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))
 
 
 def _draw_medians(axes: Axes, readings: Readings) -> None:
@@ -110,4 +106,4 @@ def _draw_picture(axes: Axes, picture: Picture, readings: Readings) -> None:
     scale, index = readings.scale, picture.index
     true, read = (scale.text(values[index]) for values in (readings.true, readings.read))
     words = f"{true}, read as {read}\n{scale.error_text(readings.errors[index])} off"
-    axes.set_title(_printable_lines(words), loc="left", fontsize=8.5, color=INK, pad=3, linespacing=1.15)
+    axes.set_title(printable_lines(words), loc="left", fontsize=8.5, color=INK, pad=3, linespacing=1.15)

@@ -6,7 +6,8 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from tune_jobs.exports.board import ABSENT, Board, Column, printable
+from tune_jobs.exports.board import ABSENT, Board, Column
+from tune_jobs.words import printable
 
 _WIDTH = 120
 _GAP = "  "

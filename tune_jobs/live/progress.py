@@ -28,7 +28,7 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.budgets import BudgetedSampler
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.words import duration
+from tune_jobs.words import duration, printable
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Progress:
             self._n_ended += 1
             self._update_best(trial)
         if not self._console.is_terminal:
-            print(self._line(trial), file=sys.stderr, flush=True)
+            print(printable(self._line(trial)), file=sys.stderr, flush=True)
 
     def activity_changed(self, current: Activity) -> None:
         with self._lock:
@@ -112,7 +112,7 @@ class Progress:
                 parts.append(Text(self._budget_left, style="dim"))
             if self._running:
                 parts.append(self._table())
-            parts += [Text(f"trial {number}: {why}", style="dim") for number, why in self._notable_waits]
+            parts += [Text(printable(f"trial {number}: {why}"), style="dim") for number, why in self._notable_waits]
             if self._interruption.is_set:
                 parts.append(Text(STOPPING, style="yellow"))
             elif self._interruption.is_draining:
@@ -192,7 +192,9 @@ class Progress:
                 str(number),
                 f"{running.epoch}/{self._outline.epochs}",
                 "…" if running.score is None else f"{running.score:.4f}",
-                Text(short_params(running.trial.params, self._outline.varied)),  # a str would be read as markup
+                Text(
+                    printable(short_params(running.trial.params, self._outline.varied))
+                ),  # a str would be read as markup
             )
         return table
 

@@ -14,6 +14,8 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ from tune_jobs.words import short
 
 FORMAT = 1
 MOST_BYTES = 256 * 2**20  # of JSON, some 30,000 trials; a gzip'd file can claim a thousand times its size
+_PART = 2**20
+_UNPACKED = 4 * 2**20, 50  # bytes of JSON that any file may have, and how many more for each of its own; studies have 3
+_BUILT = 16 * 2**20, 12  # bytes of memory that any JSON may take, and how many more for each of its own; studies take 7
+_TAKES = {b",": 64, b"[": 64, b"{": 250}  # bytes at most that a value, a list or a mapping takes beside its own text
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ def read(file: Path) -> StudyContent:
     """
     try:
         with file.open("rb") as opened:
-            data = opened.read(MOST_BYTES + 1)
+            parts = iter(partial(opened.read, _PART), b"")  # a read of so many bytes makes room for all of them
+            data = b"".join(islice(parts, MOST_BYTES // _PART + 1))
     except OSError as error:
         raise StudyError(f"the file {file} cannot be read: {error.strerror}") from error
     try:
@@ -136,12 +143,13 @@ def _trial(number: int, form: _TrialForm) -> TrialContent:
 
 def _unzipped(data: bytes) -> bytes:
     unzipping = zlib.decompressobj(wbits=31)
+    most = min(MOST_BYTES, _bound(_UNPACKED, data))
     try:
-        text = unzipping.decompress(data, MOST_BYTES + 1)
+        text = unzipping.decompress(data, most + 1)
     except zlib.error as error:
         raise ContentError(f"it is not gzip'd, or damaged ({error})") from error
-    if len(text) > MOST_BYTES or len(data) > MOST_BYTES:
-        raise ContentError(f"it is more than {MOST_BYTES // 2**20} MiB")
+    if len(text) > most or len(data) > MOST_BYTES:
+        raise ContentError(f"it is more than {most // 2**20} MiB, as much as one of its size can be")
     if not unzipping.eof:
         raise ContentError("it is cut off")
     if unzipping.unused_data:
@@ -149,7 +157,14 @@ def _unzipped(data: bytes) -> bytes:
     return text
 
 
+def _bound(allowed: tuple[int, int], content: bytes) -> int:
+    free, for_each = allowed
+    return free + for_each * len(content)
+
+
 def _json(text: bytes) -> Any:
+    if sum(size * text.count(sign) for sign, size in _TAKES.items()) > _bound(_BUILT, text):
+        raise ContentError("it has more lists and mappings than a study of its size")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tune_jobs import files
 from tune_jobs.decoding import ContentError, decode_json
 from tune_jobs.errors import StudyError
 from tune_jobs.settings import Settings
@@ -68,7 +69,7 @@ class StudyLock:
             StudyError: another process holds it; the message says which.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a+") as file:
+        with files.opened(self._path) as file:
             if not _take_flock(file.fileno()):
                 raise self._refusal(_read_holder(self._path))
             with self._hold_on_server():
@@ -172,7 +173,7 @@ def lock_of(name: str, settings: Settings, engine: Engine | None = None) -> Stud
 def taking_turns(path: Path) -> Iterator[None]:
     """Run the block while no other process runs one on the same file; wait for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with files.opened(path) as file:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
         yield
 

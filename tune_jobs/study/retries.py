@@ -15,6 +15,7 @@ from typing import Any
 
 from tune_jobs.errors import StudyError
 from tune_jobs.masking import redact, without_password
+from tune_jobs.words import printable
 
 LIMIT_S = 60.0  # a restart of PostgreSQL takes seconds, a failover half a minute
 _PAUSE_S = 0.5
@@ -134,7 +135,8 @@ def first_line(error: BaseException) -> str:
 
 def _announce(cause: Exception, url: str) -> float:
     """Tell the user that the database is away; return the time at which we give up."""
-    print(f"{_storage_at(url)} is away ({first_line(cause)}): trying for {LIMIT_S:.0f} s", file=sys.stderr)
+    line = f"{_storage_at(url)} is away ({first_line(cause)}): trying for {LIMIT_S:.0f} s"
+    print(printable(line), file=sys.stderr)
     return time.monotonic() + LIMIT_S
 
 

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune_jobs import files
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import redact
 from tune_jobs.records.studies import StudyRecord
@@ -29,7 +30,7 @@ from tune_jobs.tracking import report
 from tune_jobs.tracking.report import Report
 from tune_jobs.tracking.store import access_denied, is_access_denied, is_refusal
 from tune_jobs.tracking.tracker import Tracker
-from tune_jobs.words import one_line
+from tune_jobs.words import one_line, printable
 
 ACCESS_DENIED = 3  # exit code of the process if MLflow denies access
 
@@ -56,9 +57,9 @@ class Delivery:
         self.sweep_ended()
         code = self._process.wait()
         if code == ACCESS_DENIED:
-            print(f"MLflow denied access: see the last line of {self._log}", file=sys.stderr)
+            print(printable(f"MLflow denied access: see the last line of {self._log}"), file=sys.stderr)
         for line in report.read(self._study, self._settings).lines():
-            print(line, file=sys.stderr)
+            print(printable(line), file=sys.stderr)
         return code == 0
 
 
@@ -68,7 +69,7 @@ def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
     command = [sys.executable, "-P", "-m", "tune_jobs", "sync", study_name, "--follow", "--home", str(settings.home)]
     file = settings.home / "delivery.log"
     report.write(study_name, settings, Report())
-    with file.open("ab") as log:
+    with files.opened(file, mode=0o600) as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
     delivery = Delivery(process, file, study_name, settings)
     try:

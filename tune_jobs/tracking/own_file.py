@@ -71,6 +71,7 @@ def make(file: Path, artifacts: Path) -> None:
         return
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
+        part.touch(0o600)
         MlflowClient(tracking_uri=address(part)).search_experiments(max_results=1)
         with closing(sqlite3.connect(part)) as database, database:
             database.execute(

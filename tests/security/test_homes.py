@@ -1,0 +1,92 @@
+"""A home that others can write is refused, a link that they planted is not followed, and what is ours is closed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.security.conftest import Intruder
+from tests.support.sweeping import finished_study, own_task
+from tune_jobs import files
+from tune_jobs.cli import run
+from tune_jobs.errors import SettingsError, UserError
+from tune_jobs.settings import Settings
+from tune_jobs.study.locks import StudyLock, taking_turns
+
+
+def rights(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("folder", ["", "studies", "exports"])
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
+def test_a_home_that_others_can_write_is_refused(
+    folder: str, mode: int, open_home: Settings, intruder: Intruder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_home.prepare()
+    place = open_home.home / folder
+    place.mkdir(exist_ok=True)
+    os.chown(place, 0, intruder.number)
+    place.chmod(mode)
+    for command in (["studies"], ["status", "own"], ["launch", "digits-mlp"], ["import-study", "x.study"]):
+        assert run([*command, "--home", str(open_home.home)]) == 2
+        line = capsys.readouterr().err.strip()
+        assert line.startswith(f"tune-jobs: other users can write in {place}")
+        assert "`chmod go-w" in line
+
+
+@pytest.mark.parametrize("folder", ["", "studies"])
+def test_a_home_of_another_user_is_refused(folder: str, open_home: Settings, intruder: Intruder) -> None:
+    open_home.prepare()
+    os.chown(open_home.home / folder, intruder.number, intruder.number)
+    with pytest.raises(SettingsError, match=f"belongs to another user, number {intruder.number}"):
+        open_home.prepare()
+    with pytest.raises(SettingsError, match="belongs to another user"):
+        Settings.read(home=open_home.home)
+
+
+def test_a_planted_link_is_not_followed(reachable: Path, intruder: Intruder) -> None:
+    """In a folder beside a SQLite file that several homes share."""
+    victims = reachable / "victims"
+    victims.write_text("kept")
+    shared = reachable / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    intruder.links(shared / "x.lock", victims)
+    with pytest.raises(UserError, match="is no regular file"), StudyLock("x", shared / "x.lock").hold():
+        pass
+    with pytest.raises(UserError, match="is no regular file"), taking_turns(shared / "x.lock"):
+        pass
+    assert victims.read_text() == "kept"
+    os.mkfifo(shared / "pipe")
+    with pytest.raises(UserError, match="is no regular file"), files.opened(shared / "pipe"):
+        pass
+
+
+def test_what_is_ours_is_closed_whatever_the_umask(open_home: Settings, tmp_path: Path, intruder: Intruder) -> None:
+    before = os.umask(0)
+    try:
+        open_home.prepare()
+        finished_study(own_task(tmp_path), open_home)
+    finally:
+        os.umask(before)
+    assert {rights(path) for path in (open_home.home, *open_home.home.iterdir()) if path.is_dir()} == {0o700}
+    assert not intruder.can_read(open_home.studies_dir / "own.journal")
+
+
+def test_what_an_earlier_version_left_open_is_closed(open_home: Settings) -> None:
+    for folder in (open_home.home, open_home.studies_dir, open_home.exports_dir("x").parent):
+        folder.mkdir()
+        folder.chmod(0o755)
+    (open_home.home / "mlflow.db").touch(0o644)
+    elsewhere = open_home.home.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    (open_home.home / "weights").symlink_to(elsewhere)
+    open_home.prepare()
+    assert rights(open_home.home) == 0o755  # it may be a folder of the user's own
+    assert rights(open_home.studies_dir) == rights(open_home.home / "exports") == 0o700
+    assert rights(open_home.home / "mlflow.db") == 0o600
+    assert rights(elsewhere) == 0o755

@@ -1,0 +1,100 @@
+"""While `ui` is open, other users of the machine get nothing through it: it asks for a password that is made for it."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import stat
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.security.conftest import Intruder
+from tests.support.servers import free_port
+from tests.support.sweeping import command_line, kill_family, refusal, until
+from tune_jobs.cli import run
+from tune_jobs.settings import Settings
+
+PATHS = (
+    "/",
+    "/api/2.0/mlflow/experiments/search?max_results=1",
+    "/ajax-api/2.0/mlflow/experiments/search?max_results=1",
+    "/api/2.0/mlflow-artifacts/artifacts",
+    "/ajax-api/2.0/mlflow-artifacts/artifacts",
+    "/get-artifact?run_uuid=x&path=y",
+    "/graphql",
+)
+
+
+def answer(url: str, user: str | None = None, password: str = "") -> int:
+    request = urllib.request.Request(url)
+    if user is not None:
+        request.add_header("Authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=20) as opened:
+            return int(opened.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except OSError:
+        return 0
+
+
+@pytest.mark.slow
+def test_nobody_comes_in_without_the_password_of_the_session(
+    open_home: Settings, reachable: Path, intruder: Intruder
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = command_line(open_home, "ui", "--port", str(port))
+    try:
+        until(lambda: answer(f"{url}/health") == 200, "the UI", process)
+        assert {path: answer(url + path) for path in PATHS} == dict.fromkeys(PATHS, 401)
+        assert {path: answer(url + path, "tune-jobs", "wrong") for path in PATHS[:2]} == dict.fromkeys(PATHS[:2], 401)
+        file = open_home.home / "ui" / str(port) / "address"
+        login = urlsplit(file.read_text().strip())
+        assert (login.hostname, login.port) == ("127.0.0.1", port)
+        assert login.password
+        assert {path: answer(url + path, login.username, login.password) for path in PATHS[:2]} == dict.fromkeys(
+            PATHS[:2], 200
+        )
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert not [path for path in open_home.home.rglob("*") if path.is_file() and intruder.can_read(path)]
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        listening = [at.laddr.ip for one in family for at in one.net_connections() if at.status == psutil.CONN_LISTEN]
+        assert set(listening) == {"127.0.0.1"}
+        assert not [one for one in family if "mlflow.db" in " ".join(one.cmdline())]
+        assert {one.environ().get("MLFLOW_SERVER_ENABLE_JOB_EXECUTION") for one in family} == {"false"}
+        lines = intruder.does("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null").stdout
+        assert login.password not in lines
+    finally:
+        kill_family(process)
+    assert [path.name for path in reachable.iterdir()] == ["home"]
+
+
+def test_it_says_what_to_install_for_a_password(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "flask_wtf" else found(name))
+    assert run(["ui", "--home", str(settings.home)]) == 2
+    assert "`pip install 'mlflow[auth]'`" in refusal(capsys.readouterr().err)
+
+
+def test_without_a_password_it_says_what_that_means(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands: list[Any] = []
+    monkeypatch.setattr("os.execv", lambda program, words: commands.append(words))
+    monkeypatch.setattr("tune_jobs.tracking.prepare_file", lambda settings, say: None)
+    for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION", "MLFLOW_UVICORN_OPTS"):
+        monkeypatch.setenv(name, "")  # to be as before afterwards
+    monkeypatch.chdir(settings.home.parent)
+    assert run(["ui", "--no-auth", "--home", str(settings.home)]) == 0
+    assert "every user of this machine can read and write your files through it" in capsys.readouterr().err
+    assert "basic-auth" not in commands[0]

@@ -1,0 +1,68 @@
+"""The home folder is its owner's alone: other users of the machine can neither write in it nor read it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from tune_jobs.errors import SettingsError
+
+_FOLDERS = ("studies", "mlartifacts", "exports", "weights", "checkpoints", "tasks", "ui")
+_FILES = ("mlflow.db", "delivery.log")
+_ANOTHER = "name another home with --home or TUNE_JOBS_HOME"
+
+
+def check(home: Path) -> None:
+    """Check that no other user can have put anything into a home, if there is one.
+
+    Raises:
+        SettingsError: another user can write in it.
+    """
+    for folder, status in _existing(home, ("", *_FOLDERS)):
+        if status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            continue
+        from tune_jobs.search_spaces import own_files  # takes a fifth of a second
+
+        if status.st_uid not in (0, os.getuid()):
+            raise SettingsError(f"{folder} belongs to another user, number {status.st_uid}: {_ANOTHER}")
+        if own_files.others_can_write(status) or status.st_mode & stat.S_IWOTH:
+            raise SettingsError(
+                f"other users can write in {folder}, and what they put there would count as yours: look at what is in "
+                f"it, then `chmod go-w {folder}`, or {_ANOTHER}"
+            )
+
+
+def make(*folders: Path) -> None:
+    """Make folders that only their owner may enter.
+
+    Raises:
+        SettingsError: one cannot be made or written.
+    """
+    for folder in folders:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(folder, error.strerror or type(error).__name__) from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _unusable(folder, "Permission denied")
+
+
+def close(home: Path) -> None:
+    """Take the rights of others off what this program keeps in a home. A link and what it leads to stay as they are."""
+    for path, status in _existing(home, (*_FOLDERS, *_FILES)):
+        if status.st_uid == os.getuid() and status.st_mode & 0o077 and not path.is_symlink():
+            with suppress(OSError):  # a file system without rights
+                path.chmod(status.st_mode & 0o700)
+
+
+def _existing(home: Path, names: tuple[str, ...]) -> Iterator[tuple[Path, os.stat_result]]:
+    for name in names:
+        with suppress(OSError):
+            yield home / name, (home / name).stat()
+
+
+def _unusable(folder: Path, why: str) -> SettingsError:
+    return SettingsError(f"cannot write in {folder} ({why}): {_ANOTHER}")

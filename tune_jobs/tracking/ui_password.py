@@ -1,0 +1,69 @@
+"""The password of `tune-jobs ui`, made for one time.
+
+Without one, MLflow does for every user of this machine what its own user can do, down to reading and writing files.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_jobs import files, homes
+from tune_jobs.errors import SettingsError
+from tune_jobs.settings import Settings
+
+_CONFIG = """[mlflow]
+default_permission = NO_PERMISSIONS
+database_uri = sqlite:///{users}
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 60
+"""
+
+
+@dataclass(frozen=True)
+class UiPassword:
+    """A login, in files that only their owner can read."""
+
+    folder: Path
+    port: int
+    password: str
+    user: str = "tune-jobs"
+
+    @property
+    def file(self) -> Path:
+        """The file with the address."""
+        return self.folder / "address"
+
+    @property
+    def config(self) -> Path:
+        """The file of MLflow's settings."""
+        return self.folder / "auth.ini"
+
+    @property
+    def address(self) -> str:
+        return f"http://{self.user}:{self.password}@127.0.0.1:{self.port}"
+
+
+def make(settings: Settings, port: int) -> UiPassword:
+    """Make a new password for the UI at this port, in place of the one before.
+
+    Raises:
+        SettingsError: a package is missing.
+    """
+    if importlib.util.find_spec("flask_wtf") is None:
+        raise SettingsError(
+            "a password for the MLflow UI needs the package Flask-WTF: `pip install 'mlflow[auth]'`, or do without a "
+            "password by --no-auth if nobody else uses this machine"
+        )
+    made = UiPassword(settings.home / "ui" / str(port), port, secrets.token_urlsafe(16))
+    shutil.rmtree(made.folder, ignore_errors=True)
+    homes.make(made.folder.parent, made.folder)
+    files.write_bytes(made.file, f"{made.address}\n".encode(), mode=0o600)
+    users = made.folder / "users.db"
+    if settings.mlflow_file is not None:  # the server runs in the home, whose name need not suit an address
+        users = users.relative_to(settings.home)
+    files.write_bytes(made.config, _CONFIG.format(users=str(users).replace("%", "%%")).encode(), mode=0o600)
+    return made
