@@ -89,7 +89,7 @@ class Study:
         contents.check_name(name)
         path = journal_file(name, settings)
         with writing(name, settings) as (server, lock), lock.hold():
-            journal.cut_half_written_line(path)
+            journal.mend_end(path)
             study = cls(name, server or open_storage(name, settings), lock)
             study._drop_half_import()
             try:

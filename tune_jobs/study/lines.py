@@ -1,0 +1,141 @@
+"""The lines of a study's file: each is a record of Optuna's in JSON, with a checksum of itself and of all before it.
+
+Optuna passes over the checksum, so that it reads these files too. Lines without one are those of older files: the next
+line that has one covers them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_MARK = b',"sum":"'
+_DIGITS = 16  # the record's own checksum, then that of the file up to it
+_END = b'"}'
+TAIL = len(_MARK) + _DIGITS + len(_END)
+_DISTINCT = re.compile(rb'"op_code":(\d+)\b'), re.compile(rb'"trial_id":(\d+)\b'), re.compile(rb'attr":\{"([\w:]+)"')
+CREATE_STUDY, DELETE_STUDY, NOTE, CREATE_TRIAL, STATE, EPOCH, ATTRIBUTE = 0, 1, 2, 4, 6, 7, 8  # Optuna's op codes
+
+
+class DamageError(ValueError):
+    """A line that is not as it was written; the message says why."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place between two lines: so many records and bytes come before it."""
+
+    number: int = 0
+    offset: int = 0
+    checksum: int = 0  # of all lines before
+    is_sealed: bool = False  # a line before has a checksum, and so has every one after
+
+    def after(self, n_bytes: int, own: int, *, is_sealed: bool) -> Place:
+        return Place(self.number + 1, self.offset + n_bytes, chained(own, self.checksum), is_sealed)
+
+
+START = Place()
+
+
+def chained(own: int, before: int) -> int:
+    """Return the checksum of a file that goes on with a record of the checksum `own`."""
+    return zlib.crc32(own.to_bytes(4, "big"), before)
+
+
+def sealed(record: bytes, before: int) -> bytes:
+    """Return a record, the JSON text of a mapping, as a line that follows lines with the checksum `before`."""
+    own = zlib.crc32(record)
+    return b"%s%s%08x%08x%s\n" % (record[:-1], _MARK, own, chained(own, before), _END)
+
+
+def parts(text: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the record of a line without its line end, its own checksum and that of the file, by their places."""
+    digits = text[-_DIGITS - len(_END) : -len(_END)]
+    return text[:-TAIL] + b"}", digits[: _DIGITS // 2], digits[_DIGITS // 2 :]
+
+
+def has_checksum(text: bytes) -> bool:
+    return text[-TAIL : len(_MARK) - TAIL] == _MARK and text.endswith(_END)
+
+
+def read(line: bytes, place: Place) -> tuple[dict[str, Any], Place]:
+    """Return the record of the line at `place`, and the place after it.
+
+    Raises:
+        DamageError: the line is not as it was written, or does not follow those before.
+    """
+    text = line[:-1]
+    if not has_checksum(text):
+        if place.is_sealed:
+            raise DamageError("it has no checksum")
+        return _parsed(text), place.after(len(line), zlib.crc32(text), is_sealed=False)
+    record, own, all_before = parts(text)
+    checksum = zlib.crc32(record)
+    if own != b"%08x" % checksum:
+        raise DamageError("it is not what its checksum says")
+    after = place.after(len(line), checksum, is_sealed=True)
+    if all_before != b"%08x" % after.checksum:
+        raise DamageError("it does not follow what is before it")
+    return _parsed(record), after
+
+
+def whole(line: bytes, place: Place) -> bytes | None:
+    """Return a line whose line end, and nothing else, is damaged, as it was; None if it is another, or half a line."""
+    mended = line[:-1] + b"\n"
+    try:
+        return mended if read(mended, place)[1].is_sealed else None
+    except DamageError:
+        return None
+
+
+def is_torn(line: bytes) -> bool:
+    """Return True for the end of a write that a crash cut off: without a line end, or with bytes that never came."""
+    return not line.endswith(b"\n") or b"\0\0" in line
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamageError("it is not JSON") from error
+    if not isinstance(record, dict) or not isinstance(record.get("op_code"), int):
+        raise DamageError("it is no record")
+    return record
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a record is about, as far as its line can be read."""
+
+    op_code: int | None
+    trial: int | None  # its number
+    attribute: str | None
+
+    def __str__(self) -> str:
+        whose = "" if self.trial is None else f" of trial {self.trial}"
+        if self.op_code in (NOTE, ATTRIBUTE):
+            return f"the {'note ' if self.op_code == NOTE else ''}{self.attribute or 'value'}{whose}"
+        words = {CREATE_STUDY: "the study's beginning", CREATE_TRIAL: "the beginning", STATE: "the state"}
+        return f"{words.get(self.op_code or 0, 'an epoch' if self.op_code == EPOCH else 'what')}{whose}"
+
+
+def subject(lines: Sequence[bytes], index: int) -> Subject:
+    """Return what the line `index` is about. Trials are counted from the last study that began in the file."""
+    op_codes = [_op_code(line) for line in lines[:index]]
+    begin = len(op_codes) - op_codes[::-1].index(DELETE_STUDY) if DELETE_STUDY in op_codes else 0
+    op_code, trial, attribute = (match and match[1] for match in (find.search(lines[index]) for find in _DISTINCT))
+    number = None if trial is None else int(trial) - op_codes[:begin].count(CREATE_TRIAL)
+    if op_code is not None and int(op_code) == CREATE_TRIAL:
+        number = op_codes[begin:].count(CREATE_TRIAL)
+    return Subject(
+        None if op_code is None else int(op_code), number, None if attribute is None else attribute.decode("ascii")
+    )
+
+
+def _op_code(line: bytes) -> int | None:
+    match = _DISTINCT[0].search(line)
+    return None if match is None else int(match[1])
