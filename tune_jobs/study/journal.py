@@ -56,9 +56,11 @@ class Journal(BaseJournalBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         place, content = self.end, b""
         if self._path.stat().st_size != place.offset:
-            raise StudyError(f"the study file {self._path} was changed by another program: nothing more is written to it")
+            raise StudyError(
+                f"the study file {self._path} was changed by another program: nothing more is written to it"
+            )
         for log in logs:
-            line = lines.sealed(json.dumps(log, separators=(",", ":")).encode(), place.checksum)
+            line = lines.sealed(json.dumps(log, separators=(",", ":")).encode(), place.number, place.checksum)
             place = lines.read(line, place)[1]
             content += line
         with _whole_or_nothing(self._path), self._path.open("ab") as file:

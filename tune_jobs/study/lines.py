@@ -1,7 +1,8 @@
-"""The lines of a study's file: each is a record of Optuna's in JSON, with a checksum of itself and of all before it.
+"""The lines of a study's file: each is a record of Optuna's in JSON, with its number, from zero, and two checksums: its
+own and that of all lines up to it.
 
-Optuna passes over the checksum, so that it reads these files too. Lines without one are those of older files: the next
-line that has one covers them.
+Optuna passes over these, so that it reads the files too. Lines without them are those of older files: the next line
+that has them covers them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json
 
 _TAIL = b',"sum":"%08x%08x"}\n'  # the record's own checksum, then that of the file up to it
+OURS = ("line", "sum")  # of a record's names
 TAIL = len(_TAIL % (0, 0))
 _DISTINCT = re.compile(rb'"op_code":(\d+)\b'), re.compile(rb'"trial_id":(\d+)\b'), re.compile(rb'attr":\{"([\w:]+)"')
 CREATE_STUDY, DELETE_STUDY, NOTE, CREATE_TRIAL, STATE, EPOCH, ATTRIBUTE = 0, 1, 2, 4, 6, 7, 8  # Optuna's op codes
@@ -42,11 +44,16 @@ def chained(own: int, before: int) -> int:
     return zlib.crc32(own.to_bytes(4, "big"), before)
 
 
-def sealed(record: bytes, before: int) -> bytes:
-    """Return a record, the JSON text of a mapping, as a line that follows lines with the checksum `before`."""
-    body = record[:-1]
+def sealed(record: bytes, number: int, before: int) -> bytes:
+    """Return a record, the JSON text of a mapping, as the line after `number` lines with the checksum `before`."""
+    body = b'%s,"line":%d' % (record[:-1], number)
+    return body + tail(body, before)
+
+
+def tail(body: bytes, before: int) -> bytes:
+    """Return the checksums with which a line ends."""
     own = zlib.crc32(body)
-    return body + _TAIL % (own, chained(own, before))
+    return _TAIL % (own, chained(own, before))
 
 
 def has_checksum(line: bytes) -> bool:
@@ -64,17 +71,22 @@ def read(line: bytes, place: Place) -> tuple[dict[str, Any], Place]:
     after = chained(own, before)
     if line[-TAIL:] != _TAIL % (own, after):
         if is_sealed or has_checksum(line):
-            raise DamageError(_why_not(line, own))
+            raise DamageError(_why_not(line))
         after = chained(zlib.crc32(line), before)
-        return _parsed(line), Place(number + 1, offset + len(line), after, is_sealed=False)
-    return _parsed(line), Place(number + 1, offset + len(line), after, is_sealed=True)
+        return parsed(line), Place(number + 1, offset + len(line), after, is_sealed=False)
+    return parsed(line), Place(number + 1, offset + len(line), after, is_sealed=True)
 
 
-def _why_not(line: bytes, own: int) -> str:
+def _why_not(line: bytes) -> str:
     if not has_checksum(line):
         return "it has no checksum"
-    is_itself = line[-TAIL : 16 - TAIL] == (_TAIL % (own, 0))[:16]
-    return "what is before it is missing or damaged" if is_itself else "it is not what its checksum says"
+    return "what is before it is missing or damaged" if is_intact(line) else "it is not what its checksum says"
+
+
+def is_intact(line: bytes) -> bool:
+    """Return True for a line that is what its own checksum says, whatever is before it."""
+    own = b"%08x" % zlib.crc32(line[:-TAIL])
+    return has_checksum(line) and line[-19:-11] == own and line.endswith(b'"}\n')
 
 
 def whole(line: bytes, place: Place) -> bytes | None:
@@ -91,7 +103,12 @@ def is_torn(line: bytes) -> bool:
     return not line.endswith(b"\n") or b"\0\0" in line
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def parsed(line: bytes) -> dict[str, Any]:
+    """Return the record of a line, whatever its checksum.
+
+    Raises:
+        DamageError: it has none.
+    """
     try:
         record = _from_json(line)
     except (ValueError, RecursionError) as error:
@@ -117,6 +134,7 @@ class Subject:
     op_code: int | None
     trial: int | None  # its number
     attribute: str | None
+    trial_id: int | None = None  # Optuna's
 
     def __str__(self) -> str:
         whose = "" if self.trial is None else f" of trial {self.trial}"
@@ -130,13 +148,17 @@ def subject(lines: Sequence[bytes], index: int) -> Subject:
     """Return what the line `index` is about. Trials are counted from the last study that began in the file."""
     op_codes = [_op_code(line) for line in lines[:index]]
     begin = len(op_codes) - op_codes[::-1].index(DELETE_STUDY) if DELETE_STUDY in op_codes else 0
-    op_code, trial, attribute = (match and match[1] for match in (find.search(lines[index]) for find in _DISTINCT))
-    number = None if trial is None else int(trial) - op_codes[:begin].count(CREATE_TRIAL)
-    if op_code is not None and int(op_code) == CREATE_TRIAL:
-        number = op_codes[begin:].count(CREATE_TRIAL)
-    return Subject(
-        None if op_code is None else int(op_code), number, None if attribute is None else attribute.decode("ascii")
-    )
+    op_code, trial_id, attribute = (match and match[1] for match in (find.search(lines[index]) for find in _DISTINCT))
+    before = op_codes[:begin].count(CREATE_TRIAL)
+    kind, identity = _number(op_code), _number(trial_id)
+    if kind == CREATE_TRIAL:
+        identity = op_codes.count(CREATE_TRIAL)
+    number = None if identity is None else identity - before
+    return Subject(kind, number, None if attribute is None else attribute.decode("ascii"), identity)
+
+
+def _number(digits: bytes | None) -> int | None:
+    return None if digits is None else int(digits)
 
 
 def _op_code(line: bytes) -> int | None:
