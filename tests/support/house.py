@@ -31,7 +31,18 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("datasets", "records"),
     ("ground",),
 )
-GROUND = ("process", "settings", "errors", "words", "files", "decoding", "masking", "plain_yaml", "neutral_keras")
+GROUND = (
+    "process",
+    "settings",
+    "errors",
+    "words",
+    "files",
+    "temporary",
+    "decoding",
+    "masking",
+    "plain_yaml",
+    "neutral_keras",
+)
 
 
 def sources(root: Path = ROOT) -> list[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from tune_jobs import exports
+from tune_jobs import exports, temporary
 from tune_jobs.actions.doctor import Finding, mlflow, tried
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
@@ -73,8 +72,8 @@ def repair_file(name: str, settings: Settings) -> tuple[str, ...]:
         mended = mending.mended(_content(path))
         if not mended.changes:
             return ()
-        with TemporaryDirectory() as folder:  # a home with nothing else, where it has to pass every check first
-            elsewhere = Settings(Path(folder), Path(folder), None, settings.tracking_uri)
+        with temporary.folder() as folder:  # a home with nothing else, where it has to pass every check first
+            elsewhere = Settings(folder, folder, None, settings.tracking_uri)
             elsewhere.studies_dir.mkdir()
             journal_file(name, elsewhere).write_bytes(mended.content)
             Study.open(name, elsewhere).record()
@@ -119,9 +118,9 @@ def _exports(record: StudyRecord, settings: Settings) -> Finding:
 
 def _stale_exports(record: StudyRecord, settings: Settings) -> tuple[str, ...]:
     folder = settings.exports_dir(record.name)
-    with TemporaryDirectory() as fresh:
-        exports.write_all(record, Path(fresh))
-        return tuple(name for name in _EXPORTS if _bytes(folder / name) != _bytes(Path(fresh) / name))
+    with temporary.folder() as fresh:
+        exports.write_all(record, fresh)
+        return tuple(name for name in _EXPORTS if _bytes(folder / name) != _bytes(fresh / name))
 
 
 def _bytes(file: Path) -> bytes | None:

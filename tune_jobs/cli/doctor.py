@@ -24,9 +24,8 @@ def doctor(study: str | None, repair: bool, as_json: bool, home: Path | None, da
     restored and drop what cannot; each trial that loses something is named.
 
     \b
-    Examples:
-      tune-jobs doctor
-      tune-jobs doctor digits-mlp --repair
+    Example:  tune-jobs doctor
+              tune-jobs doctor digits-mlp --repair
     """
     from tune_jobs.actions import doctor, doctor_study
 
