@@ -105,6 +105,27 @@ def test_an_older_file_is_read_and_covered_by_the_next_record(victim: Victim) ->
     assert "what is before it is missing or damaged" in refusal(victim)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (b'"score":0.', b'"score":1.', "which is not that of its epoch"),
+        (b'"cpus":1.0', b'"cpus":-1.0', "result.cpus needs a number from 0 to 1000000000; got -1.0"),
+        (b'"epochs":', b'"epochs":99999999999', "terms.protocol.epochs needs a number from 0 to"),
+        (b'"seed":0', b'"seed":-7', "seed needs to be 0 or more; got -7"),
+    ],
+)
+def test_the_values_of_an_older_file_are_checked_as_those_of_an_import(
+    victim: Victim, old: bytes, new: bytes, says: str
+) -> None:
+    as_before(victim)
+    content = victim.file.read_bytes()
+    assert old in content
+    victim.file.write_bytes(content.replace(old, new, 1))
+    with pytest.raises(StudyError, match="is damaged") as error:
+        Study.open("own", victim.settings).record()
+    assert says in str(error.value)
+
+
 def test_optuna_reads_a_file_with_checksums(victim: Victim) -> None:
     storage = JournalStorage(JournalFileBackend(str(victim.file)))
     trials = storage.get_all_trials(storage.get_study_id_from_name("own"))
