@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ class Journal(BaseJournalBackend):
     def __init__(self, path: Path) -> None:
         self._path = path
         self.end = lines.START  # of what was read
-        if not path.exists():
+        if not is_written(path):
             path.touch()
-            files.sync(path.parent)  # or the file could be gone after a loss of power, with all that it has by then
+            with suppress(OSError):  # some file systems cannot sync a folder
+                files.sync(path.parent)  # or a loss of power could take the file, with all that it has by then
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yield the records from this number on.
@@ -55,15 +56,13 @@ class Journal(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         place, content = self.end, b""
-        if self._path.stat().st_size != place.offset:
-            raise StudyError(
-                f"the study file {self._path} was changed by another program: nothing more is written to it"
-            )
         for log in logs:
             line = lines.sealed(json.dumps(log, separators=(",", ":")).encode(), place.number, place.checksum)
             place = lines.read(line, place)[1]
             content += line
         with _whole_or_nothing(self._path), self._path.open("ab") as file:
+            if file.tell() != self.end.offset:
+                raise StudyError(f"the study file {self._path} was changed by another program: run the command again")
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -104,7 +103,10 @@ def mend_end(path: Path) -> None:
     if not lines.is_torn(last):
         return
     size = path.stat().st_size
-    mended = lines.whole(last, _place_before(path, size - len(last)))
+    place = _place_before(path, size - len(last))
+    if place is None:  # the file is refused for what is damaged there, and stays as it is
+        return
+    mended = lines.whole(last, place)
     with path.open("rb+") as file:
         file.seek(size - len(last))
         file.write(mended or b"")
@@ -124,8 +126,8 @@ def _last_line(path: Path) -> bytes:
     return tail[tail[:-1].rfind(b"\n") + 1 :]
 
 
-def _place_before(path: Path, size: int) -> lines.Place:
-    """Return the place at which the last line begins; nothing is known of one after a damaged line."""
+def _place_before(path: Path, size: int) -> lines.Place | None:
+    """Return the place at which the last line begins; None if a line before is damaged."""
     place = lines.START
     with path.open("rb") as file:
         for line in file:
@@ -134,7 +136,7 @@ def _place_before(path: Path, size: int) -> lines.Place:
             try:
                 place = lines.read(line, place)[1]
             except lines.DamageError:
-                return lines.START
+                return None
     return place
 
 
