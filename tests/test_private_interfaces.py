@@ -415,12 +415,18 @@ def test_optuna_storage_engine(tmp_path: Path) -> None:
     storage.engine.dispose()
 
 
-def test_optuna_journal_file() -> None:
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+def test_optuna_journal_records() -> None:
+    from optuna.storages.journal import BaseJournalBackend
+    from optuna.storages.journal._storage import JournalOperation as Operation
 
-    assert parameters(JournalFileBackend.__init__) == ["self", "file_path", "lock_obj"]
-    assert parameters(JournalFileBackend.append_logs) == ["self", "logs"]
-    assert {"acquire", "release"} <= set(dir(JournalFileOpenLock))
+    from tune_jobs.study import lines
+
+    assert parameters(BaseJournalBackend.read_logs) == ["self", "log_number_from"]
+    assert parameters(BaseJournalBackend.append_logs) == ["self", "logs"]
+    assert (Operation.CREATE_STUDY, Operation.DELETE_STUDY) == (lines.CREATE_STUDY, lines.DELETE_STUDY)
+    assert (Operation.SET_STUDY_USER_ATTR, Operation.CREATE_TRIAL) == (lines.NOTE, lines.CREATE_TRIAL)
+    assert (Operation.SET_TRIAL_STATE_VALUES, Operation.SET_TRIAL_USER_ATTR) == (lines.STATE, lines.ATTRIBUTE)
+    assert lines.EPOCH == Operation.SET_TRIAL_INTERMEDIATE_VALUE
 
 
 def test_optuna_nsga2_selection() -> None:

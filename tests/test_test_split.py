@@ -27,6 +27,7 @@ from tune_jobs.records.trials import TrialResult
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 
+ENDED = TrialResult("complete", 0.5, 1, {"val_accuracy": 0.5}, ({"val_accuracy": 0.5},))
 READERS = {
     "tune_jobs.actions.evaluate",
     "tune_jobs.training.finalist",
@@ -177,7 +178,7 @@ def test_evaluate_alone_takes_it_and_hands_it_to_workers_of_its_own(
     data = datasets.load_for_task(task, settings.data_dir)
     with Study.hold("own", settings) as study:
         study.begin(terms_of(task, own.reference, data.training))
-        study.finish(study.start(study.add(task.space, {"units": 4}, 0)), TrialResult("complete", 0.5, 1), cpus=1.0)
+        study.finish(study.start(study.add(task.space, {"units": 4}, 0)), ENDED, cpus=1.0)
     handed: list[Any] = []
     monkeypatch.setattr(evaluators, "evaluate", lambda trials, job, *others: handed.append(job))
     assert seen.taken == []

@@ -68,7 +68,7 @@ def replacement(path: Path, *, suffix: str = ".part", durable: bool = True) -> I
     try:
         yield part
         if durable:
-            _sync(part)
+            sync(part)
         part.replace(path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -77,10 +77,10 @@ def replacement(path: Path, *, suffix: str = ".part", durable: bool = True) -> I
             part.unlink()
     if durable:
         with suppress(OSError):  # some file systems cannot sync a folder
-            _sync(path.parent)
+            sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tune_jobs.execution import own_folder, task_source
+from tune_jobs import temporary
+from tune_jobs.execution import task_source
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.search_spaces import Task, TaskError, beside, catalog
 
@@ -125,15 +126,15 @@ def test_a_folder_that_a_killed_process_left_is_removed_and_one_that_is_in_use_i
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     program = (
-        "import os, signal\nfrom tune_jobs.execution import own_folder\nfolder = own_folder.make()\n"
+        "import os, signal\nfrom tune_jobs import temporary\nfolder = temporary.make()\n"
         "(folder / 'large').write_text('x')\nprint(folder, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     left = Path(answer.stdout.strip())
     assert (left / "large").exists()
     (tmp_path / "tune-jobs-files-link").symlink_to(tmp_path)
-    first = own_folder.make()
-    second = own_folder.make()
+    first = temporary.make()
+    second = temporary.make()
     assert not left.exists()
     assert first.exists()
     assert second.exists()

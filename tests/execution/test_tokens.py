@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tune_jobs import temporary
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import tokens
 
@@ -37,7 +39,7 @@ def private_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Pa
 
 def assert_serves(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert [path.name for path in folder.iterdir()] == ["token"]
+    assert sorted(path.name for path in folder.iterdir()) == ["made-by-tune-jobs", "token"]
     (folder / SOCKETS).parent.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(folder / SOCKETS))
@@ -84,3 +86,21 @@ def test_no_folder_at_all_is_a_line_with_the_variable(
     monkeypatch.setattr(tokens, "_SHORT", (str(tmp_path / "gone"),))
     with pytest.raises(SettingsError, match=r"at most 27 plain characters$"):
         private_folder(TMPDIR=str(tmp_path))
+
+
+def test_what_a_killed_driver_left_is_removed_and_what_others_made_is_not(
+    private_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="t-") as place:
+        left, others, held = (Path(place, name) for name in ("tj-killed00", "tj-others00", "tj-running0"))
+        for folder in (left, others, held):
+            (folder / "ray").mkdir(parents=True)
+            (folder / "token").touch()
+        for folder in (left, held):
+            (folder / "made-by-tune-jobs").touch()
+        descriptor = temporary.held(held)
+        try:
+            new = private_folder(TMPDIR=place)
+        finally:
+            os.close(descriptor)
+        assert {path.name for path in Path(place).iterdir()} == {others.name, held.name, new.name}

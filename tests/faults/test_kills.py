@@ -27,9 +27,9 @@ def test_a_sweep_that_is_killed_again_and_again_comes_to_what_an_undisturbed_one
     own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(60))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--max-retries", "99")
     killer = Killer(lambda: command_line(settings, *words), seed=1, longest_s=10.0)
-    killer.tell = lambda _: own.go() if len(killer.killed) == 3 else None  # nothing is left to disturb
-    killer.disturb(3)
-    assert killer.killed == ["driver", "worker", "raylet"]
+    killer.tell = lambda _: own.go() if len(killer.killed) == 4 else None  # nothing is left to disturb
+    killer.disturb(4)
+    assert killer.killed == ["driver", "worker", "raylet", "gcs_server"]
     alone.go()  # without a pause in its trials
     audit(settings, undisturbed(alone, tmp_path), own=own)
 

@@ -22,7 +22,7 @@ from tune_jobs.errors import Reason, StudyError
 from tune_jobs.masking import without_password
 from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
-from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Protocol, Space, Variants, narrow
+from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Protocol, Space, Variants, narrow, params_id
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
@@ -186,11 +186,12 @@ def test_a_launch_is_noted_and_replaced_by_the_next(stored: Settings) -> None:
 
 def test_what_is_noted_of_the_protocol_comes_back(stored: Settings) -> None:
     """Replications, readings of the test split with what came of them, and transfers with the places they have last."""
-    replication = Replication(2, 3, True, None, ("a", "b"), begun_at=5)
-    readings = (Evaluation(1.5, "ada", (0,)), Evaluation(2.5, "bob", (0, 1)))
-    results = {0: TestResult({"test_accuracy": 0.75}, "b4:eJw=", 0.5), 1: TestResult(failure="crashed (no)")}
+    replication = Replication(2, 3, True, None, (params_id(PARAMS[0]), params_id(PARAMS[1])), begun_at=5)
+    readings = (Evaluation(1.5, "ada", (0,)), Evaluation(2.5, "bob", (0, 5)))
+    results = {0: TestResult({"test_accuracy": 0.75}, "b4:eJw=", 0.5), 5: TestResult(failure="crashed (no)")}
     filled(stored)
     with held(stored) as study:
+        study.finish(begun(study, 3), COMPLETE, cpus=1.0)
         study.note_replication(replication)
         for reading in readings:
             study.note_evaluation(reading)
@@ -315,7 +316,7 @@ def wait_until_free(name: str, settings: Settings) -> None:
 # Journal files
 
 SMALL = Space(units=Int(0, 9))  # short lines, for there is something to be done at each of their bytes
-SHORT = TrialResult("complete", 0.5, 1, {"a": 0.5}, ({"a": 0.5},))
+SHORT = TrialResult("complete", 0.5, 1, {"val_accuracy": 0.5}, ({"val_accuracy": 0.5},))
 
 
 def written(settings: Settings) -> tuple[bytes, list[tuple[int, TrialRecord]]]:

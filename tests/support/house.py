@@ -38,6 +38,7 @@ GROUND = (
     "errors",
     "words",
     "files",
+    "temporary",
     "decoding",
     "masking",
     "plain_yaml",

@@ -14,8 +14,8 @@ import psutil
 
 from tests.support.sweeping import PATIENCE_S, ended, kill_family
 
-Victim = Literal["driver", "worker", "raylet"]
-VICTIMS: tuple[Victim, ...] = ("driver", "worker", "raylet")
+Victim = Literal["driver", "worker", "raylet", "gcs_server"]
+VICTIMS: tuple[Victim, ...] = ("driver", "worker", "raylet", "gcs_server")
 
 
 @dataclass

@@ -40,8 +40,8 @@ def examine(settings: Settings) -> tuple[Finding, ...]:
         _gpus(),
         *_home(settings),
         *(_dataset(name, settings) for name in datasets.names()),
-        _tried("studies", lambda: f"{len(study_names(settings))} in {where}"),
-        _tried("tracking", lambda: _tracking(settings)),
+        tried("studies", lambda: f"{len(study_names(settings))} in {where}"),
+        tried("tracking", lambda: mlflow(settings)),
     )
 
 
@@ -78,12 +78,18 @@ def _dataset(name: str, settings: Settings) -> Finding:
         return Finding(name, "note", str(error))
 
 
-def _tracking(settings: Settings) -> str:
+def mlflow(settings: Settings) -> str:
+    """Return MLflow's address.
+
+    Raises:
+        SettingsError: it does not answer.
+    """
     tracking.check(settings)
     return settings.shown_tracking_uri
 
 
-def _tried(what: str, look: Callable[[], str]) -> Finding:
+def tried(what: str, look: Callable[[], str]) -> Finding:
+    """Return what a check returns, or why it fails."""
     try:
         return Finding(what, "ok", look())
     except UserError as error:

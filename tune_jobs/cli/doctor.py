@@ -1,4 +1,4 @@
-"""`doctor`: check that everything a sweep needs is in place."""
+"""`doctor`: check that everything a sweep needs is in place, or all that is kept of a study."""
 
 from __future__ import annotations
 
@@ -10,19 +10,34 @@ import click
 from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, print_text, read_settings
 
 
-@click.command(short_help="Check that everything a sweep needs is in place.")
+@click.command(short_help="Check what a sweep needs, or a study; repair a study.")
+@click.argument("study", required=False)
+@click.option("--repair", is_flag=True, help="Repair what can be repaired in STUDY, and keep a copy of its file.")
 @json_option
 @home_option
 @data_dir_option
-def doctor(as_json: bool, home: Path | None, data_dir: Path | None) -> int:
+def doctor(study: str | None, repair: bool, as_json: bool, home: Path | None, data_dir: Path | None) -> int:
     """Check the packages, GPUs, data sets, stores and disk space. The exit code is 1 if a sweep would not run.
+
+    With STUDY, check all that is kept of it: each record of its file against its checksum, its trials, exports, kept
+    weights and checkpoints, and MLflow. The exit code is 1 if something is damaged. With --repair, restore what can be
+    restored and drop what cannot; each trial that loses something is named.
 
     \b
     Example:  tune-jobs doctor
+              tune-jobs doctor digits-mlp --repair
     """
-    from tune_jobs.actions import doctor
+    from tune_jobs.actions import doctor, doctor_study
 
-    findings = doctor.examine(read_settings(home, data_dir))
+    settings = read_settings(home, data_dir)
+    if study is None:
+        if repair:
+            raise click.UsageError("--repair needs the name of a study: tune-jobs doctor STUDY --repair")
+        findings = doctor.examine(settings)
+    else:
+        for line in doctor_study.repair(study, settings) if repair else ():
+            click.echo(f"tune-jobs: {line}", err=True)
+        findings = doctor_study.examine(study, settings)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -17,7 +17,7 @@ from ray.job_config import JobConfig
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import reachability, services, tokens
 from tune_jobs.execution.packing import Slots
-from tune_jobs.execution.watch import ends_with_raylet
+from tune_jobs.execution.watch import ends_with_ray
 from tune_jobs.settings import safe_path
 
 
@@ -26,7 +26,7 @@ def connection(address: str | None) -> Iterator[None]:
     """Connect to Ray for the block: to the cluster at `address`, or to one that is started for this sweep.
 
     The sweep's own cluster listens on loopback (`settings.prepare_ray`), requires a token (`tokens.private_ray`) and
-    has no dashboard. If Ray on this machine ends within the block, this process ends with one line and exit code 2.
+    has no dashboard. If Ray ends within the block, this process ends with one line and exit code 2.
     A process that is connected already, as a notebook may be, keeps its connection and uses that cluster.
 
     Raises:
@@ -51,7 +51,7 @@ def connection(address: str | None) -> Iterator[None]:
         where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
         raise SettingsError(f"{where}: {str(error).splitlines()[0]}") from error
     try:
-        with ends_with_raylet():
+        with ends_with_ray():
             yield
     finally:
         ray.shutdown()

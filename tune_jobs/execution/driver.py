@@ -7,8 +7,6 @@ own state is read again.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -19,6 +17,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from tune_jobs import temporary
 from tune_jobs.execution import lost_workers, nodes, trainable
 from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.rules import Failures
@@ -38,16 +37,14 @@ def run_sweep(sweep: Sweep, context: SweepContext) -> Failures:
         return sweep.failures
     # for a searcher that is not its own, Tune lets one trial at a time wait for resources
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(sweep.placement.packing.max_slots + 1)
-    folder = tempfile.mkdtemp(prefix="tune-jobs-ray-")  # Tune needs a folder; nothing in it is read again
     workers = _Workers()
     try:
-        with trainable.actor_class(context) as actor:
-            _tuner(sweep, actor, workers, folder).fit()
+        with temporary.folder() as folder, trainable.actor_class(context) as actor:
+            _tuner(sweep, actor, workers, str(folder)).fit()  # Tune needs a folder; nothing in it is read again
     except _SweepOver:
         pass
     finally:
         _end(workers, context)
-        shutil.rmtree(folder, ignore_errors=True)
     if sweep.failure is not None:
         raise sweep.failure
     return sweep.failures

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +15,7 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
+from tune_jobs import temporary
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.execution import attempts
 from tune_jobs.execution.attempts import Job, JobState
@@ -104,14 +103,14 @@ class JobClient:
 
     def _send(self, job_id: str, submission: Submission) -> bool:
         """Send a job under this id. Return False if another client has used the id."""
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary.folder() as folder:
             for path, content in submission.files.items():
-                file = Path(folder, path)
+                file = folder / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
             environment: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S)}}
             if submission.files:
-                environment["working_dir"] = folder
+                environment["working_dir"] = str(folder)
             return self._start(submission.command, job_id, environment, submission.metadata)
 
     def _start(self, command: str, job_id: str, environment: dict[str, Any], metadata: dict[str, str]) -> bool:

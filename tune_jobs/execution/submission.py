@@ -6,12 +6,12 @@ import hashlib
 import json
 import re
 import shlex
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tune_jobs import temporary
 from tune_jobs.errors import UserError
 from tune_jobs.execution.task_source import keep
 from tune_jobs.search_spaces import catalog
@@ -91,8 +91,8 @@ def prepare(
         task, sent_reference = catalog.find(reference), reference
     else:
         own = TaskFiles.gather(file, also)
-        with tempfile.TemporaryDirectory() as folder:
-            task = catalog.load(own, attribute, keep(own, Path(folder)))
+        with temporary.folder() as folder:
+            task = catalog.load(own, attribute, keep(own, folder))
         sent_reference = f"{_SENT}/{own.name}" if attribute is None else f"{_SENT}/{own.name}:{attribute}"
         files |= {f"{_SENT}/{path}": content for path, content in own.contents.items()}
         arguments += [f"--with={_SENT}/{path.relative_to(own.root).as_posix()}" for path in also]

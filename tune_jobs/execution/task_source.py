@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_jobs import files
-from tune_jobs.execution import own_folder
+from tune_jobs import files, temporary
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.python_tasks import is_made_in_python
 from tune_jobs.search_spaces.task import Task
@@ -85,7 +84,7 @@ def keep(task_files: TaskFiles, folder: Path, *, durable: bool = True) -> Path:
 
 @functools.cache
 def _private_folder() -> Path:
-    return own_folder.make()
+    return temporary.make()
 
 
 def _arrived(task_files: TaskFiles) -> Path:

@@ -9,7 +9,6 @@ the token and gives it to nothing but Ray.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import functools
 import os
 import re
@@ -24,6 +23,7 @@ from pathlib import Path
 # Private to Ray: no public interface has it read its token again after it was imported.
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
+from tune_jobs import temporary
 from tune_jobs.errors import SettingsError
 from tune_jobs.settings import (
     enable_ray_token,
@@ -34,6 +34,7 @@ from tune_jobs.settings import (
 )
 
 _SOCKET_PATH = 107  # bytes that the path of a socket may have
+_PREFIX, _MARK = "tj-", "made-by-tune-jobs"  # the first is short, for it is part of the paths of sockets
 _WITHIN = 80  # of them after the folder that we are given: `/tj-…/ray/session_…/sockets/plasma_store`
 _SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # folders for temporary files, beside that of the environment
 _PLAIN = re.compile(r"[A-Za-z0-9/._+=@,:-]+")
@@ -97,12 +98,14 @@ def _folder_with_token(place: str) -> Path:
     """
     if not _PLAIN.fullmatch(place):
         raise OSError("spaces and special characters do not suit Ray")
-    folder = Path(tempfile.mkdtemp(prefix="tj-", dir=place))
+    temporary.remove_left(Path(place), _PREFIX, _MARK)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     try:
         _try_socket(folder / "x".ljust(_WITHIN - len("/tj-12345678/"), "x"))
+        temporary.held(folder)
+        (folder / _MARK).touch(0o600)
         (folder / "token").touch(0o600)
         (folder / "token").write_text(secrets.token_hex(32), encoding="ascii")
-        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)  # systemd-tmpfiles leaves locked folders alone
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
+from tune_jobs import temporary
 from tune_jobs.errors import UserError
 from tune_jobs.models import pictures
 from tune_jobs.models.lazy_keras import keras
@@ -39,8 +39,8 @@ def why_not_read(model: keras.Model, task: Task) -> str | None:
     Raises:
         UnsavableModelError: it cannot be written.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
+    with temporary.folder() as folder:
+        path = folder / "model.keras"
         try:
             bare(model).save(path)
         except OSError:  # there is no room to try it

@@ -1,7 +1,8 @@
 """Refuse what cannot be a study, though every value has the right type.
 
 A study that comes from elsewhere is checked before anything of it is stored: whatever reads it later relies on its
-states, numbers and names.
+states, numbers and names. One that is here is checked at each reading, without what takes its time: whether params lie
+in the space, and how large is what is packed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
 from tune_jobs.records import objectives, per_image
 from tune_jobs.records.objectives import metric_on_test
-from tune_jobs.records.studies import StudyRecord
-from tune_jobs.records.trials import RecordedResult, TestResult, TrialRecord
+from tune_jobs.records.studies import Launch, StudyRecord
+from tune_jobs.records.trials import Lineage, RecordedResult, TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.study.contents import Notes, StudyContent, check_name, note_of_test, notes_of
@@ -28,6 +29,7 @@ _MOST_IMAGES = 10_000_000  # of a split
 _MOST_UNPACKED = 2**30  # bytes of what is kept of all images, together
 _MOST_PACKED_PICTURES = 2**20  # characters, twice what an evaluation keeps; zlib makes a thousand bytes of one at most
 _LATEST = 1e11  # unix seconds; dates go no further than the year 9999
+_MOST = 10**9  # epochs, trials, seeds, CPUs: of whatever is counted
 
 
 def check(content: StudyContent, outside: Collection[int]) -> None:
@@ -44,11 +46,34 @@ def check(content: StudyContent, outside: Collection[int]) -> None:
     for trial in record.trials:
         place = f"trial {trial.number}"
         _check_params(trial, space, place, is_outside=trial.number in outside)
-        _check_state(trial, place)
-        if trial.result is not None:
-            _check_result(trial, trial.result, record.terms.objectives, place)
-            sizes.add_errors("validation", trial.errors, f"{place}: errors")
-    _check_tests(notes.tests, record, sizes)
+        check_trial(trial, record.terms.objectives)
+        if trial.seconds is not None and trial.seconds < 0:
+            raise ContentError(f"{place} ended before it began")
+        sizes.add_errors("validation", trial.errors, f"{place}: errors")
+    _check_sizes(notes.tests, sizes)
+    check_notes_on_trials(notes, record)
+
+
+def check_trial(trial: TrialRecord, aims: Sequence[Objective]) -> None:
+    """Refuse a trial that no study can have, whatever its space.
+
+    Raises:
+        ContentError: the message names what is wrong.
+    """
+    place = f"trial {trial.number}"
+    _check_seed(trial.seed, f"{place}: seed")
+    _check_state(trial, place)
+    if trial.result is not None:
+        _check_result(trial, trial.result, aims, place)
+
+
+def check_notes_on_trials(notes: Notes, record: StudyRecord) -> None:
+    """Refuse notes about trials and configurations that the study does not have.
+
+    Raises:
+        ContentError: the message names the note.
+    """
+    _check_tests(notes.tests, record)
     _check_references(record)
 
 
@@ -84,12 +109,32 @@ def _check_notes(notes: Notes) -> AnySpace:
         raise ContentError(f"terms.task needs a task's name; got {short(terms.task)}")
     _check_seed(terms.seed, "terms.seed")
     _check_time(notes.created, "created")
+    _check_counts(vars(terms.protocol), ("epochs", "patience", "batch_size", "validation", "images"), "terms.protocol")
     if notes.launch is not None:
-        _check_time(notes.launch.at, "launch.at")
+        _check_launch(notes.launch)
+    if notes.replication is not None:
+        _check_counts(vars(notes.replication), ("top", "seeds", "budget", "begun_at"), "replication")
+    for i, transfer in enumerate(notes.transfers):
+        _check_count(transfer.place, f"transfers[{i}].place")
+    for number, course in notes.courses.items():
+        _check_course(course, f"courses.{short(number)}")
     for i, evaluation in enumerate(notes.readings):
         _check_time(evaluation.at, f"readings[{i}].at")
     _made(lambda: objectives.check(terms.objectives), "terms.further_objectives")
     return _made(lambda: space_from_json(terms.space), "terms.space")
+
+
+def _check_launch(launch: Launch) -> None:
+    _check_time(launch.at, "launch.at")
+    _check_count(launch.trials, "launch.trials")
+    _check_counts(vars(launch.scheduling), ("grace", "eta"), "launch.scheduling")
+    _check_counts(vars(launch.budget), ("epochs", "flat"), "launch.budget")
+
+
+def _check_course(course: Lineage, where: str) -> None:
+    for i, segment in enumerate(course):
+        _check_counts(vars(segment), ("first", "parent"), f"{where}[{i}]")
+        _check_seed(segment.seed, f"{where}[{i}].seed")
 
 
 def _made(make: Callable[[], T], where: str) -> T:
@@ -105,7 +150,6 @@ def _check_params(trial: TrialRecord, space: AnySpace, place: str, *, is_outside
     for name in trial.params:
         if not name.isprintable():
             raise ContentError(f"{place} has a parameter with the name {short(name)}")
-    _check_seed(trial.seed, f"{place}: seed")
     why_not = _made(lambda: space.why_not(trial.params), f"{place}: params")
     if why_not is not None and not is_outside:
         raise ContentError(f"{place} lies outside the study's space: {why_not[:300]}")
@@ -117,7 +161,7 @@ def _check_state(trial: TrialRecord, place: str) -> None:
     """Refuse a trial whose state does not go with what is kept of it."""
     if trial.started is not None:
         _check_time(trial.started, f"{place}: attempt.started")
-        if trial.attempts < 1:
+        if not 1 <= trial.attempts <= _MOST:
             raise ContentError(f"{place}: attempt.number counts from one; got {trial.attempts}")
     if trial.state == "waiting" and (trial.result is not None or trial.scores):
         raise ContentError(f"{place} is waiting, and has a result or epochs already")
@@ -131,6 +175,9 @@ def _check_state(trial: TrialRecord, place: str) -> None:
 
 def _check_result(trial: TrialRecord, result: RecordedResult, aims: Sequence[Objective], place: str) -> None:
     _check_time(result.finished, f"{place}: result.finished")
+    _check_counts(vars(result), ("cpus", "weights"), f"{place}: result")
+    if not 0 <= result.train_seconds < _LATEST:
+        raise ContentError(f"{place}: result.train_seconds needs a time in seconds; got {result.train_seconds}")
     if result.state == "failed":
         if result.score is not None or result.best_epoch is not None:
             raise ContentError(f"{place} failed, and has a score or a best epoch")
@@ -149,7 +196,7 @@ def _check_score(result: RecordedResult, metric: str, place: str) -> None:
         raise ContentError(f"{place} has the score {result.score}, which is not that of its epoch {best}")
 
 
-def _check_tests(tests: Mapping[int, TestResult], record: StudyRecord, sizes: _Sizes) -> None:
+def _check_tests(tests: Mapping[int, TestResult], record: StudyRecord) -> None:
     metric = metric_on_test(record.terms.objective)
     for number, tested in tests.items():
         name = note_of_test(number)
@@ -157,13 +204,18 @@ def _check_tests(tests: Mapping[int, TestResult], record: StudyRecord, sizes: _S
             raise ContentError(f"{name} is about no complete trial")
         if not math.isfinite(tested.metrics.get(metric, 0.0)):
             raise ContentError(f"{name}: metrics.{short(metric)} needs a number; got {tested.metrics[metric]}")
+        _check_count(tested.reading, f"{name}.reading")
+
+
+def _check_sizes(tests: Mapping[int, TestResult], sizes: _Sizes) -> None:
+    for number, tested in tests.items():
+        name = note_of_test(number)
         sizes.add_errors("test", tested.errors, f"{name}.errors")
         sizes.add_readings(tested.readings, f"{name}.readings")
         sizes.add_pictures(tested.worst, f"{name}.worst")
 
 
 def _check_references(record: StudyRecord) -> None:
-    """Refuse notes about trials and configurations that the study does not have."""
     for i, evaluation in enumerate(record.readings):
         if any(not 0 <= number < len(record.trials) for number in evaluation.trials):
             raise ContentError(f"readings[{i}] is about a trial that is not there")
@@ -224,6 +276,16 @@ class _Sizes:
 def _check_time(seconds: float, where: str) -> None:
     if not 0 <= seconds < _LATEST:
         raise ContentError(f"{where} needs a time in unix seconds; got {seconds}")
+
+
+def _check_counts(values: Mapping[str, float | None], names: Sequence[str], where: str) -> None:
+    for name in names:
+        _check_count(values[name], f"{where}.{name}")
+
+
+def _check_count(number: float | None, where: str) -> None:
+    if number is not None and not 0 <= number <= _MOST:
+        raise ContentError(f"{where} needs a number from 0 to {_MOST}; got {number}")
 
 
 def _check_seed(seed: int, where: str) -> None:

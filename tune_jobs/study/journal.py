@@ -1,39 +1,86 @@
-"""The file of a study: lines that are appended whole, of which a write that failed half-way leaves nothing."""
+"""The file of a study: lines that are appended whole, of which a write that failed half-way leaves nothing.
+
+Each reading compares every line with its checksum.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import BaseJournalBackend
 
+from tune_jobs import files
 from tune_jobs.errors import StudyError
+from tune_jobs.study import lines
 
 
-class Journal(JournalFileBackend):
-    """Optuna's journal in a file. An append that fails leaves the file as it was."""
+class Journal(BaseJournalBackend):
+    """Optuna's journal in a file. An append that fails leaves the file as it was.
+
+    It needs no lock: the process that appends holds the whole study.
+    """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path), lock_obj=_NoLock(str(path)))
         self._path = path
+        self.end = lines.START  # of what was read
+        if not is_written(path):
+            path.touch()
+            with suppress(OSError):  # some file systems cannot sync a folder
+                files.sync(path.parent)  # or a loss of power could take the file, with all that it has by then
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """Yield the records from this number on.
+
+        Raises:
+            StudyError: a line is damaged.
+        """
+        if log_number_from != self.end.number:
+            self.end = lines.START
+        with self._path.open("rb") as file:
+            file.seek(self.end.offset)
+            for line in file:
+                try:
+                    record, after = lines.read(_ended(line, self.end), self.end)
+                except lines.DamageError as error:
+                    if lines.is_torn(line) and not file.read(1):
+                        return
+                    raise damaged(self._path, self.end.number, str(error)) from error
+                self.end = after
+                if after.number > log_number_from:
+                    yield record
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with _whole_or_nothing(self._path):
-            super().append_logs(logs)
+        place, content = self.end, b""
+        for log in logs:
+            line = lines.sealed(json.dumps(log, separators=(",", ":")).encode(), place.number, place.checksum)
+            place = lines.read(line, place)[1]
+            content += line
+        with _whole_or_nothing(self._path), self._path.open("ab") as file:
+            if file.tell() != self.end.offset:
+                raise StudyError(f"the study file {self._path} was changed by another program: run the command again")
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
 
 
-class _NoLock(JournalFileOpenLock):
-    """No lock, because the process that appends holds the whole study. Optuna's own is a file that a killed process
-    leaves behind, for which the next one waits 30 s."""
+def _ended(line: bytes, place: lines.Place) -> bytes:
+    """Return a line with its line end, if only that is damaged."""
+    return line if line.endswith(b"\n") else (lines.whole(line, place) or line)
 
-    def acquire(self) -> bool:
-        return True
 
-    def release(self) -> None:
-        pass
+def damaged(path: Path, number: int, why: str) -> StudyError:
+    """Return the refusal of a file whose record `number`, counted from zero, cannot be right."""
+    content = path.read_bytes().split(b"\n")
+    what = lines.subject(content, min(number, len(content) - 1))
+    return StudyError(
+        f"the study file {path} is damaged (record {number + 1}, {what}: {why}): restore it from a backup, or let "
+        f"`tune-jobs doctor {path.stem} --repair` mend it"
+    )
 
 
 def is_written(path: Path) -> bool:
@@ -44,23 +91,53 @@ def is_written(path: Path) -> bool:
         return False
 
 
-def cut_half_written_line(path: Path) -> None:
-    """Cut a journal back to its last whole line: the next line would be glued to the half one, and both were lost.
-    Nothing that finished goes with a half line, for it was never acknowledged."""
+def mend_end(path: Path) -> None:
+    """Cut what a crash left of a last line that was not written whole, or end one that lost its line end.
+
+    The next line would be glued to the half one, and both were lost. Nothing that finished goes with a half line, for
+    it was never acknowledged.
+    """
     if not path.exists():
         return
+    last = _last_line(path)
+    if not lines.is_torn(last):
+        return
+    size = path.stat().st_size
+    place = _place_before(path, size - len(last))
+    if place is None:  # the file is refused for what is damaged there, and stays as it is
+        return
+    mended = lines.whole(last, place)
     with path.open("rb+") as file:
-        content_end = file.seek(0, 2)
-        position = content_end
-        while position > 0:
+        file.seek(size - len(last))
+        file.write(mended or b"")
+        file.truncate()
+        os.fsync(file.fileno())
+
+
+def _last_line(path: Path) -> bytes:
+    """Return the last line, with its line end if it has one."""
+    with path.open("rb") as file:
+        position, tail = file.seek(0, 2), b""
+        while position > 0 and b"\n" not in tail[:-1]:
             start = max(0, position - 65536)
             file.seek(start)
-            newline = file.read(position - start).rfind(b"\n")
-            if newline >= 0:
-                file.truncate(start + newline + 1)
-                return
+            tail = file.read(position - start) + tail
             position = start
-        file.truncate(0)
+    return tail[tail[:-1].rfind(b"\n") + 1 :]
+
+
+def _place_before(path: Path, size: int) -> lines.Place | None:
+    """Return the place at which the last line begins; None if a line before is damaged."""
+    place = lines.START
+    with path.open("rb") as file:
+        for line in file:
+            if place.offset >= size:
+                break
+            try:
+                place = lines.read(line, place)[1]
+            except lines.DamageError:
+                return None
+    return place
 
 
 @contextmanager

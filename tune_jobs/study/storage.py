@@ -90,14 +90,21 @@ def writing(name: str, settings: Settings) -> Iterator[tuple[BaseStorage | None,
 
 def _journal_storage(path: Path) -> JournalStorage:
     try:
-        return JournalStorage(journal.Journal(path))
+        backend = journal.Journal(path)
     except OSError as error:
-        raise StudyError(f"the study file {path} cannot be read: {error.strerror}") from error
-    except Exception as error:  # whatever Optuna raises for a line that is not as it wrote it
-        why = f"{type(error).__name__}: {error}"
-        raise StudyError(
-            f"the study file {path} is damaged ({why}): restore it from a backup, or move it away"
-        ) from error
+        raise _unreadable(path, error) from error
+    try:
+        return JournalStorage(backend)
+    except StudyError:
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except Exception as error:  # whatever Optuna raises for a record that is not as it wrote it
+        raise journal.damaged(path, backend.end.number - 1, f"{type(error).__name__}: {error}") from error
+
+
+def _unreadable(path: Path, error: OSError) -> StudyError:
+    return StudyError(f"the study file {path} cannot be read: {error.strerror}")
 
 
 def _connected(url: str) -> RDBStorage:

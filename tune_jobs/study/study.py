@@ -58,6 +58,7 @@ class Study:
         self._ids: dict[int, int] = {}  # Optuna's trial ids by trial numbers
         self._start_offsets: dict[int, float] = {}  # of trials begun here: the monotonic clock less the start's time
         self._last_notes: tuple[Mapping[str, Any], Notes] | None = None  # as stored, and as read
+        self._compared_notes: Notes | None = None  # with the trials that they are about
         self._finished: dict[int, TrialRecord] = {}  # records that do not change any more
 
     @classmethod
@@ -89,7 +90,7 @@ class Study:
         contents.check_name(name)
         path = journal_file(name, settings)
         with writing(name, settings) as (server, lock), lock.hold():
-            journal.cut_half_written_line(path)
+            journal.mend_end(path)
             study = cls(name, server or open_storage(name, settings), lock)
             study._drop_half_import()
             try:
@@ -160,7 +161,11 @@ class Study:
         """Return a snapshot of the study and its trials."""
         notes = self._notes  # before the trials: no note is about a later one
         trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)
-        return contents.study_record(self.name, notes, tuple(self._record_of(trial) for trial in trials))
+        record = contents.study_record(self.name, notes, tuple(self._record_of(trial) for trial in trials))
+        if notes is not self._compared_notes:
+            self._read(lambda: checking.check_notes_on_trials(notes, record), self._attributes)
+            self._compared_notes = notes
+        return record
 
     def content(self) -> StudyContent:
         """Return all that is kept of the study, as it is now."""
@@ -276,8 +281,8 @@ class Study:
     def _record_of(self, trial: FrozenTrial) -> TrialRecord:
         if trial.number in self._finished:
             return self._finished[trial.number]
-        notes = {} if self._last_notes is None else self._last_notes[0]
-        record = self._read(lambda: contents.trial_record(trial.number, content_of(trial)), notes)
+        notes = self._notes if self._last_notes is None else self._last_notes[1]
+        record = self._read(lambda: _checked(trial, notes), {} if self._last_notes is None else self._last_notes[0])
         if record.is_finished:
             self._finished[trial.number] = record
         return record
@@ -310,3 +315,9 @@ class Study:
         if number not in self._ids:
             self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._begun_id, number)
         return self._ids[number]
+
+
+def _checked(trial: FrozenTrial, notes: Notes) -> TrialRecord:
+    record = contents.trial_record(trial.number, content_of(trial))
+    checking.check_trial(record, notes.terms.objectives)
+    return record

@@ -6,10 +6,8 @@ changed to the new one: nothing is written to where the home was.
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
+from tune_jobs import temporary
 from tune_jobs.errors import SettingsError
 from tune_jobs.study.locks import taking_turns
 from tune_jobs.tracking.marks import STUDY, TASK
@@ -53,9 +52,7 @@ def _is_plain(path: Path) -> bool:
 def _link_to(folder: Path) -> Path:
     """Return a link to a folder, in a folder that only this user may enter and that is removed with this process."""
     roots = [root for root in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")) if _is_plain(root)]
-    holder = tempfile.mkdtemp(prefix="tune-jobs-", dir=roots[0])
-    atexit.register(shutil.rmtree, holder, ignore_errors=True)
-    link = Path(holder) / "home"
+    link = temporary.make(roots[0]) / "home"
     link.symlink_to(folder)
     return link
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tune_jobs import exports
+from tune_jobs import exports, temporary
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.settings import Settings
@@ -85,9 +83,9 @@ class Tracker:
         n_new = self.deliver(study)
         runs = self._connect(study)
         parent, sender = runs.client.get_run(runs.parent), Sender(runs.client, runs.parent)
-        with tempfile.TemporaryDirectory() as folder:
-            exports.write_all(study, Path(folder))
-            sender.log_folder(Path(folder), "leaderboard")
+        with temporary.folder() as folder:
+            exports.write_all(study, folder)
+            sender.log_folder(folder, "leaderboard")
         self._log_summary(sender, parent, study)
         self._note_left_out("the study", sender)
         runs.client.set_terminated(runs.parent, "FINISHED")
@@ -218,9 +216,9 @@ def _deliver_test(
     """Add a finalist's results on the test split to its run. A tag comes last: it says that all is there."""
     from mlflow.entities import RunTag
 
-    with tempfile.TemporaryDirectory() as folder:
-        if exports.write_test(study, trial, Path(folder)):
-            sender.log_folder(Path(folder), "test")
+    with temporary.folder() as folder:
+        if exports.write_test(study, trial, folder):
+            sender.log_folder(folder, "test")
     sender.log("metrics", mlflow_form.tested_metrics(trial, names))
     sender.log("tags", [RunTag(marks.TESTED, mlflow_form.tested_digest(tested))])
 

@@ -16,5 +16,5 @@ with Study.hold("clock", Settings(home, home, storage, "")) as study:
     study.begin(terms)
     for number in range(100_000):
         trial = study.start(study.add(space, {"units": number}, 0))
-        study.finish(trial, TrialResult("complete", number / 2, 1, {"a": 1.0}, ({"a": 1.0},)), 1.0)
+        study.finish(trial, TrialResult("complete", number / 2, 1, {"a": number / 2}, ({"a": number / 2},)), 1.0)
         print(number, flush=True)

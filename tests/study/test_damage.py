@@ -1,0 +1,195 @@
+"""A damaged study file is repaired, or refused in one line; what it says is never another thing without a word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from tests.support.damage import Victim, outcomes
+from tune_jobs import files
+from tune_jobs.actions import doctor_study
+from tune_jobs.cli import run
+from tune_jobs.errors import StudyError
+from tune_jobs.study import lines
+from tune_jobs.study.study import Study
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Victim:
+    return Victim(tmp_path)
+
+
+def split(victim: Victim) -> list[bytes]:
+    return victim.whole.splitlines(keepends=True)
+
+
+def index_of(victim: Victim, text: bytes) -> int:
+    return next(index for index, line in enumerate(split(victim)) if text in line)
+
+
+def with_line(victim: Victim, index: int, line: bytes) -> None:
+    changed = split(victim)
+    changed[index] = line
+    victim.file.write_bytes(b"".join(changed))
+
+
+def as_before(victim: Victim) -> None:
+    """Write the file as versions without checksums did."""
+    records = [json.loads(line) for line in split(victim)]
+    plain = [{name: value for name, value in record.items() if name not in lines.OURS} for record in records]
+    victim.file.write_bytes(b"".join(json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in plain))
+
+
+def refusal(victim: Victim) -> str:
+    """What a reader is told, which a writer is told too."""
+    before = victim.file.read_bytes()
+    with pytest.raises(StudyError) as read:
+        Study.open("own", victim.settings).record()
+    with pytest.raises(StudyError) as held, Study.hold("own", victim.settings) as study:
+        study.record()
+    assert str(read.value) == str(held.value)
+    assert "\n" not in str(held.value)
+    assert victim.file.read_bytes() == before
+    return str(held.value)
+
+
+@pytest.mark.slow
+def test_random_damage_is_without_effect_or_repaired_or_refused_in_one_line(tmp_path: Path) -> None:
+    found = list(outcomes(tmp_path, 150, seed=1))
+    assert not [outcome for outcome in found if outcome.startswith("WRONG")]
+    assert {"read, nothing lost", "repaired, nothing lost", "refused"} <= set(found)
+
+
+def test_a_zero_byte_in_the_last_line_is_refused_to_readers_and_writers_alike(victim: Victim) -> None:
+    last = split(victim)[-1]
+    with_line(victim, -1, last[:40] + b"\0" + last[41:])
+    assert "is damaged (record 25, the state of trial 3: it is not what its checksum says): restore it" in refusal(
+        victim
+    )
+
+
+def test_a_zero_byte_in_the_last_line_of_an_older_file_is_refused_too(victim: Victim) -> None:
+    as_before(victim)
+    content = victim.file.read_bytes()
+    victim.file.write_bytes(content[:-20] + b"\0" + content[-19:])
+    assert "record 25, the state of trial 3: it is not JSON" in refusal(victim)
+
+
+def test_a_score_that_was_changed_is_refused_with_its_trial(victim: Victim) -> None:
+    index = index_of(victim, b'"result"')
+    line = split(victim)[index]
+    with_line(victim, index, line.replace(b'"weights":null', b'"weights":1234'))
+    assert f"record {index + 1}, the result of trial 0: it is not what its checksum says" in refusal(victim)
+
+
+def test_a_record_that_is_missing_is_noticed(victim: Victim) -> None:
+    index = index_of(victim, b'"result"')
+    with_line(victim, index, b"")
+    assert "what is before it is missing or damaged" in refusal(victim)
+    with pytest.raises(StudyError, match=f"records are missing before record {index + 1}: restore the file from"):
+        doctor_study.repair("own", victim.settings)
+
+
+def test_an_older_file_is_read_and_covered_by_the_next_record(victim: Victim) -> None:
+    as_before(victim)
+    assert Study.open("own", victim.settings).record() == victim.record
+    with Study.hold("own", victim.settings) as study:
+        study.note_transfers(())
+    content = victim.file.read_bytes()
+    assert Study.open("own", victim.settings).record() == victim.record
+    victim.file.write_bytes(content.replace(b'"host":"host"', b'"host":"hosT"'))
+    assert "what is before it is missing or damaged" in refusal(victim)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (b'"score":0.', b'"score":1.', "which is not that of its epoch"),
+        (b'"cpus":1.0', b'"cpus":-1.0', "result.cpus needs a number from 0 to 1000000000; got -1.0"),
+        (b'"epochs":', b'"epochs":99999999999', "terms.protocol.epochs needs a number from 0 to"),
+        (b'"seed":0', b'"seed":-7', "seed needs to be 0 or more; got -7"),
+    ],
+)
+def test_the_values_of_an_older_file_are_checked_as_those_of_an_import(
+    victim: Victim, old: bytes, new: bytes, says: str
+) -> None:
+    as_before(victim)
+    content = victim.file.read_bytes()
+    assert old in content
+    victim.file.write_bytes(content.replace(old, new, 1))
+    with pytest.raises(StudyError, match="is damaged") as error:
+        Study.open("own", victim.settings).record()
+    assert says in str(error.value)
+
+
+def test_optuna_reads_a_file_with_checksums(victim: Victim) -> None:
+    storage = JournalStorage(JournalFileBackend(str(victim.file)))
+    trials = storage.get_all_trials(storage.get_study_id_from_name("own"))
+    assert [trial.value for trial in trials] == [trial.score for trial in victim.record.trials]
+
+
+def test_half_of_a_surrogate_pair_in_a_message_is_read(victim: Victim) -> None:
+    record = b'{"op_code":2,"user_attr":{"x":"\\ud800"}}'
+    assert lines.read(lines.sealed(record, 0, 0), lines.START)[0]["user_attr"] == {"x": "\ud800"}
+
+
+def test_the_doctor_restores_a_wrong_bit(victim: Victim, capsys: pytest.CaptureFixture[str]) -> None:
+    index = index_of(victim, b'"result"')
+    line = bytearray(split(victim)[index])
+    line[60] ^= 4
+    with_line(victim, index, bytes(line))
+    arguments = ["doctor", "own", "--home", str(victim.settings.home)]
+    assert run(arguments) == 1
+    assert f"BAD   file         {victim.file}: record {index + 1}, the result of trial 0, is restored" in (
+        capsys.readouterr().out
+    )
+    assert run([*arguments, "--repair"]) == 0
+    assert Study.open("own", victim.settings).record() == victim.record
+    (copy,) = victim.file.parent.glob("own.journal.damaged-*")
+    assert copy.read_bytes().splitlines(keepends=True)[index] == line
+
+
+def test_the_doctor_says_which_trial_is_lost(victim: Victim) -> None:
+    index = index_of(victim, b'"result"')
+    with_line(victim, index, split(victim)[index][:200] + b"\n")
+    done = doctor_study.repair("own", victim.settings)
+    assert f"record {index + 1} is dropped: the result of trial 0 is lost; trial 0 runs again" in done
+    trials = Study.open("own", victim.settings).record().trials
+    assert [trial.state for trial in trials] == ["running", "complete", "complete", "complete"]
+    assert trials[1:] == victim.record.trials[1:]
+
+
+def test_the_doctor_drops_no_beginning_that_later_trials_stand_on(victim: Victim) -> None:
+    index = index_of(victim, b'"op_code":4')
+    with_line(victim, index, split(victim)[index][:60] + b"\n")
+    with pytest.raises(StudyError, match="the beginning of trial 0, cannot be restored, and the study is nothing"):
+        doctor_study.repair("own", victim.settings)
+
+
+def test_a_study_in_order_is_left_as_it_is(victim: Victim, capsys: pytest.CaptureFixture[str]) -> None:
+    doctor_study.repair("own", victim.settings)
+    assert victim.file.read_bytes() == victim.whole
+    assert run(["doctor", "own", "--home", str(victim.settings.home)]) == 0
+    assert "4: 4 complete" in capsys.readouterr().out
+    assert doctor_study.repair("own", victim.settings) == ()
+
+
+def test_the_doctor_repairs_no_study_that_is_being_run(victim: Victim) -> None:
+    with Study.hold("own", victim.settings), pytest.raises(StudyError, match="is being run by process"):
+        doctor_study.repair("own", victim.settings)
+
+
+def test_repair_needs_a_study(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "--repair"]) == 2
+    assert "--repair needs the name of a study" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_new_file_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync", synced.append)
+    victim = Victim(tmp_path)
+    assert synced == [victim.settings.studies_dir]

@@ -1,0 +1,69 @@
+"""Temporary folders of this user alone. What a process that was killed left behind, the next one removes."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PREFIX, _NEW = "tune-jobs-files-", "tune-jobs-new-"
+_held: list[int] = []  # descriptors of this process's folders; their locks end with it, however it ends
+
+
+def make(place: Path | None = None) -> Path:
+    """Return a new folder that only this user can read and write. It exists as long as this process."""
+    folder, descriptor = _made(place)
+    _held.append(descriptor)
+    maker = os.getpid()
+    atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == maker else None)
+    return folder
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a new folder, as `make` does, which exists until the block ends."""
+    made, descriptor = _made(None)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _made(place: Path | None) -> tuple[Path, int]:
+    """Return a new folder, and the descriptor with its lock."""
+    place = Path(tempfile.gettempdir()) if place is None else place
+    remove_left(place, _PREFIX)
+    new = Path(tempfile.mkdtemp(prefix=_NEW, dir=place))
+    descriptor = held(new)  # before it has the name by which others look for it
+    return new.rename(place / new.name.replace(_NEW, _PREFIX)), descriptor
+
+
+def held(folder: Path) -> int:
+    """Lock a folder until this descriptor is closed, or its process ends: systemd-tmpfiles leaves locked ones alone."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def remove_left(place: Path, prefix: str, inside: str = ".") -> None:
+    """Remove this user's folders of the prefix that no process holds and that have `inside` in them."""
+    for folder in place.glob(f"{prefix}*"):
+        if (folder / inside).exists():
+            _remove_if_left(folder)
+
+
+def _remove_if_left(folder: Path) -> None:
+    with suppress(OSError):  # another user's, one that is held, or one that another process removes
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(descriptor).st_uid == os.getuid():
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+        finally:
+            os.close(descriptor)
