@@ -30,7 +30,7 @@ def private_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Pa
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(tempfile, "tempdir", None)
-        return tokens._private_folder.__wrapped__()
+        return tokens.private_folder.__wrapped__()
 
     yield make
     for end in ends:

@@ -192,16 +192,19 @@ def shared_ray(warm: WarmServer) -> Iterator[SharedRay]:
     from tune_jobs.execution import cluster, tokens
 
     with cluster.connection(None):
-        yield SharedRay(ray.get_runtime_context().gcs_address, tokens._private_folder() / "token", warm)
+        yield SharedRay(ray.get_runtime_context().gcs_address, tokens.private_folder() / "token", warm)
 
 
 @contextmanager
 def sweeps_here() -> Iterator[None]:
     """Let what this process launches run on the Ray that it has, and deliver nothing to MLflow."""
-    from tune_jobs.execution import cluster
+    from tune_jobs.execution import cluster, worker_forks
+
+    def connected(address: str | None, workers: worker_forks.WorkerKind = worker_forks.PLAIN) -> Any:
+        return nullcontext(worker_forks.expect(workers))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "connection", lambda address: nullcontext())
+        patch.setattr(cluster, "connection", connected)
         deliver_nothing(patch)
         yield
 

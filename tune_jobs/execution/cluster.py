@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import signal
@@ -15,15 +14,18 @@ from ray._private import ray_constants
 from ray.job_config import JobConfig
 
 from tune_jobs.errors import SettingsError
-from tune_jobs.execution import reachability, services, tokens
+from tune_jobs.execution import reachability, services, tokens, worker_forks
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.watch import ends_with_ray
+from tune_jobs.execution.worker_forks import PLAIN, WorkerKind
 from tune_jobs.settings import safe_path
 
 
 @contextmanager
-def connection(address: str | None) -> Iterator[None]:
+def connection(address: str | None, workers: WorkerKind = PLAIN) -> Iterator[None]:
     """Connect to Ray for the block: to the cluster at `address`, or to one that is started for this sweep.
+
+    On a cluster of ours, workers of this kind start in a moment (`worker_forks`).
 
     The sweep's own cluster listens on loopback (`settings.prepare_ray`), requires a token (`tokens.private_ray`) and
     has no dashboard. If Ray ends within the block, this process ends with one line and exit code 2.
@@ -35,15 +37,16 @@ def connection(address: str | None) -> Iterator[None]:
     _silence_ray()
     if ray.is_initialized():
         _refuse_another(address)
+        worker_forks.expect(workers)
         yield
         return
+    if address is None:
+        worker_forks.prepare(workers)
     # Private to Ray, and the only way to what `prepare_ray` asks for if a task's file has imported Ray before.
     ray_constants.ENABLE_RAY_CLUSTER = False
     if address is not None:
         address = reachability.check_reachable(address)
     try:
-        # Ray's start mostly waits for its processes: a second of that is enough to import Tune
-        threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
         with _signal_handlers_kept():
             _connect(address)
     except Exception as error:  # a plain one too: for instance when an overloaded machine starts Ray too slowly
@@ -55,6 +58,7 @@ def connection(address: str | None) -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+        worker_forks.end()
 
 
 def _refuse_another(address: str | None) -> None:
@@ -69,7 +73,12 @@ def _connect(address: str | None) -> None:
     if address is None:
         # Without "local" Ray joins any cluster that `ray start` has noted on this machine. `_temp_dir` is private to
         # Ray: no public option keeps its files out of a folder in which other users may write.
-        with tokens.private_ray() as folder, services.without_unused_services(), safe_path():
+        with (
+            tokens.private_ray() as folder,
+            services.without_unused_services(),
+            worker_forks.used(),
+            safe_path(),
+        ):
             ray.init(
                 "local",
                 include_dashboard=False,

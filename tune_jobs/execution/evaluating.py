@@ -23,10 +23,10 @@ def score_finalists(run: StudyRun, trials: list[TrialRecord]) -> None:
     data = datasets.load_for_task(inputs.task, settings.data_dir)
     cpus = trials[0].cpus or resources.cpus_per_trial  # as many threads as the trials had, or a score does not repeat
     prepare_ray(is_own_cluster=resources.address is None)
-    from tune_jobs.execution import cluster
+    from tune_jobs.execution import cluster, worker_forks
 
     run.say("starting Ray …")
-    with cluster.connection(resources.address):
+    with cluster.connection(resources.address, worker_forks.WorkerKind.training(cpus)):
         from tune_jobs.execution import evaluators
 
         gpus = None if resources.gpus_per_trial == "auto" else resources.gpus_per_trial

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,10 +33,11 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures
     source = TaskSource.of(inputs.reference, inputs.with_paths)
     source.say_what_travels(study.name, run.say)
     prepare_ray(is_own_cluster=resources.address is None)
-    from tune_jobs.execution import cluster
+    from tune_jobs.execution import cluster, worker_forks
 
     run.say("starting Ray …")
-    with cluster.connection(resources.address):
+    workers = worker_forks.WorkerKind.training(resources.cpus_per_trial, has_own_loop=inputs.task.train is not None)
+    with _importing("ray.tune"), cluster.connection(resources.address, workers):
         from tune_jobs.execution import driver, placement, rules
         from tune_jobs.execution.sweep import Sweep, SweepLimits
         from tune_jobs.execution.trial_ledger import TrialLedger
@@ -63,6 +67,17 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures
             failures = driver.run_sweep(sweep, context)
         ended()  # the rest is delivered while Ray goes down
     return failures
+
+
+@contextmanager
+def _importing(module: str) -> Iterator[None]:
+    """Import a module beside what the block does: Ray's start mostly waits for its processes."""
+    thread = threading.Thread(target=importlib.import_module, args=(module,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()  # what runs on might look through the modules while it adds to them
 
 
 def _population(run: StudyRun, plan: Plan, checkpoints: CheckpointFolder) -> Population | None:

@@ -49,7 +49,7 @@ def private_ray() -> Iterator[str]:
     Raises:
         SettingsError: if the user's token cannot be read, or no folder can be made for ours.
     """
-    folder = _private_folder()
+    folder = private_folder()
     with environment(_variables(folder)):  # Ray's processes copy it when they start, and need it only then
         _reload()
         _check_token()
@@ -120,7 +120,7 @@ def _try_socket(path: Path) -> None:
 
 
 @functools.cache
-def _private_folder() -> Path:
+def private_folder() -> Path:
     """Make a folder with a token in it, which lasts until this process ends.
 
     Ray lets everybody write in the topmost folder that it is given, so that it is given one inside of this.

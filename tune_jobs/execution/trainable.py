@@ -14,10 +14,11 @@ from typing import Any
 import ray
 from ray import tune
 from ray.train._internal.storage import StorageContext
+from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.experiment.trial import _TrialInfo
 from ray.util import serialization
 
-from tune_jobs.execution import worker
+from tune_jobs.execution import worker, worker_forks
 from tune_jobs.execution.messages import Assignment
 from tune_jobs.execution.worker import SweepContext
 
@@ -46,14 +47,24 @@ TrialActor.__qualname__ = "TrialActor"
 def actor_class(context: SweepContext) -> Iterator[type]:
     """Yield the class for a sweep; within the block its workers get `context` and nothing of Tune's own."""
     TrialActor.context = ray.put(context)
+    get_class = _ActorClassCache.get
+    if worker_forks.is_own_ray():  # whose workers have the variables of this process without it
+        _ActorClassCache.get = _without_environment
     for unused in _UNUSED:
         serialization.register_serializer(unused, serializer=worker.nothing, deserializer=worker.nothing)
     try:
         yield TrialActor
     finally:
-        TrialActor.context = None
+        TrialActor.context, _ActorClassCache.get = None, get_class
         for unused in _UNUSED:
             serialization.deregister_serializer(unused)
+
+
+def _without_environment(cache: _ActorClassCache, trainable: type) -> Any:
+    """Return the remote class as Tune does, without a runtime environment: Ray would start an agent for it."""
+    if trainable not in cache._cache:
+        cache._cache[trainable] = ray.remote(trainable)
+    return cache._cache[trainable]
 
 
 def _as_worker(actor: Any) -> tuple[Any, ...]:

@@ -15,5 +15,5 @@ from tune_jobs.execution import cluster, tokens  # noqa: E402
 before = dict(os.environ)
 with cluster.connection(None):
     changed = [name for name, value in os.environ.items() if before.get(name) != value and "AUTH" in name]
-    print(changed or tokens._private_folder(), flush=True)
+    print(changed or tokens.private_folder(), flush=True)
     sys.stdin.read()
