@@ -27,7 +27,10 @@ HOMES = {
     "sqlalchemy": ("tune_jobs/study/",),
     "tensorflow": ("tune_jobs/training/",),
 }
-READS_ENVIRONMENT = ("tune_jobs/settings.py",)
+READS_ENVIRONMENT = (
+    "tune_jobs/settings.py",
+    "tune_jobs/execution/worker_launcher.py",  # a program that hands all of it on, and has to start in a moment
+)
 SETS_ENVIRONMENT = ("tune_jobs/settings.py", "tune_jobs/execution/")
 READS_TEST_SPLIT = ("tune_jobs/datasets/", "tune_jobs/execution/evaluating.py")
 HANDS_TEST_SPLIT_ON = "tune_jobs/execution/evaluators.py"
@@ -47,7 +50,7 @@ KNOWS_PARTICULAR = (
     "tune_jobs/cli/results_pages.py",  # `results --page clock`
 )
 
-_SETTERS = {"setdefault", "update", "pop"}
+_SETTERS = {"setdefault", "update", "pop", "clear"}
 
 
 def violations(path: str, source: str) -> list[str]:

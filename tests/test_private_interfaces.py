@@ -10,6 +10,7 @@ import inspect
 import mmap
 import pickle
 import re
+import subprocess
 import sys
 import tomllib
 import zipfile
@@ -197,6 +198,35 @@ def test_ray_optional_services() -> None:
     assert {"no_monitor", "include_log_monitor"} <= set(parameters(parameter.RayParams.__init__))
     assert parameters(node.Node.start_api_server)[0] == "self"
     assert "ray._private.parameter.RayParams(" in source("ray", "_private/worker.py")
+
+
+def test_ray_agents() -> None:
+    from ray._private import services
+
+    command = services._build_python_executable_command_memory_profileable
+    assert parameters(command) == ["component", "session_dir", "unbuffered"]
+    start = source("ray", "_private/services.py")
+    for kind in ("DASHBOARD_AGENT", "RUNTIME_ENV_AGENT"):
+        assert f"ray_constants.PROCESS_TYPE_{kind}, session_dir\n" in start
+    assert "RUNTIME_ENV_AGENT_PORT_NAME" in source("ray", "_private/runtime_env/agent/main.py")
+
+
+def test_ray_worker_programs() -> None:
+    from ray._private import parameter
+
+    assert "setup_worker_path" in parameters(parameter.RayParams.__init__)
+    assert "exec_worker(remaining_args" in source("ray", "_private/workers/setup_worker.py")
+    assert "worker.main_loop()" in source("ray", "_private/workers/default_worker.py")
+    assert holds(package_folder("ray") / "core/src/ray/raylet/raylet", b"RAY_JOB_ID")
+    assert holds(package_folder("ray") / "core/src/ray/raylet/raylet", b"RAY_RAYLET_PID")
+
+
+def test_ray_tune_class_cache() -> None:
+    from ray.tune.execution.class_cache import _ActorClassCache
+
+    cache = _ActorClassCache()
+    assert cache._cache == {}
+    assert parameters(cache.get) == ["trainable_cls"]
 
 
 def test_ray_address_lookup() -> None:
@@ -447,6 +477,17 @@ def test_tensorflow_gradient_registry() -> None:
 
     assert isinstance(ops.gradient_registry._registry, dict)
     assert '"CustomGradient-%s"' in source("tensorflow", "python/ops/custom_gradient.py")
+
+
+def test_tensorflow_context() -> None:
+    code = "import tensorflow as tf; from tensorflow.python.eager import context as c; a = c._context; tf.zeros(1)"
+    answer = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(a is None, c._context is None)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout == "True False\n"
 
 
 def test_tensorflow_onednn_allocator() -> None:

@@ -359,6 +359,14 @@ def end_safe_path() -> None:
         del os.environ["PYTHONSAFEPATH"]
 
 
+def threads_of_numpy(count: int) -> AbstractContextManager[None]:
+    """Have NumPy's libraries use so many threads in each process that starts in the block, as Ray has its workers do.
+
+    A number that the user set stays.
+    """
+    return environment({} if os.environ.get("OMP_NUM_THREADS") else {"OMP_NUM_THREADS": str(count)})
+
+
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
     """Set these variables for the block, for this process and those that it starts."""

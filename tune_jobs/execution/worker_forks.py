@@ -23,7 +23,7 @@ from pathlib import Path
 from ray._private import parameter
 
 from tune_jobs.execution import tokens, worker_launcher
-from tune_jobs.settings import environment, safe_path
+from tune_jobs.settings import environment, safe_path, threads_of_numpy
 
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 
@@ -58,8 +58,7 @@ class _Server:
         """Start it. Whoever connects to its socket waits until its imports are done."""
         read_end, lifeline = os.pipe()
         words = ["-P", "-m", "tune_jobs.execution.worker_server", str(read_end), str(int(kind.has_tensorflow))]
-        threads = {} if os.environ.get("OMP_NUM_THREADS") else {"OMP_NUM_THREADS": str(kind.threads)}
-        with socket.socket(socket.AF_UNIX) as listener, environment(threads), safe_path():
+        with socket.socket(socket.AF_UNIX) as listener, threads_of_numpy(kind.threads), safe_path():
             listener.bind(str(socket_file))
             listener.listen(64)
             process = subprocess.Popen(

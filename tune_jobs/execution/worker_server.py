@@ -63,7 +63,9 @@ def serve(lifeline: int, *, has_tensorflow: bool) -> Request | None:
     """Fork a worker for each request until the lifeline is closed. Returns the request in the worker, else None."""
     listener = socket.socket(fileno=os.dup(0))
     if has_tensorflow:
-        import_tensorflow()
+        from tune_jobs.training import tensorflow_start
+
+        tensorflow_start.preload()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers that ended are gone
     cluster: list[str | None] = []
     while lifeline not in select.select([listener.fileno(), lifeline], [], [])[0]:
@@ -84,24 +86,6 @@ def serve(lifeline: int, *, has_tensorflow: bool) -> Request | None:
             for descriptor in request.output:
                 os.close(descriptor)
     return None
-
-
-def import_tensorflow() -> None:
-    """Import what a training process imports, and touch no device: a fork would not have its threads.
-
-    Raises:
-        RuntimeError: if TensorFlow has set up its devices.
-    """
-    from tune_jobs.settings import prepare_tensorflow
-
-    prepare_tensorflow()
-    import keras  # noqa: F401
-    from tensorflow.python.eager import context
-
-    from tune_jobs.training import tensorflow_process, trial  # noqa: F401
-
-    if context._context is not None:
-        raise RuntimeError("TensorFlow was used at its import")
 
 
 def import_ray() -> None:

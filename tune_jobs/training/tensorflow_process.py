@@ -7,6 +7,7 @@ import gc
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import context as tf_context
 from tensorflow.python.framework import ops as tf_ops
 
 from tune_jobs.errors import SettingsError, UserError
@@ -67,6 +68,17 @@ def limit_devices(cpus: float | None, gpu_share: float | None = None, memory_mb:
         ) from error
     if not gpus and cpus is not None:
         enable_determinism()
+
+
+def check_unused() -> None:
+    """Import Keras whole, and check that TensorFlow has touched no device and started no thread.
+
+    Raises:
+        RuntimeError: if it has. No public call tells.
+    """
+    keras.backend  # noqa: B018 - it is imported at its first use
+    if tf_context._context is not None:
+        raise RuntimeError("TensorFlow was used at its import")
 
 
 def _gpus() -> list[Any]:

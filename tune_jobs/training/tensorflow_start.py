@@ -34,6 +34,19 @@ def start(cpus: float, gpu_share: float | None = None) -> None:
         tensorflow_process.prepare_devices(cpus, gpu_share)
 
 
+def preload() -> None:
+    """Import what a process that trains imports, and touch no device, so that the process can be forked.
+
+    Raises:
+        RuntimeError: if TensorFlow has set up its devices.
+    """
+    prepare_tensorflow()
+    with _native_stderr_held_back():
+        from tune_jobs.training import tensorflow_process, trial  # noqa: F401
+
+        tensorflow_process.check_unused()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep TensorFlow's messages from the terminal for the block, whoever imports it there."""
