@@ -539,6 +539,12 @@ def test_mlflow_error_texts() -> None:
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_mlflow_password() -> None:
+    texts = [source("mlflow", f"server/auth/{name}") for name in ("__init__.py", "config.py")]
+    for name in ("AUTH_CONFIG_PATH", "FLASK_SERVER_SECRET_KEY", "AUTH_ADMIN_USERNAME", "AUTH_ADMIN_PASSWORD"):
+        assert any(f"MLFLOW_{name}" in text for text in texts), name
+
+
 def test_mlflow_schema_version(tmp_path: Path) -> None:
     from mlflow.store.db import utils
 
