@@ -22,7 +22,7 @@ def main(command: Sequence[str]) -> None:
     if "runtime-env-agent-port" not in arguments:
         for name in ("metrics_agent_port", "dashboard_agent_listen_port", "metrics_export_port"):
             _note_port(arguments, name, _NO_PORT)
-        _wait()
+        _wait(arguments)
     else:
         _wait_for_caller(command, arguments)
 
@@ -37,16 +37,16 @@ def _wait_for_caller(command: Sequence[str], arguments: Mapping[str, str]) -> No
         listener.listen()
         port = listener.getsockname()[1]
         _note_port(arguments, "runtime_env_agent_port", port)
-        if not _wait(listener):
+        if not _wait(arguments, listener):
             return
     words = [f"--runtime-env-agent-port={port}" if "-env-agent-port=" in word else word for word in command]
     os.execv(sys.executable, [sys.executable, "-u", *words])
 
 
-def _wait(listener: socket.socket | None = None) -> bool:
-    """Wait until somebody connects; return False if the raylet ended before."""
+def _wait(arguments: Mapping[str, str], listener: socket.socket | None = None) -> bool:
+    """Wait until somebody connects; return False if the raylet ended before, or its folder is gone."""
     raylet = os.getppid()
-    while os.getppid() == raylet:
+    while os.getppid() == raylet != 1 and os.path.isdir(arguments["session-dir"]):  # noqa: PTH112
         if select.select([listener] if listener else [], [], [], _POLL_S)[0]:
             return True
     return False
