@@ -51,6 +51,7 @@ def connection(address: str | None, workers: WorkerKind = PLAIN) -> Iterator[Non
             _connect(address)
     except Exception as error:  # a plain one too: for instance when an overloaded machine starts Ray too slowly
         ray.shutdown()
+        worker_forks.end()
         where = f"no Ray cluster answers at {address}" if address else "Ray did not start on this machine"
         raise SettingsError(f"{where}: {str(error).splitlines()[0]}") from error
     try:
