@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from tune_jobs.datasets.dataset import Dataset
 from tune_jobs.records import readings
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.studies import Launch, StudyRecord
-from tune_jobs.records.trials import TestResult
+from tune_jobs.records.trials import TestResult, TrialResult
 from tune_jobs.search_spaces import Task, open_all
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
@@ -160,11 +160,19 @@ def test_the_test_split_was_read_once_and_is_not_read_again(evaluated: Evaluated
     assert len(evaluated.record.readings) == 1
 
 
+def evaluated_result(evaluated: Evaluated) -> TrialResult:
+    """The result of a trial that is complete."""
+    recorded = next(trial.result for trial in evaluated.record.trials if trial.state == "complete")
+    assert recorded is not None
+    return TrialResult(**{field.name: getattr(recorded, field.name) for field in fields(TrialResult)})
+
+
 def test_a_note_of_before_there_were_readings_is_still_read(evaluated: Evaluated, settings: Settings) -> None:
     settings.prepare()
     with Study.hold("old", settings) as study:
         study.begin(replace(evaluated.record.terms, task="old"))
-        trial = study.add(open_all(CUT.space), HANDS, 0)
+        trial = study.start(study.add(open_all(CUT.space), HANDS, 0))
+        study.finish(trial, evaluated_result(evaluated), cpus=1.0)
         study._note(f"test:{trial.number}", {"metrics": {"test_error_minutes": 3.0}, "errors": None, "val_score": 4.0})
     (found,) = Study.open("old", settings).record().trials
     assert found.tested == TestResult({"test_error_minutes": 3.0}, None, 4.0)

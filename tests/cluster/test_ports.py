@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from tests.cluster import ports
 from tests.cluster.ports import Head, Row
-from tests.support.sweeping import PROGRAMS, kill_family
+from tests.support.sweeping import PROGRAMS, kill_family, until
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import tokens
 
@@ -101,11 +102,27 @@ def own_cluster(short_folder: Path) -> Iterator[subprocess.Popen[str]]:
         kill_family(process)
 
 
+def wake_agent(folder: Path) -> None:
+    """Connect to the agent of runtime environments, which starts then, and wait until it answers."""
+    (noted,) = folder.glob("ray/session_2*/runtime_env_agent_port_*")
+    port = int(noted.read_text())
+    socket.create_connection(("127.0.0.1", port)).close()
+
+    def answers() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return connection.recv(5) == b"HTTP/"
+        return False
+
+    until(answers, "the agent of runtime environments")
+
+
 def test_a_cluster_of_our_own_is_its_users_alone(own_cluster: subprocess.Popen[str], short_folder: Path) -> None:
     assert own_cluster.stdout is not None
     folder = Path(own_cluster.stdout.readline().rstrip("\n"))
     assert [folder] == list(short_folder.glob("tj-*"))  # and no variable that says so
     token = (folder / "token").read_text()
+    wake_agent(folder)
     rows = ports.rows_of(ports.listening([own_cluster]), token)
     assert {row.kind.name for row in rows} >= {kind.name for kind in ports.GRPC[:4]}
     assert {address for row in rows for address in row.addresses} == {"127.0.0.1"}

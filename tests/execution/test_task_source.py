@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def reference(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     folder.mkdir()
-    monkeypatch.setattr(task_source, "private_folder", lambda: folder)
+    monkeypatch.setattr(task_source, "_private_folder", lambda: folder)
     for name, text in FILES.items():
         (tmp_path / "project" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "project" / name).write_text(text, encoding="utf-8")
@@ -106,16 +106,16 @@ def test_a_file_that_fails_on_the_worker_is_told_where(reference: str) -> None:
 
 
 def test_the_folder_is_new_and_private() -> None:
-    task_source.private_folder.cache_clear()
-    first = task_source.private_folder()
-    assert task_source.private_folder() is first
-    task_source.private_folder.cache_clear()
-    second = task_source.private_folder()
+    task_source._private_folder.cache_clear()
+    first = task_source._private_folder()
+    assert task_source._private_folder() is first
+    task_source._private_folder.cache_clear()
+    second = task_source._private_folder()
     try:
         assert first != second
         assert stat.S_IMODE(first.stat().st_mode) == stat.S_IMODE(second.stat().st_mode) == 0o700
     finally:
-        task_source.private_folder.cache_clear()
+        task_source._private_folder.cache_clear()
         first.rmdir()
         second.rmdir()
 

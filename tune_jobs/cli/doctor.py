@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, print_text, read_settings
+from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, print_text, read_settings, say
 
 
 @click.command(short_help="Check what a sweep needs, or a study; repair a study.")
@@ -36,7 +36,7 @@ def doctor(study: str | None, repair: bool, as_json: bool, home: Path | None, da
         findings = doctor.examine(settings)
     else:
         for line in doctor_study.repair(study, settings) if repair else ():
-            click.echo(f"tune-jobs: {line}", err=True)
+            say(f"tune-jobs: {line}")
         findings = doctor_study.examine(study, settings)
     if as_json:
         print_json([asdict(finding) for finding in findings])
