@@ -160,7 +160,7 @@ def _postgres_schema() -> Iterator[tuple[str, sqlalchemy.Engine]]:
     if not server:
         pytest.skip("TUNE_JOBS_TEST_POSTGRES names no server")
     if "PYTEST_XDIST_WORKER" in os.environ:
-        server = _database_for_this_process(server)
+        server = _new_database(server)
     schema = f"test_{uuid.uuid4().hex}"
     url = f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.pool.NullPool)
@@ -171,12 +171,21 @@ def _postgres_schema() -> Iterator[tuple[str, sqlalchemy.Engine]]:
         connection.execute(sqlalchemy.text(f"DROP SCHEMA {schema} CASCADE"))
 
 
-def _database_for_this_process(server: str) -> str:
+@pytest.fixture
+def empty_database() -> str:
+    """The URL of an empty database on the server that TUNE_JOBS_TEST_POSTGRES names."""
+    server = os.environ.get("TUNE_JOBS_TEST_POSTGRES")
+    if not server:
+        pytest.skip("TUNE_JOBS_TEST_POSTGRES names no server")
+    return _new_database(server)
+
+
+def _new_database(server: str) -> str:
     """Left to the server, which ends with the run."""
     name = f"test_{uuid.uuid4().hex}"
     engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.pool.NullPool)
     with engine.connect() as connection:
-        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name} TEMPLATE template0"))
     return sqlalchemy.make_url(server).set(database=name).render_as_string(hide_password=False)
 
 

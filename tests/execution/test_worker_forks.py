@@ -21,24 +21,22 @@ WITH_TENSORFLOW = WorkerKind(has_tensorflow=True)
 WORKER = ["/ray/default_worker.py", "--node-id=1", "--language=PYTHON"]
 
 
-class Looker:
-    """An actor that says what its process is like."""
-
-    def look(self) -> dict[str, Any]:
-        import numpy as np
-
-        parent = psutil.Process(os.getppid()).cmdline()
-        return {
-            "is_forked": "tune_jobs.execution.worker_server" in parent,
-            "has_tensorflow": "tensorflow" in sys.modules,
-            "random": float(np.random.random()),
-            "group": os.getpgid(0) == os.getpid(),
-            "niceness": os.nice(0),
-        }
-
-
 def look(n: int = 1) -> list[dict[str, Any]]:
+    """What the processes of so many new actors are like. Their class is sent whole: they need not find this module."""
     import ray
+
+    class Looker:
+        def look(self) -> dict[str, Any]:
+            import numpy as np
+
+            parent = psutil.Process(os.getppid()).cmdline()
+            return {
+                "is_forked": "tune_jobs.execution.worker_server" in parent,
+                "has_tensorflow": "tensorflow" in sys.modules,
+                "random": float(np.random.random()),
+                "group": os.getpgid(0) == os.getpid(),
+                "niceness": os.nice(0),
+            }
 
     actors = [ray.remote(Looker).options(num_cpus=0).remote() for _ in range(n)]
     answers: list[dict[str, Any]] = ray.get([actor.look.remote() for actor in actors])

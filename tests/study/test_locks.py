@@ -131,6 +131,19 @@ def test_on_a_server_a_study_is_held_against_another_machine_until_its_holder_di
         hold_soon(here)
 
 
+@pytest.mark.postgres
+def test_a_study_of_the_same_name_in_another_database_is_another(
+    tmp_path: Path, postgres_url: str, empty_database: str
+) -> None:
+    with (
+        held_elsewhere("clock", tmp_path / "there.lock", empty_database),
+        held_elsewhere("clock", tmp_path / "here.lock", postgres_url) as holder,
+        pytest.raises(StudyError, match=f"study 'clock' is being run by process {holder.pid} of "),
+        StudyLock("clock", tmp_path / "mine.lock", create_engine(postgres_url)).hold(),
+    ):
+        pytest.fail("held twice")
+
+
 def hold_soon(lock: StudyLock) -> None:
     """The server notices within moments that a connection is gone."""
     deadline = time.monotonic() + 5

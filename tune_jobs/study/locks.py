@@ -141,10 +141,11 @@ class StudyLock:
         connection.commit()
 
     def _refuse(self, cursor: Any) -> NoReturn:
-        """Say who has the lock. PostgreSQL splits its 64-bit key into two halves."""
+        """Say who has the lock. PostgreSQL splits its 64-bit key into two halves, and lists those of all databases."""
         unsigned = self._key % 2**64
         cursor.execute(
             "SELECT a.application_name, a.pid, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+            " JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()"
             " WHERE l.locktype = 'advisory' AND l.classid::bigint = %s AND l.objid::bigint = %s AND l.granted",
             (unsigned >> 32, unsigned & 0xFFFFFFFF),
         )

@@ -9,7 +9,8 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _RETRY_WAITS_S = (0.1, 0.5, 1.0)  # before each repetition of a call at which the server failed
+_TABLES_LOCK = 0x74756E656A6F6273  # "tunejobs": the number of an advisory lock of PostgreSQL
 _SMALL_REQUEST = "/api/2.0/mlflow/experiments/search?max_results=1"
 _REFUSALS = (  # MLflow's names for 400, 404 and 409
     "INVALID_PARAMETER_VALUE",
@@ -124,9 +126,27 @@ def client(settings: Settings, say: Say = lambda line: None) -> MlflowClient:
     uri = address(settings)
     if settings.mlflow_file is not None:
         prepare_file(settings, say)
-    elif not uri.startswith("http") and _is_of_another_version(uri):
-        raise _another_version(settings.shown_tracking_uri)
-    return cast("MlflowClient", _RetryingClient(MlflowClient(tracking_uri=uri)))
+    with _turn_to_make_tables(uri):
+        if settings.mlflow_file is None and not uri.startswith("http") and _is_of_another_version(uri):
+            raise _another_version(settings.shown_tracking_uri)
+        return cast("MlflowClient", _RetryingClient(MlflowClient(tracking_uri=uri)))
+
+
+@contextmanager
+def _turn_to_make_tables(uri: str) -> Iterator[None]:
+    """Wait for other processes that open the same PostgreSQL database. Two that make MLflow's tables at once fail."""
+    if not uri.startswith("postgres"):
+        yield
+        return
+    from mlflow.store.db import utils
+
+    engine = utils.create_sqlalchemy_engine(uri)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({_TABLES_LOCK})")
+            yield  # the lock ends with the connection
+    finally:
+        engine.dispose()
 
 
 def prepare_file(settings: Settings, say: Say) -> None:
