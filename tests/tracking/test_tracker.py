@@ -371,6 +371,76 @@ def test_a_deliverer_that_fails_at_any_call_leaves_nothing_missing_and_nothing_t
     raise AssertionError("every call failed")
 
 
+@pytest.mark.parametrize("scores", [(0.5, 0.9, 0.7), (0.5, 0.9), (0.5, 0.8, 0.7)], ids=["same", "shorter", "other"])
+def test_an_attempt_that_mlflow_had_in_part_leaves_no_point_beside_those_of_the_next(
+    store: Settings, failing: Callable[..., None], scores: tuple[float, ...]
+) -> None:
+    """A study that is restored from a backup runs trials again, of which MLflow may have all but the end."""
+    before = study(ended(0, 0.5, 0.9, 0.7))
+    again = ended(0, *scores, started=1.7e9 + 500, finished=1.7e9 + 600)
+    now = replace(before, trials=(again,))
+    fresh = replace(now, identity=next(_identities))
+    Tracker(store).deliver(fresh)
+    expected = [_without_links(fact) | {"ended": None} for fact in logged(store, fresh).facts]
+    for at in range(5, 50):
+        lost = replace(before, identity=next(_identities))
+        failing(at, True, _Killed)
+        try:
+            Tracker(store).deliver(lost)
+        except _Killed:
+            record = replace(now, identity=lost.identity)
+            Tracker(store).deliver(record)
+            found = logged(store, record).facts
+            assert [_without_links(fact) | {"ended": None} for fact in found] == expected, at
+        else:
+            assert at > 7
+            return
+    raise AssertionError("every call failed")
+
+
+class _Losing:
+    """MLflow's client, of which every answer to a change is lost once: the server hears it, and fails."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._lost = client, set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if name.startswith(("get_", "search_", "list_", "create_")):  # what creates is not repeated
+            return method
+
+        def change(*args: Any, **kwargs: Any) -> Any:
+            answer = method(*args, **kwargs)
+            call = repr((name, args, sorted(kwargs)))
+            if call in self._lost:
+                return answer
+            self._lost.add(call)
+            raise RuntimeError("API request failed with error code 500")
+
+        return change
+
+
+def test_a_call_whose_answer_was_lost_is_repeated_without_harm(
+    store: Settings, shown: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking.store, "_RETRY_WAITS_S", (0.0,))
+    plain = tracking.store.client(store)._client
+    record, expected = study(TRIALS[1], FAILED), [_without_links(fact) for fact in shown.facts[1:3]]
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking.store, "client", lambda *_: tracking.store._RetryingClient(_Losing(plain)))
+        for _ in range(3):
+            tracker = Tracker(store)
+            tracker.deliver(record)
+            tracker.close(record)
+            found = logged(store, record)
+            assert [_without_links(fact) for fact in found.facts] == expected
+            (parent,) = found.parents
+            plain.delete_run(found.run(1).info.run_id)  # people do
+            plain.delete_run(parent.info.run_id)
+            extra = plain.create_run(parent.info.experiment_id, tags=found.run(2).data.tags)
+            assert extra.info.lifecycle_stage == "active"
+
+
 @pytest.mark.parametrize(
     ("uri", "words"),
     [

@@ -50,8 +50,8 @@ def objective_name(study: StudyRecord) -> str:
     return MetricNames(study.terms).ours(study.terms.objective.metric)
 
 
-def metrics(trial: TrialRecord, terms: StudyTerms, names: MetricNames, after: int) -> list[Any]:
-    """Return each epoch's metrics after epoch `after`, as points; for a finished trial also those of its best epoch.
+def metrics(trial: TrialRecord, terms: StudyTerms, names: MetricNames) -> list[Any]:
+    """Return each epoch's metrics as points; for a finished trial also those of its best epoch.
 
     The best have names of their own (`best_...`), because MLflow's table shows the last value of a name.
     """
@@ -62,7 +62,6 @@ def metrics(trial: TrialRecord, terms: StudyTerms, names: MetricNames, after: in
         Metric(names.reported(name), value, start_ms + epoch, epoch)
         for epoch, values in enumerate(_by_name(trial, objective), start=1)
         for name, value in values.items()
-        if epoch > after or (trial.is_finished and name != objective)
     ]
     if trial.is_finished:
         best = {f"best_{objective}": trial.score, "best_epoch": trial.best_epoch} | _further(trial, terms)

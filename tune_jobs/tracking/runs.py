@@ -7,8 +7,9 @@ later. It may thus create a run a second time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tune_jobs.records.studies import StudyRecord
@@ -21,7 +22,7 @@ from tune_jobs.words import Say
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
@@ -35,6 +36,22 @@ class DeliveredRun:
     is_final: bool = False
     is_described: bool = False  # it has its params and its data set
     tested: str | None = None  # a digest of the results on the test split that it has
+    points: dict[tuple[str, int], float] = field(default_factory=dict)  # values by metric and step; of a run not final
+
+    def lacks(self, points: Sequence[Metric]) -> list[Metric]:
+        """Return those of a trial's points that the run lacks. MLflow keeps one twice if its time is another."""
+        return [point for point in points if (point.key, point.step) not in self.points]
+
+    def note(self, points: Sequence[Metric]) -> None:
+        """Note that the run has these points."""
+        self.points |= {(point.key, point.step): point.value for point in points}
+
+    def is_of_another_attempt(self, trial: TrialRecord, points: Sequence[Metric]) -> bool:
+        """Return True if the run has a value that is not the trial's. An attempt that was lost had it."""
+        wanted = {(point.key, point.step): point.value for point in points}
+        names = {point.key for point in points}
+        is_beyond = trial.is_finished and any(key[0] in names and key not in wanted for key in self.points)
+        return is_beyond or any(not _is_same(self.points[key], wanted[key]) for key in wanted.keys() & self.points)
 
 
 @dataclass(frozen=True)
@@ -119,6 +136,10 @@ class StudyRuns:
     def _search(self, filter_string: str) -> list[Run]:
         return experiments.search_runs(self.client, [self.experiment], filter_string)
 
+    def remove(self, study: StudyRecord, run_id: str, say: Say) -> None:
+        """Delete the run of a trial, or set it aside if people added to it."""
+        self._remove(study, self.client.get_run(run_id), say)
+
     def _remove(self, study: StudyRecord, run: Run, say: Say | None) -> None:
         """Delete a run that the study does not have, or set it aside if people added to it."""
         if not has_additions(self.client, run, study):
@@ -142,12 +163,15 @@ class StudyRuns:
         self._set_tags(run, {name: value for name, value in wanted.items() if tags.get(name) != value})
         if not trial.is_finished and run.info.status != "RUNNING":
             self.client.update_run(run.info.run_id, status="RUNNING")
+        points = {} if is_final else self._points(run)
+        objective = mlflow_form.objective_name(study)
         return DeliveredRun(
             run.info.run_id,
-            epochs=0 if is_final else self._epochs(study, run),
+            epochs=max((step for name, step in points if name == objective), default=0),
             is_final=is_final,
             is_described=bool(run.inputs.dataset_inputs) and not tags.get(marks.LEFT_OUT),
             tested=_tested(trial, run),
+            points=points,
         )
 
     def _lasting_tags(self, study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
@@ -160,12 +184,18 @@ class StudyRuns:
 
         self.client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
-    def _epochs(self, study: StudyRecord, run: Run) -> int:
-        """Return how many epochs a run that is not whole has."""
-        metric = mlflow_form.objective_name(study)
-        if metric not in run.data.metrics:
-            return 0
-        return max(int(point.step) for point in self.client.get_metric_history(run.info.run_id, metric))
+    def _points(self, run: Run) -> dict[tuple[str, int], float]:
+        """Return every value that a run has, by metric and step."""
+        return {
+            (name, int(point.step)): float(point.value)
+            for name in run.data.metrics
+            for point in self.client.get_metric_history(run.info.run_id, name)
+        }
+
+
+def _is_same(value: float, other: float) -> bool:
+    """Return True if a value in MLflow is this one. MLflow has other numbers for those that are not finite."""
+    return math.isclose(value, other) or not (math.isfinite(value) and math.isfinite(other))
 
 
 def _one(client: MlflowClient, study: StudyRecord, parents: Sequence[Run]) -> Run:

@@ -19,7 +19,7 @@ from tune_jobs.tracking.sending import Sender
 from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 _MOST_FAILURES = 3  # of trials in a row: then the server fails, and not with a trial
 
@@ -128,14 +128,15 @@ class Tracker:
         """Send what is new of a trial. Return False if nothing is."""
         if not self._has_news(trial):
             return False
-        delivered = self._delivered.get(trial.number)
-        if delivered is None:
-            delivered = self._delivered[trial.number] = self._create_trial(runs, study, trial)
-        sender, names = Sender(runs.client, delivered.run_id), self._metric_names(study)
+        names = self._metric_names(study)
+        points = mlflow_form.metrics(trial, study.terms, names)
+        delivered = self._of_this_attempt(runs, study, trial, points)
+        sender = Sender(runs.client, delivered.run_id)
         if not delivered.is_final:
             if not delivered.is_described:
                 _describe(sender, study, trial, delivered)
-            sender.log("metrics", mlflow_form.metrics(trial, study.terms, names, delivered.epochs))
+            sender.log("metrics", delivered.lacks(points))
+            delivered.note(points)
             delivered.epochs = max(delivered.epochs, len(trial.history))
         if trial.tested is not None and _is_test_new(delivered, trial):
             _deliver_test(sender, study, trial, trial.tested, names)
@@ -143,8 +144,22 @@ class Tracker:
         if trial.is_finished:
             _finish(sender, study, trial, names)
             delivered.is_final = True
+            delivered.points.clear()
         self._note_left_out(f"trial {trial.number}", sender)
         return True
+
+    def _of_this_attempt(
+        self, runs: StudyRuns, study: StudyRecord, trial: TrialRecord, points: list[Metric]
+    ) -> DeliveredRun:
+        """Return the trial's run: a new one if there is none, or if it shows an attempt that had other results."""
+        delivered = self._delivered.get(trial.number)
+        if delivered is not None and not delivered.is_final and delivered.is_of_another_attempt(trial, points):
+            del self._delivered[trial.number]
+            runs.remove(study, delivered.run_id, self._say)
+            delivered = None
+        if delivered is None:
+            delivered = self._delivered[trial.number] = self._create_trial(runs, study, trial)
+        return delivered
 
     def _create_trial(self, runs: StudyRuns, study: StudyRecord, trial: TrialRecord) -> DeliveredRun:
         """Create a trial's run. After an error of the server, first look whether the run is there all the same."""
@@ -228,7 +243,7 @@ def _finish(sender: Sender, study: StudyRecord, trial: TrialRecord, names: Metri
     from mlflow.entities import RunTag
 
     run = sender.client.get_run(sender.run_id)
-    metrics = mlflow_form.metrics(trial, study.terms, names, after=0)
+    metrics = mlflow_form.metrics(trial, study.terms, names)
     metrics += mlflow_form.tested_metrics(trial, names)
     known = sorted({point.key for point in metrics})
     tags = {marks.METRICS: "\n".join(known)} | names.tags(known) | mlflow_form.param_tags(study, trial)
