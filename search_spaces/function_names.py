@@ -14,7 +14,12 @@ TASK_MODULE = "task_file_"  # begins the name of the module that a task's file i
 
 
 def name(function: Any) -> str:
-    """Return `build` for a function of the user's own, wherever it stands, and `mlp.build` for one of a package."""
+    """Return `build` for a function of the user's own, wherever it stands, and `mlp.build` for one of a package.
+
+    An object that loads data may have another name for them, `data_name`.
+    """
+    if isinstance(own := getattr(function, "data_name", None), str):
+        return own
     function = _named(function)
     module = sys.modules.get(function.__module__)
     own_name = str(function.__qualname__).rpartition("<locals>.")[2]

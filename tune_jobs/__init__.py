@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tune_jobs.api.studies import open_study as open  # noqa: A004 - as in `tj.open`
     from tune_jobs.api.study import Study
     from tune_jobs.api.tasks import find_task, run_trial, tasks
+    from tune_jobs.datasets.image_folders.loading import image_folder
+    from tune_jobs.datasets.tables import table
     from tune_jobs.errors import StudyError, TrialError, UserError
     from tune_jobs.models.label_encodings import Classes
     from tune_jobs.records.trials import TrialResult
@@ -46,11 +48,13 @@ __all__ = [
     "UserError",
     "Variants",
     "find_task",
+    "image_folder",
     "import_study",
     "launch",
     "open",
     "run_trial",
     "studies",
+    "table",
     "tasks",
 ]
 
@@ -59,6 +63,8 @@ _MODULES = {  # where each public name is defined
     "api.studies": ("import_study", "launch", "open", "studies"),
     "api.study": ("Study",),
     "api.tasks": ("find_task", "run_trial", "tasks"),
+    "datasets.image_folders.loading": ("image_folder",),
+    "datasets.tables": ("table",),
     "errors": ("StudyError", "TrialError", "UserError"),
     "models.label_encodings": ("Classes",),
     "records.trials": ("TrialResult",),

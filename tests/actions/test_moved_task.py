@@ -214,9 +214,17 @@ def test_train_finds_the_task_of_a_best_yaml_where_the_study_was_last_launched(h
     assert "b/renamed.py" in best_text(home.record)
 
 
-def test_data_that_are_others_at_each_call_are_named_as_such(home: Home) -> None:
-    text = PLAIN.replace("default_rng(0)", "default_rng()")
-    file = home.write(text=text)
+def test_data_that_are_others_at_each_call_are_refused_at_the_first_launch(home: Home) -> None:
+    file = home.write(text=PLAIN.replace("default_rng(0)", "default_rng()"))
+    with pytest.raises(DataError, match=r"^the data set load_data has other data each time it is called.* a seed"):
+        home.launch(file)
+
+
+def test_slow_data_that_are_others_at_each_call_are_refused_at_the_next_launch(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_QUICK_S", 0.0)
+    file = home.write(text=PLAIN.replace("default_rng(0)", "default_rng()"))
     home.launch(file)
     with pytest.raises(
         DataError, match=r"^the data set load_data has other data each time it is called.* a seed"

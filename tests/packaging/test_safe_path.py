@@ -85,7 +85,7 @@ def test_processes_that_draw_clocks_start_with_a_safe_path(monkeypatch: pytest.M
             return []
 
     monkeypatch.setattr(faces, "ProcessPoolExecutor", Pool)
-    faces._in_parallel(faces.ClockFaces(), range(1), 2)
+    list(faces._in_parallel(faces.ClockFaces(), range(1), 2))
     assert states == [True]
 
 

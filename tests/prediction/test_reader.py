@@ -18,11 +18,12 @@ from tests.prediction.test_saved_models import ORIGIN
 from tests.support.sweeping import called, command_line, ended
 from tune_jobs import datasets
 from tune_jobs.cli import run
+from tune_jobs.datasets import image_files
 from tune_jobs.datasets.clocks import drawing
+from tune_jobs.datasets.image_files import Picture, PictureError
 from tune_jobs.errors import DataError
 from tune_jobs.exports.best import BestConfig
-from tune_jobs.prediction import image_files, reader, saved_models
-from tune_jobs.prediction.image_files import Picture, PictureError
+from tune_jobs.prediction import reader, saved_models
 from tune_jobs.prediction.reader import Reader, Reading
 from tune_jobs.search_spaces import Protocol, catalog
 from tune_jobs.settings import Settings
@@ -133,6 +134,24 @@ def test_training_says_nothing_of_tensorflows_start(clock: Saved) -> None:
     said = clock.said.splitlines()
     assert said[0].startswith("epoch 1/1")
     assert said[-1] == f"model saved to {clock.path}"
+
+
+# --- classes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_class_that_has_a_name_is_read_by_it(digits: Saved, tmp_path: Path) -> None:
+    names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    named = tmp_path / "model.keras"
+    with zipfile.ZipFile(digits.path) as old, zipfile.ZipFile(named, "w") as new:
+        for member in old.namelist():
+            if member != saved_models.MEMBER:
+                new.writestr(member, old.read(member))
+    saved_models.add(named, replace(saved_models.read(digits.path), classes=names))
+    picture = tmp_path / "digit.png"
+    Image.effect_noise((8, 8), 90).save(picture)
+    number, name = (Reader(path).read(picture) for path in (digits.path, named))
+    assert name.text == names[int(number.text)]
+    assert name.to_dict() == {**number.to_dict(), "class": name.text}
 
 
 # --- times ------------------------------------------------------------------------------------------------------------

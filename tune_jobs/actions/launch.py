@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tune_jobs.actions import session
 from tune_jobs.actions.session import Outcome
+from tune_jobs.datasets.progress import silent
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, check_counts
 from tune_jobs.leaderboard import ranking
@@ -121,7 +122,7 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         begun = held.study.record() if held.study.has_begun else None
         if begun is not None and (changed := provenance.changed_versions(begun.launch)):
             say(f"study {name} was last run with {changed}: the last digits of scores may differ")
-        inputs = resolve(task, request, begun, settings)
+        inputs = resolve(task, request, begun, settings, say)
         launching = _Launching(request, begun, inputs, settings, say)
         search, trials = _search(launching)
         samplers.check_search(search, inputs.space, inputs.further)
@@ -141,7 +142,9 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         return outcome
 
 
-def resolve(task: Task, request: LaunchRequest, begun: StudyRecord | None, settings: Settings) -> StudyInputs:
+def resolve(
+    task: Task, request: LaunchRequest, begun: StudyRecord | None, settings: Settings, say: Say = silent
+) -> StudyInputs:
     """Fill in what the request leaves open: from the study where it was begun already, else from the task.
 
     Raises:
@@ -155,7 +158,8 @@ def resolve(task: Task, request: LaunchRequest, begun: StudyRecord | None, setti
         objectives.parse(request.objectives, task) if request.objectives else before.objectives,
         before.seed if request.seed is None else request.seed,
     )
-    return session.study_inputs(task, request.task, conditions, settings, begun, session.absolute(request.with_paths))
+    also = session.absolute(request.with_paths)
+    return session.study_inputs(task, request.task, conditions, settings, begun, say, also)
 
 
 def _space(task: Task, request: LaunchRequest, before: Conditions) -> AnySpace:

@@ -6,6 +6,7 @@ another task's configurations (`transfer.py`), or finalists on the test split (`
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
 from tune_jobs.training import tensorflow_start
 from tune_jobs.words import Say
+
+_QUICK_S = 2.0  # a function that loads data in less is called once more to see whether it returns the same
 
 if TYPE_CHECKING:
     # What a session runs on Ray; it calls the second argument once nothing more is trained.
@@ -77,7 +80,7 @@ class Session:
             raise StudyError(f"no study named {self.study.name!r}. `tune-jobs studies` lists all")
         begun = self.study.record()
         task = find_begun(begun)
-        inputs = study_inputs(task, begun.reference, Conditions.of(begun.terms), self.settings, begun)
+        inputs = study_inputs(task, begun.reference, Conditions.of(begun.terms), self.settings, begun, self.say)
         self.study.begin(inputs.terms)
         say_changed_code(begun, inputs, self.say)
         return inputs
@@ -165,6 +168,7 @@ def study_inputs(
     conditions: Conditions,
     settings: Settings,
     begun: StudyRecord | None,
+    say: Say,
     with_paths: tuple[Path, ...] = (),
 ) -> StudyInputs:
     """Return what trials of a task under these conditions are about, with the data loaded.
@@ -177,7 +181,7 @@ def study_inputs(
     """
     trained = conditions.applied_to(task)
     with tensorflow_start.prepared(None):
-        data = datasets.load_for_task(trained, settings.data_dir).training
+        data = _load(trained, settings, say, is_first=begun is None)
     digest, also = task.digest(), with_paths
     if begun is not None:
         digest, also = _known_digest(task, begun.terms), also or begun.with_paths
@@ -193,6 +197,19 @@ def study_inputs(
         with_paths=also,
         code=catalog.code_digest(reference, also),
     )
+
+
+def _load(task: Task, settings: Settings, say: Say, *, is_first: bool) -> TrainingData:
+    """Return the data of a task. Before a study is begun, a function that is quick is called twice.
+
+    Raises:
+        DataError: they cannot be had, or are others at each call.
+    """
+    started = time.monotonic()
+    data = datasets.load_for_task(task, settings.data_dir, say).training
+    if is_first and time.monotonic() - started < _QUICK_S:
+        datasets.check_steady(task, data.digest, settings.data_dir)
+    return data
 
 
 def _known_digest(task: Task, terms: StudyTerms) -> str:

@@ -71,7 +71,7 @@ def train(
         space = open_all(task.space)
         config = replace(config, params=meant_params(space, config.params))
         check_kinds(space, config.params, str(path))
-        data = datasets.load_for_task(task, settings.data_dir).training
+        data = datasets.load_for_task(task, settings.data_dir, say).training
     if data.digest != config.data_digest:
         datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
@@ -169,7 +169,7 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
     trial = _winner(record)
     with tensorflow_start.prepared(trial.cpus or 1.0):
         task = _task_of(record)
-        data = datasets.load_for_task(task, settings.data_dir).training
+        data = datasets.load_for_task(task, settings.data_dir, say).training
     if data.digest != record.terms.data_digest:
         datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"study {name!r} has data {record.terms.data_digest}, and {data.name} is now {data.digest}")
@@ -232,6 +232,7 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
         score=score,
         versions=versions(),
         study=config.study,
+        classes=data.classes,
     )
 
 

@@ -80,7 +80,7 @@ def _begin(held: Session, task: Task, request: TransferRequest) -> StudyInputs:
     """Begin the study there, or take it up with the search it has."""
     begun = held.study.record() if held.study.has_begun else None
     asked = LaunchRequest(task=request.to, epochs=request.epochs, images=request.images)
-    inputs = resolve(task, asked, begun, held.settings)
+    inputs = resolve(task, asked, begun, held.settings, held.say)
     held.study.begin(inputs.terms)
     earlier = begun.launch if begun else None
     search, trials = (earlier.search, earlier.trials) if earlier else ("baseline", None)

@@ -12,7 +12,7 @@ from tune_jobs.cli.options import home_option, json_option, print_json, print_te
 from tune_jobs.errors import UserError
 
 if TYPE_CHECKING:
-    from tune_jobs.prediction.image_files import PictureError
+    from tune_jobs.datasets.image_files import PictureError
     from tune_jobs.prediction.reader import Reader, Reading
 
 
@@ -58,7 +58,7 @@ def predict(model: Path, images: Sequence[Path], task: str | None, as_json: bool
 
 
 def _outcomes(reader: Reader, images: Sequence[Path]) -> Iterator[tuple[Path, Reading | PictureError]]:
-    from tune_jobs.prediction.image_files import PictureError
+    from tune_jobs.datasets.image_files import PictureError
 
     for file in images:
         try:

@@ -1,7 +1,8 @@
 """Load a data set by its name, or by a task's own function, and hold out a validation part.
 
-Each named data set is a `Source` in a file of its own. To add one, write such a file and add its source to `SOURCES`.
-Nothing here trains. Only an evaluation reads the test part.
+Each data set that everybody can have is a `Source` in a file of its own. To add one, write such a file and add its
+source to `SOURCES`. The user's own are functions, folders of images and tables. Nothing here trains. Only an evaluation
+reads the test part.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_jobs.datasets import checking, cifar10, digits, mnist, own
+from tune_jobs.datasets import checking, cifar10, digits, in_folder, mnist, own
 from tune_jobs.datasets.clocks import faces, files
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
+from tune_jobs.datasets.image_folders.loading import ImageFolder, image_folder
 from tune_jobs.datasets.own import LoadData
+from tune_jobs.datasets.progress import silent
 from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
+from tune_jobs.datasets.tables import Table, table
 from tune_jobs.errors import DataError
 from tune_jobs.search_spaces import function_names
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
+from tune_jobs.words import Say
 
 __all__ = [
     "SOURCES",
@@ -32,10 +37,12 @@ __all__ = [
     "Split",
     "TrainingData",
     "check_steady",
+    "image_folder",
     "load",
     "load_for_task",
     "locate",
     "names",
+    "table",
 ]
 
 SOURCES: tuple[Source, ...] = (digits.SOURCE, *mnist.SOURCES, cifar10.SOURCE, *faces.SOURCES, files.SOURCE)
@@ -52,7 +59,7 @@ def locate(name: str, data_dir: Path) -> str:
     Raises:
         DataError: no data set has this name, or its files are missing (they may have to be downloaded or drawn first).
     """
-    return str(_source(name).locate(data_dir))
+    return str(_source(name, data_dir).locate(data_dir))
 
 
 def load(
@@ -62,18 +69,19 @@ def load(
     validation: int | float,
     images: int | None = None,
     check: Callable[[Original], None] | None = None,
+    say: Say = silent,
 ) -> Dataset:
     """Load a data set, by its name or by a function, and divide its training part in two.
 
     `validation` is the number of images to hold out from the training part, or a fraction of them. `images` limits how
     many of the others are kept to train on. Both draw each class in its share, and the same images every time. `check`
-    may refuse the data before they are divided.
+    may refuse the data before they are divided. `say` shows messages on what takes long.
 
     Raises:
         DataError: in one line, if there is no such data set, or it is missing, damaged or too small.
     """
     name = data if isinstance(data, str) else function_names.name(data)
-    original = _source(data).load(data_dir) if isinstance(data, str) else own.load(data)
+    original = _original(data, data_dir, say)
     try:
         if check is not None:
             check(original)
@@ -86,10 +94,10 @@ def load(
     except DataError as error:
         raise DataError(f"cannot take a validation part from {name}: {error}") from error
     train, held_out, test = _contiguous(train), _contiguous(held_out), _contiguous(original.test)
-    return Dataset(name, train, held_out, test, digest(train, held_out, test))
+    return Dataset(name, train, held_out, test, digest(train, held_out, test), original.classes)
 
 
-def load_for_task(task: Task, data_dir: Path) -> Dataset:
+def load_for_task(task: Task, data_dir: Path, say: Say = silent) -> Dataset:
     """Load the data of a task, divided as its protocol says.
 
     Raises:
@@ -102,6 +110,7 @@ def load_for_task(task: Task, data_dir: Path) -> Dataset:
         validation=protocol.validation,
         images=protocol.images,
         check=functools.partial(checking.check_for_task, task),
+        say=say,
     )
 
 
@@ -111,17 +120,28 @@ def check_steady(task: Task, digest: str, data_dir: Path) -> None:
     Raises:
         DataError: it does not.
     """
-    if not isinstance(task.dataset, str) and load_for_task(task, data_dir).digest != digest:
+    is_function = not isinstance(task.dataset, str | ImageFolder | Table)
+    if is_function and load_for_task(task, data_dir).digest != digest:
         raise DataError(
             f"the data set {task.dataset_name} has other data each time it is called, so that no study on it can go "
             "on: give its random generator a seed, as in default_rng(0)"
         )
 
 
-def _source(name: str) -> Source:
-    source = next((source for source in SOURCES if source.name == name), None)
+def _original(data: str | LoadData, data_dir: Path, say: Say) -> Original:
+    if isinstance(data, str):
+        return _source(data, data_dir).load(data_dir, say)
+    return data.load(data_dir, say) if isinstance(data, ImageFolder | Table) else own.load(data)
+
+
+def _source(name: str, data_dir: Path) -> Source:
+    known = next((source for source in SOURCES if source.name == name), None)
+    source = known or in_folder.find(name, data_dir)
     if source is None:
-        raise DataError(f"no data set named {name!r}{near(name, names())}; there are {', '.join(names())}")
+        raise DataError(
+            f"no data set named {name!r}{near(name, names())}; there are {', '.join(names())}, and what lies in "
+            f"{data_dir}: {in_folder.KINDS}"
+        )
     return source
 
 

@@ -17,8 +17,10 @@ import numpy as np
 
 from tune_jobs.datasets import download, pickled_batch
 from tune_jobs.datasets.dataset import Original, Split
+from tune_jobs.datasets.progress import silent
 from tune_jobs.datasets.source import Source
 from tune_jobs.errors import DataError
+from tune_jobs.words import Say
 
 FOLDER = "cifar-10-batches-py"  # also inside the archive
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -61,7 +63,7 @@ def source(published: Batches) -> Source:
     """Return the source of a data set in this form."""
     return Source(
         published.name,
-        load=lambda data_dir: load(published, data_dir),
+        load=lambda data_dir, say: load(published, data_dir, say),
         locate=lambda data_dir: locate(published, data_dir),
     )
 
@@ -69,7 +71,7 @@ def source(published: Batches) -> Source:
 SOURCE = source(CIFAR10)
 
 
-def load(published: Batches, data_dir: Path) -> Original:
+def load(published: Batches, data_dir: Path, say: Say = silent) -> Original:
     """Return images `(N, 32, 32, 3)`, uint8, RGB, and labels `(N,)`, int64, 0 to 9; training batches in their order.
 
     Look in the folder named after the data set before `data_dir` itself, and for unpacked batches before the archive.
@@ -78,7 +80,7 @@ def load(published: Batches, data_dir: Path) -> Original:
         DataError: the batches cannot be had or read, or one is not the published one.
     """
     try:
-        place = _existing(published, data_dir) or _download(published, data_dir)
+        place = _existing(published, data_dir) or _download(published, data_dir, say)
         pickles = _from_folder(place) if place.is_dir() else _from_archive(place)
         batches = {name: _verified(name, pickled, place, published) for name, pickled in pickles}
     except OSError as error:
@@ -119,10 +121,10 @@ def _existing(published: Batches, data_dir: Path) -> Path | None:
     return None
 
 
-def _download(published: Batches, data_dir: Path) -> Path:
+def _download(published: Batches, data_dir: Path, say: Say) -> Path:
     archive = data_dir / published.name / ARCHIVE
     try:
-        download.fetch(published.url, archive, md5=published.md5)
+        download.fetch(published.url, archive, md5=published.md5, say=say)
     except download.DownloadError as error:
         raise DataError(
             f"{published.name} needs {_NEEDED} in {archive.parent}, and {error}: "

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tune_jobs.errors import DataError
 
 Array = NDArray[Any]
+Pairs = tuple[tuple[Array, Array], tuple[Array, Array]]  # (x, labels), (x_test, labels_test)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +53,19 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Original:
-    """A data set as its makers divided it, before anything is held out for validation."""
+    """A data set as its makers divided it, before anything is held out for validation.
+
+    `classes`: the names of the labels 0, 1, 2, …; empty where they have none.
+    """
 
     train: Split
     test: Split
+    classes: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> Pairs:
+        """The arrays as `keras.datasets.*.load_data` return them."""
+        return (self.train.x, self.train.labels), (self.test.x, self.test.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +76,7 @@ class TrainingData:
     train: Split
     validation: Split
     digest: str  # of the whole data set, test part included
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +91,12 @@ class Dataset:
     validation: Split
     test: Split
     digest: str
+    classes: tuple[str, ...] = ()
 
     @property
     def training(self) -> TrainingData:
         """The data without its test part, for trials."""
-        return TrainingData(self.name, self.train, self.validation, self.digest)
+        return TrainingData(self.name, self.train, self.validation, self.digest, self.classes)
 
 
 def digest(*splits: Split) -> str:

@@ -25,4 +25,4 @@ def load() -> Original:
     return Original(train, test)
 
 
-SOURCE = Source("digits", load=lambda data_dir: load(), locate=lambda data_dir: "comes with scikit-learn")
+SOURCE = Source("digits", load=lambda data_dir, say: load(), locate=lambda data_dir: "comes with scikit-learn")

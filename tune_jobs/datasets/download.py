@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import logging
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from tune_jobs import files
+from tune_jobs.datasets.progress import silent
 from tune_jobs.errors import UserError
+from tune_jobs.words import Say
 
 _TIMEOUT_S = 30  # of silence, not of the whole download
-
-log = logging.getLogger(__name__)
 
 
 class DownloadError(Exception):
     """A download failed. The message is one line, and reads as the rest of a sentence."""
 
 
-def fetch(url: str, path: Path, *, md5: str) -> None:
+def fetch(url: str, path: Path, *, md5: str, say: Say = silent) -> None:
     """Download `url` to `path`, whole or not at all, and make its folder. Two processes may do so at once.
 
     Raises:
         DownloadError: the address cannot be reached, sends another file, or the folder cannot be written.
     """
-    log.info("downloading %s", url)
+    say(f"downloading {url} …")
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
             content: bytes = response.read()

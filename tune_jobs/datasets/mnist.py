@@ -14,8 +14,10 @@ import numpy as np
 
 from tune_jobs.datasets import download, idx
 from tune_jobs.datasets.dataset import Array, Original, Split
+from tune_jobs.datasets.progress import silent
 from tune_jobs.datasets.source import Source
 from tune_jobs.errors import DataError
+from tune_jobs.words import Say
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
@@ -58,7 +60,7 @@ def source(published: IdxFiles) -> Source:
     """Return the source of a data set in this form."""
     return Source(
         published.name,
-        load=lambda data_dir: load(published, data_dir),
+        load=lambda data_dir, say: load(published, data_dir, say),
         locate=lambda data_dir: locate(published, data_dir),
     )
 
@@ -66,7 +68,7 @@ def source(published: IdxFiles) -> Source:
 SOURCES = (source(MNIST), source(FASHION_MNIST))
 
 
-def load(published: IdxFiles, data_dir: Path) -> Original:
+def load(published: IdxFiles, data_dir: Path, say: Say = silent) -> Original:
     """Return images `(N, 28, 28, 1)`, uint8, and labels `(N,)`, int64, 0 to 9, from the data set's own folder.
 
     If that has none of the files and `data_dir` itself has them all, read them from there. Download missing files.
@@ -76,7 +78,7 @@ def load(published: IdxFiles, data_dir: Path) -> Original:
     """
     try:
         folder = _folder(published, data_dir)
-        _download_missing(published, folder)
+        _download_missing(published, folder, say)
         files = {name: _read_verified(folder / name, published) for name in published.md5}
     except OSError as error:
         raise DataError(f"cannot read {published.name} in {data_dir}: {error}") from error
@@ -110,10 +112,10 @@ def _missing(published: IdxFiles, folder: Path) -> list[str]:
     return [name for name in published.md5 if not (folder / name).is_file()]
 
 
-def _download_missing(published: IdxFiles, folder: Path) -> None:
+def _download_missing(published: IdxFiles, folder: Path, say: Say) -> None:
     try:
         for name in _missing(published, folder):
-            download.fetch(f"{published.url}/{name}", folder / name, md5=published.md5[name])
+            download.fetch(f"{published.url}/{name}", folder / name, md5=published.md5[name], say=say)
     except download.DownloadError as error:
         raise DataError(
             f"{published.name} needs {_listed(_missing(published, folder))} in {folder}, and {error}: "

@@ -9,10 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_jobs.datasets.dataset import Array, Split
+from tune_jobs.datasets.dataset import Array, Original, Split
 from tune_jobs.errors import DataError
 
 Indices = NDArray[np.intp]
+
+TEST_SHARE = 0.2  # of a data set that its makers did not divide
 
 _SEED = 0  # one for all: another seed would only be another arbitrary split, and scores could not be compared
 
@@ -28,6 +30,19 @@ def hold_out(split: Split, part: int | float) -> tuple[Split, Split]:
     held_out = _stratified(split.labels, _count(part, len(split)))
     stays = np.setdiff1d(np.arange(len(split)), held_out, assume_unique=True)
     return split.take(stays), split.take(held_out)
+
+
+def divided(split: Split, name: str, classes: tuple[str, ...] = ()) -> Original:
+    """Return a data set that its makers did not divide, with `TEST_SHARE` of each class as its test part.
+
+    Raises:
+        DataError: it is too small; the message begins with its name.
+    """
+    try:
+        train, test = hold_out(split, TEST_SHARE)
+    except DataError as error:
+        raise DataError(f"cannot take a test part from {name}: {error}") from error
+    return Original(train, test, classes)
 
 
 def _count(part: int | float, n_images: int) -> int:

@@ -20,7 +20,7 @@ def score_finalists(run: StudyRun, trials: list[TrialRecord]) -> None:
     """
     inputs, resources, settings = run.inputs, run.resources, run.settings
     source = TaskSource.of(inputs.reference, inputs.with_paths)
-    data = datasets.load_for_task(inputs.task, settings.data_dir)
+    data = datasets.load_for_task(inputs.task, settings.data_dir, run.say)
     cpus = trials[0].cpus or resources.cpus_per_trial  # as many threads as the trials had, or a score does not repeat
     prepare_ray(is_own_cluster=resources.address is None)
     from tune_jobs.execution import cluster, worker_forks

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tune_jobs.datasets import image_files
+from tune_jobs.datasets.image_files import Picture, PictureError
 from tune_jobs.errors import DataError
 from tune_jobs.models.presentation import Presentation
-from tune_jobs.prediction import image_files, keras_files, saved_models
-from tune_jobs.prediction.image_files import Picture, PictureError
+from tune_jobs.prediction import keras_files, saved_models
 from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.protocol import TaskError
@@ -134,7 +135,7 @@ class Reader:
         try:
             outputs = np.asarray(compiled.predict(model, views(picture)))
             if np.isfinite(outputs).all():
-                return _reading(self._encoding, outputs)
+                return _reading(self._encoding, outputs, self._origin.classes)
         except (
             Exception
         ) as error:  # Keras, and encodings that get other outputs than theirs, raise errors of many kinds
@@ -176,20 +177,31 @@ def views(picture: Picture) -> Array:
     return np.stack([picture, *moved, *zoomed, *lit])
 
 
-def _reading(encoding: LabelEncoding, outputs: Array) -> Reading:
-    """Return the reading of `(1 + N_VIEWS, ...)` outputs, the first of which is that of the unchanged picture."""
+def _reading(encoding: LabelEncoding, outputs: Array, classes: Sequence[str]) -> Reading:
+    """Return the reading of `(1 + N_VIEWS, ...)` outputs, the first of which is that of the unchanged picture.
+
+    `classes` are the names of the labels 0, 1, 2, … where the data set has them.
+    """
     shown, labels = Presentation(encoding), encoding.decode(outputs)
     errors = shown.errors(labels[1:], np.repeat(labels[:1], N_VIEWS, axis=0))
+    name = _class_name(labels[0], classes)
     has_spread = bool(shown.close or shown.error_unit)
     return Reading(
-        text=shown.label_text(labels[0]),
-        facts=shown.facts(labels[0]),
+        text=name or shown.label_text(labels[0]),
+        facts={**shown.facts(labels[0]), **({"class": name} if name else {})},
         agreement=float(np.mean(errors <= shown.close)),
         close=shown.close,
         unit=shown.error_unit,
         spread=float(np.median(errors)) if has_spread else None,
         probability=shown.probability(outputs),
     )
+
+
+def _class_name(label: Array, classes: Sequence[str]) -> str | None:
+    """Return the name of a class; None for a label that is no number of a named one."""
+    number = np.ravel(label)[0]
+    is_named = np.size(label) == 1 and isinstance(number, np.integer) and 0 <= number < len(classes)
+    return classes[int(number)] if is_named else None
 
 
 def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:

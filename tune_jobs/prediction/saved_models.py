@@ -43,6 +43,7 @@ class Origin:
     score: float
     versions: Mapping[str, str]  # installed where it was trained
     study: str | None = None  # in which it was found; None in models from before
+    classes: tuple[str, ...] = ()  # the names of the labels 0, 1, 2, … where the data set has them
 
 
 def add(path: Path, origin: Origin) -> None:

@@ -7,11 +7,10 @@ so a drawn set is kept in the data folder. It counts only if its SHA-256 is the 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import logging
 import multiprocessing
 import os
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -21,14 +20,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_jobs import files
+from tune_jobs.datasets import kept_arrays
 from tune_jobs.datasets.clocks import drawing
 from tune_jobs.datasets.clocks.drawing import FULL, UPRIGHT, Difficulty
 from tune_jobs.datasets.dataset import Original, Split
+from tune_jobs.datasets.progress import Progress, silent
 from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
-from tune_jobs.errors import DataError, UserError
+from tune_jobs.errors import DataError
 from tune_jobs.settings import safe_path
+from tune_jobs.words import Say
 
 Images = NDArray[np.uint8]
 
@@ -38,8 +39,6 @@ TIMES = 720
 _TEST_SHARE = 0.2  # of the pictures of each time, as in the reports
 _CHUNK = 240  # images that a process sends back at once
 _IMAGES_PER_PROCESS = 2000  # fewer are drawn before a further process has started
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,17 @@ SETS = {
 
 def source(name: str, faces: ClockFaces) -> Source:
     """Return the source of a set of drawn pictures."""
-    return Source(name, load=lambda data_dir: load(faces, data_dir), locate=lambda data_dir: locate(faces, data_dir))
+    return Source(
+        name,
+        load=lambda data_dir, say: load(faces, data_dir, say),
+        locate=lambda data_dir: locate(faces, data_dir),
+    )
 
 
 SOURCES = tuple(source(name, faces) for name, faces in SETS.items())
 
 
-def load(faces: ClockFaces, data_dir: Path) -> Original:
+def load(faces: ClockFaces, data_dir: Path, say: Say = silent) -> Original:
     """Read the pictures from `data_dir`, or draw them and save them there; 20 % of each time are the test part.
 
     If the folder cannot be written, they are drawn again the next time.
@@ -99,13 +102,10 @@ def load(faces: ClockFaces, data_dir: Path) -> Original:
         DataError: as `draw`.
     """
     path = _path(faces, data_dir)
-    images = _read(path)
+    images = kept_arrays.read(path, say)
     if images is None:
-        images = draw(faces).x
-        try:
-            _save(images, path)
-        except (OSError, UserError) as error:
-            log.warning("the drawn pictures cannot be kept and will be drawn again: %s", error)
+        images = draw(faces, say=say).x
+        kept_arrays.save(images, path, say)
     train, test = hold_out(Split(images, _labels(faces)), _TEST_SHARE)
     return Original(train, test)
 
@@ -122,7 +122,7 @@ def locate(faces: ClockFaces, data_dir: Path) -> Path:
     return path
 
 
-def draw(faces: ClockFaces, *, processes: int | None = None) -> Split:
+def draw(faces: ClockFaces, *, processes: int | None = None, say: Say = silent) -> Split:
     """Return images `(N, size, size, 1)`, uint8, and labels `(N, 2)`, int64: hour 0 to 11, minute 0 to 59, ascending.
 
     Each picture has a random generator of its own, so that neither the number of processes nor the machine changes it.
@@ -135,18 +135,22 @@ def draw(faces: ClockFaces, *, processes: int | None = None) -> Split:
         processes = max(1, min(len(os.sched_getaffinity(0)), faces.n_images // _IMAGES_PER_PROCESS))
     if processes < 1:
         raise DataError(f"clock faces are drawn by 1 process or more, not {processes}")
-    log.info("drawing %d clock faces, %dx%d", faces.n_images, faces.size, faces.size)
+    progress = Progress(say, f"drawing clock faces, {faces.size}x{faces.size}", faces.n_images, "images")
     starts = range(0, faces.n_images, _CHUNK)
-    chunks = [_chunk(faces, start) for start in starts] if processes == 1 else _in_parallel(faces, starts, processes)
+    drawn = (_chunk(faces, start) for start in starts) if processes == 1 else _in_parallel(faces, starts, processes)
+    chunks = []
+    for chunk in drawn:
+        chunks.append(chunk)
+        progress.add(len(chunk))
     return Split(np.concatenate(chunks)[..., np.newaxis], _labels(faces))
 
 
-def _in_parallel(faces: ClockFaces, starts: range, processes: int) -> list[Images]:
+def _in_parallel(faces: ClockFaces, starts: range, processes: int) -> Iterator[Images]:
     # Spawned, not forked: a fork would wait for the locks of threads that TensorFlow or Ray may be running here.
     context = multiprocessing.get_context("spawn")
     try:
         with safe_path(), ProcessPoolExecutor(processes, mp_context=context) as pool:
-            return list(pool.map(_chunk, repeat(faces), starts))
+            yield from pool.map(_chunk, repeat(faces), starts)
     except BrokenProcessPool as error:
         raise DataError(
             f"one of {processes} processes that drew clock faces was killed: check whether memory was short; "
@@ -172,34 +176,3 @@ def _labels(faces: ClockFaces) -> NDArray[np.int64]:
 
 def _path(faces: ClockFaces, data_dir: Path) -> Path:
     return data_dir / FOLDER / f"{faces.size}px-{faces.n_images}-{faces.digest}.npy"
-
-
-def _checksum_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
-
-
-def _read(path: Path) -> Images | None:
-    """Return the pictures in this file; None if it is missing, or its checksum is another."""
-    try:
-        content, checksum = path.read_bytes(), _checksum_file(path).read_text(encoding="ascii")
-    except (OSError, ValueError):
-        return None
-    if checksum != _checksum_line(content, path):
-        log.warning("%s is damaged: drawing its pictures again", path)
-        return None
-    images: Images = np.load(io.BytesIO(content), allow_pickle=False)
-    return images
-
-
-def _checksum_line(content: bytes, path: Path) -> str:
-    """Return the line that the program sha256sum writes, and checks."""
-    return f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
-
-
-def _save(images: Images, path: Path) -> None:
-    """Write the pictures and their checksum. Two processes that do so at once write the same files."""
-    content = io.BytesIO()
-    np.save(content, images, allow_pickle=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(path, content.getvalue())
-    files.write(_checksum_file(path), _checksum_line(content.getvalue(), path))

@@ -1,21 +1,21 @@
 """A user's images of clocks in two files: `images.npy`, and `labels.npy` with the times.
 
-They cannot be downloaded from anywhere. If they are the reports' own files, the log says so.
+They cannot be downloaded from anywhere. If they are the reports' own files, a message says so.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 from pathlib import Path
 
 import numpy as np
 
 from tune_jobs.datasets.dataset import Array, Original, Split
+from tune_jobs.datasets.progress import silent
 from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError
-from tune_jobs.words import one_line
+from tune_jobs.words import Say, one_line
 
 NAME = "clock-files"
 IMAGES, LABELS = "images.npy", "labels.npy"
@@ -28,10 +28,8 @@ PUBLISHED = {  # the reports' own files, by their published SHA-256
 
 _TEST_SHARE = 0.2  # of the images of each time, as in the reports
 
-log = logging.getLogger(__name__)
 
-
-def load(data_dir: Path) -> Original:
+def load(data_dir: Path, say: Say = silent) -> Original:
     """Return images `(N, 75, 75, 1)` or `(N, 150, 150, 1)`, uint8, and labels `(N, 2)`, int64, hour and minute.
 
     Read them from the folder `clock-files`, or from `data_dir` itself; 20 % of each time are the test part.
@@ -40,7 +38,7 @@ def load(data_dir: Path) -> Original:
         DataError: a file is missing, cannot be read, or holds arrays of another form.
     """
     folder = locate(data_dir)
-    images, labels = _read_images(folder / IMAGES), _read_labels(folder / LABELS)
+    images, labels = _read_images(folder / IMAGES, say), _read_labels(folder / LABELS, say)
     if len(images) != len(labels):
         raise DataError(f"{folder / IMAGES} has {len(images)} images, and {LABELS} beside it {len(labels)} labels")
     try:
@@ -69,16 +67,16 @@ def locate(data_dir: Path) -> Path:
 SOURCE = Source(NAME, load=load, locate=locate)
 
 
-def _read_images(path: Path) -> Array:
-    images = _read_array(path)
+def _read_images(path: Path, say: Say) -> Array:
+    images = _read_array(path, say)
     if images.ndim != 3 or images.shape[1:] not in {(size, size) for size in SIZES} or images.dtype != np.uint8:
         sizes = " or ".join(f"(n, {size}, {size})" for size in SIZES)
         raise DataError(f"{path} must hold uint8 images {sizes}; it holds {images.dtype} {images.shape}")
     return images
 
 
-def _read_labels(path: Path) -> Array:
-    labels = _read_array(path)
+def _read_labels(path: Path, say: Say) -> Array:
+    labels = _read_array(path, say)
     if labels.ndim != 2 or labels.shape[1] != 2 or labels.dtype.kind not in "ui":
         raise DataError(
             f"{path} must hold whole numbers (n, 2), hour and minute; it holds {labels.dtype} {labels.shape}"
@@ -93,7 +91,7 @@ def _read_labels(path: Path) -> Array:
     return labels.astype(np.int64)
 
 
-def _read_array(path: Path) -> Array:
+def _read_array(path: Path, say: Say) -> Array:
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -104,5 +102,5 @@ def _read_array(path: Path) -> Array:
         array.close()
         raise DataError(f"{path} must be one array; it is an archive of several")
     if sha256 in PUBLISHED:
-        log.info("%s: the published %s", path, PUBLISHED[sha256])
+        say(f"{path}: the published {PUBLISHED[sha256]}")
     return array

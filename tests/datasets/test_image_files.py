@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tune_jobs.prediction import image_files
-from tune_jobs.prediction.image_files import Picture, PictureError
+from tune_jobs.datasets import image_files
+from tune_jobs.datasets.image_files import Picture, PictureError
 
 SIDE = 24
 SHAPE = (SIDE, SIDE, 1)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +15,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tune_jobs.errors import UserError
 
 Picture = NDArray[np.uint8]  # (H, W, C)
+Result = TypeVar("Result")
 
 _MODES = {1: "L", 3: "RGB"}  # by number of channels
 _RUN_PROGRAMS = {"EPS"}  # Pillow hands these to Ghostscript, which runs them
 _FULL_SCALES = (255, 65535)
+_GREY = ("1", "L", "LA", "La", "F")  # and those that begin with I: 16 or 32 bits
+_TURNED = (5, 6, 7, 8)  # values of EXIF's orientation that turn height into width
+_ORIENTATION = 0x0112  # its tag
 
 
 class PictureError(UserError):
@@ -33,37 +40,71 @@ def load(path: Path, shape: tuple[int, int, int]) -> Picture:
         PictureError: the file is missing, not an image, damaged, or has more pixels than Pillow considers safe.
         ValueError: C is neither 1 nor 3.
     """
-    height, width, channels = shape
-    if channels not in _MODES:
-        raise ValueError(f"an image file needs 1 or 3 channels; got {channels}")
     if path.is_dir():
         raise PictureError(f"{path} is a folder: name the images in it")
     if not path.is_file():
         raise PictureError(f"{path} is no file" if path.exists() else f"there is no file {path}")
-    image = ImageOps.fit(_decoded(path, _MODES[channels]), (width, height), Image.Resampling.BICUBIC)
-    return np.asarray(image, dtype=np.uint8).reshape(shape)
+    with strict():
+        return read(path, str(path), shape)
 
 
-def _decoded(path: Path, mode: str) -> Image.Image:
-    """Return the upright image in one of `_MODES`."""
+@contextmanager
+def strict() -> Iterator[None]:
+    """Let Pillow refuse images of more pixels than it considers safe, and otherwise not warn, in this process.
+
+    It holds for all threads until the block ends, so one block has to surround the threads that call `read`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def read(file: Path | BinaryIO, name: str, shape: tuple[int, int, int]) -> Picture:
+    """Return an image as `load` does, of an open file too, inside a block of `strict`; `name` is for messages."""
+    height, width, channels = shape
+    if channels not in _MODES:
+        raise ValueError(f"an image file needs 1 or 3 channels; got {channels}")
+    mode = _MODES[channels]
+    upright = _opened(file, name, lambda image: _converted(ImageOps.exif_transpose(image), mode))
+    fitted = ImageOps.fit(upright, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(fitted, dtype=np.uint8).reshape(shape)
+
+
+def form(file: Path | BinaryIO, name: str) -> tuple[int, int, int]:
+    """Return the height, width and channels that an image has when it is read as it is: 1 channel if it is grey, else
+    3. Only the head of the file is read, inside a block of `strict`.
+
+    Raises:
+        PictureError: as `load`.
+    """
+    return _opened(file, name, _form)
+
+
+def _form(image: Image.Image) -> tuple[int, int, int]:
+    width, height = image.size
+    if image.getexif().get(_ORIENTATION) in _TURNED:
+        width, height = height, width
+    return height, width, 1 if image.mode in _GREY or image.mode.startswith("I") else 3
+
+
+def _opened(file: Path | BinaryIO, name: str, use: Callable[[Image.Image], Result]) -> Result:
+    """Return what `use` makes of an image."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_formats()) as image:
-                return _converted(ImageOps.exif_transpose(image), mode)
+        with Image.open(file, formats=_formats()) as image:
+            return use(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         most = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise PictureError(
-            f"{path} has more than {most} million pixels, the most that are read: make it smaller"
+            f"{name} has more than {most} million pixels, the most that are read: make it smaller"
         ) from error
     except UnidentifiedImageError as error:
-        raise PictureError(f"{path} is no image of a format that is read, such as PNG or JPEG") from error
+        raise PictureError(f"{name} is no image of a format that is read, such as PNG or JPEG") from error
     except MemoryError as error:
-        raise PictureError(f"{path} is larger than memory: make it smaller") from error
+        raise PictureError(f"{name} is larger than memory: make it smaller") from error
     except Exception as error:  # decoders raise errors of many kinds for a damaged file
         why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise PictureError(f"{path} cannot be read or is damaged: {why}") from error
+        raise PictureError(f"{name} cannot be read or is damaged: {why}") from error
 
 
 def _formats() -> list[str]:

@@ -1,0 +1,1 @@
+"""Folders of image files as data sets: what lies in them, and how it becomes arrays."""
