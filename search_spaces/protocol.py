@@ -60,19 +60,23 @@ PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
 class Protocol:
     """How every trial of a task is trained.
 
-    Training ends after `patience` epochs without a better score. `validation` is the part of the training data that is
-    held out: a number of images, or a share between 0 and 1. `images` limits how many of the rest are trained on.
+    Training ends after `epochs`, or after `patience` epochs without a better score. `validation` is the part of the
+    training data that is held out: a number of images, or a share between 0 and 1. `images` limits how many of the rest
+    are trained on.
     Layers compute in `precision`; weights, losses and scores are always float32. With `deterministic`, a score repeats
     to the last digit on a GPU too, which is slower; on a CPU it always does.
 
     A trial's score is that of its best epoch, or that of its `scored_epoch` "last": where a score is built up over
     steps, as over the folds of a cross-validation, only the last one is whole.
 
+    A function that a task runs has no data set: `epochs`, `patience` and `scored_epoch` are about its steps. Without
+    `epochs` it ends by itself.
+
     Raises:
         TaskError: a setting has an impossible value.
     """
 
-    epochs: int
+    epochs: int | None = None
     patience: int | None = None
     batch_size: int = 128
     validation: int | float = 5000
@@ -86,7 +90,7 @@ class Protocol:
             object.__setattr__(self, name, plain(value))
         for name in ("epochs", "patience", "batch_size", "images"):
             number = getattr(self, name)
-            if not is_count(number) and not (name in ("patience", "images") and number is None):
+            if not is_count(number) and not (name != "batch_size" and number is None):
                 raise TaskError(f"Protocol needs {name} of 1 or more; got {number!r}")
         share = self.validation
         if not is_count(share) and not (isinstance(share, float) and 0 < share < 1):
@@ -114,6 +118,16 @@ class Protocol:
         return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
     @property
+    def most_epochs(self) -> float:
+        """The number of epochs that a trial has at most; infinite if it ends by itself."""
+        return math.inf if self.epochs is None else self.epochs
+
+    @property
+    def about_data(self) -> tuple[str, ...]:
+        """The names of the settings about data that do not have their defaults."""
+        return tuple(name for name in ABOUT_DATA if getattr(self, name) != Protocol.__dataclass_fields__[name].default)
+
+    @property
     def special(self) -> tuple[str, ...]:
         """The settings of `_ADDED_LATER` that do not have their defaults, in words."""
         return self.numerics + ("the last epoch counts",) * (self.scored_epoch == "last")
@@ -124,6 +138,7 @@ class Protocol:
         return (self.precision,) * (self.precision != "float32") + ("deterministic",) * self.deterministic
 
 
+ABOUT_DATA = ("batch_size", "validation", "images")
 _ADDED_LATER = ("precision", "deterministic", "scored_epoch")
 
 

@@ -1,7 +1,7 @@
 """What a sweep is about: a task, which is a value that is checked when it is made.
 
-A task names its data, its model family with the label encoding, its space, its objective and its training protocol.
-Running it is left to `tune_jobs`.
+A task names its data, its model family with the label encoding, its space, its objective and its training protocol; or
+a function of its own in place of data and model. Running it is left to `tune_jobs`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import hashlib
 import inspect
 import json
 import re
-import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +23,14 @@ from tune_jobs.search_spaces.declarations import (
     why_no_encoding,
     why_no_loader,
     why_no_params,
-    why_not_called,
 )
 from tune_jobs.search_spaces.function_names import qualified
 from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
+from tune_jobs.search_spaces.own_code import RunFunction, TrainFunction, taken_by_run, why_no_run, why_no_train
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError, is_count
-from tune_jobs.search_spaces.scalars import Params, SpaceError, Value, plain
+from tune_jobs.search_spaces.reported import Reported
+from tune_jobs.search_spaces.scalars import Choice, Params, SpaceError, Value
 from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
 
@@ -43,71 +43,11 @@ if TYPE_CHECKING:
     Arrays = tuple[np.ndarray, np.ndarray]  # images, labels
 
 
-@dataclass(frozen=True)
-class Reported:
-    """A figure that a report prints for one configuration, for comparison with ours.
-
-    A configuration that was transferred from another task has no `params`; `place` is its place on the leaderboard of
-    that task's study.
-
-    Raises:
-        TaskError: both `params` and `place` are given, or neither.
-    """
-
-    table: str
-    setting: str
-    value: float
-    params: Params | None = field(hash=False)
-    metric: str = "test_accuracy"
-    place: int | None = None
-
-    def __post_init__(self) -> None:
-        if (self.params is None) == (self.place is None):
-            raise TaskError(f"Reported needs params or a place in another task; got {self.params!r} and {self.place!r}")
-        for name in ("table", "setting", "metric"):
-            if not isinstance(getattr(self, name), str):
-                raise TaskError(f"Reported needs its {name} as a text; got {getattr(self, name)!r}")
-        for name in ("value", "place"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
-            raise TaskError(f"Reported needs its value as a number; got {self.value!r}")
-        if self.params is None and not is_count(self.place):
-            raise TaskError(f"Reported needs its place as a whole number of 1 or more; got {self.place!r}")
-        if self.params is not None:
-            if wrong := why_no_params(self.params):
-                raise TaskError(f"Reported: params {wrong}")
-            object.__setattr__(self, "params", plain_params(self.params))
-
+NO_DATA = "none"  # in place of the name and the digest of a data set
 
 EncodingBuilder = Callable[..., "LabelEncoding"]
 Builder = Callable[..., "keras.Model"]
 DataSource = Callable[[], "tuple[Arrays, Arrays]"]
-
-
-class Images(typing.Protocol):
-    """A part of a data set: images `(N, H, W, C)` and labels `(N, ...)`."""
-
-    @property
-    def x(self) -> np.ndarray: ...
-    @property
-    def labels(self) -> np.ndarray: ...
-
-
-class TrainingData(typing.Protocol):
-    """The data that a task's own training loop gets; the test split is not among them."""
-
-    @property
-    def train(self) -> Images: ...
-    @property
-    def validation(self) -> Images: ...
-
-
-class TrainFunction(typing.Protocol):
-    """A task's own training loop: a generator of the metrics of each epoch."""
-
-    def __call__(
-        self, params: Params, data: TrainingData, *, seed: int, epochs: int
-    ) -> Iterator[Mapping[str, float]]: ...
 
 
 @dataclass(frozen=True)
@@ -120,22 +60,24 @@ class Routed:
     batch_size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """The declaration of a sweep.
 
     Args:
         name: letters a-z, digits and hyphens.
+        space: what may vary.
+        objective: the metric that decides.
         summary: a few words for the list of tasks.
         dataset: a name that `tune_jobs.datasets` knows, or a function that returns `((x, y), (x_test, y_test))`, as
             those of `keras.datasets` do.
-        space: what may vary.
-        objective: the metric that decides.
         protocol: how every trial is trained.
-        baseline: the configuration to beat. It may use values that the space holds Fixed.
+        baseline: the configuration to beat. It may use values that the space holds Fixed. Where none is given, it has
+            the first option of each Choice and the middle of each range.
         build: a function that returns a Keras model; it takes `input_shape`, `head` and parameters of the space.
         encoding: how a label becomes a target; or a function of parameters that returns the encoding.
         train: a training loop of the task's own, instead of `build` and `encoding`.
+        run: any function of params, instead of these and of the data set (`RunFunction`). A step counts as an epoch.
         source: where the task comes from, such as a report and its table.
         assumptions: what was decided here because the source leaves it open.
         reported: the figures that the source prints.
@@ -147,16 +89,17 @@ class Task:
         TaskError: the declaration contains a mistake that would otherwise show only in a trial.
     """
 
-    name: str
-    summary: str
-    dataset: str | DataSource
-    space: AnySpace
-    objective: Objective
-    protocol: Protocol
-    baseline: Params = field(hash=False)
+    name: str = field(kw_only=False)
+    space: AnySpace = field(kw_only=False)
+    objective: Objective = field(kw_only=False)
+    summary: str = ""
+    dataset: str | DataSource | None = None
+    protocol: Protocol = field(default_factory=Protocol)
+    baseline: Params = field(default_factory=dict, hash=False)
     build: Builder | None = None
     encoding: LabelEncoding | EncodingBuilder | None = None
     train: TrainFunction | None = None
+    run: RunFunction | None = None
     source: str = ""
     assumptions: str = ""
     reported: tuple[Reported, ...] = ()
@@ -165,11 +108,9 @@ class Task:
         if not isinstance(self.name, str) or not re.fullmatch("[a-z0-9][a-z0-9-]*", self.name):
             raise TaskError(f"a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got {self.name!r}")
         self._check_types()
-        object.__setattr__(self, "baseline", plain_params(self.baseline))
+        object.__setattr__(self, "baseline", plain_params(self.baseline or _middle(self.space)))
         object.__setattr__(self, "reported", tuple(self.reported))
-        if self.train is not None:
-            self._check_train(self.train)
-        else:
+        if self.build is not None:
             self._check_build()
         wrong = open_all(self.space).why_not(self.baseline)
         if wrong:
@@ -178,7 +119,7 @@ class Task:
             wrong = None if reported.params is None else open_all(self.space).why_not(reported.params)
             if wrong:
                 raise self._error(f"what is reported as {reported.setting!r} does not belong to the space: {wrong}")
-        if self.train is None:
+        if self.build is not None:
             self.route(self.baseline)
 
     def _check_types(self) -> None:
@@ -195,37 +136,65 @@ class Task:
             if not isinstance(getattr(self, name), allowed):
                 needed = " or ".join(kind.__name__ for kind in allowed)
                 raise self._error(f"{name} has to be of type {needed}; got {getattr(self, name)!r}")
-        for name, wrong in (("dataset", why_no_loader(self.dataset)), ("baseline", why_no_params(self.baseline))):
-            if wrong:
-                raise self._error(f"{name} {wrong}")
+        if wrong := why_no_params(self.baseline):
+            raise self._error(f"baseline {wrong}")
         for reported in self.reported:
             if not isinstance(reported, Reported):
                 raise self._error(f"reported needs values of type Reported; got {reported!r}")
         self._check_functions()
+        if self.run is not None:
+            self._check_alone()
+        elif wrong := why_no_loader(self.dataset):
+            raise self._error(f"dataset {wrong}")
+        elif self.protocol.epochs is None:
+            raise self._error("its protocol needs epochs, as in Protocol(epochs=10)")
 
     def _check_functions(self) -> None:
-        for name in ("build", "train"):
+        given = [name for name in ("build", "train", "run") if getattr(self, name) is not None]
+        for name in given:
             function = getattr(self, name)
-            if function is not None and not (callable(function) and is_known(function)):
+            if not (callable(function) and is_known(function)):
                 raise self._error(f"{name} needs a function; got {function!r}")
-        if (self.build is None) == (self.train is None):
-            given = "neither" if self.build is None else "both"
-            raise self._error(f"needs either build (with an encoding) or train; got {given}")
+        if len(given) != 1:
+            raise self._error(
+                f"needs build (with an encoding), train or run; got {' and '.join(given) or 'none of them'}"
+            )
         if (self.build is None) != (self.encoding is None):
-            raise self._error("needs an encoding with build, and none with train")
+            raise self._error("needs an encoding with build, and none without")
         is_made = callable(self.encoding) and is_known(self.encoding)
         if self.encoding is not None and not is_made and (wrong := why_no_encoding(self.encoding)):
             raise self._error(f"encoding {wrong}")
-        if self.train is not None and self.protocol.numerics:
+        if self.train is not None and (wrong := why_no_train(self.train)):
+            raise self._error(f"train {wrong}")
+        if self.run is not None and (wrong := why_no_run(self.run)):
+            raise self._error(f"run {wrong}")
+        if self.trains_itself and self.protocol.numerics:
             raise self._error(
-                f"has a training loop of its own, which chooses its numbers itself: its protocol cannot be "
+                f"has {self.own_code}, which chooses its numbers itself: its protocol cannot be "
                 f"{' and '.join(self.protocol.numerics)}"
             )
 
-    def _check_train(self, train: TrainFunction) -> None:
-        wrong = why_not_called(train, {}, None, seed=0, epochs=1)
-        if wrong:
-            raise self._error(f"train needs to take (params, data, *, seed, epochs): {wrong}")
+    def _check_alone(self) -> None:
+        """Check that a task with a function of its own names nothing that the function would not see."""
+        if self.dataset is not None:
+            raise self._error(f"dataset {self.dataset_name} is for build and train: the function loads what it needs")
+        if unused := self.protocol.about_data:
+            raise self._error(f"has no data set that its protocol could be about: leave {' and '.join(unused)} out")
+
+    @property
+    def trains_itself(self) -> bool:
+        """True if the task's own code trains, and leaves no model that would be known here."""
+        return self.build is None
+
+    @property
+    def own_code(self) -> str:
+        """What trains in a task that trains itself, in words."""
+        return "a training loop of its own" if self.run is None else "a function of its own"
+
+    @property
+    def can_resume(self) -> bool:
+        """True if a trial can go on from a checkpoint."""
+        return self.build is not None or (self.run is not None and "checkpoint" in taken_by_run(self.run))
 
     def _check_build(self) -> None:
         taken = self._builder_parameters()
@@ -302,7 +271,7 @@ class Task:
             SpaceError: nothing takes one of the names.
         """
         if self.build is None:
-            raise self._error("has a training loop of its own, which takes params whole")
+            raise self._error(f"has {self.own_code}, which takes params whole")
         builder_names = inspect.signature(self.build).parameters.keys() - _GIVEN_TO_BUILDER
         encoding_names = self._encoding_parameters().keys()
         builder = {name: value for name, value in params.items() if name in builder_names}
@@ -341,9 +310,9 @@ class Task:
             "space": self.space.to_json(),
             "objective": asdict(self.objective),
             "protocol": self.protocol.to_dict(),
-            "dataset": self.dataset if isinstance(self.dataset, str) else name_of(self.dataset),
+            "dataset": self.dataset if isinstance(self.dataset, str | None) else name_of(self.dataset),
             "encoding": self._encoding_name(name_of),
-            "trained_by": name_of(self.build or self.train),
+            "trained_by": name_of(self.build or self.train or self.run),
         }
         if settings:
             parts["encoding_settings"] = settings
@@ -356,11 +325,18 @@ class Task:
 
     @property
     def dataset_name(self) -> str:
-        """The name of the data set, or that of the function that loads it."""
+        """The name of the data set, or that of the function that loads it; "none" if there is none."""
+        if self.dataset is None:
+            return NO_DATA
         return self.dataset if isinstance(self.dataset, str) else function_names.name(self.dataset)
 
     def _error(self, what: str) -> TaskError:
         return TaskError(f"task {self.name!r}: {what}")
+
+
+def _middle(space: AnySpace) -> Params:
+    """Return the point with the first option of each Choice and the middle of each range."""
+    return space.walk(lambda name, domain, under: domain.at(0.0 if isinstance(domain, Choice) else 0.5))
 
 
 _GIVEN_TO_BUILDER = frozenset({"input_shape", "head"})  # from the data and the encoding

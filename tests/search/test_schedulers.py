@@ -67,6 +67,17 @@ def test_a_grace_of_all_epochs_is_refused() -> None:
         make_scheduler(Scheduling("asha", 5), MAXIMIZE, 5, ())
 
 
+def test_asha_alone_can_do_without_knowing_how_many_epochs_there_are() -> None:
+    scheduler = make_scheduler(Scheduling("asha", 2), MAXIMIZE, None, ())
+    assert scheduler is not None
+    assert scheduler.milestones(0)[:5] == (2, 6, 18, 54, 162)
+    for name in ("hyperband", "median", "pbt"):
+        with pytest.raises(
+            UserError, match=f"--scheduler {name} needs to know how many steps a trial has at most: say"
+        ):
+            make_scheduler(Scheduling(name, 2), MAXIMIZE, None, ())
+
+
 def test_asha_lets_a_third_pass_each_rung() -> None:
     judge = scheduler_of("asha")
     assert judge.milestones(0) == (1, 3, 9)

@@ -22,8 +22,8 @@ from search_spaces import Choice, Objective, Protocol, Space, Task
 def train(params, data, *, seed, epochs):
     pass
 
-OWN = Task("own", "", "digits", Space(width=Choice(1)), Objective("val_accuracy", "maximize"), Protocol(1, 1),
-           {{"width": 1}}, train=train)
+OWN = Task("own", Space(width=Choice(1)), Objective("val_accuracy", "maximize"), dataset="digits",
+           protocol=Protocol(1, 1), train=train)
 """
 
 

@@ -154,5 +154,4 @@ def small_tasks() -> list[Task]:
 
 
 def _task(name: str, dataset: Any, space: Space, objective: Objective, **trained_by: Any) -> Task:
-    baseline = space.walk(lambda name, domain, under: domain.at(0.0))
-    return Task(name, f"a small task, {name}", dataset, space, objective, FEW, baseline, **trained_by)
+    return Task(name, space, objective, dataset=dataset, protocol=FEW, **trained_by)

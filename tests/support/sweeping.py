@@ -28,6 +28,7 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces import Task, catalog
+from tune_jobs.search_spaces.task import NO_DATA
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
@@ -119,16 +120,17 @@ def own_task(
 
 
 def data_of(task: Task) -> TrainingData:
+    assert task.dataset is not None
     return datasets.load(task.dataset, data_dir=Path("nowhere"), validation=task.protocol.validation).training
 
 
-def terms_of(task: Task, reference: str, data: TrainingData, seed: int = 0) -> StudyTerms:
+def terms_of(task: Task, reference: str, data: TrainingData | None, seed: int = 0) -> StudyTerms:
     return StudyTerms(
         task=task.name,
         task_digest=task.digest(),
         reference=reference,
-        dataset=data.name,
-        data_digest=data.digest,
+        dataset=NO_DATA if data is None else data.name,
+        data_digest=NO_DATA if data is None else data.digest,
         space=task.space.to_json(),
         objective=task.objective,
         protocol=task.protocol,
@@ -148,7 +150,7 @@ def finished_study(
     """A study of the task's whole grid, or of these candidates, run here without Ray."""
     settings.prepare()
     task = own.task
-    data = data_of(task)
+    data = None if task.dataset is None else data_of(task)
     if candidates is None:
         candidates = [Candidate(params, 0) for params in task.space.grid()]
     with Study.hold(name, settings) as study:

@@ -237,8 +237,10 @@ def test_a_subclass_that_builds_its_weights_when_called_is_trained(
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (None, 6)])
-def test_training_ends_after_patience_epochs_without_a_better_score(patience: int | None, epochs: int) -> None:
-    result = run_trial(own_task(*scores(0.1, 0.5, 0.5, 0.2, 0.9, 0.1), patience=patience), {}, None, seed=0)  # type: ignore[arg-type]
+def test_training_ends_after_patience_epochs_without_a_better_score(
+    patience: int | None, epochs: int, tiny_data: TrainingData
+) -> None:
+    result = run_trial(own_task(*scores(0.1, 0.5, 0.5, 0.2, 0.9, 0.1), patience=patience), {}, tiny_data, seed=0)
     assert len(result.history) == epochs
     assert (result.state, result.score) == ("complete", 0.9 if patience is None else 0.5)
     assert result.best_epoch == (5 if patience is None else 2)  # the first of two that are equal

@@ -49,7 +49,7 @@ def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:
     """
     with session.hold(request.study, settings, say) as held:
         inputs = held.resume()
-        if inputs.task.train is not None:
+        if inputs.task.trains_itself:
             raise UserError(f"task {inputs.task.name!r} trains itself: it leaves no model that could be evaluated")
         record = held.study.record()
         begun = _begun(record)

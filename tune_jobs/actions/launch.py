@@ -154,7 +154,7 @@ def resolve(
     before = Conditions(task.space, task.protocol, (task.objective,), 0) if terms is None else Conditions.of(terms)
     conditions = Conditions(
         _space(task, request, before),
-        _protocol(request, before),
+        _protocol(task, request, before),
         objectives.parse(request.objectives, task) if request.objectives else before.objectives,
         before.seed if request.seed is None else request.seed,
     )
@@ -168,9 +168,11 @@ def _space(task: Task, request: LaunchRequest, before: Conditions) -> AnySpace:
     return before.space
 
 
-def _protocol(request: LaunchRequest, before: Conditions) -> Protocol:
+def _protocol(task: Task, request: LaunchRequest, before: Conditions) -> Protocol:
     names = ("epochs", "images", "precision", "deterministic")
     asked = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
+    if task.run is not None and request.images is not None:
+        raise UserError(f"task {task.name!r} has {task.own_code}, which has no data set: leave out --images")
     return replace(before.protocol, **asked)
 
 
@@ -249,7 +251,7 @@ def _scheduling(launching: _Launching, search: Search) -> Scheduling:
             raise UserError(f"--search {search} runs every trial to its end: leave out --scheduler {name}")
         return last
     eta, task = request.eta or last.eta, launching.inputs.task
-    usual = max(1, task.protocol.epochs // (_GENERATIONS if name == "pbt" else eta**3))
+    usual = max(1, (task.protocol.epochs or 1) // (_GENERATIONS if name == "pbt" else eta**3))
     grace = request.grace or (last.grace if last.name == name else usual)
     scheduling = Scheduling(name, grace, eta)
     schedulers.make_scheduler(scheduling, task.objective, task.protocol.epochs, ())

@@ -185,7 +185,7 @@ def study_inputs(
     digest, also = task.digest(), with_paths
     if begun is not None:
         digest, also = _known_digest(task, begun.terms), also or begun.with_paths
-        data = _known_data(trained, data, begun.terms, settings)
+        data = data and _known_data(trained, data, begun.terms, settings)
     return StudyInputs(
         task=trained,
         task_digest=digest,
@@ -199,15 +199,15 @@ def study_inputs(
     )
 
 
-def _load(task: Task, settings: Settings, say: Say, *, is_first: bool) -> TrainingData:
-    """Return the data of a task. Before a study is begun, a function that is quick is called twice.
+def _load(task: Task, settings: Settings, say: Say, *, is_first: bool) -> TrainingData | None:
+    """Return the data of a task, if it has some. Before a study is begun, a function that is quick is called twice.
 
     Raises:
         DataError: they cannot be had, or are others at each call.
     """
     started = time.monotonic()
-    data = datasets.load_for_task(task, settings.data_dir, say).training
-    if is_first and time.monotonic() - started < _QUICK_S:
+    data = datasets.training_data(task, settings.data_dir, say)
+    if data is not None and is_first and time.monotonic() - started < _QUICK_S:
         datasets.check_steady(task, data.digest, settings.data_dir)
     return data
 
@@ -261,10 +261,15 @@ def check(task: Task, resources: Resources, *, is_population: bool) -> None:
     """
     checkpoints = "--checkpoint-every" if resources.checkpoint_every is not None else None
     option = "--scheduler pbt" if is_population else checkpoints
-    if option and task.train is not None:
+    if option and not task.can_resume:
+        hint = "" if task.run is None else ", or let the function take `checkpoint`, the folder of its state"
         raise UserError(
-            f"task {task.name!r} has a training loop of its own, which cannot be taken up in the middle: "
-            f"leave out {option}"
+            f"task {task.name!r} has {task.own_code}, which cannot be taken up in the middle: leave out {option}{hint}"
+        )
+    if resources.keep_weights and task.run is not None:
+        raise UserError(
+            f"task {task.name!r} has {task.own_code}, whose weights are not seen: leave out --keep-weights, and "
+            "let the function take `artifacts`, a folder whose files are kept"
         )
     if is_population and checkpoints:
         raise UserError("a population keeps checkpoints of its own: leave out --checkpoint-every")

@@ -70,7 +70,8 @@ class Status:
     def lines(self) -> Iterator[str]:
         """Yield the lines that describe the state to a person."""
         record, activity, terms, launch = self.record, self.activity, self.record.terms, self.record.launch
-        yield f"study {record.name}, task {terms.task}, data {terms.dataset} {terms.data_digest}"
+        data = f", data {terms.dataset} {terms.data_digest}" if terms.has_data else ""
+        yield f"study {record.name}, task {terms.task}{data}"
         yield f"  driver    {self.holder or 'none; continue with the same launch command'}"
         if terms.protocol.special:
             yield f"  protocol  {', '.join(terms.protocol.special)}"
@@ -135,7 +136,9 @@ class Status:
         since = "" if trial.started is None else f", for {max(0.0, time.time() - trial.started):.0f} s"
         place = activity.place(trial.number)
         on = "" if place is None else f", on {place}"
-        return f"in epoch {len(trial.history) + 1} of at most {self.record.terms.protocol.epochs}{since}{on}"
+        most = self.record.terms.protocol.epochs
+        of_most = "" if most is None else f" of at most {most}"
+        return f"in epoch {len(trial.history) + 1}{of_most}{since}{on}"
 
 
 def status(name: str, settings: Settings) -> Status:

@@ -71,21 +71,21 @@ def train(
         space = open_all(task.space)
         config = replace(config, params=meant_params(space, config.params))
         check_kinds(space, config.params, str(path))
-        data = datasets.load_for_task(task, settings.data_dir, say).training
-    if data.digest != config.data_digest:
+        data = datasets.training_data(task, settings.data_dir, say)
+    if data is not None and data.digest != config.data_digest:
         datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
     _check_output(output, task)
     if with_mlflow:
         settings.prepare()
         tracking.check(settings)
-    if task.train is None:
+    if data is not None and not task.trains_itself:
         tensorflow_start.start(config.cpus)
         with_mlflow = _can_be_saved(config, task, data, output, with_mlflow, say)
     run = rerun(task, config.trial, config.params, config.seed, config.course, data)
     score, best_epoch = _train_again(run, task, say)
     retrained = Retrained(config.metric, score, config.score, best_epoch, None)
-    if run.model is None:
+    if run.model is None or data is None:
         return retrained
     if output is not None:
         _save(run.model, output, _origin(config, task, data, score))
@@ -100,13 +100,13 @@ def train(
 
 
 def _check_output(output: Path | None, task: Task) -> None:
+    if output is not None and task.trains_itself:
+        raise SettingsError(
+            f"task {task.name!r} has {task.own_code}, which leaves no model to save to {output}: "
+            "leave -o out, and let it save its model itself"
+        )
     if output is not None and output.suffix != ".keras":
         raise SettingsError(f"a model is saved as FILE.keras; got {output}")
-    if output is not None and task.train is not None:
-        raise SettingsError(
-            f"task {task.name!r} trains itself in a loop of its own, which leaves no model to save to {output}: "
-            "leave -o out, and let the loop save its model"
-        )
 
 
 def _can_be_saved(
@@ -139,7 +139,8 @@ def run_with_messages(run: TrialRun, task: Task, say: Say) -> TrialResult:
     metric = task.objective.metric
     for epoch, metrics in run:
         score = f"{metrics[metric]:.4f}" if metric in metrics else "not scored"
-        say(f"epoch {epoch}/{task.protocol.epochs}  {metric} {score}")
+        of_most = "" if task.protocol.epochs is None else f"/{task.protocol.epochs}"
+        say(f"epoch {epoch}{of_most}  {metric} {score}")
     return run.result
 
 
@@ -197,7 +198,7 @@ def _task_of(record: StudyRecord) -> Task:
     """Return a study's task as it is trained there."""
     terms = record.terms
     task = catalog.find_said(record.reference, f"study {record.name!r}", record.with_paths)
-    if task.train is not None:
+    if task.trains_itself:
         raise UserError(f"task {task.name!r} trains itself: it leaves no model")
     return replace(task, protocol=terms.protocol, objective=terms.objective)
 

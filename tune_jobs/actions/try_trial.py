@@ -41,8 +41,8 @@ def try_trial(request: TryRequest, settings: Settings, say: Say) -> TrialResult:
     params: Params = transfer_params(request.task, request.params, "the configuration")
     asked = {name: number for name in ("epochs", "images") if (number := getattr(request, name)) is not None}
     task = replace(request.task, protocol=replace(request.task.protocol, **asked))
-    data = datasets.load_for_task(task, settings.data_dir, say).training
-    if task.train is None:
+    data = datasets.training_data(task, settings.data_dir, say)
+    if not task.trains_itself:
         start_tensorflow(request.cpus, say)
     run = TrialRun(task, params, data, seed=request.seed)
     with tensorflow_start.quiet():

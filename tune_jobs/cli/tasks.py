@@ -11,7 +11,6 @@ import click
 from tune_jobs.cli.options import json_option, print_json, print_table, print_text
 
 if TYPE_CHECKING:
-    from tune_jobs.search_spaces.protocol import Protocol
     from tune_jobs.search_spaces.task import Task
 
 
@@ -93,13 +92,14 @@ def _as_json(task: Task) -> dict[str, object]:
 
 def _lines(task: Task) -> Iterator[str]:
     """Yield the lines that `show` prints."""
-    yield f"{task.name}: {task.summary}"
+    yield ": ".join(filter(None, (task.name, task.summary)))
     yield f"  source      {task.source or '-'}"
     if task.assumptions:
         yield f"  chosen      {task.assumptions}"
-    yield f"  data        {task.dataset_name}, {_share(task.protocol.validation)} held out for validation"
+    if task.dataset is not None:
+        yield f"  data        {task.dataset_name}, {_share(task.protocol.validation)} held out for validation"
     yield f"  objective   {task.objective.direction} {task.objective.metric}"
-    yield f"  protocol    {_protocol(task.protocol)}"
+    yield f"  protocol    {_protocol(task)}"
     yield f"  baseline    {' '.join(f'{name}={value}' for name, value in task.baseline.items())}"
     yield f"  space       {'not finite' if task.space.size is None else f'{task.space.size} configurations'}"
     yield from (f"    {line}" for line in task.space.describe())
@@ -108,11 +108,13 @@ def _lines(task: Task) -> Iterator[str]:
     )
 
 
-def _protocol(protocol: Protocol) -> str:
-    patience = protocol.patience
+def _protocol(task: Task) -> str:
+    protocol, patience = task.protocol, task.protocol.patience
     end = "no early stopping" if patience is None else f"early stopping after {patience} epochs without improvement"
     special = "".join(f"; {setting}" for setting in protocol.special)
-    return f"at most {protocol.epochs} epochs, {end}; batch size {protocol.batch_size}{special}"
+    length = "as many steps as the function has" if protocol.epochs is None else f"at most {protocol.epochs} epochs"
+    batches = "" if task.dataset is None else f"; batch size {protocol.batch_size}"
+    return f"{length}, {end}{batches}{special}"
 
 
 def _share(validation: float) -> str:

@@ -50,7 +50,7 @@ def transfer(home: Path | None, data_dir: Path | None, **options: object) -> int
     request = transfer.TransferRequest(resources=take_resources(options), **options)  # type: ignore[arg-type]
     outcome = transfer.transfer(request, settings, say)
     record = outcome.study
-    print_text(f"study {record.name}: {record.terms.task} on {record.terms.dataset}")
+    print_text(f"study {record.name}: {record.terms.subject}")
     columns = ("configuration", record.terms.objective.metric, "std", "n", "95 %", "places", "test", "trials")
     print_table(columns, [_cells(line) for line in transfer.compared(record, catalog.find(request.to))])
     return exit_code(outcome)

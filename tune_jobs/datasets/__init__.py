@@ -43,6 +43,7 @@ __all__ = [
     "locate",
     "names",
     "table",
+    "training_data",
 ]
 
 SOURCES: tuple[Source, ...] = (digits.SOURCE, *mnist.SOURCES, cifar10.SOURCE, *faces.SOURCES, files.SOURCE)
@@ -97,13 +98,23 @@ def load(
     return Dataset(name, train, held_out, test, digest(train, held_out, test), original.classes)
 
 
+def training_data(task: Task, data_dir: Path, say: Say = silent) -> TrainingData | None:
+    """Load what the trials of a task see of its data; None for a task that runs a function.
+
+    Raises:
+        DataError: as `load_for_task`.
+    """
+    return None if task.dataset is None else load_for_task(task, data_dir, say).training
+
+
 def load_for_task(task: Task, data_dir: Path, say: Say = silent) -> Dataset:
-    """Load the data of a task, divided as its protocol says.
+    """Load the data of a task that has some, divided as its protocol says.
 
     Raises:
         DataError: as `load`, or a network of the task cannot be trained on the data.
     """
     protocol = task.protocol
+    assert task.dataset is not None
     return load(
         task.dataset,
         data_dir=data_dir,

@@ -62,7 +62,7 @@ def check_for_task(task: Task, original: Original) -> None:
         DataError: with the first bad value and its place.
         TaskError: the encoding refuses the baseline.
     """
-    if task.train is not None:
+    if task.trains_itself:
         return
     encode = _encoding(task).targets
     for part, split in (("train", original.train), ("test", original.test)):

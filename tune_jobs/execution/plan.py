@@ -15,7 +15,7 @@ from tune_jobs.search.schedulers import Scheduler
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective, Protocol
-from tune_jobs.search_spaces.task import Task
+from tune_jobs.search_spaces.task import NO_DATA, Task
 from tune_jobs.settings import Settings
 from tune_jobs.words import Say
 
@@ -103,7 +103,7 @@ class StudyInputs:
     reference: str
     space: AnySpace  # as narrowed
     seed: int
-    data: TrainingData
+    data: TrainingData | None  # None where the task runs a function
     further: tuple[Objective, ...] = ()  # objectives after the first
     with_paths: tuple[Path, ...] = ()  # what goes with the task's file, from --with
     code: str | None = None  # a digest of the code of the task's file, where it has one
@@ -115,8 +115,8 @@ class StudyInputs:
             task=self.task.name,
             task_digest=self.task_digest,
             reference=catalog.lasting(self.reference),
-            dataset=self.data.name,
-            data_digest=self.data.digest,
+            dataset=NO_DATA if self.data is None else self.data.name,
+            data_digest=NO_DATA if self.data is None else self.data.digest,
             space=self.space.to_json(),
             objective=self.task.objective,
             protocol=self.task.protocol,

@@ -38,6 +38,7 @@ class Population:
     ) -> None:
         self._study, self._terms, self._checkpoints, self._space = study, terms, checkpoints, space
         self._every = every
+        assert terms.protocol.epochs is not None  # `make_scheduler` refuses a population without
         self._boundaries = population.comparison_epochs(terms.protocol.epochs, every)
         self._members: dict[int, _Member] = {}
 

@@ -36,7 +36,7 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures
     from tune_jobs.execution import cluster, worker_forks
 
     run.say("starting Ray …")
-    workers = worker_forks.WorkerKind.training(resources.cpus_per_trial, has_own_loop=inputs.task.train is not None)
+    workers = worker_forks.WorkerKind.training(resources.cpus_per_trial, has_own_loop=inputs.task.trains_itself)
     with _importing("ray.tune"), cluster.connection(resources.address, workers):
         from tune_jobs.execution import driver, placement, rules
         from tune_jobs.execution.sweep import Sweep, SweepLimits
@@ -110,7 +110,7 @@ def _sweep_context(
         checkpoint_keeper=keeper.start_checkpoints(checkpoints_dir) if keeps_checkpoints else None,
         checkpoint_every=resources.checkpoint_every,
         measures_devices=measures_devices,
-        has_own_loop=inputs.task.train is not None,
+        has_own_loop=inputs.task.trains_itself,
     )
 
 

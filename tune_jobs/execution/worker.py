@@ -52,7 +52,7 @@ class SweepContext:
     source: TaskSource
     protocol: Protocol
     objectives: tuple[Objective, ...]
-    data: TrainingData
+    data: TrainingData | None  # None where the task runs a function
     cpus: float  # threads of each trial
     weights_keeper: WeightsKeeper | None = None  # takes the weights of each trial, where they are kept
     checkpoint_keeper: Any = None  # the actor that has the trials' checkpoints, where there are any
@@ -226,7 +226,7 @@ class TrialWorker:
 
     def _has_checkpoint_after(self, epoch: int) -> bool:
         every = self._context.checkpoint_every
-        return every is not None and epoch % every == 0 and epoch < self._context.protocol.epochs
+        return every is not None and epoch % every == 0 and epoch < self._context.protocol.most_epochs
 
     def _keep_weights(self) -> None:
         keeper, run = self._context.weights_keeper, self._run

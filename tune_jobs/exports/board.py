@@ -66,7 +66,7 @@ class Board:
     def about(self) -> str:
         terms = self.study.terms
         return (
-            f"study {self.study.name}: {terms.task} on {terms.dataset}, {objectives.words(terms.objectives)}, "
+            f"study {self.study.name}: {terms.subject}, {objectives.words(terms.objectives)}, "
             f"seed {terms.seed}{''.join(f', {setting}' for setting in terms.protocol.special)}"
         )
 

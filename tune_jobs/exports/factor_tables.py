@@ -10,6 +10,7 @@ from tune_jobs.exports import data, numbers
 from tune_jobs.exports.board import ABSENT
 from tune_jobs.exports.tables import escaped
 from tune_jobs.leaderboard.factors import Factor, FactorStudy, ScoredLevel
+from tune_jobs.search_spaces.task import NO_DATA
 
 HEADINGS = ("level", "n", "mean", "std", "95 %", "from baseline", "judged")
 _STANDINGS = {"best": "the best", "tied": "tied with the best", "worse": "worse", None: ABSENT}
@@ -25,7 +26,8 @@ def about(study: FactorStudy) -> str:
     row = study.baseline.row
     known = ABSENT if row is None else f"{numbers.score(row.score)}, {row.n} seed{'s' if row.n > 1 else ''}"
     objective = f"{study.objective.direction} {study.objective.metric}"
-    return f"study {study.study}: {study.task} on {study.dataset}, {objective}; baseline {known}"
+    subject = study.task if study.dataset == NO_DATA else f"{study.task} on {study.dataset}"
+    return f"study {study.study}: {subject}, {objective}; baseline {known}"
 
 
 def notes(study: FactorStudy) -> tuple[str, ...]:

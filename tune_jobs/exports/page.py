@@ -9,7 +9,7 @@ from html import escape
 from tune_jobs.exports.board import ABSENT, Board, Column
 from tune_jobs.leaderboard import fronts
 from tune_jobs.records import objectives
-from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.search_spaces.protocol import ABOUT_DATA, Objective
 from tune_jobs.words import printable
 
 
@@ -36,12 +36,12 @@ def _headline(board: Board) -> Iterator[str]:
 def _facts(board: Board) -> Iterator[str]:
     terms, launch, reference = board.study.terms, board.study.launch, board.study.reference
     begun = datetime.fromtimestamp(board.study.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    protocol = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in terms.protocol.to_dict().items() if value is not None
-    )
+    hidden = () if terms.has_data else ABOUT_DATA
+    settings = {name: value for name, value in terms.protocol.to_dict().items() if name not in hidden}
+    protocol = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if value is not None)
     facts = {
         "Task": terms.task if reference == terms.task else f"{terms.task} ({reference})",
-        "Data": f"{terms.dataset} ({terms.data_digest})",
+        "Data": f"{terms.dataset} ({terms.data_digest})" if terms.has_data else "",
         "Objectives" if board.objectives else "Objective": objectives.words(terms.objectives),
         "Protocol": protocol,
         "Seed": str(terms.seed),

@@ -37,7 +37,7 @@ class SweepOutline:
 
     study: str
     objective: Objective
-    epochs: int  # of one trial
+    epochs: int | None  # of one trial; None if unknown
     varied: tuple[str, ...]  # names of the params that differ between trials
     total: int | None = None  # trials of the study; None if unknown
     finished: tuple[TrialRecord, ...] = ()  # trials that ended before
@@ -190,7 +190,7 @@ class Progress:
         for number, running in sorted(self._running.items()):
             table.add_row(
                 str(number),
-                f"{running.epoch}/{self._outline.epochs}",
+                str(running.epoch) if self._outline.epochs is None else f"{running.epoch}/{self._outline.epochs}",
                 "…" if running.score is None else f"{running.score:.4f}",
                 Text(
                     printable(short_params(running.trial.params, self._outline.varied))

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective, Protocol
+from tune_jobs.search_spaces.task import NO_DATA
 
 Search = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2", "baseline", "reported"]
 AskedSearch = Search | Literal["auto"]
@@ -39,6 +40,16 @@ class StudyTerms:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         return (self.objective, *self.further_objectives)
+
+    @property
+    def has_data(self) -> bool:
+        """False if the task runs a function, which has no data set."""
+        return self.dataset != NO_DATA
+
+    @property
+    def subject(self) -> str:
+        """The task and its data set, in words."""
+        return f"{self.task} on {self.dataset}" if self.has_data else self.task
 
 
 @dataclass(frozen=True)

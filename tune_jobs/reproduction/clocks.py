@@ -30,7 +30,7 @@ from tune_jobs.reproduction.reported import (
     studies_table,
     times,
 )
-from tune_jobs.search_spaces.task import Reported
+from tune_jobs.search_spaces.reported import Reported
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -13,8 +13,9 @@ from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces.catalog import TASKS
 from tune_jobs.search_spaces.protocol import Protocol
+from tune_jobs.search_spaces.reported import Reported
 from tune_jobs.search_spaces.scalars import Params, params_id, text
-from tune_jobs.search_spaces.task import Reported, Task
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.words import duration
 
 ABSENT = "-"
@@ -71,9 +72,9 @@ def task_of(study: StudyRecord) -> Task | None:
     return next((task for task in TASKS if task.name == study.terms.task), None)
 
 
-def effort(protocol: Protocol) -> tuple[float, int]:
+def effort(protocol: Protocol) -> tuple[float, float]:
     """Return a key that orders protocols by their budget: images to train on, then epochs."""
-    return (float("inf") if protocol.images is None else protocol.images, protocol.epochs)
+    return (float("inf") if protocol.images is None else protocol.images, protocol.most_epochs)
 
 
 def budget(study: StudyRecord) -> str:

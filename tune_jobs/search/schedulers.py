@@ -17,6 +17,7 @@ from tune_jobs.records.studies import Scheduling
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces.protocol import Objective
 
+_UNKNOWN = 10**9  # epochs, which no trial has
 _MEDIAN_MILESTONES = 20  # of a trial under the median rule, at most
 _MEDIAN_MIN_TRIALS = 3  # others that must have reached a milestone before the median rule stops any
 
@@ -35,17 +36,24 @@ class Scheduler(Protocol):
 
 
 def make_scheduler(
-    scheduling: Scheduling, objective: Objective, epochs: int, trials: Iterable[TrialRecord]
+    scheduling: Scheduling, objective: Objective, epochs: int | None, trials: Iterable[TrialRecord]
 ) -> Scheduler | None:
     """Return the scheduler that a study asks for, as it is after `trials`.
 
-    None means that every trial runs to its end, as the members of a population do.
+    `epochs` is how many a trial has; None if that is not known before, as of a function that ends by itself. None is
+    returned where every trial runs to its end, as the members of a population do.
 
     Raises:
-        UserError: trials have too few epochs for the scheduler to decide anything.
+        UserError: trials have too few epochs for the scheduler to decide anything, or it needs to know how many.
     """
     if scheduling.name == "none":
         return None
+    if epochs is None and scheduling.name != "asha":
+        raise UserError(
+            f"--scheduler {scheduling.name} needs to know how many steps a trial has at most: say --epochs N, or "
+            "Protocol(epochs=N) in the task; asha does not"
+        )
+    epochs = _UNKNOWN if epochs is None else epochs
     if scheduling.grace >= epochs:
         raise UserError(
             f"--scheduler {scheduling.name} has nothing to decide: --grace {scheduling.grace} is all of the {epochs} "

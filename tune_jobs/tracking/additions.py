@@ -50,4 +50,4 @@ def _has_our_name(run: Run, study: StudyRecord) -> bool:
 
 def _beginning(run: Run, study: StudyRecord) -> str:
     """Return how the description that we wrote begins."""
-    return "trial " if PARENT in run.data.tags else f"task {study.terms.task} on "
+    return "trial " if PARENT in run.data.tags else mlflow_form.note_beginning(study.terms)

@@ -124,13 +124,19 @@ def _assignments(values: Params, names: Sequence[str]) -> str:
     return ", ".join(f"{name}={values[name]}" for name in names if name in values)
 
 
+def note_beginning(terms: StudyTerms) -> str:
+    """Return how the description of a study's run begins."""
+    return f"task {terms.task} on " if terms.has_data else f"task {terms.task}, "
+
+
 def study_note(study: StudyRecord) -> str:
     """Return the description of a study's run, in Markdown."""
     terms = study.terms
     space = "\n".join(space_from_json(terms.space).describe())
     special = "".join(f", {setting}" for setting in terms.protocol.special)
+    data = f"{terms.dataset} ({terms.data_digest}), " if terms.has_data else ""
     return (
-        f"task {terms.task} on {terms.dataset} ({terms.data_digest}), {objectives.words(terms.objectives)}, "
+        f"{note_beginning(terms)}{data}{objectives.words(terms.objectives)}, "
         f"seed {terms.seed}{special}; readings of the test split: {len(study.readings)}"
         f"\n\n```\n{space}\n```\n\n{_versions(study)}"
     )

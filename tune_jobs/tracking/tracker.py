@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tune_jobs import exports, temporary
-from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.studies import StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import marks, mlflow_form, store
@@ -189,7 +189,7 @@ class Tracker:
         changed = {name: value for name, value in values.items() if parent.data.metrics.get(name) != value}
         sender.log("metrics", [Metric(name, value, now_ms, 0) for name, value in changed.items()])
         tags = names.tags(values)
-        if marks.has_our_note(parent.data.tags, f"task {study.terms.task} on "):
+        if marks.has_our_note(parent.data.tags, mlflow_form.note_beginning(study.terms)):
             tags |= marks.note(mlflow_form.study_note(study))
         new = {name: value for name, value in tags.items() if parent.data.tags.get(name) != value}
         sender.log("tags", [RunTag(name, value) for name, value in new.items()])
@@ -212,17 +212,23 @@ def _is_test_new(delivered: DeliveredRun, trial: TrialRecord) -> bool:
 
 
 def _describe(sender: Sender, study: StudyRecord, trial: TrialRecord, delivered: DeliveredRun) -> None:
-    """Log a trial's params and, last, its data set. Doing so twice changes nothing."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+    """Log a trial's params and, last, its data set if it has one. Doing so twice changes nothing."""
+    from mlflow.entities import Param
 
-    terms = study.terms
     params = mlflow_form.params(trial, mlflow_form.param_names(study))
     sender.log("params", [Param(name, value) for name, value in params.items()])
+    if study.terms.has_data:
+        _log_data(sender, study.terms)
+    delivered.is_described = True
+
+
+def _log_data(sender: Sender, terms: StudyTerms) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
     name, digest = cut(terms.dataset, 500), cut(terms.data_digest, 36)  # MLflow's limits
     dataset = Dataset(name, digest, "local", json.dumps({"name": terms.dataset}))
     inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
     sender.call("its data set", lambda: sender.client.log_inputs(sender.run_id, inputs))
-    delivered.is_described = True
 
 
 def _deliver_test(

@@ -31,7 +31,7 @@ _HEADER = "told"  # its name among the arrays
 class _Header:
     """What is not an array."""
 
-    best_epoch: int
+    best_epoch: int | None  # None where no epoch was scored yet
     history: tuple[Metrics, ...]
     seconds: float
 
@@ -42,7 +42,7 @@ class Checkpoint:
 
     variables: Arrays
     best_weights: Arrays
-    best_epoch: int
+    best_epoch: int | None  # None where no epoch was scored yet
     history: tuple[Metrics, ...]
     seconds: float  # trained so far
 

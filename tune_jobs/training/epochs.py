@@ -1,9 +1,10 @@
-"""Where a trial's epochs come from: a Keras model trained in compiled epochs, or a task's own training loop."""
+"""Where a trial's epochs come from: a Keras model trained in compiled epochs, or a task's own code (`own_code.py`)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -17,7 +18,6 @@ from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training.checkpoints import Checkpoint
-from tune_jobs.training.numbers import as_numbers
 from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ class Training(Protocol):
     def epochs(self) -> Iterator[Metrics]:
         """Train an epoch for each metrics that are asked for."""
 
-    def checkpoint(self, best_epoch: int, history: Sequence[Metrics], seconds: float) -> Checkpoint | None:
+    @property
+    def artifacts(self) -> Path | None:
+        """The folder of the files that the training reports; None if it reports none."""
+
+    def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> Checkpoint | None:
         """Return the state after the last epoch; None if this training cannot be resumed."""
 
     def resume(self, start: Checkpoint) -> bool:
@@ -70,53 +74,6 @@ class Training(Protocol):
         """Return the milliseconds that the model takes for one image."""
 
 
-class OwnTraining:
-    """A task's own training loop, which shows nothing but its metrics."""
-
-    model = None
-    n_weights = None
-    known_objectives = ()
-    must_be_finite = ()
-    scores_each_epoch = False
-
-    def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
-        assert task.train is not None
-        self._epochs = task.train(params, data, seed=seed, epochs=task.protocol.epochs)
-
-    def epochs(self) -> Iterator[Metrics]:
-        for metrics in self._epochs:
-            yield _checked_metrics(metrics)
-
-    def checkpoint(self, best_epoch: int, history: Sequence[Metrics], seconds: float) -> None:
-        """Return None: the loop's state is not visible."""
-
-    def resume(self, start: Checkpoint) -> bool:
-        return False
-
-    def save_best(self) -> None:
-        """Do nothing: the weights are not visible."""
-
-    def restore_best(self) -> None:
-        """Do nothing: no weights were saved."""
-
-    def validation_errors(self) -> None:
-        """Return None: only metrics are known."""
-
-    def measure_latency(self) -> float:
-        raise NotImplementedError("there is no model to measure")
-
-
-def _checked_metrics(metrics: object) -> Metrics:
-    """Return what a task's own loop yielded as floats.
-
-    Raises:
-        TrialError: it is no mapping, or one of its values is no number.
-    """
-    if not isinstance(metrics, Mapping):
-        raise TrialError(Reason.INVALID, f"each epoch needs a mapping of metrics; the task's training gave {metrics!r}")
-    return as_numbers(metrics)
-
-
 class KerasTraining:
     """A Keras model, built from the params and trained in compiled epochs.
 
@@ -124,6 +81,7 @@ class KerasTraining:
         TrialError: the builder or the encoding refuses the params.
     """
 
+    artifacts = None
     known_objectives = (PARAMETERS, LATENCY)
     must_be_finite = ("loss", "val_loss")
     scores_each_epoch = True
@@ -148,7 +106,7 @@ class KerasTraining:
             validated = self._epochs.evaluate(self._validation)
             yield trained | {f"val_{name}": value for name, value in validated.items()}
 
-    def checkpoint(self, best_epoch: int, history: Sequence[Metrics], seconds: float) -> Checkpoint:
+    def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> Checkpoint:
         variables, best_weights = tuple(self._epochs.variables), tuple(self._best_weights)
         return Checkpoint(variables, best_weights, best_epoch, tuple(history), seconds)
 

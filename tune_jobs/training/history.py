@@ -68,7 +68,7 @@ class EpochHistory:
     def without_score(self) -> TrialError:
         """Return the error of a training in which no epoch, or the last one, could be judged."""
         if not self.epochs:
-            return TrialError(Reason.INVALID, "the task's own training ended without an epoch")
+            return TrialError(Reason.INVALID, "the task's own code ended without an epoch")
         names = tuple(dict.fromkeys(name for epoch in self.epochs for name in epoch))
         missing = next((name for name in self.required if name not in names), self.required[0])
         return TrialError(Reason.INVALID, f"no metric {missing!r} to judge by; the trial has {', '.join(names)}")
@@ -98,4 +98,4 @@ class EpochHistory:
         """True if all epochs are trained, or `patience` scored epochs brought no better score."""
         patience = self._protocol.patience
         since_best = 0 if self.best_epoch is None else sum(map(self._is_scored, self.epochs[self.best_epoch :]))
-        return len(self.epochs) >= self._protocol.epochs or (patience is not None and since_best >= patience)
+        return len(self.epochs) >= self._protocol.most_epochs or (patience is not None and since_best >= patience)

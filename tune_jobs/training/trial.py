@@ -10,6 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.datasets import TrainingData
@@ -23,8 +24,9 @@ from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training.checkpoints import Checkpoint
-from tune_jobs.training.epochs import KerasTraining, OwnTraining, Training
+from tune_jobs.training.epochs import KerasTraining, Training
 from tune_jobs.training.history import EpochHistory
+from tune_jobs.training.own_code import FunctionRun, OwnTraining
 from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ EpochReporter = Callable[[int, Metrics], bool]  # takes the epoch, from one, and
 def run_trial(
     task: Task,
     params: Params,
-    data: TrainingData,
+    data: TrainingData | None,
     *,
     seed: int,
     further_objectives: Sequence[Objective] = (),
@@ -45,7 +47,7 @@ def run_trial(
     """Train `params` of `task` on `data`, and score them on the validation split.
 
     A configuration that fails is a result (`failed`, with its reason), not an exception. `report` is called after each
-    epoch; if it returns True, the trial stops.
+    epoch; if it returns True, the trial stops. Only a task that runs a function has no data.
     """
     run = TrialRun(task, params, data, seed=seed, further_objectives=further_objectives)
     for epoch, metrics in run:
@@ -54,7 +56,7 @@ def run_trial(
     return run.result
 
 
-def rerun(task: Task, number: int, params: Params, seed: int, lineage: Lineage, data: TrainingData) -> TrialRun:
+def rerun(task: Task, number: int, params: Params, seed: int, lineage: Lineage, data: TrainingData | None) -> TrialRun:
     """Return a run that repeats a trial, and comes to the same score.
 
     A member of a population is repeated segment by segment: all but the last one are trained here, and the run that is
@@ -108,7 +110,7 @@ class TrialRun:
         self,
         task: Task,
         params: Params,
-        data: TrainingData,
+        data: TrainingData | None,
         *,
         seed: int,
         further_objectives: Sequence[Objective] = (),
@@ -124,8 +126,7 @@ class TrialRun:
         self._measured: dict[str, float] = {}  # after the last epoch
         self._errors: str | None = None  # of each validation image at the best epoch, packed
         self._mean_of = functools.partial(mean_of_score, task, params)  # later: an encoding may refuse the params
-        kind = OwnTraining if task.train else KerasTraining
-        self._epochs = self._run(functools.partial(kind, task, params, data, seed), start)
+        self._epochs = self._run(functools.partial(_training_of, task, params, data, seed), start)
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
         return self._epochs
@@ -138,9 +139,14 @@ class TrialRun:
     def checkpoint(self) -> Checkpoint | None:
         """Return the trial's state after the epoch just yielded; None if its training cannot be resumed."""
         history = self._history
-        if self._training is None or history.best_epoch is None:
+        if self._training is None:
             return None
         return self._training.checkpoint(history.best_epoch, history.epochs, history.seconds)
+
+    @property
+    def artifacts(self) -> Path | None:
+        """The folder of the files that the trial reports, until it is released; None if it reports none."""
+        return None if self._training is None else self._training.artifacts
 
     def stop(self) -> None:
         """End the trial after the epoch just yielded; its result is then `stopped`."""
@@ -226,6 +232,13 @@ class TrialRun:
         )
 
 
+def _training_of(task: Task, params: Params, data: TrainingData | None, seed: int) -> Training:
+    if task.run is not None:
+        return FunctionRun(task, params, seed)
+    assert data is not None  # only a function that is run has none
+    return OwnTraining(task, params, data, seed) if task.train else KerasTraining(task, params, data, seed)
+
+
 def mean_of_score(task: Task, params: Params) -> MeanOf | None:
     """Return what a trial's score is said to be of the errors of the validation images; None if that is not said."""
     return mean_of_objective(task, params) if task.objective.metric.startswith("val_") else None
@@ -233,7 +246,7 @@ def mean_of_score(task: Task, params: Params) -> MeanOf | None:
 
 def mean_of_objective(task: Task, params: Params) -> MeanOf | None:
     """Return what the encoding says that the task's objective, on any split, is the mean of; None if it does not."""
-    if task.train is not None:
+    if task.trains_itself:
         return None
     return Presentation(task.encoding_of(params)).mean_of(task.objective.metric.removeprefix("val_"))
 

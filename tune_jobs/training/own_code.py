@@ -1,0 +1,161 @@
+"""Trainings that a task brings itself: a loop over epochs, or any function of params. Only their metrics are seen."""
+
+from __future__ import annotations
+
+import io
+import weakref
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from tune_jobs import temporary
+from tune_jobs.datasets import TrainingData
+from tune_jobs.errors import Reason, TrialError
+from tune_jobs.records.trials import Metrics
+from tune_jobs.search_spaces.own_code import taken_by_run
+from tune_jobs.search_spaces.scalars import Params, plain
+from tune_jobs.search_spaces.task import Task
+from tune_jobs.training.checkpoints import Checkpoint
+from tune_jobs.training.numbers import as_numbers
+
+
+class _OwnCode:
+    """What is the same for all code of a task's own: no model is known, and an epoch need not be scored."""
+
+    model = None
+    n_weights = None
+    known_objectives = ()
+    must_be_finite = ()
+    scores_each_epoch = False
+
+    def save_best(self) -> None:
+        """Do nothing: the weights are not visible."""
+
+    def restore_best(self) -> None:
+        """Do nothing: no weights were saved."""
+
+    def validation_errors(self) -> None:
+        """Return None: only metrics are known."""
+
+    def measure_latency(self) -> float:
+        raise NotImplementedError("there is no model to measure")
+
+
+class OwnTraining(_OwnCode):
+    """A task's own training loop."""
+
+    artifacts = None
+
+    def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
+        assert task.train is not None
+        assert task.protocol.epochs is not None
+        self._epochs = task.train(params, data, seed=seed, epochs=task.protocol.epochs)
+
+    def epochs(self) -> Iterator[Metrics]:
+        for metrics in self._epochs:
+            yield _checked_metrics(metrics)
+
+    def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> None:
+        """Return None: the loop's state is not visible."""
+
+    def resume(self, start: Checkpoint) -> bool:
+        return False
+
+
+def _checked_metrics(metrics: object) -> Metrics:
+    """Return what a task's own loop yielded as floats.
+
+    Raises:
+        TrialError: it is no mapping, or one of its values is no number.
+    """
+    if not isinstance(metrics, Mapping):
+        raise TrialError(Reason.INVALID, f"each epoch needs a mapping of metrics; the task's training gave {metrics!r}")
+    return as_numbers(metrics)
+
+
+class FunctionRun(_OwnCode):
+    """Any function of params; what it returns is one epoch, and what it yields are several.
+
+    It has folders for its files, which are there while the run is held. What lies in that for checkpoints after a step
+    is the state that a later run begins with.
+    """
+
+    def __init__(self, task: Task, params: Params, seed: int) -> None:
+        assert task.run is not None
+        self._run, self._params, self._seed = task.run, params, seed
+        self._metric = task.objective.metric
+        self._taken = taken_by_run(task.run)
+        folders = ExitStack()
+        weakref.finalize(self, folders.close)
+        self._folders = {name: folders.enter_context(temporary.folder()) for name in self._taken if name != "seed"}
+
+    @property
+    def artifacts(self) -> Path | None:
+        """The folder of the files that the function reports; None if it reports none."""
+        return self._folders.get("artifacts")
+
+    def epochs(self) -> Iterator[Metrics]:
+        given = {"seed": self._seed, **self._folders}
+        returned = self._run(self._params, **{name: given[name] for name in self._taken})
+        if isinstance(returned, Iterator):
+            yield from map(self._metrics, returned)
+        else:
+            yield self._metrics(returned)
+
+    def _metrics(self, value: object) -> Metrics:
+        """Return what the function gave as floats by name; a single number is the objective.
+
+        Raises:
+            TrialError: it is neither a number nor a mapping of numbers.
+        """
+        if isinstance(value, Mapping):
+            return as_numbers(value)
+        number = plain(value)
+        if not isinstance(number, bool | int | float):
+            raise TrialError(
+                Reason.INVALID,
+                f"the function needs to return or yield a number, or a mapping of metrics; it gave {value!r:.200}",
+            )
+        return {self._metric: float(number)}
+
+    def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> Checkpoint | None:
+        """Return the files that the function left; None if it takes no checkpoints, or left none."""
+        folder = self._folders.get("checkpoint")
+        if folder is None or not any(folder.iterdir()):
+            return None
+        state = np.frombuffer(packed(folder), np.uint8)
+        return Checkpoint((state,), (), best_epoch, tuple(history), seconds)
+
+    def resume(self, start: Checkpoint) -> bool:
+        folder = self._folders.get("checkpoint")
+        if folder is None or len(start.variables) != 1:
+            return False
+        try:
+            unpack(start.variables[0].tobytes(), folder)
+        except (zipfile.BadZipFile, OSError):
+            return False
+        return True
+
+
+def packed(folder: Path) -> bytes:
+    """Return the files of a folder, links left out, as a zip archive."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", strict_timestamps=False) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                archive.write(path, path.relative_to(folder))
+    return content.getvalue()
+
+
+def unpack(content: bytes, folder: Path) -> None:
+    """Write the files of an archive into a folder; none leaves it.
+
+    Raises:
+        zipfile.BadZipFile: it is no archive.
+        OSError: a file cannot be written.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(folder)
