@@ -100,13 +100,13 @@ def train(
 
 
 def _check_output(output: Path | None, task: Task) -> None:
+    if output is not None and output.suffix != ".keras":
+        raise SettingsError(f"a model is saved as FILE.keras; got {output}")
     if output is not None and task.trains_itself:
         raise SettingsError(
             f"task {task.name!r} has {task.own_code}, which leaves no model to save to {output}: "
             "leave -o out, and let it save its model itself"
         )
-    if output is not None and output.suffix != ".keras":
-        raise SettingsError(f"a model is saved as FILE.keras; got {output}")
 
 
 def _can_be_saved(
