@@ -32,6 +32,18 @@ def seconds(text: str) -> float:
     return float(total)
 
 
+def times(count: int) -> str:
+    """Return `never`, `once`, or `3 times`."""
+    return {0: "never", 1: "once"}.get(count, f"{count} times")
+
+
+def ordinal(place: int) -> str:
+    """Return `first`, `second`, `third`, `4th`, `21st`."""
+    words = {1: "first", 2: "second", 3: "third"}
+    ending = "th" if place // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return words.get(place, f"{place}{ending}")
+
+
 def short(value: object) -> str:
     """Return at most a few words of a value that may be anything."""
     if isinstance(value, list | dict):

@@ -67,6 +67,12 @@ def replicated(own: Own, settings: Settings) -> StudyRecord:
     return finished_study(own, settings, candidates=[Candidate(params, seed) for seed in (0, 1) for params in grid])
 
 
+def resumed(own: Own) -> SimpleNamespace:
+    """What an evaluation that trains nothing asks of a study that goes on."""
+    data = SimpleNamespace(test_digest="0123456789abcdef")
+    return SimpleNamespace(task=SimpleNamespace(train=None), reference=own.reference, with_paths=(), data=data)
+
+
 def built(own: Own) -> int:
     return len((own.file.parent / "built").read_text().split())
 
@@ -232,9 +238,40 @@ def test_what_was_read_is_not_read_again_and_a_further_reading_is_counted(
     record = evaluate.evaluate(EvaluateRequest("own", top=2, by="another", again=True), settings, said.append).study
     assert life.record is not None
     first, second = record.readings
+    assert (first.place, second.place, second.split) == (1, 2, first.split)
     assert (first, second.by, second.trials) == (life.record.readings[0], "another", tuple(scored))
     assert set(scored) == {0, 1, 2, 3} - set(first.trials)
-    assert "the test split was read 2 times, last on" in exports.render(record, "table")
+    table = exports.render(record, "table")
+    assert re.search(
+        "the test split was read 2 times, last on .*; the second reading of this split by any study", table
+    )
+
+
+def test_the_readings_of_all_studies_count_and_a_task_asks_before_its_second(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two studies of one task, and one of another on the same data; what is scored is told, not done."""
+    own = own_task(tmp_path)
+    other = own_task(tmp_path / "other", name="other")
+    for task, name in ((own, "first"), (own, "second"), (other, "third")):
+        finished_study(task, settings, name=name)
+    monkeypatch.setattr(Session, "resume", lambda held: resumed(own))
+    monkeypatch.setattr(evaluate, "score_finalists", lambda run, trials: None)
+    deliver_nothing(monkeypatch)
+    said: list[str] = []
+
+    def read(study: str, **more: Any) -> StudyRecord:
+        said.clear()
+        return evaluate.evaluate(EvaluateRequest(study, 1, "a reader", **more), settings, said.append).study
+
+    read("first")
+    assert said[0] == f"this is the first reading of the test split of {own.task.dataset_name} known here"
+    with pytest.raises(UserError, match=r"was read for study 'first' on .* for a reader \(once in all\): .*; --again"):
+        read("second")
+    read("third")
+    assert re.search("the second reading of .*, the first of this study; the last was on .* for study first", said[0])
+    assert said[0].endswith("and no trial began since")
+    assert read("second", again=True).readings[0].place == 3
 
 
 def test_what_was_just_evaluated_is_read_again_where_that_is_asked_for(
@@ -247,7 +284,7 @@ def test_what_was_just_evaluated_is_read_again_where_that_is_asked_for(
     monkeypatch.setattr(
         Session,
         "resume",
-        lambda held: SimpleNamespace(task=SimpleNamespace(train=None), reference=own.reference, with_paths=()),
+        lambda held: resumed(own),
     )
     deliver_nothing(monkeypatch)
     scored: list[list[int]] = []
@@ -278,7 +315,7 @@ def test_an_evaluation_in_which_every_finalist_fails_is_a_failure_with_its_first
     own = own_task(tmp_path)
     params = next(own.task.space.grid())
     finished_study(own, settings, candidates=[Candidate(params, seed) for seed in (0, 1)])
-    inputs = SimpleNamespace(task=SimpleNamespace(train=None), reference=own.reference, with_paths=())
+    inputs = resumed(own)
     monkeypatch.setattr(Session, "resume", lambda held: inputs)
     deliver_nothing(monkeypatch)
 
@@ -307,7 +344,7 @@ def test_the_reading_is_in_the_study_before_the_test_split_is_loaded(
 ) -> None:
     own = own_task(tmp_path)
     finished_study(own, settings)
-    inputs = SimpleNamespace(task=SimpleNamespace(train=None), reference=own.reference, with_paths=())
+    inputs = resumed(own)
     monkeypatch.setattr(Session, "resume", lambda held: inputs)
     deliver_nothing(monkeypatch)
     seen: list[int] = []
@@ -457,5 +494,5 @@ def test_a_user_without_a_name_reads_under_a_number(monkeypatch: pytest.MonkeyPa
         raise KeyError("getpwuid(): uid not found")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert evaluate._reading([], EvaluateRequest("own", top=1)).by == str(os.getuid())
-    assert evaluate._reading([], EvaluateRequest("own", top=1, by="a reader")).by == "a reader"
+    assert evaluate._reading([], EvaluateRequest("own", top=1), "", 1).by == str(os.getuid())
+    assert evaluate._reading([], EvaluateRequest("own", top=1, by="a reader"), "", 1).by == "a reader"

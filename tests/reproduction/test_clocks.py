@@ -375,7 +375,7 @@ def test_the_best_of_each_data_set_is_chosen_on_validation_among_those_that_were
     ]
     plots = {"errors-clock-faces": "clock-errors-clock-faces.svg", "curves-chosen": "never shown"}
     page = clocks.page([lucky, chosen, unread], MACHINE, 0.0, plots)
-    assert "| test, read 2 times | **25.00 minutes**" in page
+    assert "| test, read 2 times, of 3 by 2 studies | **25.00 minutes**" in page
     assert "| test, within 5 minutes | 75.0 % |" in page
     assert "(clock-errors-clock-faces.svg)" in page
     assert "never shown" not in page

@@ -136,7 +136,13 @@ def test_the_best_of_a_kind_is_chosen_on_validation_among_those_that_were_read()
     assert (kind, found.study.name) == ("fashion-mnist, MLP", "chosen")
     page = images.page([lucky, chosen, unread], MACHINE, 0.0)
     (row,) = rows_of(page, "fashion-mnist, MLP")
-    assert (row[1], row[2], row[4], row[6], row[7]) == ("0.8919", "**0.8900**", "0.9100", "2 times", "chosen")
+    assert (row[1], row[2], row[4], row[6], row[7]) == (
+        "0.8919",
+        "**0.8900**",
+        "0.9100",
+        "2 times, of 3 by 2 studies",
+        "chosen",
+    )
 
 
 def test_one_factor_studies_have_their_tables_and_plots() -> None:

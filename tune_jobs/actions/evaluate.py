@@ -6,22 +6,25 @@ The note is durable before the first image is read. No search, replicate or lead
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tune_jobs.actions import session
 from tune_jobs.actions.session import Outcome
-from tune_jobs.errors import UserError
+from tune_jobs.errors import StudyError, UserError
 from tune_jobs.execution.evaluating import score_finalists
 from tune_jobs.execution.plan import Resources, StudyRun, check_counts
 from tune_jobs.execution.rules import TaskFailure
 from tune_jobs.leaderboard import ranking
+from tune_jobs.records.split_readings import SplitReading, begun_since, readings_of
 from tune_jobs.records.studies import Evaluation, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.locks import user_name
-from tune_jobs.words import Say
+from tune_jobs.study.storage import study_names
+from tune_jobs.study.study import Study
+from tune_jobs.words import Say, ordinal, times
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,16 @@ def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:
         inputs = held.resume()
         if inputs.task.trains_itself:
             raise UserError(f"task {inputs.task.name!r} trains itself: it leaves no model that could be evaluated")
-        record = held.study.record()
+        record, split = held.study.record(), inputs.data.test_digest
         begun = _begun(record)
-        trials = begun or _wanted(record, request, say)
+        known = _known_studies(settings, say)
+        earlier = readings_of(split, record.terms, known)
+        trials = begun or _wanted(record, request, earlier, say)
 
         def score(run: StudyRun, _ended: Callable[[], None]) -> None:
             if not begun:
-                run.study.note_evaluation(_reading(trials, request))
+                say(_announcement(record, earlier, known))
+                run.study.note_evaluation(_reading(trials, request, split, len(earlier) + 1))
             score_finalists(run, trials)
 
         outcome = held.conduct(score if trials else None, inputs, request.resources)
@@ -77,12 +83,26 @@ def _is_read(trial: TrialRecord, reading: int) -> bool:
     return trial.tested is not None and trial.tested.reading in (None, reading)
 
 
-def _wanted(record: StudyRecord, request: EvaluateRequest, say: Say) -> list[TrialRecord]:
+def _known_studies(settings: Settings, say: Say) -> list[StudyRecord]:
+    """Return all studies of the home or the storage. One that cannot be read is named."""
+    known: list[StudyRecord] = []
+    for name in study_names(settings):
+        try:
+            known.append(Study.open(name, settings).record())
+        except StudyError as error:
+            say(f"its readings of the test split are not counted: {error}")
+    return known
+
+
+def _wanted(
+    record: StudyRecord, request: EvaluateRequest, earlier: Sequence[SplitReading], say: Say
+) -> list[TrialRecord]:
     """Return the finalists that were not scored yet. If all were, return them all where the request says `again`; else
     none, with a message.
 
     Raises:
-        UserError: if nothing is complete, or the test split was read before and the request does not say `again`.
+        UserError: if nothing is complete, or the test split was read before for a study of this task and the request
+            does not say `again`.
     """
     rows = ranking.finalists(ranking.rank(record.trials, record.terms.objective), request.top)
     if not rows:
@@ -96,15 +116,28 @@ def _wanted(record: StudyRecord, request: EvaluateRequest, say: Say) -> list[Tri
         say(
             f"the best {request.top} of study {record.name} were all evaluated before; the test split is not read again"
         )
-    elif record.readings and not request.again:
-        last = record.readings[-1]
+    elif not request.again and (own := [reading for reading in earlier if reading.task == record.terms.task]):
+        last = own[-1].evaluation
         date = datetime.fromtimestamp(last.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
         raise UserError(
-            f"the test split was read for study {record.name!r} on {date} for {last.by} "
-            f"({_times(len(record.readings))} in all): each further reading makes its best figure a little luckier; "
+            f"the test split was read for study {own[-1].study!r} on {date} for {last.by} "
+            f"({times(len(earlier))} in all): each further reading makes its best figure a little luckier; "
             "--again if it has to be"
         )
     return trials
+
+
+def _announcement(record: StudyRecord, earlier: Sequence[SplitReading], known: Sequence[StudyRecord]) -> str:
+    """Say how often the split was read before, and whether that could have been learned from."""
+    head = f"this is the {ordinal(len(earlier) + 1)} reading of the test split of {record.terms.dataset} known here"
+    if not earlier:
+        return head
+    last = earlier[-1]
+    day = datetime.fromtimestamp(last.evaluation.at, UTC).strftime("%Y-%m-%d")
+    n = begun_since(last.evaluation.at, record.terms, known)
+    since = f"{n} trial{' has' if n == 1 else 's have'} begun on these data since" if n else "no trial began since"
+    place = ordinal(len(record.readings) + 1)
+    return f"{head}, the {place} of this study; the last was on {day} for study {last.study}, and {since}"
 
 
 def _all_failed(record: StudyRecord, finalists: list[TrialRecord]) -> TaskFailure | None:
@@ -121,9 +154,5 @@ def _all_failed(record: StudyRecord, finalists: list[TrialRecord]) -> TaskFailur
     return TaskFailure(message, is_early=False, is_of_evaluation=True)
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def _reading(trials: list[TrialRecord], request: EvaluateRequest) -> Evaluation:
-    return Evaluation(time.time(), request.by or user_name(), tuple(trial.number for trial in trials))
+def _reading(trials: list[TrialRecord], request: EvaluateRequest, split: str, place: int) -> Evaluation:
+    return Evaluation(time.time(), request.by or user_name(), tuple(trial.number for trial in trials), split, place)

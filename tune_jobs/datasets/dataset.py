@@ -77,6 +77,7 @@ class TrainingData:
     validation: Split
     digest: str  # of the whole data set, test part included
     classes: tuple[str, ...] = ()
+    test_digest: str = ""  # of the test part, which says whose test split it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,9 @@ class Dataset:
     @property
     def training(self) -> TrainingData:
         """The data without its test part, for trials."""
-        return TrainingData(self.name, self.train, self.validation, self.digest, self.classes)
+        return TrainingData(
+            self.name, self.train, self.validation, self.digest, self.classes, test_digest=digest(self.test)
+        )
 
 
 def digest(*splits: Split) -> str:

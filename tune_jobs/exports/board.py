@@ -14,6 +14,7 @@ from typing import Literal
 from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records import objectives
+from tune_jobs.records.split_readings import place_among_all
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces import scalars
 from tune_jobs.search_spaces.protocol import Objective
@@ -115,9 +116,10 @@ class Board:
             return "the test split was never read"
         last = evaluations[-1]
         day = datetime.fromtimestamp(last.at, UTC).strftime("%Y-%m-%d")
-        times = "once," if len(evaluations) == 1 else f"{len(evaluations)} times, last"
+        how_often = "once," if len(evaluations) == 1 else f"{len(evaluations)} times, last"
         n = len(last.trials)
-        return f"the test split was read {times} on {day} for {last.by}, {n} trial{'s' if n > 1 else ''}"
+        read = f"the test split was read {how_often} on {day} for {last.by}, {n} trial{'s' if n > 1 else ''}"
+        return "; ".join(filter(None, (read, place_among_all(last))))
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

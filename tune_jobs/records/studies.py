@@ -117,11 +117,17 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One reading of the test split: when (unix seconds), by whom, and of which trials."""
+    """One reading of the test split: when (unix seconds), by whom, and of which trials.
+
+    `split` is the digest of the test part. `place` is the reading's place among all of that part, from one, over all
+    studies that were known then. Studies of earlier versions have neither.
+    """
 
     at: float
     by: str
     trials: tuple[int, ...]
+    split: str | None = None
+    place: int | None = None
 
 
 @dataclass(frozen=True)

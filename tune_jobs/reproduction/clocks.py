@@ -27,8 +27,8 @@ from tune_jobs.reproduction.reported import (
     params_text,
     piped,
     seeds,
+    split_readings,
     studies_table,
-    times,
 )
 from tune_jobs.search_spaces.reported import Reported
 
@@ -287,7 +287,8 @@ def _best(studies: Sequence[StudyRecord], plots: Mapping[str, str]) -> Iterator[
         yield piped("seeds", seeds(row))
         yield piped("validation", f"{row.score:.2f} minutes ({_interval(row.interval)})")
         yield piped(
-            f"test, read {times(len(study.readings))}", f"**{tested.score:.2f} minutes** ({_interval(tested.interval)})"
+            f"test, read {split_readings(study, studies)}",
+            f"**{tested.score:.2f} minutes** ({_interval(tested.interval)})",
         )
         yield from _test_shares(best)
         yield ""

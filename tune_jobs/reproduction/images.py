@@ -32,9 +32,9 @@ from tune_jobs.reproduction.reported import (
     piped,
     ranked_rows,
     seeds,
+    split_readings,
     studies_table,
     task_of,
-    times,
 )
 from tune_jobs.search_spaces.catalog import TASKS
 from tune_jobs.search_spaces.task import Task
@@ -130,7 +130,7 @@ def _winners_table(studies: Sequence[StudyRecord]) -> Iterator[str]:
             _interval(tested.interval),
             f"{row.score:.4f}",
             str(row.n),
-            times(len(match.study.readings)),
+            split_readings(match.study, studies),
             match.study.name,
         )
     yield ""

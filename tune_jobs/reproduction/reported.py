@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
+from tune_jobs.records.split_readings import readings_of
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces.catalog import TASKS
 from tune_jobs.search_spaces.protocol import Protocol
 from tune_jobs.search_spaces.reported import Reported
 from tune_jobs.search_spaces.scalars import Params, params_id, text
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.words import duration
+from tune_jobs.words import duration, times
 
 ABSENT = "-"
 
@@ -96,9 +97,14 @@ def params_text(params: Params) -> str:
     return ", ".join(f"{name}={text(value)}" for name, value in params.items())
 
 
-def times(count: int) -> str:
-    """Return `once`, or `2 times`."""
-    return "once" if count == 1 else f"{count} times"
+def split_readings(study: StudyRecord, studies: Sequence[StudyRecord]) -> str:
+    """Return how often a study read its test split, and all these studies together: `once, of 8 by 5 studies`."""
+    if not study.readings:
+        return times(0)
+    of_all = readings_of(study.readings[-1].split or "", study.terms, studies)
+    readers = {reading.study for reading in of_all} - {study.name}
+    others = f", of {len(of_all)} by {len(readers) + 1} studies" if readers else ""
+    return f"{times(len(study.readings))}{others}"
 
 
 def seeds(row: Row) -> str:
@@ -120,7 +126,7 @@ def studies_table(studies: Sequence[StudyRecord], decimals: int = 4) -> Iterator
             ABSENT if best is None else f"{best.score:.{decimals}f}",
             duration(seconds),
             budget(study),
-            str(len(study.readings)),
+            split_readings(study, studies),
             ", ".join(dict.fromkeys(evaluation.by for evaluation in study.readings)) or ABSENT,
         )
 

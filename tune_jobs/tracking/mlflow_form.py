@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tune_jobs.records import objectives
+from tune_jobs.records.split_readings import place_among_all
 from tune_jobs.records.studies import StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import space_from_json
@@ -137,9 +138,16 @@ def study_note(study: StudyRecord) -> str:
     data = f"{terms.dataset} ({terms.data_digest}), " if terms.has_data else ""
     return (
         f"{note_beginning(terms)}{data}{objectives.words(terms.objectives)}, "
-        f"seed {terms.seed}{special}; readings of the test split: {len(study.readings)}"
+        f"seed {terms.seed}{special}; readings of the test split: {_readings(study)}"
         f"\n\n```\n{space}\n```\n\n{_versions(study)}"
     )
+
+
+def _readings(study: StudyRecord) -> str:
+    if not study.readings:
+        return "0"
+    among_all = place_among_all(study.readings[-1])
+    return f"{len(study.readings)}{f' ({among_all})' if among_all else ''}"
 
 
 def _versions(study: StudyRecord) -> str:
