@@ -26,7 +26,8 @@ def kinds(model: keras.Model) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["mlp", "cnn", "pictures", "optimizers", "schedules", "label_encodings", "hidden_layers"]
+    "module",
+    ["mlp", "cnn", "pictures", "optimizers", "schedules", "label_encodings", "hidden_layers", "generative.gan"],
 )
 def test_importing_a_module_of_models_brings_neither_keras_nor_tensorflow(module: str) -> None:
     root = Path(__file__).parents[2]

@@ -1,0 +1,1 @@
+"""Networks that make pictures: autoencoders, variational autoencoders and adversarial networks."""
