@@ -52,7 +52,7 @@ def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:
     """
     with session.hold(request.study, settings, say) as held:
         inputs = held.resume()
-        if inputs.task.trains_itself:
+        if inputs.task.trains_itself or inputs.data is None:
             raise UserError(f"task {inputs.task.name!r} trains itself: it leaves no model that could be evaluated")
         record, split = held.study.record(), inputs.data.test_digest
         begun = _begun(record)
