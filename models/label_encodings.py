@@ -6,7 +6,7 @@ output returns the label, and a perfect output has a lower loss than a wrong one
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -50,6 +50,46 @@ class LabelEncoding(Protocol):
 
     def errors(self, predicted: Array, labels: Array) -> Array:
         """Return how wrong each of N predicted labels is, `(N,)` floats; 0 is right."""
+
+
+@dataclass(frozen=True)
+class PlainLabels:
+    """Labels that are targets as they are, for a task without an encoding: `losses` and `measures` are what `compile`
+    takes, or None for a model that its builder compiles.
+    """
+
+    losses: Any = None
+    measures: Any = None
+    name = "none"
+
+    def head(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        raise NotImplementedError("the network has outputs of its own")
+
+    def targets(self, labels: Any) -> Any:
+        return labels
+
+    def loss(self) -> Any:
+        return self.losses
+
+    def metrics(self) -> Any:
+        """Return new metrics, for one that was used keeps what it counted."""
+        return _renewed(self.measures)
+
+    def decode(self, outputs: Any) -> Any:
+        return outputs
+
+    def errors(self, predicted: Array, labels: Array) -> Array:
+        """Return the largest difference in each row."""
+        apart = np.abs(np.asarray(predicted, np.float64) - labels)
+        return np.asarray(apart.reshape(len(labels), -1).max(axis=1))
+
+
+def _renewed(measures: Any) -> Any:
+    if isinstance(measures, Mapping):
+        return {name: _renewed(part) for name, part in measures.items()}
+    if isinstance(measures, list | tuple):
+        return [_renewed(part) for part in measures]
+    return type(measures).from_config(measures.get_config()) if hasattr(measures, "get_config") else measures
 
 
 @dataclass(frozen=True)

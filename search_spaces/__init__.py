@@ -3,6 +3,7 @@
 Importing it takes neither Keras nor any other framework along.
 """
 
+from tune_jobs.search_spaces.data import Data
 from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
 from tune_jobs.search_spaces.one_factor import OneFactor
 from tune_jobs.search_spaces.own_code import TrainingData
@@ -14,6 +15,7 @@ from tune_jobs.search_spaces.task import Task
 
 __all__ = [
     "Choice",
+    "Data",
     "Fixed",
     "Float",
     "Int",

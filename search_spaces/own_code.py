@@ -5,33 +5,32 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tune_jobs.search_spaces.declarations import is_known, why_not_called
 from tune_jobs.search_spaces.scalars import Params
 
-if TYPE_CHECKING:
-    import numpy as np
-
 GIVEN_TO_RUN = ("seed", "checkpoint", "artifacts")  # to a function that takes them by these names
 
 
-class Images(typing.Protocol):
-    """A part of a data set: images `(N, H, W, C)` and labels `(N, ...)`."""
+class Rows(typing.Protocol):
+    """A part of a data set: inputs, labels and perhaps weights, each `(N, ...)`, or a mapping or tuple of such."""
 
     @property
-    def x(self) -> np.ndarray: ...
+    def x(self) -> Any: ...
     @property
-    def labels(self) -> np.ndarray: ...
+    def labels(self) -> Any: ...
+    @property
+    def weights(self) -> Any: ...
 
 
 class TrainingData(typing.Protocol):
     """The data that a task's own training loop gets; the test split is not among them."""
 
     @property
-    def train(self) -> Images: ...
+    def train(self) -> Rows: ...
     @property
-    def validation(self) -> Images: ...
+    def validation(self) -> Rows: ...
 
 
 class TrainFunction(typing.Protocol):

@@ -56,6 +56,9 @@ Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
 
 
+DEFAULT_VALIDATION = 5000
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How every trial of a task is trained.
@@ -79,7 +82,7 @@ class Protocol:
     epochs: int | None = None
     patience: int | None = None
     batch_size: int = 128
-    validation: int | float = 5000
+    validation: int | float = DEFAULT_VALIDATION
     images: int | None = None
     precision: Precision = "float32"
     deterministic: bool = False

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tune_jobs.models import optimizers
-from tune_jobs.search_spaces import encoding_settings, function_names
+from tune_jobs.models import label_encodings
+from tune_jobs.search_spaces import compiling, encoding_settings, function_names
+from tune_jobs.search_spaces.data import DataSource
 from tune_jobs.search_spaces.declarations import (
     is_known,
     plain_params,
@@ -30,34 +31,20 @@ from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
 from tune_jobs.search_spaces.own_code import RunFunction, TrainFunction, taken_by_run, why_no_run, why_no_train
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError, is_count
 from tune_jobs.search_spaces.reported import Reported
-from tune_jobs.search_spaces.scalars import Choice, Params, SpaceError, Value
+from tune_jobs.search_spaces.routing import GIVEN_TO_BUILDER, Routed, optimizer_parameters
+from tune_jobs.search_spaces.scalars import Choice, Params, SpaceError
 from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
     from tune_jobs.models.label_encodings import LabelEncoding
-
-    Arrays = tuple[np.ndarray, np.ndarray]  # images, labels
-
 
 NO_DATA = "none"  # in place of the name and the digest of a data set
 
 EncodingBuilder = Callable[..., "LabelEncoding"]
 Builder = Callable[..., "keras.Model"]
-DataSource = Callable[[], "tuple[Arrays, Arrays]"]
-
-
-@dataclass(frozen=True)
-class Routed:
-    """Params divided among the builder, the encoding, the optimizer and the training loop."""
-
-    builder: dict[str, Value]
-    encoding: dict[str, Value]
-    optimizer: dict[str, Value]
-    batch_size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +57,17 @@ class Task:
         objective: the metric that decides.
         summary: a few words for the list of tasks.
         dataset: a name that `tune_jobs.datasets` knows, or a function that returns `((x, y), (x_test, y_test))`, as
-            those of `keras.datasets` do.
+            those of `keras.datasets` do, with a part for validation between the two, or a `Data`.
         protocol: how every trial is trained.
         baseline: the configuration to beat. It may use values that the space holds Fixed. Where none is given, it has
             the first option of each Choice and the middle of each range.
-        build: a function that returns a Keras model; it takes `input_shape`, `head` and parameters of the space.
-        encoding: how a label becomes a target; or a function of parameters that returns the encoding.
+        build: a function that returns a Keras model; it takes parameters of the space, `head` where there is an
+            encoding, and `input_shape`, `x_train` and `y_train` where it names them.
+        encoding: how a label becomes a target; or a function of parameters that returns the encoding. A task needs none
+            whose model is compiled by `build`, or which names its loss.
+        loss: what Keras' `compile` takes for one, such as "mse", or one for each output. Without an encoding, a
+            parameter of the space called `loss` is another name for it.
+        metrics: what `compile` takes, such as `["mae"]`. The objective may be any of them.
         train: a training loop of the task's own, instead of `build` and `encoding`.
         run: any function of params, instead of these and of the data set (`RunFunction`). A step counts as an epoch.
         source: where the task comes from, such as a report and its table.
@@ -98,6 +90,8 @@ class Task:
     baseline: Params = field(default_factory=dict, hash=False)
     build: Builder | None = None
     encoding: LabelEncoding | EncodingBuilder | None = None
+    loss: Any = field(default=None, hash=False)
+    metrics: Any = field(default=None, hash=False)
     train: TrainFunction | None = None
     run: RunFunction | None = None
     source: str = ""
@@ -156,11 +150,8 @@ class Task:
             if not (callable(function) and is_known(function)):
                 raise self._error(f"{name} needs a function; got {function!r}")
         if len(given) != 1:
-            raise self._error(
-                f"needs build (with an encoding), train or run; got {' and '.join(given) or 'none of them'}"
-            )
-        if (self.build is None) != (self.encoding is None):
-            raise self._error("needs an encoding with build, and none without")
+            raise self._error(f"needs build, train or run; got {' and '.join(given) or 'none of them'}")
+        self._check_compiling()
         is_made = callable(self.encoding) and is_known(self.encoding)
         if self.encoding is not None and not is_made and (wrong := why_no_encoding(self.encoding)):
             raise self._error(f"encoding {wrong}")
@@ -173,6 +164,20 @@ class Task:
                 f"has {self.own_code}, which chooses its numbers itself: its protocol cannot be "
                 f"{' and '.join(self.protocol.numerics)}"
             )
+
+    def _check_compiling(self) -> None:
+        """Check who says what is trained: the encoding, or the task itself, or the builder that compiles its model."""
+        if self.encoding is not None and self.trains_itself:
+            raise self._error(f"has {self.own_code}, which reads labels itself: it needs no encoding")
+        for name in ("loss", "metrics"):
+            value = getattr(self, name)
+            if value is not None and (self.trains_itself or self.encoding is not None):
+                owner = self.own_code if self.trains_itself else "an encoding"
+                raise self._error(f"takes no {name} beside {owner}, which has its own; got {value!r}")
+            if wrong := compiling.why_not(value):
+                raise self._error(f"{name} {wrong}")
+        if self.metrics is not None and self.loss is None and "loss" not in open_all(self.space).names():
+            raise self._error("names metrics and no loss: name both, or compile the model in build")
 
     def _check_alone(self) -> None:
         """Check that a task with a function of its own names nothing that the function would not see."""
@@ -197,15 +202,11 @@ class Task:
         return self.build is not None or (self.run is not None and "checkpoint" in taken_by_run(self.run))
 
     def _check_build(self) -> None:
-        taken = self._builder_parameters()
-        builder, encoding, optimizer = (
-            taken.keys() - _GIVEN_TO_BUILDER,
-            self._encoding_parameters(),
-            _optimizer_parameters(),
-        )
+        taken, encoding = self._builder_parameters(), self._encoding_parameters()
+        builder, optimizer = taken.keys() - GIVEN_TO_BUILDER, optimizer_parameters()
         for name in sorted(encoding.keys() & (builder | optimizer)):
             raise self._error(f"the encoding takes {name!r} and so does the network or its optimizer: rename one")
-        known = {*builder, *encoding, *optimizer, "batch_size"}
+        known = {*builder, *encoding, *optimizer, *self._own_parameters()}
         space = open_all(self.space)
         for name in space.names():
             if name not in known:
@@ -230,12 +231,20 @@ class Task:
                     f"{qualified(self.build)} needs named parameters alone, so that a misspelt one is noticed; "
                     f"it has {parameter}"
                 )
-        missing = sorted(_GIVEN_TO_BUILDER - parameters.keys())
-        if missing:
-            raise self._error(
-                f"{qualified(self.build)} needs to take input_shape and head; it lacks {' and '.join(missing)}"
-            )
+        if self.encoding is not None and "head" not in parameters:
+            raise self._error(f"{qualified(self.build)} needs to take head, which adds the outputs of the encoding")
+        if self.encoding is None and "head" in parameters:
+            raise self._error(f"{qualified(self.build)} takes head, and there is no encoding that has one")
         return parameters
+
+    def _own_parameters(self) -> tuple[str, ...]:
+        """Return the names of the params that the task takes itself, if the builder does not."""
+        return ("batch_size",) if self.encoding is not None else ("batch_size", "loss")
+
+    @property
+    def given_names(self) -> frozenset[str]:
+        """What the builder names of the data and of the encoding, such as `input_shape`."""
+        return GIVEN_TO_BUILDER & inspect.signature(self.build).parameters.keys() if self.build else frozenset()
 
     @property
     def encoding_params(self) -> tuple[str, ...]:
@@ -254,7 +263,8 @@ class Task:
             ValueError: the function that makes the encoding refuses the params.
         """
         routed = self.route(params)
-        assert self.encoding is not None
+        if self.encoding is None:
+            return label_encodings.PlainLabels(routed.loss or self.loss, self.metrics)
         if not callable(self.encoding):
             return self.encoding
         encoding = self.encoding(**routed.encoding)
@@ -272,19 +282,19 @@ class Task:
         """
         if self.build is None:
             raise self._error(f"has {self.own_code}, which takes params whole")
-        builder_names = inspect.signature(self.build).parameters.keys() - _GIVEN_TO_BUILDER
+        builder_names = inspect.signature(self.build).parameters.keys() - GIVEN_TO_BUILDER
         encoding_names = self._encoding_parameters().keys()
         builder = {name: value for name, value in params.items() if name in builder_names}
         encoding = {name: value for name, value in params.items() if name in encoding_names}
         rest = {name: value for name, value in params.items() if name not in builder.keys() | encoding.keys()}
-        optimizer = {name: value for name, value in rest.items() if name in _optimizer_parameters()}
-        unknown = sorted(rest.keys() - optimizer.keys() - {"batch_size"})
+        optimizer = {name: value for name, value in rest.items() if name in optimizer_parameters()}
+        unknown = sorted(rest.keys() - optimizer.keys() - {*self._own_parameters()})
         if unknown:
             raise SpaceError(f"task {self.name!r}: nobody takes {unknown[0]!r}{near(unknown[0], self.space.names())}")
         batch_size = rest.get("batch_size", self.protocol.batch_size)
         if not isinstance(batch_size, int) or not is_count(batch_size):
             raise self._error(f"batch_size needs a whole number of 1 or more; got {batch_size!r}")
-        return Routed(builder, encoding, optimizer, batch_size)
+        return Routed(builder, encoding, optimizer, batch_size, rest.get("loss"))
 
     def digest(self) -> str:
         """Return 12 hex digits that change with everything a study depends on.
@@ -316,6 +326,9 @@ class Task:
         }
         if settings:
             parts["encoding_settings"] = settings
+        for name in ("loss", "metrics"):
+            if getattr(self, name) is not None:
+                parts[name] = compiling.form(getattr(self, name), name_of)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
     def _encoding_name(self, name_of: Callable[[Any], str]) -> str | None:
@@ -337,12 +350,3 @@ class Task:
 def _middle(space: AnySpace) -> Params:
     """Return the point with the first option of each Choice and the middle of each range."""
     return space.walk(lambda name, domain, under: domain.at(0.0 if isinstance(domain, Choice) else 0.5))
-
-
-_GIVEN_TO_BUILDER = frozenset({"input_shape", "head"})  # from the data and the encoding
-_GIVEN_TO_OPTIMIZER = frozenset({"steps_per_epoch", "epochs"})  # from the data and the protocol
-
-
-@functools.cache
-def _optimizer_parameters() -> frozenset[str]:
-    return frozenset(inspect.signature(optimizers.build).parameters) - _GIVEN_TO_OPTIMIZER

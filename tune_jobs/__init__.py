@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tune_jobs.errors import StudyError, TrialError, UserError
     from tune_jobs.models.label_encodings import Classes
     from tune_jobs.records.trials import TrialResult
+    from tune_jobs.search_spaces.data import Data
     from tune_jobs.search_spaces.one_factor import OneFactor
     from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
     from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Choice",
     "Classes",
+    "Data",
     "Fixed",
     "Float",
     "Int",
@@ -69,7 +71,7 @@ _MODULES = {  # where each public name is defined
     "models.label_encodings": ("Classes",),
     "records.trials": ("TrialResult",),
     "search_spaces": (
-        *("Choice", "Fixed", "Float", "Int", "Objective", "OneFactor", "Protocol"),
+        *("Choice", "Data", "Fixed", "Float", "Int", "Objective", "OneFactor", "Protocol"),
         *("Space", "SpaceError", "Task", "TaskError", "Variants"),
     ),
 }

@@ -111,7 +111,12 @@ WORDS = np.where(np.arange(N) % 2, "dog", "cat")
             "y_train.astype(int) would fit",
         ),
         ({"y_train": at(5, np.nan, (N,)), "y_test": at(0, 1, (N_TEST,))}, "y_train[5] is nan: a network needs finite"),
-        ({"y_train": WORDS}, "y_train[0] is 'cat': y_train needs numbers; np.unique(y_train, return_inverse=True)[1]"),
+        (
+            {"y_train": WORDS, "y_test": WORDS[:N_TEST]},
+            "y_train[0] is 'cat': labels must be whole numbers of shape (N,); got object of (40,); "
+            "np.unique(y_train, return_inverse=True)[1] would fit",
+        ),
+        ({"x_train": np.array(["a", "b", None] * 14, object)[:N]}, "x_train[2] is None: x_train needs texts"),
         ({"y_train": np.array([0, 1, None] + [1] * (N - 3), object)}, "y_train[2] is None: y_train needs numbers"),
         (
             {"y_train": np.arange(N - 1) % 2},
@@ -133,7 +138,7 @@ WORDS = np.where(np.arange(N) % 2, "dog", "cat")
         ),
         ({"x_train": [[1, 2], [3]]}, "x_train needs to be an array of numbers: ValueError: setting an array element"),
         ({"x_train": np.full((N, 3), 1j)}, "x_train[0, 0] is 1j: x_train needs numbers"),
-        ({"x_train": {"a": 1}}, "x_train is a mapping: x_train needs numbers"),
+        ({"x_train": {"a": 1}}, "x_train and y_train: x['a'] must hold one entry an image; its shape is ()"),
         (
             {"encoding": Degrees(2), "y_train": ANGLES, "y_test": np.zeros(N_TEST)},
             "y_train[37] is 185.0: IndexError: bey",

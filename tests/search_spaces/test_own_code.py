@@ -62,9 +62,9 @@ def test_a_function_takes_by_name_what_it_wants() -> None:
             "run needs to take (params) and no more than seed, checkpoint, artifacts beside it: too",
         ),
         ({"run": 3}, "run needs a function; got 3"),
-        ({"run": None}, "needs build (with an encoding), train or run; got none of them"),
-        ({"build": mlp.build}, "needs build (with an encoding), train or run; got build and run"),
-        ({"encoding": Classes(2)}, "needs an encoding with build, and none without"),
+        ({"run": None}, "needs build, train or run; got none of them"),
+        ({"build": mlp.build}, "needs build, train or run; got build and run"),
+        ({"encoding": Classes(2)}, "has a function of its own, which reads labels itself: it needs no encoding"),
         ({"dataset": "digits"}, "dataset digits is for build and train: the function loads what it needs"),
         (
             {"protocol": Protocol(images=9, batch_size=2)},

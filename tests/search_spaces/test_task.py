@@ -70,6 +70,13 @@ def takes_no_head(*, input_shape, units=3):
     raise NotImplementedError
 
 
+def own_outputs(*, units, y_train):
+    raise NotImplementedError
+
+
+OWN_OUTPUTS = {"build": own_outputs, "encoding": None}
+
+
 class HeadOnly:
     """An encoding that lacks nearly all."""
 
@@ -167,10 +174,17 @@ def test_a_part_of_a_task_that_cannot_be_is_refused(make, message):
         ({"baseline": None}, "task 'digits-small': baseline has to be of type Mapping; got None"),
         (
             {"build": None, "encoding": None},
-            "task 'digits-small': needs build (with an encoding), train or run; got none of them",
+            "task 'digits-small': needs build, train or run; got none of them",
         ),
-        ({"train": train}, "task 'digits-small': needs build (with an encoding), train or run; got build and train"),
-        ({"encoding": None}, "task 'digits-small': needs an encoding with build, and none without"),
+        ({"train": train}, "task 'digits-small': needs build, train or run; got build and train"),
+        ({"encoding": None}, "task 'digits-small': mlp.build takes head, and there is no encoding that has one"),
+        ({"loss": "mse"}, "task 'digits-small': takes no loss beside an encoding, which has its own; got 'mse'"),
+        ({**OWN_OUTPUTS, "loss": 3}, "task 'digits-small': loss needs a name of Keras, a function or an object of Ker"),
+        ({**OWN_OUTPUTS, "metrics": ["mae"]}, "task 'digits-small': names metrics and no loss: name both, or compile"),
+        (
+            {"build": None, "encoding": None, "train": train, "metrics": ["mae"]},
+            "task 'digits-small': takes no metrics beside a training loop of its own, which has its own; got ['mae']",
+        ),
         (
             {"encoding": "x"},
             "task 'digits-small': encoding needs to be a label encoding, such as Classes(10), or a function that "
@@ -190,7 +204,10 @@ def test_a_part_of_a_task_that_cannot_be_is_refused(make, message):
         ({"baseline": {1: 2}}, "task 'digits-small': baseline needs names of parameters as its keys; got 1"),
         ({"reported": "Table 1"}, "task 'digits-small': reported has to be of type tuple or list; got 'Table 1'"),
         ({"reported": [0.9]}, "task 'digits-small': reported needs values of type Reported; got 0.9"),
-        ({"build": None, "train": train}, "task 'digits-small': needs an encoding with build, and none without"),
+        (
+            {"build": None, "train": train},
+            "task 'digits-small': has a training loop of its own, which reads labels its",
+        ),
         (
             {"build": None, "encoding": None, "train": load_data},
             "task 'digits-small': train needs to take (params, data, *, seed, epochs): too many positional arguments",
@@ -225,7 +242,7 @@ def test_a_part_of_a_task_that_cannot_be_is_refused(make, message):
         ),
         (
             {"build": takes_no_head},
-            "task 'digits-small': test_task.takes_no_head needs to take input_shape and head; it lacks head",
+            "task 'digits-small': test_task.takes_no_head needs to take head, which adds the outputs of the encoding",
         ),
         (
             {"baseline": BASELINE | {"units": 65}},
@@ -412,3 +429,48 @@ def test_tasks_are_values():
     assert hash(made) == hash(task())
     assert made.dataset_name == "digits"
     assert task(dataset=load_data).dataset_name == "load_data"
+
+
+def test_a_task_may_name_its_loss_and_its_metrics_in_place_of_an_encoding():
+    named = task(**OWN_OUTPUTS, loss="mse", metrics=["mae"])
+    encoding = named.encoding_of(BASELINE)
+    assert (encoding.name, encoding.loss(), encoding.metrics()) == ("none", "mse", ["mae"])
+    assert named.given_names == {"y_train"}
+    assert "x_train" in task(build=lambda *, x_train, head, units: None).given_names
+    np.testing.assert_array_equal(
+        encoding.errors(np.array([[1.0, 5.0], [2.0, 2.0]]), np.array([[1, 2], [2, 2]])), [3, 0]
+    )
+
+
+def test_what_is_compiled_counts_in_the_digest():
+    tasks = [
+        task(**OWN_OUTPUTS),
+        task(**OWN_OUTPUTS, loss="mse"),
+        task(**OWN_OUTPUTS, loss={"a": "mse"}),
+        task(**OWN_OUTPUTS, loss="mse", metrics=["mae"]),
+        task(**OWN_OUTPUTS, loss=[load_data, train]),
+        task(**OWN_OUTPUTS, loss=Huber(1.0)),
+        task(**OWN_OUTPUTS, loss=Huber(2.0)),
+    ]
+    assert len({made.digest() for made in tasks}) == len(tasks)
+    assert task(**OWN_OUTPUTS, loss=Huber(1.0)).digest() == tasks[5].digest()
+
+
+class Huber:
+    """A loss that says what it was made with, under a name that Keras made up."""
+
+    def __init__(self, delta):
+        self.delta = delta
+
+    def get_config(self):
+        return {"name": f"huber_{id(self)}", "delta": self.delta}
+
+
+def test_the_loss_may_be_a_parameter_of_the_space():
+    chosen = task(
+        **OWN_OUTPUTS, space=Space(units=Choice(3), loss=Choice("mse", "mae")), baseline={"units": 3, "loss": "mae"}
+    )
+    assert chosen.encoding_of({"units": 3, "loss": "mae"}).loss() == "mae"
+    assert chosen.route({"units": 3, "loss": "mae"}).loss == "mae"
+    with pytest.raises(TaskError, match=r"neither mlp\.build nor the optimizer takes 'loss'"):
+        task(space=Space(units=Choice(3), loss=Choice("mse", "mae")), baseline={"units": 3, "loss": "mae"})

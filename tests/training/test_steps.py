@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +11,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.beside_fit import SEED, assert_same, assert_same_weights, fitted, ours
 from tune_jobs.datasets import TrainingData
 from tune_jobs.models.label_encodings import Classes, Head
 from tune_jobs.search_spaces import Objective, Protocol, Task
-from tune_jobs.training import compiled, finalist, tensorflow_process
+from tune_jobs.training import finalist, tensorflow_process
 from tune_jobs.training.checkpoints import Checkpoint
-from tune_jobs.training.compiled import CompiledEpochs
 from tune_jobs.training.trial import TrialRun, run_trial
 
 MakeTask = Callable[..., Task]
-MakeModel = Callable[[], keras.Model]
-SEED, BATCH, EPOCHS = 5, 32, 2  # 90 images: two whole batches and one of 26
 PARAMS = {"units": 8, "learning_rate": 0.05, "batch_size": 16}
 LOSS = keras.losses.SparseCategoricalCrossentropy
 
@@ -34,55 +32,6 @@ def network(kind: Any = keras.Model, **compiling: Any) -> keras.Model:
     model = kind(inputs, keras.layers.Dense(3, activation="softmax")(x))
     model.compile(**{"optimizer": keras.optimizers.SGD(0.5), "loss": LOSS(), "metrics": ["accuracy"]} | compiling)
     return model
-
-
-def batches(data: TrainingData) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Those of our epochs, in their order."""
-    for epoch in range(EPOCHS):
-        order = np.random.default_rng((SEED, epoch)).permutation(len(data.train))
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            yield data.train.x[rows], data.train.labels[rows]
-
-
-def fitted(model: keras.Model, data: TrainingData, *, validates: bool = True) -> list[dict[str, Any]]:
-    """What `fit` shows of each epoch."""
-    validation = (data.validation.x, data.validation.labels) if validates else None
-    history = model.fit(
-        batches(data),
-        shuffle=False,
-        steps_per_epoch=3,
-        epochs=EPOCHS,
-        validation_data=validation,
-        validation_batch_size=BATCH,
-        verbose=0,
-    ).history
-    return [{name: values[epoch] for name, values in history.items()} for epoch in range(EPOCHS)]
-
-
-def ours(model: keras.Model, data: TrainingData) -> list[dict[str, float]]:
-    splits = compiled.resident_splits((data.train, data.validation), lambda labels: labels)
-    epochs = CompiledEpochs(model, batch_size=BATCH, seed=SEED)
-    return [
-        epochs.train(splits[0]) | {f"val_{name}": value for name, value in epochs.evaluate(splits[1]).items()}
-        for _ in range(EPOCHS)
-    ]
-
-
-def assert_same(make: MakeModel, data: TrainingData, *, validates: bool = True) -> list[dict[str, float]]:
-    """Compare the epochs and the last weights with those of `fit`; return the epochs."""
-    model, keras_own = make(), make()
-    found, expected = ours(model, data), fitted(keras_own, data, validates=validates)
-    assert [sorted(epoch) for epoch in found] == [sorted(epoch) for epoch in expected]
-    for epoch, other in zip(found, expected, strict=True):
-        assert epoch == pytest.approx(other, rel=1e-4, abs=1e-6)
-    assert_same_weights(model, keras_own)
-    return found
-
-
-def assert_same_weights(one: keras.Model, other: keras.Model) -> None:
-    for own, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_allclose(own, theirs, rtol=1e-4, atol=1e-6)
 
 
 class Autoencoder(keras.Model):  # type: ignore[misc]

@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tune_jobs import datasets, files, neutral_keras, tracking
 from tune_jobs.actions.moved import find_place
-from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets import TrainingData, nests
 from tune_jobs.errors import DataError, SettingsError, StudyError, TrialError, UserError
 from tune_jobs.exports.best import BestConfig, best_row, load_best
 from tune_jobs.prediction import keras_files, saved_models
@@ -92,7 +90,7 @@ def train(
         say(f"model saved to {output}")
     if with_mlflow:
         say("logging the model to MLflow …")
-        sample = np.ascontiguousarray(data.validation.x[:_SAMPLE])
+        sample = nests.rows(data.validation.x, slice(_SAMPLE))
         bare = keras_files.bare(run.model)
         uri = tracking.log_model(settings, config.task, bare, sample, score, config.metric, say)
         return replace(retrained, model_uri=uri)
@@ -225,7 +223,7 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
         params=dict(config.params),
         seed=config.seed,
         encoding=task.encoding_of(config.params).name,
-        input_shape=data.train.x.shape[1:],
+        input_shape=() if nests.is_nested(data.train.x) else data.train.x.shape[1:],
         dataset=data.name,
         data_digest=data.digest,
         metric=config.metric,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_jobs.datasets import checking, cifar10, digits, in_folder, mnist, own
+from tune_jobs.datasets import checking, cifar10, digits, in_folder, mnist, nests, own
 from tune_jobs.datasets.clocks import faces, files
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
 from tune_jobs.datasets.image_folders.loading import ImageFolder, image_folder
@@ -24,6 +24,7 @@ from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.datasets.tables import Table, table
 from tune_jobs.errors import DataError
 from tune_jobs.search_spaces import function_names
+from tune_jobs.search_spaces.protocol import DEFAULT_VALIDATION
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.words import Say
@@ -75,8 +76,9 @@ def load(
     """Load a data set, by its name or by a function, and divide its training part in two.
 
     `validation` is the number of images to hold out from the training part, or a fraction of them. `images` limits how
-    many of the others are kept to train on. Both draw each class in its share, and the same images every time. `check`
-    may refuse the data before they are divided. `say` shows messages on what takes long.
+    many of the others are kept to train on. Both draw each class in its share, and the same images every time, unless
+    the data set says how it is divided. `check` may refuse the data before they are divided. `say` shows messages on
+    what takes long.
 
     Raises:
         DataError: in one line, if there is no such data set, or it is missing, damaged or too small.
@@ -89,9 +91,9 @@ def load(
     except DataError as error:
         raise DataError(f"the data set {name} cannot be used: {error}") from error
     try:
-        train, held_out = hold_out(original.train, validation)
+        train, held_out = _divided(original, validation)
         if images is not None and images < len(train):
-            _, train = hold_out(train, images)
+            _, train = hold_out(train, images, in_order=original.in_order)
     except DataError as error:
         raise DataError(f"cannot take a validation part from {name}: {error}") from error
     train, held_out, test = _contiguous(train), _contiguous(held_out), _contiguous(original.test)
@@ -105,6 +107,15 @@ def training_data(task: Task, data_dir: Path, say: Say = silent) -> TrainingData
         DataError: as `load_for_task`.
     """
     return None if task.dataset is None else load_for_task(task, data_dir, say).training
+
+
+def _divided(original: Original, validation: int | float) -> tuple[Split, Split]:
+    """Return what is trained on and what trials are scored on."""
+    if original.validation is None:
+        return hold_out(original.train, validation, groups=original.groups, in_order=original.in_order)
+    if validation != DEFAULT_VALIDATION:
+        raise DataError(f"it has one of its own, and the protocol asks for validation={validation}: leave that out")
+    return original.train, original.validation
 
 
 def load_for_task(task: Task, data_dir: Path, say: Say = silent) -> Dataset:
@@ -157,4 +168,5 @@ def _source(name: str, data_dir: Path) -> Source:
 
 
 def _contiguous(split: Split) -> Split:
-    return Split(np.ascontiguousarray(split.x), np.ascontiguousarray(split.labels))
+    weights = None if split.weights is None else nests.mapped(np.ascontiguousarray, split.weights)
+    return Split(nests.mapped(np.ascontiguousarray, split.x), nests.mapped(np.ascontiguousarray, split.labels), weights)

@@ -10,48 +10,51 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.datasets.dataset import Array, Original, Split
+from tune_jobs.datasets import nests
+from tune_jobs.datasets.dataset import Original, Split
+from tune_jobs.datasets.nests import Array, Nest
 from tune_jobs.errors import DataError
 from tune_jobs.models.label_encodings import LabelEncoding
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.words import one_line, short
 
-Encode = Callable[[Array], Array]  # labels to targets
+Encode = Callable[[Nest], Nest]  # labels to targets
 
 
-def numbers(value: object, name: str) -> Array:
-    """Return a value as an array of numbers.
+def array(value: object, name: str) -> Array:
+    """Return a value as an array of numbers or of texts. Texts are Python's own, whatever their lengths.
 
     Raises:
-        DataError: it is none; with its first element that is no number.
+        DataError: it is none; with its first element that does not belong.
     """
+    is_text = isinstance(value, list | tuple) and bool(value) and isinstance(value[0], str)
     try:
-        array = np.asarray(value)
+        array = np.asarray(value, dtype=object if is_text else None)
     except ValueError as error:  # rows of different lengths
         raise DataError(f"{name} needs to be an array of numbers: {one_line(error)}") from error
     if array.dtype.kind in "buif":
         return array
-    place = next((place for place in np.ndindex(array.shape) if not _is_number(array[place])), None)
-    if place is None:
-        advice = f"; {name}.astype(float) makes one of it" if array.dtype == object else ""
-        raise DataError(f"{name} needs to be an array of numbers; got an array of {array.dtype}{advice}")
-    is_words = array.ndim == 1 and name.startswith("y") and isinstance(array[place], str)
-    advice = f"; np.unique({name}, return_inverse=True)[1] numbers them" if is_words else ""
-    raise DataError(f"{_at(name, place)} is {_shown(array[place])}: {name} needs numbers{advice}")
+    array = array.astype(object) if array.dtype.kind in "UT" else array
+    kind, fits = ("texts", _is_text) if array.size and _is_text(array.flat[0]) else ("numbers", _is_number)
+    place = next((place for place in np.ndindex(array.shape) if not fits(array[place])), None)
+    if place is not None:
+        raise DataError(f"{_at(name, place)} is {_shown(array[place])}: {name} needs {kind}")
+    if kind == "texts":
+        return array
+    advice = f"; {name}.astype(float) makes one of it" if array.dtype == object else ""
+    raise DataError(f"{name} needs to be an array of numbers; got an array of {array.dtype}{advice}")
 
 
-def check_alike(train: Split, test: Split) -> None:
-    """Check that both parts have one shape and one type of number.
+def check_alike(train: Split, other: Split, part: str) -> None:
+    """Check that the training part and another one have the same arrays, of one shape and one type of number.
 
     Raises:
         DataError: they differ.
     """
-    for name, a, b in (("x", train.x, test.x), ("y", train.labels, test.labels)):
-        if (a.shape[1:], a.dtype) != (b.shape[1:], b.dtype):
-            raise DataError(
-                f"{name}_train and {name}_test must be alike, and are {a.shape} {a.dtype} and {b.shape} {b.dtype}"
-            )
+    for name, a, b in (("x", train.x, other.x), ("y", train.labels, other.labels)):
+        if nests.form(a) != nests.form(b):
+            raise DataError(f"{name}_train and {name}_{part} must be alike, and are {_form(a)} and {_form(b)}")
 
 
 def check_for_task(task: Task, original: Original) -> None:
@@ -65,9 +68,12 @@ def check_for_task(task: Task, original: Original) -> None:
     if task.trains_itself:
         return
     encode = _encoding(task).targets
-    for part, split in (("train", original.train), ("test", original.test)):
-        _check_finite(f"x_{part}", split.x)
-        _check_finite(f"y_{part}", split.labels)
+    for part, split in (("train", original.train), ("val", original.validation), ("test", original.test)):
+        if split is None:
+            continue
+        for nest, letter in ((split.x, "x"), (split.labels, "y"), (split.weights, "w")):
+            for name, values in nests.leaves(() if nest is None else nest, f"{letter}_{part}"):
+                _check_finite(name, values)
         _check_labels(f"y_{part}", split.labels, encode)
 
 
@@ -90,44 +96,54 @@ def _check_finite(name: str, array: Array) -> None:
     raise DataError(f"{_at(name, place)} is {array[place]}: a network needs finite numbers ({_among(wrong)})")
 
 
-def _check_labels(name: str, labels: Array, encode: Encode) -> None:
+def _check_labels(name: str, labels: Nest, encode: Encode) -> None:
     why = _why_refused(labels, encode)
     if why is None:
         return
     place = _first_refused(labels, encode)
     advice = next(_advice(name, labels, encode), "")
-    raise DataError(f"{_at(name, (place,))} is {_shown(labels[place])}: {why}{advice}")
+    raise DataError(f"{_at(name, (place,))} is {_shown_row(labels, place)}: {why}{advice}")
 
 
-def _why_refused(labels: Array, encode: Encode) -> str | None:
+def _why_refused(labels: Nest, encode: Encode) -> str | None:
     """Return why an encoding refuses labels, which it may not change; None if it takes them."""
-    fixed = labels.view()
-    fixed.flags.writeable = False
     try:
-        targets = encode(fixed)
+        targets = encode(nests.mapped(_read_only, labels))
     except ValueError as error:
         return " ".join(str(error).split())[:300]
     except Exception as error:
         return one_line(error)
-    n_targets = len(targets) if hasattr(targets, "__len__") else None
-    return None if n_targets == len(labels) else f"the encoding needs one target a label; got {n_targets}"
+    n = nests.size(labels)
+    counts = [len(part) if hasattr(part, "__len__") else None for part in nests.arrays(targets)]
+    wrong = [count for count in counts if count != n]
+    return f"the encoding needs one target a label; got {wrong[0]}" if wrong else None
 
 
-def _first_refused(labels: Array, encode: Encode) -> int:
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _first_refused(labels: Nest, encode: Encode) -> int:
     """Return the place of the first label that is refused; each step halves what may hold it."""
-    taken, refused = 0, len(labels)
+    taken, refused = 0, nests.size(labels)
     while refused - taken > 1:
         middle = (taken + refused) // 2
-        if _why_refused(labels[:middle], encode) is None:
+        if _why_refused(nests.rows(labels, slice(middle)), encode) is None:
             taken = middle
         else:
             refused = middle
     return taken
 
 
-def _advice(name: str, labels: Array, encode: Encode) -> Iterator[str]:
+def _advice(name: str, labels: Nest, encode: Encode) -> Iterator[str]:
     """Yield changes of the labels that would make them fit."""
+    if nests.is_nested(labels):
+        return
     changes: list[tuple[str, Array]] = []
+    if labels.dtype == object and labels.ndim == 1:
+        changes.append((f"np.unique({name}, return_inverse=True)[1]", np.unique(labels, return_inverse=True)[1]))
     if labels.ndim == 2 and labels.shape[1] == 1:
         changes.append((f"{name}[:, 0]", labels[:, 0]))
     if labels.dtype.kind in "fb" and (labels == labels.astype(np.int64)).all():
@@ -139,12 +155,25 @@ def _advice(name: str, labels: Array, encode: Encode) -> Iterator[str]:
             yield f"; {words} would fit"
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.integer | np.floating | np.bool_)
 
 
 def _at(name: str, place: tuple[int, ...]) -> str:
     return f"{name}[{', '.join(map(str, place))}]" if place else name
+
+
+def _shown_row(labels: Nest, place: int) -> str:
+    return ", ".join(f"{name}{' ' * bool(name)}{_shown(array[place])}" for name, array in nests.leaves(labels))
+
+
+def _form(nest: Nest) -> str:
+    parts = [f"{name}{' ' * bool(name)}{array.shape} {array.dtype}" for name, array in nests.leaves(nest)]
+    return ", ".join(parts)
 
 
 def _shown(value: Any) -> str:

@@ -7,60 +7,86 @@ of the three consists of `Split`s.
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_jobs.datasets import nests
+from tune_jobs.datasets.nests import Array, Nest
 from tune_jobs.errors import DataError
 
-Array = NDArray[Any]
+__all__ = ["Array", "Dataset", "Nest", "Original", "Pairs", "Split", "TrainingData", "digest"]
+
 Pairs = tuple[tuple[Array, Array], tuple[Array, Array]]  # (x, labels), (x_test, labels_test)
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set: images with their labels.
+    """One part of a data set: inputs with their labels, perhaps weighted.
 
-    `x`: images `(N, H, W, C)`, uint8. A task's own data set may have any other shape and type of number, if its first
-    axis is N. `labels`: numbers `(N,)`, or `(N, k)` where a label has k numbers; `(N, 1)` stays so.
+    `x`: images `(N, H, W, C)`, uint8. A task's own data set may have any other shape, and any type of number or text,
+    if its first axis is N. `labels`: `(N,)`, or `(N, k)` where a label has k numbers; `(N, 1)` stays so. `weights`:
+    numbers `(N, ...)`, what each row counts in the loss. Each may be a mapping or tuple of such arrays.
 
     Raises:
-        DataError: one of them is empty or has values that are not numbers, or their lengths differ.
+        DataError: one of them is empty or has values that are neither numbers nor texts, or their lengths differ.
     """
 
-    x: Array
-    labels: Array
+    x: Nest
+    labels: Nest
+    weights: Nest | None = None
 
     def __post_init__(self) -> None:
-        for name, array in (("x", self.x), ("labels", self.labels)):
-            if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
-                kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-                raise DataError(f"{name} must be a NumPy array of numbers, not {kind}")
-            if array.ndim == 0 or len(array) == 0:
-                raise DataError(f"{name} must hold one entry an image; its shape is {array.shape}")
-        if len(self.x) != len(self.labels):
-            raise DataError(f"there must be one label an image: {len(self.x)} images came with {len(self.labels)}")
+        for name in ("x", "labels", "weights"):
+            _check_arrays(name, getattr(self, name))
+        for name, array in nests.leaves(self.labels, "labels"):
+            if len(array) != len(self):
+                what = "" if name == "labels" else f" in {name}"
+                raise DataError(f"there must be one label an image: {len(self)} images came with {len(array)}{what}")
+        for name, array in (*nests.leaves(self.x, "x"), *nests.leaves(() if self.weights is None else self.weights)):
+            if len(array) != len(self):
+                raise DataError(f"there must be one row for each of {len(self)}; {name or 'weights'} has {len(array)}")
 
     def __len__(self) -> int:
-        return len(self.x)
+        return nests.size(self.x)
 
     def take(self, indices: NDArray[np.intp]) -> Split:
-        """Return a copy of the images at these places, with their labels."""
-        return Split(self.x[indices], self.labels[indices])
+        """Return a copy of the rows at these places."""
+        weights = None if self.weights is None else nests.rows(self.weights, indices)
+        return Split(nests.rows(self.x, indices), nests.rows(self.labels, indices), weights)
+
+
+def _check_arrays(name: str, nest: Nest | None) -> None:
+    if nest is None and name == "weights":
+        return
+    if nests.is_nested(nest) and not nests.arrays(nest):
+        raise DataError(f"{name} must hold at least one array; got {nest!r}")
+    for place, array in nests.leaves(nest, name):
+        kinds = "buif" if name == "weights" else "buifO"
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
+            kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise DataError(f"{place} must be a NumPy array of numbers, not {kind}")
+        if array.ndim == 0 or len(array) == 0:
+            raise DataError(f"{place} must hold one entry an image; its shape is {array.shape}")
 
 
 @dataclass(frozen=True, eq=False)
 class Original:
     """A data set as its makers divided it, before anything is held out for validation.
 
-    `classes`: the names of the labels 0, 1, 2, …; empty where they have none.
+    `classes`: the names of the labels 0, 1, 2, …; empty where they have none. `groups` has a whole number for each row
+    of `train`, equal for rows that may not be divided. With `in_order` the last rows are held out.
     """
 
     train: Split
     test: Split
     classes: tuple[str, ...] = ()
+    validation: Split | None = None
+    groups: NDArray[np.intp] | None = None
+    in_order: bool = False
 
     @property
     def pairs(self) -> Pairs:
@@ -109,10 +135,21 @@ def digest(*splits: Split) -> str:
     """
     sha = hashlib.sha256()
     for split in splits:
-        for array in (split.x, _flat_if_whole(split.labels)):
-            sha.update(f"{array.dtype.str} {array.shape};".encode())
-            sha.update(np.ascontiguousarray(array).data)
+        for name, array in _leaves(split):
+            sha.update(f"{name}{array.dtype.str} {array.shape};".encode())
+            if array.dtype.kind == "O":
+                sha.update(json.dumps(array.tolist()).encode())
+            else:
+                sha.update(np.ascontiguousarray(array).data)
     return sha.hexdigest()[:16]
+
+
+def _leaves(split: Split) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays that a digest counts, with their names in a nest."""
+    yield from nests.leaves(split.x)
+    yield from nests.leaves(nests.mapped(_flat_if_whole, split.labels))
+    if split.weights is not None:
+        yield from nests.leaves(split.weights, "weights")
 
 
 def _flat_if_whole(labels: Array) -> Array:

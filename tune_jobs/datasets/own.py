@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tune_jobs.datasets import checking
-from tune_jobs.datasets.dataset import Array, Original, Split
+from tune_jobs.datasets import checking, frames, nests
+from tune_jobs.datasets.dataset import Original, Split
+from tune_jobs.datasets.nests import Nest
+from tune_jobs.datasets.splitting import Indices, places
 from tune_jobs.errors import DataError
 from tune_jobs.search_spaces import function_names
+from tune_jobs.search_spaces.data import Data, DataSource
 from tune_jobs.words import one_line
 
-Pair = tuple[Array, Array]  # images, labels
-LoadData = Callable[[], tuple[Pair, Pair]]
+LoadData = DataSource
 
 
 def load(load_data: LoadData) -> Original:
     """Call the function and return its `((x_train, y_train), (x_test, y_test))` as two splits.
 
-    Grey uint8 images `(N, H, W)` get a channel axis. Other arrays, and labels of any shape, are kept as they are.
+    Between the two may stand a part for validation. A part may have weights, `(x, y, weights)`. Grey uint8 images
+    `(N, H, W)` get a channel axis. Other arrays, and labels of any shape, are kept as they are.
 
     Raises:
         DataError: the function raises, or returns something else.
@@ -31,25 +34,80 @@ def load(load_data: LoadData) -> Original:
     except Exception as error:
         raise DataError(f"the data set {name} raised {one_line(error)}") from error
     try:
-        (x_train, y_train), (x_test, y_test) = returned
+        data = _data(returned)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"the data set {name} must return ((x_train, y_train), (x_test, y_test)): {one_line(error)}"
         ) from error
     try:
-        train, test = _split("train", x_train, y_train), _split("test", x_test, y_test)
-        checking.check_alike(train, test)
-        return Original(train, test)
+        return _original(data)
     except DataError as error:
         raise DataError(f"the data set {name} cannot be used: {error}") from error
 
 
-def _split(part: str, x: object, labels: object) -> Split:
-    arrays = checking.numbers(x, f"x_{part}"), checking.numbers(labels, f"y_{part}")
+def _data(returned: Any) -> Data:
+    if isinstance(returned, Data):
+        return returned
+    if isinstance(returned, tuple | list) and len(returned) == 3:
+        train, validation, test = returned
+    else:
+        (train, test), validation = returned, None
+    for part in (train, test, validation or train):
+        if len(part) not in (2, 3):
+            raise ValueError(f"a part is (x, y) or (x, y, weights); one has {len(part)} members")
+    return Data(tuple(train), tuple(test), None if validation is None else tuple(validation))
+
+
+def _original(data: Data) -> Original:
+    train = _split("train", data.train)
+    groups = None if data.groups is None else _groups(data.groups, len(train))
+    validation = None if data.validation is None else _split("val", data.validation)
+    if isinstance(data.test, tuple | list):
+        test = _split("test", data.test)
+    else:
+        stays, held_out = places(train, data.test, groups=groups, in_order=data.in_order)
+        train, test, groups = train.take(stays), train.take(held_out), None if groups is None else groups[stays]
+    for name, part in (("test", test), ("val", validation)):
+        if part is not None:
+            checking.check_alike(train, part, name)
+    return Original(train, test, validation=validation, groups=groups, in_order=data.in_order)
+
+
+def _groups(groups: Any, n: int) -> Indices:
+    """Return a whole number for each row, equal for rows of one group."""
+    values = np.asarray(groups)
+    if values.shape != (n,):
+        raise DataError(f"groups needs one value for each of the {n} rows of train; its shape is {values.shape}")
+    return np.unique(values.astype(str) if values.dtype == object else values, return_inverse=True)[1]
+
+
+def _split(part: str, content: Any) -> Split:
+    x, y, *weights = content
+    inputs, labels = _nest(x, f"x_{part}"), _nest(y, f"y_{part}")
     try:
-        split = Split(*arrays)
+        split = Split(inputs, labels, _nest(weights[0], f"w_{part}") if weights and weights[0] is not None else None)
     except DataError as error:
         raise DataError(f"x_{part} and y_{part}: {error}") from error
-    if split.x.dtype == np.uint8 and split.x.ndim == 3:
-        split = Split(split.x[..., np.newaxis], split.labels)
+    if not nests.is_nested(split.x) and split.x.dtype == np.uint8 and split.x.ndim == 3:
+        split = Split(split.x[..., np.newaxis], split.labels, split.weights)
     return split
+
+
+def _nest(value: Any, name: str) -> Nest:
+    """Return a value as arrays: mappings, and tuples of arrays, are nests, and pandas' values what `fit` makes of them.
+
+    Raises:
+        DataError: a part is no array of numbers or of texts.
+    """
+    if frames.is_frame(value):
+        value = frames.as_arrays(value, name)
+    if isinstance(value, Mapping):
+        return {str(key): _nest(part, f"{name}[{key!r}]") for key, part in value.items()}
+    if isinstance(value, tuple) and value and all(_is_array(part) for part in value):
+        return tuple(_nest(part, f"{name}[{place}]") for place, part in enumerate(value))
+    return checking.array(value, name)
+
+
+def _is_array(value: Any) -> bool:
+    """Return True for what is an input of its own in a tuple; a tuple of numbers or lists is one array."""
+    return isinstance(value, Mapping) or len(getattr(value, "shape", ())) > 0

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_jobs.datasets.dataset import Array, Original, Split
+from tune_jobs.datasets import nests
+from tune_jobs.datasets.dataset import Original, Split
+from tune_jobs.datasets.nests import Array, Nest
 from tune_jobs.errors import DataError
 
 Indices = NDArray[np.intp]
@@ -19,16 +21,19 @@ TEST_SHARE = 0.2  # of a data set that its makers did not divide
 _SEED = 0  # one for all: another seed would only be another arbitrary split, and scores could not be compared
 
 
-def hold_out(split: Split, part: int | float) -> tuple[Split, Split]:
+def hold_out(
+    split: Split, part: int | float, *, groups: Indices | None = None, in_order: bool = False
+) -> tuple[Split, Split]:
     """Divide a split in two: the images that stay, and those held out. Both keep the order of the images.
 
     `part` is the number of images to hold out, or a fraction of them. Each class gives its share, to within one image.
+    With `groups`, one number a row, whole groups are held out, as near to `part` as they come. With `in_order` the last
+    rows are held out, or the groups that end last.
 
     Raises:
         DataError: `part` leaves either side without an image.
     """
-    held_out = _stratified(split.labels, _count(part, len(split)))
-    stays = np.setdiff1d(np.arange(len(split)), held_out, assume_unique=True)
+    stays, held_out = places(split, part, groups=groups, in_order=in_order)
     return split.take(stays), split.take(held_out)
 
 
@@ -43,6 +48,44 @@ def divided(split: Split, name: str, classes: tuple[str, ...] = ()) -> Original:
     except DataError as error:
         raise DataError(f"cannot take a test part from {name}: {error}") from error
     return Original(train, test, classes)
+
+
+def places(
+    split: Split, part: int | float, *, groups: Indices | None = None, in_order: bool = False
+) -> tuple[Indices, Indices]:
+    """Return the places of the images that stay and of those held out, as `hold_out` divides them."""
+    count = _count(part, len(split))
+    if groups is not None:
+        held_out = _whole_groups(groups, count, in_order=in_order)
+    elif in_order:
+        held_out = np.arange(len(split) - count, len(split))
+    else:
+        held_out = _stratified(_strata(split.labels), count)
+    return np.setdiff1d(np.arange(len(split)), held_out, assume_unique=True), held_out
+
+
+def _whole_groups(groups: Indices, count: int, *, in_order: bool) -> Indices:
+    """Return the places of groups that have about `count` rows together: drawn, or those that end last."""
+    numbers, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(numbers) < 2:
+        raise DataError(f"rows of one group are not divided, and all {len(groups)} rows are of one group")
+    if in_order:
+        last_row = np.zeros(len(numbers), np.intp)
+        np.maximum.at(last_row, group_of, np.arange(len(groups)))
+        order = np.argsort(-last_row)
+    else:
+        order = np.random.Generator(np.random.PCG64(_SEED)).permutation(len(numbers))
+    totals = np.cumsum(sizes[order])[:-1]  # at least one group stays
+    n_held_out = int(np.abs(totals - count).argmin()) + 1
+    return np.flatnonzero(np.isin(group_of, order[:n_held_out]))
+
+
+def _strata(labels: Nest) -> Array:
+    """Return what the images are stratified by: their labels; of several outputs, those that are no measurements."""
+    if not nests.is_nested(labels):
+        return np.asarray(labels)
+    parts = [_classes(array)[0] for array in nests.arrays(labels) if array.dtype.kind != "f"]
+    return np.stack(parts, axis=1) if parts else np.zeros(nests.size(labels))
 
 
 def _count(part: int | float, n_images: int) -> int:
@@ -72,6 +115,7 @@ def _classes(labels: Array) -> tuple[Indices, Indices]:
     """
     if labels.dtype.kind == "f":
         return np.zeros(len(labels), dtype=np.intp), np.array([len(labels)])
+    labels = labels.astype(str) if labels.dtype.kind == "O" else labels
     _, classes, sizes = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
     return classes.reshape(-1), sizes
 

@@ -27,7 +27,8 @@ _HOW = "`tune-jobs train best.yaml -o model.keras` saves one"
 @dataclass(frozen=True)
 class Origin:
     """Where a model is from. `encoding` names the label encoding that `params` ask for; `input_shape` is that of one
-    image, (H, W, C); `score` is the value of `metric` on the validation split."""
+    image, (H, W, C), and () where a row is one value or several arrays; `score` is the value of `metric` on the
+    validation split."""
 
     task: str
     reference: str  # where the task is found: its name in the catalogue, or FILE.py:NAME
@@ -91,7 +92,7 @@ def _what_is_wrong(origin: Origin) -> str | None:
             return f"{name} needs a text; got ''"
     if origin.seed < 0:
         return f"seed needs to be 0 or more; got {origin.seed}"
-    if not origin.input_shape or min(origin.input_shape) < 1:
+    if origin.input_shape and min(origin.input_shape) < 1:
         return f"input_shape needs the sides of an image; got {origin.input_shape}"
     return None
 

@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class Picture:
 
 
 def pack_evaluation(
-    encoding: LabelEncoding, predicted: Array, labels: Array, images: Array
+    encoding: LabelEncoding, predicted: Array, labels: Array, images: Any
 ) -> tuple[str | None, str | None]:
     """Return what a study keeps of an evaluation: the readings and the pictures with the largest errors, packed.
 
@@ -73,7 +74,12 @@ def pack_evaluation(
     if shown.scale is None or not np.isfinite(predicted).all():
         return None, None
     readings = Readings(shown.positions(labels), shown.positions(predicted), shown.scale)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+    if (
+        not isinstance(images, np.ndarray)
+        or images.dtype != np.uint8
+        or images.ndim != 4
+        or images.shape[3] not in (1, 3)
+    ):
         return pack(readings), None
     worst = np.argsort(-readings.errors, kind="stable")[:WORST]
     thinned = _thinned(images[worst])

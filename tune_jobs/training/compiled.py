@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tune_jobs.datasets.dataset import Split
+from tune_jobs.datasets import nests
+from tune_jobs.datasets.dataset import Nest, Split
 from tune_jobs.models.lazy_keras import keras
 from tune_jobs.training import steps
 from tune_jobs.training.numbers import as_numbers
@@ -29,44 +30,66 @@ _LATENCY_CALLS = 500  # at most
 _LATENCY_S = 2.0  # at most
 _WARM_UP_CALLS = 10  # which compile and fill caches
 
-_resident: list[tuple[np.ndarray, Any]] = []  # the images of each split, and the same on the device
+_resident: list[tuple[Nest, Any]] = []  # the inputs of each split, and the same on the device
 
 
 @dataclass(frozen=True)
 class ResidentSplit:
-    """A split as tensors on the device: images `(N, ...)` as they are stored, and their training targets."""
+    """A split as tensors on the device: inputs `(N, ...)` as they are stored, their training targets, and weights.
+
+    Each is a tensor, or a mapping or tuple of tensors.
+    """
 
     x: Any
     targets: Any
     size: int
+    weights: Any = None
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """What `fit` would be given: `(x, targets)`, or `(x, targets, weights)`."""
+        return (self.x, self.targets) if self.weights is None else (self.x, self.targets, self.weights)
 
 
-def resident_splits(splits: Sequence[Split], targets: Callable[[np.ndarray], np.ndarray]) -> tuple[ResidentSplit, ...]:
+def resident_splits(splits: Sequence[Split], targets: Callable[[Nest], Nest]) -> tuple[ResidentSplit, ...]:
     """Return the splits on the device, with the targets that `targets` makes of their labels.
 
     The images stay there for the next trial, until others are asked for. Targets do not stay: what they are depends on
     all that the trial's label encoding holds.
     """
-    if [id(split.x) for split in splits] != [id(array) for array, _ in _resident]:
+    if _identities([split.x for split in splits]) != _identities([x for x, _ in _resident]):
         _resident.clear()  # before others take their place
-        _resident.extend((split.x, tf.constant(as_in_fit(split.x))) for split in splits)
+        _resident.extend((split.x, _on_device(split.x)) for split in splits)
     pairs = zip(splits, _resident, strict=True)
-    return tuple(ResidentSplit(x, _on_device(targets(split.labels)), len(split)) for split, (_, x) in pairs)
+    return tuple(_with_targets(split, x, targets(split.labels)) for split, (_, x) in pairs)
 
 
-def to_device(split: Split, targets: Callable[[np.ndarray], np.ndarray]) -> ResidentSplit:
+def to_device(split: Split, targets: Callable[[Nest], Nest]) -> ResidentSplit:
     """Return one split as tensors, with the targets that `targets` makes of its labels."""
-    return ResidentSplit(tf.constant(as_in_fit(split.x)), _on_device(targets(split.labels)), len(split))
+    return _with_targets(split, _on_device(split.x), targets(split.labels))
+
+
+def _with_targets(split: Split, x: Any, targets: Nest) -> ResidentSplit:
+    weights = split.weights
+    if weights is not None and nests.is_nested(targets) and not nests.is_nested(weights):
+        weights = nests.mapped(lambda _: split.weights, targets)  # as in `fit`: for each output
+    return ResidentSplit(x, _on_device(targets), len(split), None if weights is None else _on_device(weights))
 
 
 def as_in_fit(array: Any) -> Any:
-    """Return an array as `fit` hands it to the model: floats in Keras' `floatx`, all else unchanged."""
+    """Return an array as `fit` hands it to the model: floats in `floatx`, texts as tensors, the rest unchanged."""
     array = np.asarray(array)
+    if array.dtype.kind == "O":
+        return tf.constant(array, tf.string)
     return array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array
 
 
-def _on_device(targets: Any) -> Any:
-    return tf.nest.map_structure(lambda part: tf.constant(as_in_fit(part)), targets)
+def _on_device(nest: Nest) -> Any:
+    return nests.mapped(lambda part: tf.constant(as_in_fit(part)), nest)
+
+
+def _identities(inputs: Sequence[Nest]) -> list[list[int]]:
+    return [[id(array) for array in nests.arrays(x)] for x in inputs]
 
 
 class CompiledEpochs:
@@ -95,7 +118,7 @@ class CompiledEpochs:
         self._epoch += 1
         self._final.give_back()
         self._model.reset_metrics()
-        logs = self._train(data.x, data.targets, tf.constant(order))
+        logs = self._train(data.parts, tf.constant(order))
         metrics = as_numbers(self._train_step.results(logs))
         self._final.take()
         return metrics
@@ -105,7 +128,7 @@ class CompiledEpochs:
         if self._test_step is None:
             return {}
         self._model.reset_metrics()
-        logs = self._evaluate(data.x, data.targets)
+        logs = self._evaluate(data.parts)
         return as_numbers(self._test_step.results(logs))
 
     @property
@@ -136,61 +159,63 @@ class CompiledEpochs:
     def _create_variables(self, data: ResidentSplit) -> None:
         """Create the variables of metrics and optimizer; a function that creates variables is traced a second time."""
         if self._test_step is not None:
-            self._model.test_step(_batch(data.x, data.targets, tf.range(1)))
+            self._model.test_step(_batch(data.parts, tf.range(1)))
         if self._model.optimizer is not None:
             self._model.optimizer.build(self._model.trainable_variables)
 
     def _compiled(self, loop: Callable[..., Any]) -> Callable[..., Any]:
         return loop if self._model.run_eagerly else tf.function(loop, autograph=True)
 
-    def _train_batches(self, x: Any, targets: Any, order: Any) -> Any:
-        return _over_batches(self._train_step, x, targets, order, self._batch_size)
+    def _train_batches(self, parts: Any, order: Any) -> Any:
+        return _over_batches(self._train_step, parts, order, self._batch_size)
 
-    def _evaluate_batches(self, x: Any, targets: Any) -> Any:
+    def _evaluate_batches(self, parts: Any) -> Any:
         # what a step of its own returns may depend on the size of a batch, which is that of training in `fit`
         assert self._test_step is not None
         size = self._batch_size if self._test_step.is_own else EVALUATION_BATCH
-        return _over_batches(self._test_step, x, targets, tf.range(tf.shape(x)[0]), size)
+        n_rows = tf.shape(tf.nest.flatten(parts)[0])[0]
+        return _over_batches(self._test_step, parts, tf.range(n_rows), size)
 
 
-def _over_batches(step: Step, x: Any, targets: Any, order: Any, size: int) -> Any:
+def _over_batches(step: Step, parts: Any, order: Any, size: int) -> Any:
     """Run a step over the rows of `order`, batch after batch; return what the last one returned, if that may be read.
 
     The loops become part of a graph: their batches have no size that is known before.
     """
     n_batches = -(-tf.shape(order)[0] // size)
     if step.is_own:
-        logs = step.run(_batch(x, targets, order[tf.constant(0) : tf.constant(size)]))
+        logs = step.run(_batch(parts, order[tf.constant(0) : tf.constant(size)]))
         for batch in tf.range(1, n_batches):
-            logs = step.run(_batch(x, targets, order[batch * size : (batch + 1) * size]))
+            logs = step.run(_batch(parts, order[batch * size : (batch + 1) * size]))
     else:
         logs = {}
         for batch in tf.range(n_batches):
-            step.run(_batch(x, targets, order[batch * size : (batch + 1) * size]))
+            step.run(_batch(parts, order[batch * size : (batch + 1) * size]))
     return logs
 
 
-def predict(model: keras.Model, x: np.ndarray) -> Any:
-    """Return the model's outputs for images `(N, ...)`: an array, or one for each head.
+def predict(model: keras.Model, x: Nest) -> Any:
+    """Return the model's outputs for inputs `(N, ...)`: an array, or one for each head.
 
     Nothing is traced, because tracing takes longer than the few batches do.
     """
-    x = as_in_fit(x)
-    parts = [model(x[first : first + EVALUATION_BATCH], training=False) for first in range(0, len(x), EVALUATION_BATCH)]
+    x = nests.mapped(as_in_fit, x)
+    firsts = range(0, nests.size(x), EVALUATION_BATCH)
+    parts = [model(nests.rows(x, slice(first, first + EVALUATION_BATCH)), training=False) for first in firsts]
     return tf.nest.map_structure(lambda *part: np.concatenate([_as_array(piece) for piece in part]), *parts)
 
 
-def measure_latency(model: keras.Model, image: np.ndarray) -> float:
-    """Return the milliseconds that a model takes for one image `(1, ...)`, compiled, from an array to an array.
+def measure_latency(model: keras.Model, row: Nest) -> float:
+    """Return the milliseconds that a model takes for one row `(1, ...)`, compiled, from an array to an array.
 
     It is the median of many calls, without the first ones, which compile and warm up.
     """
-    forward, image = tf.function(lambda x: model(x, training=False)), as_in_fit(image)
+    forward, row = tf.function(lambda x: model(x, training=False)), nests.mapped(as_in_fit, row)
     seconds: list[float] = []
     deadline = time.perf_counter() + _LATENCY_S
     while len(seconds) < _LATENCY_CALLS and (len(seconds) <= 2 * _WARM_UP_CALLS or time.perf_counter() < deadline):
         started = time.perf_counter()
-        tf.nest.map_structure(np.asarray, forward(image))
+        tf.nest.map_structure(np.asarray, forward(row))
         seconds.append(time.perf_counter() - started)
     return 1000 * statistics.median(seconds[_WARM_UP_CALLS:])
 
@@ -200,9 +225,9 @@ def count_weights(model: keras.Model) -> int:
     return int(model.count_params())
 
 
-def _batch(x: Any, targets: Any, rows: Any) -> tuple[Any, Any]:
-    """Return rows of the images and of each part of the targets; a model with several heads has several parts."""
-    return tf.gather(x, rows), tf.nest.map_structure(lambda part: tf.gather(part, rows), targets)
+def _batch(parts: Any, rows: Any) -> Any:
+    """Return rows of each input, of each part of the targets, and of the weights where there are some."""
+    return tf.nest.map_structure(lambda part: tf.gather(part, rows), parts)
 
 
 def _as_array(outputs: Any) -> np.ndarray:

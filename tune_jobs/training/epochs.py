@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets import TrainingData, nests
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.presentation import Presentation
 from tune_jobs.records.objectives import LATENCY, PARAMETERS
@@ -132,7 +132,7 @@ class KerasTraining:
     def measure_latency(self) -> float:
         from tune_jobs.training import compiled
 
-        return compiled.measure_latency(self.model, self._data.validation.x[:1])
+        return compiled.measure_latency(self.model, nests.rows(self._data.validation.x, slice(1)))
 
 
 def build_model(task: Task, params: Params, data: TrainingData, *, seed: int) -> keras.Model:
@@ -166,33 +166,62 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
     Raises:
         TrialError: the builder refuses the params, or the images have another type than the model's input.
     """
-    from tune_jobs.training.precision import dtype_policy, float32_head
+    from tune_jobs.training.precision import dtype_policy
 
     assert task.build is not None
     encoding, routed = _encoding(task, params), task.route(params)
-    head = encoding.head if task.protocol.precision == "float32" else float32_head(encoding.head)
     schedule: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
     try:
         with dtype_policy(task.protocol.precision):
-            model = task.build(input_shape=data.train.x.shape[1:], head=head, **routed.builder)
+            model = task.build(**_given(task, encoding, data), **routed.builder)
             if not model.built:  # a subclass creates its weights when it first sees an image
-                model(data.train.x[:1])
+                model(_first_row(data))
             if not model.compiled:
                 _compile(model, encoding, schedule | routed.optimizer)
     except (ValueError, TypeError) as error:
         raise TrialError(Reason.INVALID, one_line(error)) from error
-    needed, actual = model.inputs[0].dtype if getattr(model, "inputs", None) else None, data.train.x.dtype
+    _check_images(model, data)
+    return model
+
+
+def _given(task: Task, encoding: LabelEncoding, data: TrainingData) -> dict[str, Any]:
+    """Return what the builder is given beside params, as far as it names it."""
+    from tune_jobs.training.precision import float32_head
+
+    head = encoding.head if task.protocol.precision == "float32" else float32_head(encoding.head)
+    train = data.train
+    given = {"input_shape": nests.shapes(train.x), "head": head, "x_train": train.x, "y_train": train.labels}
+    return {name: value for name, value in given.items() if name in task.given_names}
+
+
+def _first_row(data: TrainingData) -> Any:
+    from tune_jobs.training import compiled
+
+    return nests.mapped(compiled.as_in_fit, nests.rows(data.train.x, slice(1)))
+
+
+def _check_images(model: keras.Model, data: TrainingData) -> None:
+    """Check that a model which takes images of bytes gets such."""
+    if nests.is_nested(data.train.x) or not getattr(model, "inputs", None):
+        return
+    needed, actual = model.inputs[0].dtype, data.train.x.dtype
     if needed == "uint8" and actual != np.uint8:
         raise TrialError(Reason.INVALID, f"the model takes uint8 images of 0 to 255, and the data are {actual}")
-    return model
 
 
 def _compile(model: keras.Model, encoding: LabelEncoding, optimizer: Mapping[str, Any]) -> None:
     from tune_jobs.models import optimizers
+    from tune_jobs.training import steps
 
+    loss = encoding.loss()
+    if loss is None and not steps.trains_itself(model):
+        raise ValueError(
+            "build returns a model that is not compiled, and the task has no encoding and names no loss: compile it "
+            'there, or name one, as in loss="mse"'
+        )
     model.compile(
         optimizer=optimizers.build(**optimizer),
-        loss=encoding.loss(),
+        loss=loss,
         metrics=encoding.metrics(),
         jit_compile=False,  # XLA takes seconds to compile, and is no faster on a CPU
     )

@@ -41,9 +41,18 @@ def test_step(model: keras.Model) -> Step | None:
 
     An autoencoder or a GAN is often written so. `fit` trains it, without validation data.
     """
-    has_loss = getattr(model, "loss", None) is not None or bool(model.losses) or _is_own(model, "compute_loss")
-    is_scored = has_loss or _is_own(model, "test_step") or not _is_own(model, "train_step")
+    is_scored = has_loss(model) or _is_own(model, "test_step") or not _is_own(model, "train_step")
     return _step(model, "test_step") if is_scored else None
+
+
+def has_loss(model: keras.Model) -> bool:
+    """Return True if a model has a loss: compiled, added by its layers, or computed by itself."""
+    return getattr(model, "loss", None) is not None or bool(model.losses) or _is_own(model, "compute_loss")
+
+
+def trains_itself(model: keras.Model) -> bool:
+    """Return True for a model that needs no loss of ours."""
+    return has_loss(model) or _is_own(model, "train_step")
 
 
 def _step(model: keras.Model, name: str) -> Step:

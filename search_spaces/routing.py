@@ -1,0 +1,31 @@
+"""Which part of a task takes which param: the builder, the encoding, the optimizer or the training loop."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass
+
+from tune_jobs.models import optimizers
+from tune_jobs.search_spaces.scalars import Value
+
+# What a builder is given beside params, if it names it: of the data, and of the encoding.
+GIVEN_TO_BUILDER = frozenset({"input_shape", "head", "x_train", "y_train"})
+_GIVEN_TO_OPTIMIZER = frozenset({"steps_per_epoch", "epochs"})  # from the data and the protocol
+
+
+@dataclass(frozen=True)
+class Routed:
+    """Params divided among the builder, the encoding, the optimizer and the training loop."""
+
+    builder: dict[str, Value]
+    encoding: dict[str, Value]
+    optimizer: dict[str, Value]
+    batch_size: int
+    loss: Value = None  # of a task without an encoding
+
+
+@functools.cache
+def optimizer_parameters() -> frozenset[str]:
+    """Return the names of the params that optimizers and schedules take."""
+    return frozenset(inspect.signature(optimizers.build).parameters) - _GIVEN_TO_OPTIMIZER
