@@ -70,7 +70,7 @@ def replicated(own: Own, settings: Settings) -> StudyRecord:
 def resumed(own: Own) -> SimpleNamespace:
     """What an evaluation that trains nothing asks of a study that goes on."""
     data = SimpleNamespace(test_digest="0123456789abcdef")
-    return SimpleNamespace(task=SimpleNamespace(train=None), reference=own.reference, with_paths=(), data=data)
+    return SimpleNamespace(task=SimpleNamespace(trains_itself=False), reference=own.reference, with_paths=(), data=data)
 
 
 def built(own: Own) -> int:
