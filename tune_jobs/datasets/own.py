@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.datasets import checking, frames, nests
+from tune_jobs.datasets import batches, checking, frames, nests
 from tune_jobs.datasets.dataset import Original, Split
 from tune_jobs.datasets.nests import Nest
 from tune_jobs.datasets.splitting import Indices, places
@@ -22,7 +22,8 @@ LoadData = DataSource
 def load(load_data: LoadData) -> Original:
     """Call the function and return its `((x_train, y_train), (x_test, y_test))` as two splits.
 
-    Between the two may stand a part for validation. A part may have weights, `(x, y, weights)`. Grey uint8 images
+    Between the two may stand a part for validation. A part may have weights, `(x, y, weights)`, and may be a pipeline
+    of batches (`tf.data.Dataset`, `keras.utils.PyDataset`), which is read into memory. Grey uint8 images
     `(N, H, W)` get a channel axis. Other arrays, and labels of any shape, are kept as they are.
 
     Raises:
@@ -34,13 +35,11 @@ def load(load_data: LoadData) -> Original:
     except Exception as error:
         raise DataError(f"the data set {name} raised {one_line(error)}") from error
     try:
-        data = _data(returned)
+        return _original(_data(returned))
     except (TypeError, ValueError) as error:
         raise DataError(
             f"the data set {name} must return ((x_train, y_train), (x_test, y_test)): {one_line(error)}"
         ) from error
-    try:
-        return _original(data)
     except DataError as error:
         raise DataError(f"the data set {name} cannot be used: {error}") from error
 
@@ -52,10 +51,15 @@ def _data(returned: Any) -> Data:
         train, validation, test = returned
     else:
         (train, test), validation = returned, None
+    train, test, validation = _in_memory(train), _in_memory(test), _in_memory(validation)
     for part in (train, test, validation or train):
         if len(part) not in (2, 3):
             raise ValueError(f"a part is (x, y) or (x, y, weights); one has {len(part)} members")
     return Data(tuple(train), tuple(test), None if validation is None else tuple(validation))
+
+
+def _in_memory(part: Any) -> Any:
+    return batches.read(part) if batches.is_pipeline(part) else part
 
 
 def _original(data: Data) -> Original:

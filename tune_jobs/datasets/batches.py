@@ -1,0 +1,73 @@
+"""Pipelines of batches that a task's own function returns, such as a `tf.data.Dataset`: read into memory, in order.
+
+Neither TensorFlow nor Keras is imported here: a pipeline is known by what it can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tune_jobs.datasets import nests
+from tune_jobs.errors import DataError
+from tune_jobs.words import one_line
+
+_INFINITE = -1  # what `tf.data.Dataset.cardinality` calls it
+
+
+def is_pipeline(value: Any) -> bool:
+    """Return True for a `tf.data.Dataset` and for a `keras.utils.PyDataset`."""
+    return hasattr(value, "as_numpy_iterator") or _is_py_dataset(value)
+
+
+def read(pipeline: Any) -> tuple[Any, ...]:
+    """Return all batches of a pipeline as one `(x, y)` or `(x, y, weights)`, each an array or a nest of arrays.
+
+    The elements of a pipeline that has not batched them are the rows.
+
+    Raises:
+        DataError: it never ends, has no batch, or raises.
+    """
+    try:
+        batches = list(_batches(pipeline))
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"a pipeline of batches raised {one_line(error)}") from error
+    if not batches:
+        raise DataError("a pipeline of batches is empty")
+    join = np.concatenate if all(np.ndim(array) for array in nests.arrays(batches[0])) else np.stack
+    leaves = zip(*map(nests.arrays, batches), strict=True)
+    joined = iter([_texts(join(parts)) for parts in leaves])
+    part = nests.mapped(lambda _: next(joined), _sorted(batches[0]))
+    return part if isinstance(part, tuple) else (part,)
+
+
+def _batches(pipeline: Any) -> Iterator[Any]:
+    if _is_py_dataset(pipeline):
+        return (_as_arrays(pipeline[index]) for index in range(pipeline.num_batches or 0))
+    if int(pipeline.cardinality()) == _INFINITE:
+        raise DataError("a tf.data.Dataset never ends: leave out repeat(), each epoch takes all its batches")
+    return iter(pipeline.as_numpy_iterator())
+
+
+def _is_py_dataset(value: Any) -> bool:
+    return any(kind.__name__ == "PyDataset" for kind in type(value).__mro__)
+
+
+def _as_arrays(batch: Any) -> Any:
+    return nests.mapped(np.asarray, batch)
+
+
+def _sorted(nest: Any) -> Any:
+    """Return a nest whose mappings have the order of `nests.arrays`."""
+    if isinstance(nest, dict):
+        return {name: _sorted(nest[name]) for name in sorted(nest)}
+    return tuple(map(_sorted, nest)) if isinstance(nest, tuple) else nest
+
+
+def _texts(array: Any) -> Any:
+    """Return texts in place of the bytes that TensorFlow makes of them."""
+    return np.vectorize(bytes.decode, otypes=[object])(array) if array.dtype.kind in "OS" else array
