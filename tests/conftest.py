@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,6 +29,7 @@ from tune_jobs.search_spaces import Choice, Fixed, Float, Objective, Protocol, S
 if TYPE_CHECKING:
     import keras
 
+    from tests.support.mlflow_tables import Tables
     from tests.support.servers import MlflowServer
     from tests.support.sweeping import SharedRay
     from tests.support.warm import WarmServer
@@ -49,6 +51,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session")
+def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """MLflow's tables, for a file that has none yet."""
+    from tests.support.mlflow_tables import Tables
+
+    return Tables(tmp_path_factory.mktemp("tables") / "mlflow.db")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _mlflow_copies_tables(mlflow_tables: Tables) -> Iterator[None]:
+    """Where a test file imports MLflow, this process makes its tables once."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "mlflow" in sys.modules:
+            mlflow_tables.use(patch)
+        yield
 
 
 @pytest.fixture
@@ -105,11 +124,11 @@ def ray(shared_ray: SharedRay) -> Iterator[SharedRay]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Tables) -> Iterator[MlflowServer]:
     """An MLflow server, started once for all tests of this process that do not stop it."""
     from tests.support.servers import MlflowServer
 
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"), tables=mlflow_tables)
     try:
         server.start()
         yield server

@@ -13,6 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from tune_jobs import later_imports
 from tune_jobs.errors import SettingsError
 
 SETTINGS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}  # of `keras.config`
@@ -51,7 +52,8 @@ class _NeutralLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         try:
-            self._loader.exec_module(module)
+            with later_imports.at_first_use():
+                self._loader.exec_module(module)
         except ValueError as error:  # a setting that does not exist
             raise SettingsError(f"Keras refuses its settings file keras.json: {error}") from error
         module.__loader__ = self._loader

@@ -1,4 +1,4 @@
-"""The examples and the page on Python run as they are, in processes of their own."""
+"""The examples and the page on Python run as they are, in processes other than this."""
 
 from __future__ import annotations
 
@@ -51,6 +51,19 @@ def test_the_notebook_has_the_form_of_notebooks() -> None:
             ast.parse("".join(cell["source"]))
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("examples")
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> dict[str, str]:
+    """What each file prints. They run in one process, one after the other: each further one would import TensorFlow."""
+    files = (EXAMPLES / "own_task.py", NOTEBOOK, PAGE)
+    _, *parts = run(folder, str(PROGRAMS / "run_cells.py"), *map(str, files)).split("begin ")
+    return dict(part.split("\n", 1) for part in parts)
+
+
 @pytest.mark.slow
 def test_searches_are_compared(tmp_path: Path) -> None:
     lines = run(tmp_path, str(EXAMPLES / "compare_searches.py")).splitlines()
@@ -60,25 +73,24 @@ def test_searches_are_compared(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_task_of_ones_own_is_swept_replicated_evaluated_and_predicted_with(tmp_path: Path) -> None:
-    printed = run(tmp_path, str(PROGRAMS / "run_cells.py"), str(EXAMPLES / "own_task.py"))
-    assert "the test split was read once" in printed
-    true, read = (line.split()[1:] for line in printed.splitlines()[-3:-1])  # the last line is of what ran it
+def test_a_task_of_ones_own_is_swept_replicated_evaluated_and_predicted_with(printed: dict[str, str]) -> None:
+    lines = printed["own_task.py"]
+    assert "the test split was read once" in lines
+    true, read = (line.split()[1:] for line in lines.splitlines()[-3:-1])  # the last line is of what ran it
     assert len(true) == len(read) == 10
     assert sum(a == b for a, b in zip(true, read, strict=True)) >= 5  # by chance 2.5
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_in_one_process(tmp_path: Path) -> None:
-    printed = run(tmp_path, str(PROGRAMS / "run_cells.py"), str(NOTEBOOK))
-    n_cells = sum(cell["cell_type"] == "code" for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"])
-    assert printed.count("ran cell") == n_cells
-    assert (tmp_path / "sweeps" / "results" / "best.yaml").is_file()
+def test_the_notebook_runs_in_one_process(printed: dict[str, str], folder: Path) -> None:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    assert printed[NOTEBOOK.name].count("ran cell") == sum(cell["cell_type"] == "code" for cell in cells)
+    assert (folder / NOTEBOOK.stem / "sweeps" / "results" / "best.yaml").is_file()
 
 
 @pytest.mark.slow
-def test_the_blocks_of_the_page_run_in_one_process(tmp_path: Path) -> None:
-    printed = run(tmp_path, str(PROGRAMS / "run_cells.py"), str(PAGE))
-    assert printed.count("ran cell") == PAGE.read_text(encoding="utf-8").count("```python\n") > 10
-    assert "no study named 'digits-mpl'; near it: digits-mlp" in printed
-    assert "TestScore(metric='test_accuracy'" in printed
+def test_the_blocks_of_the_page_run_in_one_process(printed: dict[str, str]) -> None:
+    lines = printed[PAGE.name]
+    assert lines.count("ran cell") == PAGE.read_text(encoding="utf-8").count("```python\n") > 10
+    assert "no study named 'digits-mpl'; near it: digits-mlp" in lines
+    assert "TestScore(metric='test_accuracy'" in lines

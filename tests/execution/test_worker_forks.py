@@ -28,6 +28,7 @@ def look(n: int = 1) -> list[dict[str, Any]]:
     class Looker:
         def look(self) -> dict[str, Any]:
             import numpy as np
+            import threadpoolctl
 
             parent = psutil.Process(os.getppid()).cmdline()
             return {
@@ -36,6 +37,7 @@ def look(n: int = 1) -> list[dict[str, Any]]:
                 "random": float(np.random.random()),
                 "group": os.getpgid(0) == os.getpid(),
                 "niceness": os.nice(0),
+                "threads": [pool["num_threads"] for pool in threadpoolctl.threadpool_info()],
             }
 
     actors = [ray.remote(Looker).options(num_cpus=0).remote() for _ in range(n)]
@@ -63,6 +65,7 @@ def test_workers_are_of_the_kind_that_is_expected(own_ray: SharedRay) -> None:
     (plain,) = look()
     assert plain["is_forked"]
     assert not plain["has_tensorflow"]
+    assert {*first["threads"], *plain["threads"]} == {1}  # of NumPy's libraries
 
 
 def test_where_none_answers_ray_starts_its_worker(own_ray: SharedRay) -> None:

@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from tests.support.auditing import audit, undisturbed
+from tests.support.mlflow_tables import Tables
 from tests.support.servers import MlflowServer, private_postgres
 from tests.support.sweeping import called, command_line, ended, finished_study, kill_family, own_task, refusal, until
 from tune_jobs import masking, plain_yaml, tracking
@@ -38,8 +39,8 @@ PASSWORD, OTHER = "pa55-26a38032b2b0a482", "pa56-1c0f95d3be7724a1"  # in no othe
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path, login=("ada", PASSWORD))
+def server(tmp_path: Path, mlflow_tables: Tables) -> Iterator[MlflowServer]:
+    server = MlflowServer(tmp_path, tables=mlflow_tables, login=("ada", PASSWORD))
     try:
         server.start()
         yield server

@@ -42,6 +42,7 @@ GROUND = (
     "decoding",
     "masking",
     "plain_yaml",
+    "later_imports",
     "neutral_keras",
 )
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mlflow_tables import Tables
 from tests.support.sweeping import kill_family, until
 
 _PORTS = range(20_000, 32_000)  # below those that the system gives to connections and to whoever asks for any
@@ -43,6 +44,7 @@ class MlflowServer:
 
     folder: Path
     login: tuple[str, str] | None = None
+    tables: Tables | None = None  # of a new store
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -51,8 +53,11 @@ class MlflowServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        store = self.folder / "server.db"
+        if self.tables is not None and not store.exists():
+            self.tables.copy_to(store)
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         if self.login is not None:

@@ -379,12 +379,18 @@ def until(
     patience_s: float = PATIENCE_S,
     log: Path | None = None,
 ) -> None:
-    """Wait for a condition; a process that ends meanwhile is an error, with what it printed or wrote to `log`."""
+    """Wait for a condition; a process that ends meanwhile is an error, with what it printed or wrote to `log`.
+
+    What takes long to look at is looked at less often, so that others have the processor.
+    """
     deadline = time.monotonic() + patience_s
-    while not is_so():
+    while True:
+        began = time.process_time()
+        if is_so():
+            return
         if process is not None and process.poll() is not None:
             printed = process.communicate() if log is None else log.read_text(encoding="utf-8")
             assert is_so(), f"it ended with {process.returncode} before {what}: {printed}"
             return
         assert time.monotonic() < deadline, f"waited {patience_s:.0f} s for {what}"
-        time.sleep(0.05)
+        time.sleep(max(0.05, 5 * (time.process_time() - began)))

@@ -61,6 +61,8 @@ class Request:
 
 def serve(lifeline: int, *, has_tensorflow: bool) -> Request | None:
     """Fork a worker for each request until the lifeline is closed. Returns the request in the worker, else None."""
+    import numpy as np  # noqa: F401 (it reads the number of its threads, which a worker's environment has not yet)
+
     listener = socket.socket(fileno=os.dup(0))
     if has_tensorflow:
         from tune_jobs.training import tensorflow_start

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from cmaes import CMA
 
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import unit_cube
@@ -23,6 +23,9 @@ from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params, SpaceError, params_id
+
+if TYPE_CHECKING:
+    from cmaes import CMA
 
 _FIRST_SPREAD = 1 / 6  # of each dimension: three standard deviations cover it in the first generation
 _MAX_REPEATS = 50  # generations in a row with nothing new; then the rest of a small space comes in grid order
@@ -125,6 +128,8 @@ class CmaEsSampler:
         return -trial.score if self._objective.direction == "maximize" else trial.score
 
     def _new_optimizer(self, population: int | None) -> CMA:
+        from cmaes import CMA  # it imports scipy.stats: a second that no other search needs
+
         n_dimensions = len(self._numeric)
         return CMA(
             mean=np.full(n_dimensions, 0.5),
