@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.image_folders import fill, pack
 from tune_jobs import datasets
 from tune_jobs.datasets.clocks import files
 from tune_jobs.errors import DataError
@@ -60,6 +61,42 @@ def test_images_and_times_are_those_of_the_files(size: int, folder: str, tmp_pat
     assert set(ours) == theirs
 
 
+@pytest.mark.parametrize("shape", [(28, 28), (75, 150), (30, 30, 1), (30, 40, 3)])
+def test_images_have_any_size_and_colours(shape: tuple[int, ...], tmp_path: Path) -> None:
+    put(tmp_path, np.random.default_rng(1).integers(0, 256, (N, *shape), dtype=np.uint8), labels())
+    assert files.load(tmp_path).train.x.shape == (16, *(shape if len(shape) == 3 else (*shape, 1)))
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("colour", [90, (90, 120, 10)])
+def test_image_files_lie_in_folders_named_by_times(
+    colour: int | tuple[int, int, int], is_packed: bool, tmp_path: Path
+) -> None:
+    times = {"1-05": (1, 5), "12:30": (0, 30), "10h08": (10, 8), "0959": (9, 59), "23_00": (11, 0)}
+    folder = fill(tmp_path / ("clocks" if is_packed else "clock-files"), 5, dict.fromkeys(times, colour))
+    if is_packed:
+        pack(folder, tmp_path / "clock-files.zip")
+    loaded = datasets.load("clock-files@24", data_dir=tmp_path, validation=5)
+    assert loaded.train.x.shape == (15, 24, 24, 1 if isinstance(colour, int) else 3)
+    parts = (loaded.train, loaded.validation, loaded.test)
+    assert {tuple(time) for part in parts for time in part.labels.tolist()} == set(times.values())
+    assert loaded.test.labels.shape == (5, 2)
+    assert datasets.load("clock-files", data_dir=tmp_path, validation=5).train.x.shape[1:3] == (12, 16)
+
+
+@pytest.mark.parametrize("name", ["noon", "25-00", "10-60", "10-8", "100"])
+def test_a_folder_that_is_named_by_no_time_is_refused(name: str, tmp_path: Path) -> None:
+    fill(tmp_path / "clock-files", 2, {"10-08": 90, name: 90})
+    message = refusal(lambda: files.load(tmp_path))
+    assert f"clock-files/{name}/000.png has no label: its folder needs a time as its name" in message
+
+
+def test_arrays_are_not_resized(tmp_path: Path) -> None:
+    put(tmp_path, images(), labels())
+    message = refusal(lambda: datasets.load("clock-files@32", data_dir=tmp_path, validation=4))
+    assert "images.npy has its own size: name the data set clock-files, without @32" in message
+
+
 def test_a_fifth_of_each_time_is_to_test_on(tmp_path: Path) -> None:
     put(tmp_path, images(), labels())
     assert files.load(tmp_path).test.labels.tolist() == [[0, 0], [0, 59], [11, 0], [11, 59]]
@@ -91,9 +128,9 @@ def test_a_missing_file_is_asked_for(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("x", "actual"),
     [
-        (images(size=28), r"uint8 (20, 28, 28)"),
-        (images()[..., np.newaxis], r"uint8 (20, 75, 75, 1)"),
-        (np.zeros((20, 75, 150), np.uint8), r"uint8 (20, 75, 150)"),
+        (np.zeros((20, 75), np.uint8), r"uint8 (20, 75)"),
+        (np.zeros((20, 75, 75, 2), np.uint8), r"uint8 (20, 75, 75, 2)"),
+        (np.zeros((20, 75, 0), np.uint8), r"uint8 (20, 75, 0)"),
         (images() / 255, r"float64 (20, 75, 75)"),
         (images().astype(np.int8), r"int8 (20, 75, 75)"),
     ],

@@ -87,6 +87,11 @@ def test_the_makers_own_parts_are_kept(tmp_path: Path) -> None:
     original = image_folder(tmp_path / "x").load(tmp_path)
     assert (len(original.train), len(original.test)) == (10, 4)
     assert original.test.labels.tolist() == [0, 0, 1, 1]
+    fill(tmp_path / "x" / "valid", 3)
+    loaded = datasets.load(image_folder(tmp_path / "x"), data_dir=tmp_path, validation=5000)
+    assert [len(part) for part in (loaded.train, loaded.validation, loaded.test)] == [10, 6, 4]
+    assert loaded.validation.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert loaded.validation.x[:3, ..., 2].min() > loaded.validation.x[3:, ..., 2].max()
 
 
 def test_a_turned_photograph_is_as_high_as_it_is_shown(tmp_path: Path) -> None:
@@ -131,6 +136,25 @@ def test_a_task_can_call_it_as_a_function(folder: Path, monkeypatch: pytest.Monk
     (x, labels), (x_test, _) = image_folder(folder)()
     assert (len(x), len(labels), len(x_test)) == (16, 16, 4)
     assert image_folder(folder).classes == ("blue", "red")
+
+
+def test_a_file_can_have_a_label_of_its_own(tmp_path: Path) -> None:
+    for age in range(10, 40):
+        draw(tmp_path / "faces" / f"{age}_x.png", (age, age, 90), noise=age)
+    (tmp_path / "faces" / "notes.txt").write_text("ages in years")
+    original = image_folder(tmp_path / "faces", label=lambda place: float(place.name.split("_")[0])).load(tmp_path)
+    ages = [*original.train.labels, *original.test.labels]
+    assert sorted(ages) == list(range(10, 40))
+    assert original.train.labels.dtype == np.float64
+    assert original.classes == ()
+
+
+def test_a_label_that_cannot_be_told_is_refused_with_its_file(folder: Path, tmp_path: Path) -> None:
+    for label in (lambda place: int(place.stem[5]), lambda place: int("x" + place.stem)):
+        message = refusal(lambda label=label: image_folder(folder, label=label).load(tmp_path))  # type: ignore[misc]
+        assert "blue/000.png has no label: " in message
+    unknown = image_folder(folder, label=lambda place: None)
+    assert "labels[0] is None: labels needs numbers" in refusal(lambda: unknown.load(tmp_path))
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
@@ -261,7 +285,7 @@ def beside(folder: Path) -> None:
     draw(folder / "which.png", 3)
 
 
-def validation_alone(folder: Path) -> None:
+def no_test_part(folder: Path) -> None:
     fill(folder / "train")
     fill(folder / "valid")
     for name in CLASSES:
@@ -290,8 +314,8 @@ def new_class(folder: Path) -> None:
         (nested, "red/more is a folder in a class folder"),
         (circle, "nested too deep"),
         (beside, "which.png lies in no class folder"),
-        (validation_alone, "needs the folders train and test; it has train and valid"),
-        (new_class, "has the class 'green' in its folder test and not in train"),
+        (no_test_part, "needs the folders train and test, and perhaps valid; it has train and valid"),
+        (new_class, "test/green is a class that the folder train does not have"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

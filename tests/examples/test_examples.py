@@ -34,9 +34,10 @@ def run(folder: Path, *words: str) -> str:
     return answer.stdout
 
 
-def test_there_are_two_scripts_and_a_notebook() -> None:
+def test_each_example_is_run_by_a_test() -> None:
     names = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
-    assert names == {"own_task.py", "compare_searches.py", "first_sweep.ipynb"}
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert {name for name in names if f'"{name}"' not in tests} == set()
 
 
 def test_the_notebook_has_the_form_of_notebooks() -> None:

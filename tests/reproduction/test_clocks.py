@@ -136,6 +136,22 @@ def test_a_figure_stands_beside_upright_clocks_where_the_others_were_not_run() -
     }
 
 
+def test_a_figure_stands_there_once_for_drawn_clocks_and_once_for_those_that_somebody_brought() -> None:
+    drawn = study("drawn", [trial(0, params("regression"), 42.0), trial(1, params("multi-head"), 6.0)])
+    brought = replace(terms(dataset="clock-files"), data_given=True)
+    own = study("own", [trial(0, params("regression"), 12.0)], terms=brought)
+    page = clocks.page([own, drawn], MACHINE, 0.0)
+    shown = [(row[1], row[6], row[9]) for row in rows_of(page, "report A, Table 9") if row[-1] != "not run"]
+    assert shown == [
+        ("regression", "0.7000 h", "clock-faces"),
+        ("regression", "0.2000 h", "clock-files"),
+        ("multi-head", "0.1000 h", "clock-faces"),
+    ]
+    assert "4 of 12 were run" in page
+    assert "The images of `clock-files` were brought by whoever ran the studies." in page
+    assert "clock-encodings on clock-files" in page
+
+
 def test_a_figure_in_hours_stands_beside_ours_in_hours_and_another_measure_is_named() -> None:
     record = study(
         "one", [trial(0, params("regression"), 42.0, tested=evaluated(45.0))], readings=(Evaluation(0, "ada", (0,)),)

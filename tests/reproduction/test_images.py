@@ -72,6 +72,14 @@ def test_studies_of_clocks_are_left_to_their_own_page() -> None:
     assert "clock" not in page
 
 
+def test_a_study_on_other_data_than_the_tasks_is_beside_no_figure() -> None:
+    other = replace(terms(DROPOUT.name), dataset="mnist", data_given=True)
+    record = study("other", DROPOUT.name, trial(0, TOP[0], 0.9, 0.9), terms=other)
+    assert not any(figure.match for figure in images.figures([record]))
+    assert images.winners([record]) == ()
+    assert f"{DROPOUT.name} on mnist" in images.page([record], MACHINE, 0.0)
+
+
 def test_a_study_of_another_objective_is_beside_no_figure() -> None:
     loss = replace(terms(DROPOUT.name), objective=Objective("val_loss", "minimize"))
     record = study("loss", DROPOUT.name, trial(0, TOP[0], 0.3, 0.3), terms=loss)

@@ -77,6 +77,7 @@ class LaunchRequest:
     eta: int | None = None
     total_epochs: int | None = None
     stop_when_flat: int | None = None
+    data: str | None = None  # the name of a data set in place of the task's own
     with_paths: tuple[Path, ...] = ()  # what goes with the task's file, beside what lies there
     resources: Resources = field(default_factory=Resources)
 
@@ -157,9 +158,16 @@ def resolve(
         _protocol(task, request, before),
         objectives.parse(request.objectives, task) if request.objectives else before.objectives,
         before.seed if request.seed is None else request.seed,
+        _given_data(task, request, before),
     )
     also = session.absolute(request.with_paths)
     return session.study_inputs(task, request.task, conditions, settings, begun, say, also)
+
+
+def _given_data(task: Task, request: LaunchRequest, before: Conditions) -> str | None:
+    if request.data is None:
+        return before.given_data
+    return None if request.data == task.dataset else request.data
 
 
 def _space(task: Task, request: LaunchRequest, before: Conditions) -> AnySpace:

@@ -182,6 +182,8 @@ def study_inputs(
     trained = conditions.applied_to(task)
     with tensorflow_start.prepared(None):
         data = _load(trained, settings, say, is_first=begun is None)
+        if data is not None and begun is None and conditions.given_data is not None:
+            datasets.check_fits(data, task, settings.data_dir, say)
     digest, also = task.digest(), with_paths
     if begun is not None:
         digest, also = _known_digest(task, begun.terms), also or begun.with_paths
@@ -196,6 +198,7 @@ def study_inputs(
         further=conditions.objectives[1:],
         with_paths=also,
         code=catalog.code_digest(reference, also),
+        data_given=conditions.given_data is not None,
     )
 
 

@@ -65,7 +65,7 @@ def train(
         place = find_place(config.reference, config.study, config.task, config.data_digest, settings)
         config = replace(config, reference=place[0])
         task = catalog.find_said(config.reference, str(path), place[1])
-        task = replace(task, protocol=config.protocol, objective=config.objective)
+        task = replace(datasets.on_data(task, config.given_data), protocol=config.protocol, objective=config.objective)
         space = open_all(task.space)
         config = replace(config, params=meant_params(space, config.params))
         check_kinds(space, config.params, str(path))
@@ -198,7 +198,7 @@ def _task_of(record: StudyRecord) -> Task:
     task = catalog.find_said(record.reference, f"study {record.name!r}", record.with_paths)
     if task.trains_itself:
         raise UserError(f"task {task.name!r} trains itself: it leaves no model")
-    return replace(task, protocol=terms.protocol, objective=terms.objective)
+    return replace(datasets.on_data(task, terms.given_data), protocol=terms.protocol, objective=terms.objective)
 
 
 def start_tensorflow(cpus: float, say: Say) -> None:

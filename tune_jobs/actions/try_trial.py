@@ -26,6 +26,7 @@ class TryRequest:
     seed: int = 0
     epochs: int | None = None
     images: int | None = None
+    data: str | None = None  # the name of a data set in place of the task's own
     cpus: float = 1.0
 
 
@@ -40,8 +41,11 @@ def try_trial(request: TryRequest, settings: Settings, say: Say) -> TrialResult:
     """
     params: Params = transfer_params(request.task, request.params, "the configuration")
     asked = {name: number for name in ("epochs", "images") if (number := getattr(request, name)) is not None}
-    task = replace(request.task, protocol=replace(request.task.protocol, **asked))
+    own = request.task
+    task = replace(datasets.on_data(own, request.data), protocol=replace(own.protocol, **asked))
     data = datasets.training_data(task, settings.data_dir, say)
+    if data is not None and request.data is not None:
+        datasets.check_fits(data, own, settings.data_dir, say)
     if not task.trains_itself:
         start_tensorflow(request.cpus, say)
     run = TrialRun(task, params, data, seed=request.seed)

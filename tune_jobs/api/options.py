@@ -50,6 +50,7 @@ class TransferOptions(RunOptions, total=False):
 class LaunchOptions(TransferOptions, total=False):
     """How a study is begun or continued. Each option is the command's; `first` is its `--try`."""
 
+    data: str
     study: str
     trials: int
     search: AskedSearch

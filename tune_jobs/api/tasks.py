@@ -19,10 +19,11 @@ from tune_jobs.training import tensorflow_start
 
 
 class TryOptions(TypedDict, total=False):
-    """How one trial is tried: fewer epochs or images than the task's, this many threads, these folders."""
+    """How one trial is tried: fewer epochs or images than the task's, other data, this many threads, these folders."""
 
     epochs: int
     images: int
+    data: str
     cpus: float
     home: Path | str
     data_dir: Path | str

@@ -26,6 +26,12 @@ def _assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, .
 
 @click.command(short_help="Begin or continue a study.")
 @click.argument("task")
+@click.option(
+    "--data",
+    metavar="NAME",
+    help="Data set in place of the task's own: a name, or a folder of images (NAME@64) or table (NAME@TARGET) in the "
+    "data folder.",
+)
 @click.option("--study", metavar="NAME", help="Name of the study (default: the task's name).")
 @click.option(
     "--trials",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tune_jobs.datasets import checking, cifar10, digits, in_folder, mnist, nest
 from tune_jobs.datasets.clocks import faces, files
 from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
 from tune_jobs.datasets.image_folders.loading import ImageFolder, image_folder
+from tune_jobs.datasets.image_folders.reading import form_of
 from tune_jobs.datasets.own import LoadData
 from tune_jobs.datasets.progress import silent
 from tune_jobs.datasets.source import Source
@@ -37,12 +39,14 @@ __all__ = [
     "Source",
     "Split",
     "TrainingData",
+    "check_fits",
     "check_steady",
     "image_folder",
     "load",
     "load_for_task",
     "locate",
     "names",
+    "on_data",
     "table",
     "training_data",
 ]
@@ -136,6 +140,34 @@ def load_for_task(task: Task, data_dir: Path, say: Say = silent) -> Dataset:
     )
 
 
+def on_data(task: Task, name: str | None) -> Task:
+    """Return the task on the data set of this name; None is its own."""
+    return task if name is None else replace(task, dataset=name)
+
+
+def check_fits(data: TrainingData, task: Task, data_dir: Path, say: Say = silent) -> None:
+    """Check that data in place of a task's own have input of the same form: as many axes, and the same kind of number.
+
+    Loading them has checked that the task's encoding takes their labels. Data of the task's own that cannot be had are
+    not compared, with a message.
+
+    Raises:
+        DataError: they have another form.
+    """
+    form = checking.IMAGES
+    if task.dataset not in names():
+        try:
+            form = checking.form(load_for_task(task, data_dir, say).train.x)
+        except DataError as error:
+            say(f"the data set {data.name} is not compared with that of task {task.name}: {error}")
+            return
+    if (given := checking.form(data.train.x)) != form:
+        raise DataError(
+            f"the data set {data.name} does not fit task {task.name!r}: its input has {given}, and the task's own has "
+            f"{form}"
+        )
+
+
 def check_steady(task: Task, digest: str, data_dir: Path) -> None:
     """Check that a task's own function returns the same data again; `digest` is that of what it returned before.
 
@@ -158,6 +190,9 @@ def _original(data: str | LoadData, data_dir: Path, say: Say) -> Original:
 
 def _source(name: str, data_dir: Path) -> Source:
     known = next((source for source in SOURCES if source.name == name), None)
+    base, _, size = name.partition("@")
+    if size and base == files.NAME:
+        return files.source(form_of(size))
     source = known or in_folder.find(name, data_dir)
     if source is None:
         raise DataError(

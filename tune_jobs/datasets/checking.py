@@ -21,6 +21,8 @@ from tune_jobs.words import one_line, short
 
 Encode = Callable[[Nest], Nest]  # labels to targets
 
+IMAGES = "uint8 on 4 axes"  # the form of images, (N, H, W, C)
+
 
 def array(value: object, name: str) -> Array:
     """Return a value as an array of numbers or of texts. Texts are Python's own, whatever their lengths.
@@ -55,6 +57,16 @@ def check_alike(train: Split, other: Split, part: str) -> None:
     for name, a, b in (("x", train.x, other.x), ("y", train.labels, other.labels)):
         if nests.form(a) != nests.form(b):
             raise DataError(f"{name}_train and {name}_{part} must be alike, and are {_form(a)} and {_form(b)}")
+
+
+def form(x: Nest) -> str:
+    """Return the form of an input in words: what of it a builder cannot know from the shape that it is given."""
+    return ", ".join(f"{name}{' ' * bool(name)}{_kind(array)} on {array.ndim} axes" for name, array in nests.leaves(x))
+
+
+def _kind(array: Array) -> str:
+    kinds = {"f": "floats", "b": "booleans", "i": "whole numbers", "u": "whole numbers", "O": "texts"}
+    return "uint8" if array.dtype == np.uint8 else kinds[array.dtype.kind]
 
 
 def check_for_task(task: Task, original: Original) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets import TrainingData, on_data
 from tune_jobs.errors import UserError
 from tune_jobs.records.studies import StudyTerms
 from tune_jobs.search.budgets import BudgetedSampler
@@ -83,22 +83,23 @@ class Conditions:
     protocol: Protocol
     objectives: tuple[Objective, ...]  # the first decides wherever one number has to
     seed: int
+    given_data: str | None = None  # the data set in place of the task's own
 
     @classmethod
     def of(cls, terms: StudyTerms) -> Conditions:
         """Return those of a study that was begun."""
-        return cls(space_from_json(terms.space), terms.protocol, terms.objectives, terms.seed)
+        return cls(space_from_json(terms.space), terms.protocol, terms.objectives, terms.seed, terms.given_data)
 
     def applied_to(self, task: Task) -> Task:
-        """Return the task with this protocol and the first objective."""
-        return replace(task, protocol=self.protocol, objective=self.objectives[0])
+        """Return the task with this protocol, the first objective and these data."""
+        return replace(on_data(task, self.given_data), protocol=self.protocol, objective=self.objectives[0])
 
 
 @dataclass(frozen=True)
 class StudyInputs:
     """What the trials of a study are about."""
 
-    task: Task  # with the study's protocol and objective
+    task: Task  # with the study's protocol, objective and data
     task_digest: str  # of the task as declared
     reference: str
     space: AnySpace  # as narrowed
@@ -107,6 +108,7 @@ class StudyInputs:
     further: tuple[Objective, ...] = ()  # objectives after the first
     with_paths: tuple[Path, ...] = ()  # what goes with the task's file, from --with
     code: str | None = None  # a digest of the code of the task's file, where it has one
+    data_given: bool = False  # in place of the task's own
 
     @property
     def terms(self) -> StudyTerms:
@@ -122,6 +124,7 @@ class StudyInputs:
             protocol=self.task.protocol,
             seed=self.seed,
             further_objectives=self.further,
+            data_given=self.data_given,
         )
 
 

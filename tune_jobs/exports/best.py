@@ -46,10 +46,16 @@ class BestConfig:
     best_epoch: int | None
     versions: Mapping[str, str]
     course: Lineage = ()  # how the params changed in flight, in a population
+    data_given: bool = False  # `dataset` was named at the launch, in place of the task's own
 
     @property
     def objective(self) -> Objective:
         return Objective(self.metric, self.direction)
+
+    @property
+    def given_data(self) -> str | None:
+        """The name of the data set in place of the task's own."""
+        return self.dataset if self.data_given else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +115,7 @@ def _config(study: StudyRecord, row: Row) -> dict[str, Any]:
         "protocol": terms.protocol.to_dict(),
         "dataset": terms.dataset,
         "data_digest": terms.data_digest,
+        **({"data_given": True} if terms.data_given else {}),
         "task_digest": terms.task_digest,
         "cpus": trial.cpus,
         "best_epoch": trial.best_epoch,

@@ -36,6 +36,12 @@ class StudyTerms:
     protocol: Protocol
     seed: int
     further_objectives: tuple[Objective, ...] = ()
+    data_given: bool = False  # the data set was named at the launch, in place of the task's own
+
+    @property
+    def given_data(self) -> str | None:
+        """The name of the data set in place of the task's own."""
+        return self.dataset if self.data_given else None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -5,7 +5,7 @@ Tests decide the claims of the reports (`clock_studies.py`); every row has its b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tune_jobs.datasets.clocks import faces
@@ -55,12 +55,37 @@ def of_clocks(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
 def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
     """Return all that the reports print for the catalogue's tasks of clocks, in its order.
 
-    If several tasks have the same figure, it stands beside the first of them that was run.
+    If several tasks have the same figure, it stands beside the first of them that was run. It stands there once more
+    for each data set that somebody brought and it was run on, such as the reports' own.
     """
     same: dict[tuple[str, str], list[Figure]] = {}
-    for figure in beside_ours(CLOCK_TASKS, [(study, clock_studies.ranked_rows(study)) for study in studies]):
-        same.setdefault((figure.reported.table, figure.reported.setting), []).append(figure)
-    return tuple(next((figure for figure in figures if figure.match), figures[0]) for figures in same.values())
+    brought = sorted({study.terms.dataset for study in studies if study.terms.data_given})
+    for data in (None, *brought):
+        ranked = [(study, clock_studies.ranked_rows(study)) for study in studies if study.terms.given_data == data]
+        for key, figure in _first_run(beside_ours(CLOCK_TASKS, ranked)).items():
+            same.setdefault(key, []).append(figure)
+    return tuple(figure for figures in same.values() for figure in _run(figures))
+
+
+def _first_run(figures: Iterable[Figure]) -> dict[tuple[str, str], Figure]:
+    """Return each reported figure with the first task that it was run for, by its table and setting."""
+    same: dict[tuple[str, str], list[Figure]] = {}
+    for figure in figures:
+        same.setdefault(_name(figure), []).append(figure)
+    return {key: (_matched(figures) or figures)[0] for key, figures in same.items()}
+
+
+def _run(figures: list[Figure]) -> list[Figure]:
+    """Return a figure on each data set that it was run on; once, where it was not run."""
+    return _matched(figures) or figures[:1]
+
+
+def _name(figure: Figure) -> tuple[str, str]:
+    return figure.reported.table, figure.reported.setting
+
+
+def _matched(figures: list[Figure]) -> list[Figure]:
+    return [figure for figure in figures if figure.match]
 
 
 def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Match], ...]:
@@ -90,12 +115,15 @@ def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Ma
     """Return the page in Markdown; `machine` is where it was run, `plots` has the files of the drawings."""
     studies, plots = of_clocks(studies), plots or {}
     reported = figures(studies)
-    run = sum(figure.match is not None for figure in reported)
+    run = {_name(figure) for figure in reported if figure.match}
     about = (*_ABOUT, "", *_about_the_data(studies))
     sections = (
         Section(
             "Every figure of the reports on clocks",
-            (*coverage(run, len(reported), compares="encodings"), *_figures_table(reported)),
+            (
+                *coverage(len(run), len(set(map(_name, reported))), compares="encodings"),
+                *_figures_table(reported),
+            ),
         ),
         Section("The encodings", (*_ABOUT_ENCODINGS, *_encodings(studies, plots))),
         Section("The order of the reports", (*_ABOUT_ORDER, *_order(studies))),

@@ -49,15 +49,17 @@ def of_images(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
 
 
 def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:
-    """Return all that the reports print for the catalogue's tasks on images, in its order."""
+    """Return all that the reports print for the catalogue's tasks on images, in its order, beside ours on the same
+    data."""
     tasks = [task for task in TASKS if task not in CLOCK_TASKS]
-    return beside_ours(tasks, [(study, ranked_rows(study)) for study in studies])
+    return beside_ours(tasks, [(study, ranked_rows(study)) for study in studies if not study.terms.data_given])
 
 
 def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Match], ...]:
     """Return the winner of each data set and family of networks: the best validation score of the studies whose test
     split was read."""
-    of_tasks = [(task, study) for study in studies if (task := task_of(study)) is not None]
+    on_own_data = [study for study in studies if not study.terms.data_given]
+    of_tasks = [(task, study) for study in on_own_data if (task := task_of(study)) is not None]
     return elected(
         (_kind(task), study, ranking.best(ranked_rows(study)))
         for task, study in of_tasks

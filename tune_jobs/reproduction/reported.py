@@ -121,7 +121,7 @@ def studies_table(studies: Sequence[StudyRecord], decimals: int = 4) -> Iterator
         seconds = sum(trial.train_seconds or 0.0 for trial in study.trials)
         yield piped(
             study.name,
-            study.terms.task,
+            study.terms.task + (f" on {study.terms.dataset}" if study.terms.data_given else ""),
             str(len(study.trials)),
             ABSENT if best is None else f"{best.score:.{decimals}f}",
             duration(seconds),

@@ -10,21 +10,21 @@ from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.search_spaces.protocol import Protocol
 from tune_jobs.study.contents import plain
 
-_FURTHER = "further_objectives"
+_ADDED_LATER = ("further_objectives", "data_given")
 
 
 def note_of_terms(terms: StudyTerms) -> dict[str, Any]:
-    """Return the terms as they are kept, without what came later and is not used: further objectives, and settings of
-    the protocol."""
+    """Return the terms as they are kept, without what came later and is not used: further objectives, data in place of
+    the task's, and settings of the protocol."""
     note: dict[str, Any] = plain(terms) | {"protocol": plain(terms.protocol.to_dict())}
-    return note if terms.further_objectives else {name: part for name, part in note.items() if name != _FURTHER}
+    return {name: part for name, part in note.items() if name not in _ADDED_LATER or part}
 
 
 def difference(begun: StudyTerms, now: StudyTerms) -> str | None:
     """Return the first thing that is not what a study was begun on, in words; None where nothing is."""
     named = {
         "task": "for task {}, and this is {}",
-        "dataset": "on dataset {}, and this task's is {}",
+        "dataset": "on dataset {}, and --data is {}" if now.data_given else "on dataset {}, and this task's is {}",
         "data_digest": "on data {}, and they are now {}",
         "objectives": "with the objective {}, and it is now {}",
         "protocol": "with the protocol {}, and it is now {}",
