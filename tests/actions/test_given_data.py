@@ -136,14 +136,13 @@ def test_a_trial_in_this_process_takes_it_too(settings: Settings, folder: Path, 
         try_trial.try_trial(try_trial.TryRequest(own.task, data="colours@x"), settings, print)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, when it saves
 @pytest.mark.slow
 def test_the_best_configuration_trains_again_on_it_and_reads_the_names_of_its_classes(
     ray: SharedRay, settings: Settings, folder: Path, tmp_path: Path
 ) -> None:
-    words = ("--data", "colours@8", "--trials", "1", "--set", "optimizer=adam", "--epochs", "8", "--search", "random")
+    words = ("--data", "colours@8", "--trials", "1", "--set", "optimizer=adam", "--epochs", "2", "--search", "random")
     assert called(settings, "launch", "digits-mlp", *words, *ray.words)[0] == 0
-    code, _, said = called(settings, "evaluate", "digits-mlp", "--top", "1", *ray.words)
-    assert code == 0, said
     best = settings.exports_dir("digits-mlp") / "best.yaml"
     content: dict[str, Any] = yaml.safe_load(best.read_text())
     assert (content["dataset"], content["data_given"]) == ("colours@8", True)
