@@ -82,6 +82,14 @@ def short_text(name: str, value: object, longest: int) -> str:
     return value
 
 
+def names(name: str, value: object) -> tuple[str, ...]:
+    """Return different texts, or none. Raises ValueError."""
+    texts = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (None,)
+    if not all(isinstance(text, str) and text for text in texts) or len(set(texts)) != len(texts):
+        raise ValueError(f"{name} must be different texts; got {value!r}")
+    return texts
+
+
 def _finite(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None

@@ -6,15 +6,18 @@ output returns the label, and a perfect output has a lower loss than a wrong one
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tune_jobs.models import arguments
 from tune_jobs.models.lazy_keras import keras
+from tune_jobs.models.means import MeanOf
 
 Head = Callable[["keras.KerasTensor"], "keras.KerasTensor"]  # features (B, F) to outputs (B, ...)
 Array = npt.NDArray[Any]
@@ -24,6 +27,8 @@ class LabelEncoding(Protocol):
     """What every encoding needs; N is the number of images, B that of a batch.
 
     What people and programs are shown of labels is optional: `presentation.py` lists these parts with their defaults.
+    So is `fitted(labels)`, which returns the encoding as the labels of the training part make it, for `head` and
+    `loss`. Nothing else may depend on them: a saved model is read without its data.
     """
 
     @property
@@ -50,6 +55,13 @@ class LabelEncoding(Protocol):
 
     def errors(self, predicted: Array, labels: Array) -> Array:
         """Return how wrong each of N predicted labels is, `(N,)` floats; 0 is right."""
+
+
+def fitted(encoding: LabelEncoding, labels: Any) -> LabelEncoding:
+    """Return an encoding as the labels of the training part make it."""
+    fit = getattr(encoding, "fitted", None)
+    made: LabelEncoding = encoding if fit is None else fit(labels)
+    return made
 
 
 @dataclass(frozen=True)
@@ -94,34 +106,52 @@ def _renewed(measures: Any) -> Any:
 
 @dataclass(frozen=True)
 class Classes:
-    """`n` exclusive classes. Labels `(N,)` or `(N, 1)` are whole numbers from 0 to n - 1; an error counts 1.
+    """`n` exclusive classes: whole numbers from `start`, or `names`. An error counts 1.
+
+    Labels `(N,)` or `(N, 1)` are whole numbers from `start` to `start + n - 1`, booleans for two classes from 0, or one
+    of the names: `Classes(10)`, `Classes(12, start=1)`, `Classes(names=("cat", "dog"))`.
 
     Raises:
-        ValueError: `n` is below 2.
+        ValueError: there are fewer than two classes, or names that are no different texts.
     """
 
-    n: int
+    n: int = 0
+    start: int = 0
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "names", arguments.names("names", self.names))
+        object.__setattr__(self, "n", self.n or len(self.names))
         arguments.whole("n", self.n, at_least=2)
+        if isinstance(self.start, bool) or not isinstance(self.start, int):
+            raise ValueError(f"start must be a whole number; got {self.start!r}")  # noqa: TRY004 (one kind of refusal)
+        if self.names and (self.n != len(self.names) or self.start):
+            raise ValueError(f"names go without n and start; got {len(self.names)} names, n={self.n}, {self.start}")
 
     @property
     def name(self) -> str:
-        return f"classes-{self.n}"
+        start = f"-from-{self.start}" if self.start else ""
+        return f"classes-{self.n}{start}{_digest(self.names)}"
 
-    def head(self, features: keras.KerasTensor) -> keras.KerasTensor:
+    def head(self, features: keras.KerasTensor, name: str = "") -> keras.KerasTensor:
         """Add logits `(B, n)`; the softmax is part of the loss, where it is numerically stable."""
-        return keras.layers.Dense(self.n, name="logits")(features)
+        return keras.layers.Dense(self.n, name=_named(name, "logits"))(features)
 
     def targets(self, labels: Array) -> Array:
-        """Return the labels as int32 `(N,)`. Raises ValueError: not one whole number an image, or one out of range."""
-        if labels.shape not in ((len(labels),), (len(labels), 1)) or labels.dtype.kind not in "iu":
+        """Return the classes as int32 `(N,)`, from 0. Raises ValueError: not one class an image, or none of these."""
+        if self.names:
+            return _places(_flat(labels), self.names).astype(np.int32)
+        if labels.dtype.kind == "O":
+            names = ", ".join(map(repr, sorted(set(labels.ravel()))[:3]))
+            raise ValueError(f"labels must be whole numbers, and are texts: Classes(names=({names}, …)) has names")
+        if labels.shape not in ((len(labels),), (len(labels), 1)) or labels.dtype.kind not in "iub":
             raise ValueError(f"labels must be whole numbers of shape (N,); got {labels.dtype} of {labels.shape}")
         labels = labels.reshape(len(labels))
-        wrong = labels[(labels < 0) | (labels >= self.n)]
+        last = self.start + self.n - 1
+        wrong = labels[(labels < self.start) | (labels > last)]
         if wrong.size:
-            raise ValueError(f"labels must be from 0 to {self.n - 1}; got {wrong[0]} ({wrong.size} out of range)")
-        return labels.astype(np.int32)
+            raise ValueError(f"labels must be from {self.start} to {last}; got {wrong[0]} ({wrong.size} out of range)")
+        return labels.astype(np.int32) - np.int32(self.start)
 
     def loss(self) -> keras.losses.Loss:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -130,8 +160,9 @@ class Classes:
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def decode(self, outputs: Array) -> Array:
-        """Return the class of the largest logit: `(N, n)` to int64 `(N,)`."""
-        return np.asarray(np.argmax(outputs, axis=-1))
+        """Return the class of the largest logit: `(N, n)` to `(N,)`, int64 or names."""
+        places = np.asarray(np.argmax(outputs, axis=-1))
+        return np.array(self.names, dtype=object)[places] if self.names else places + self.start
 
     def errors(self, predicted: Array, labels: Array) -> Array:
         """Return 1.0 for a wrong class, 0.0 for the right one."""
@@ -144,6 +175,161 @@ class Classes:
         softmax = weights / weights.sum(axis=1, keepdims=True)
         return float(softmax[:, logits[0].argmax()].mean())
 
-    def mean_of(self, metric: str) -> Literal["right"] | None:
+    def mean_of(self, metric: str) -> MeanOf | None:
         """Return "right" for the accuracy: it is the share of images without an error."""
         return "right" if metric == "accuracy" else None
+
+
+@dataclass(frozen=True)
+class Binary:
+    """Yes or no: labels `(N,)` or `(N, 1)` are booleans, 0 and 1, or two names, `Binary("ham", "spam")`.
+
+    Raises:
+        ValueError: one name without the other, or equal names.
+    """
+
+    negative: str = ""
+    positive: str = ""
+
+    def __post_init__(self) -> None:
+        if self.negative or self.positive:
+            arguments.names("names", (self.negative, self.positive))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.negative, self.positive) if self.negative else ()
+
+    @property
+    def name(self) -> str:
+        return f"binary{_digest(self.names)}"
+
+    def head(self, features: keras.KerasTensor, name: str = "") -> keras.KerasTensor:
+        """Add a logit `(B, 1)`; the sigmoid is part of the loss."""
+        return keras.layers.Dense(1, name=_named(name, "logit"))(features)
+
+    def targets(self, labels: Array) -> Array:
+        """Return 0.0 or 1.0 for each label, `(N, 1)`. Raises ValueError: another label."""
+        flat = _flat(labels)
+        return (_places(flat, self.names) if self.names else _zeros_and_ones(flat)).astype(np.float32)[:, np.newaxis]
+
+    def loss(self) -> keras.losses.Loss:
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [_share_right(), keras.metrics.AUC(from_logits=True, name="auc")]
+
+    def decode(self, outputs: Array) -> Array:
+        """Return the label that each logit stands for: `(N, 1)` to `(N,)`, 0 and 1 or names."""
+        places = (np.reshape(outputs, len(outputs)) > 0).astype(np.int64)
+        return np.array(self.names, dtype=object)[places] if self.names else places
+
+    def errors(self, predicted: Array, labels: Array) -> Array:
+        """Return 1.0 for a wrong label, 0.0 for the right one."""
+        return np.asarray(predicted.reshape(len(labels)) != labels.reshape(len(labels)), dtype=np.float64)
+
+    def probability(self, outputs: Array) -> float:
+        """Return the mean probability, over logits `(V, 1)`, of the label that the first of them stands for."""
+        positive = 1 / (1 + np.exp(-np.asarray(outputs, np.float64)))
+        return float((positive if outputs.ravel()[0] > 0 else 1 - positive).mean())
+
+    def mean_of(self, metric: str) -> MeanOf | None:
+        return "right" if metric == "accuracy" else None
+
+
+@dataclass(frozen=True)
+class MultiLabel:
+    """Any of `n` labels at once: `(N, n)` of 0 and 1 or booleans, perhaps with `names` to show them by.
+
+    The accuracy is the share of labels that are right, so an error is the share that is wrong.
+
+    Raises:
+        ValueError: there is no label, or names that are no different texts.
+    """
+
+    n: int = 0
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", arguments.names("names", self.names))
+        object.__setattr__(self, "n", self.n or len(self.names))
+        arguments.whole("n", self.n, at_least=1)
+        if self.names and self.n != len(self.names):
+            raise ValueError(f"names must be one for each of {self.n} labels; got {len(self.names)}")
+
+    @property
+    def name(self) -> str:
+        return f"multi-label-{self.n}"
+
+    def head(self, features: keras.KerasTensor, name: str = "") -> keras.KerasTensor:
+        """Add a logit for each label, `(B, n)`."""
+        return keras.layers.Dense(self.n, name=_named(name, "logits"))(features)
+
+    def targets(self, labels: Array) -> Array:
+        """Return 0.0 or 1.0 for each label, `(N, n)`. Raises ValueError: another shape or value."""
+        if labels.ndim != 2 or labels.shape[1] != self.n:
+            raise ValueError(f"labels must be of shape (N, {self.n}); got {labels.shape}")
+        return _zeros_and_ones(labels).astype(np.float32)
+
+    def loss(self) -> keras.losses.Loss:
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        auc = keras.metrics.AUC(from_logits=True, multi_label=True, num_labels=self.n, name="auc")
+        return [_share_right(), auc]
+
+    def decode(self, outputs: Array) -> Array:
+        return np.asarray(outputs > 0, dtype=np.int64)
+
+    def errors(self, predicted: Array, labels: Array) -> Array:
+        """Return the share of labels that is wrong."""
+        return np.asarray((predicted != labels).mean(axis=1), dtype=np.float64)
+
+    def label_text(self, label: Array) -> str:
+        """Return the labels that are there: "cat dog", or their numbers."""
+        names = self.names or tuple(map(str, range(self.n)))
+        return " ".join(name for name, is_there in zip(names, label, strict=True) if is_there) or "none"
+
+    def mean_of(self, metric: str) -> MeanOf | None:
+        return "right" if metric == "accuracy" else None
+
+
+def _named(output: str, layer: str) -> str:
+    """Return the name of a layer of a head; with several outputs each has its own."""
+    return f"{output}_{layer}" if output else layer
+
+
+def _digest(names: tuple[str, ...]) -> str:
+    """Return what tells one list of names from another in the name of an encoding."""
+    return f"-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:6]}" if names else ""
+
+
+def _flat(labels: Array) -> Array:
+    if labels.shape not in ((len(labels),), (len(labels), 1)):
+        raise ValueError(f"labels must be one an image, of shape (N,) or (N, 1); got {labels.shape}")
+    return labels.reshape(len(labels))
+
+
+def _places(labels: Array, names: tuple[str, ...]) -> Array:
+    """Return the places of labels among names. Raises ValueError: one is none of them."""
+    known = {name: place for place, name in enumerate(names)}
+    wrong = [label for label in labels.tolist() if label not in known]
+    if wrong:
+        shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+        raise ValueError(f"labels must be one of {shown}; got {wrong[0]!r} ({len(wrong)} unknown)")
+    return np.array([known[label] for label in labels.tolist()])
+
+
+def _zeros_and_ones(labels: Array) -> Array:
+    if labels.dtype.kind not in "biuf":
+        raise ValueError("labels must be booleans, or 0 and 1; got texts")
+    wrong = labels[(labels != 0) & (labels != 1)]
+    if wrong.size:
+        raise ValueError(f"labels must be booleans, or 0 and 1; got {wrong[0]} ({wrong.size} others)")
+    return labels
+
+
+def _share_right() -> keras.metrics.Metric:
+    def is_right(targets: Any, logits: Any) -> Any:
+        return keras.ops.cast((logits > 0) == (targets > 0.5), "float32")
+
+    return keras.metrics.MeanMetricWrapper(is_right, name="accuracy")

@@ -79,6 +79,13 @@ class Presentation:
         own = getattr(self.encoding, "probability", None)
         return None if own is None else float(own(outputs))
 
+    def unit_of(self, metric: str) -> str:
+        """Return the unit of a metric. Default: that of errors if it is their mean, else none."""
+        own = getattr(self.encoding, "unit_of", None)
+        if own is not None:
+            return str(own(metric))
+        return self.error_unit if self.mean_of(metric) == "error" else ""
+
     def mean_of(self, metric: str) -> MeanOf | None:
         """Return what `metric`, a name of `metrics`, is the mean of over the images.
 

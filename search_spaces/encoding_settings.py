@@ -16,7 +16,9 @@ def settings(encoding: Any) -> dict[str, Any]:
 
     There are none for encodings of ours: their names say all.
     """
-    kind = type(encoding)
+    kind, parts = type(encoding), dict(getattr(encoding, "encodings", ()))
+    if parts:  # of several outputs
+        return {output: kept for output, part in parts.items() if (kept := settings(part))}
     if kind.__module__.partition(".")[0] == PACKAGE:
         return {}
     kept = {name: _plain(_kept(encoding, name)) for name in inspect.signature(kind).parameters}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tune_jobs.search_spaces.scalars import plain
@@ -65,7 +65,9 @@ class Protocol:
 
     Training ends after `epochs`, or after `patience` epochs without a better score. `validation` is the part of the
     training data that is held out: a number of images, or a share between 0 and 1. `images` limits how many of the rest
-    are trained on.
+    are trained on. `class_weight` is what each class counts in the loss of training, by the number of its target, as in
+    `fit`: `{0: 1.0, 1: 5.0}`; others count 1.
+
     Layers compute in `precision`; weights, losses and scores are always float32. With `deterministic`, a score repeats
     to the last digit on a GPU too, which is slower; on a CPU it always does.
 
@@ -87,6 +89,7 @@ class Protocol:
     precision: Precision = "float32"
     deterministic: bool = False
     scored_epoch: Literal["best", "last"] = "best"
+    class_weight: Mapping[Any, float] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -104,6 +107,8 @@ class Protocol:
             raise TaskError(f"Protocol needs precision {' or '.join(PRECISIONS)}; got {self.precision!r}")
         if not isinstance(self.deterministic, bool):
             raise TaskError(f"Protocol needs deterministic True or False; got {self.deterministic!r}")
+        if self.class_weight is not None:
+            object.__setattr__(self, "class_weight", _class_weight(self.class_weight))
         if self.scored_epoch not in ("best", "last"):
             raise TaskError(f"Protocol needs scored_epoch 'best' or 'last'; got {self.scored_epoch!r}")
         if self.scored_epoch == "last" and self.patience is not None:
@@ -133,7 +138,11 @@ class Protocol:
     @property
     def special(self) -> tuple[str, ...]:
         """The settings of `_ADDED_LATER` that do not have their defaults, in words."""
-        return self.numerics + ("the last epoch counts",) * (self.scored_epoch == "last")
+        return (
+            *self.numerics,
+            *("the last epoch counts",) * (self.scored_epoch == "last"),
+            *("classes weighted",) * (self.class_weight is not None),
+        )
 
     @property
     def numerics(self) -> tuple[str, ...]:
@@ -141,8 +150,19 @@ class Protocol:
         return (self.precision,) * (self.precision != "float32") + ("deterministic",) * self.deterministic
 
 
-ABOUT_DATA = ("batch_size", "validation", "images")
-_ADDED_LATER = ("precision", "deterministic", "scored_epoch")
+ABOUT_DATA = ("batch_size", "validation", "images", "class_weight")
+_ADDED_LATER = ("precision", "deterministic", "scored_epoch", "class_weight")
+
+
+def _class_weight(weights: Any) -> dict[str, float]:
+    """Return the weights of classes by their numbers as texts, which JSON has for keys. Raises TaskError."""
+    if not isinstance(weights, Mapping) or not weights:
+        raise TaskError(f"Protocol needs class_weight as a mapping like {{0: 1.0, 1: 5.0}}; got {weights!r}")
+    for number, weight in weights.items():
+        is_number = isinstance(plain(weight), int | float) and math.isfinite(weight) and weight >= 0
+        if not str(plain(number)).isdecimal() or not is_number:
+            raise TaskError(f"Protocol needs class_weight of whole numbers to weights of 0 or more; got {weights!r}")
+    return {str(plain(number)): float(plain(weight)) for number, weight in weights.items()}
 
 
 def is_count(number: object) -> bool:

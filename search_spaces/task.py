@@ -63,8 +63,8 @@ class Task:
             the first option of each Choice and the middle of each range.
         build: a function that returns a Keras model; it takes parameters of the space, `head` where there is an
             encoding, and `input_shape`, `x_train` and `y_train` where it names them.
-        encoding: how a label becomes a target; or a function of parameters that returns the encoding. A task needs none
-            whose model is compiled by `build`, or which names its loss.
+        encoding: how a label becomes a target; or a function of parameters that returns the encoding; or a mapping of
+            encodings by outputs. A task needs none whose model is compiled by `build`, or which names its loss.
         loss: what Keras' `compile` takes for one, such as "mse", or one for each output. Without an encoding, a
             parameter of the space called `loss` is another name for it.
         metrics: what `compile` takes, such as `["mae"]`. The objective may be any of them.
@@ -89,7 +89,7 @@ class Task:
     protocol: Protocol = field(default_factory=Protocol)
     baseline: Params = field(default_factory=dict, hash=False)
     build: Builder | None = None
-    encoding: LabelEncoding | EncodingBuilder | None = None
+    encoding: LabelEncoding | EncodingBuilder | Mapping[str, LabelEncoding] | None = None
     loss: Any = field(default=None, hash=False)
     metrics: Any = field(default=None, hash=False)
     train: TrainFunction | None = None
@@ -101,6 +101,8 @@ class Task:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch("[a-z0-9][a-z0-9-]*", self.name):
             raise TaskError(f"a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got {self.name!r}")
+        if isinstance(self.encoding, Mapping):
+            object.__setattr__(self, "encoding", self._per_output(self.encoding))
         self._check_types()
         object.__setattr__(self, "baseline", plain_params(self.baseline or _middle(self.space)))
         object.__setattr__(self, "reported", tuple(self.reported))
@@ -115,6 +117,14 @@ class Task:
                 raise self._error(f"what is reported as {reported.setting!r} does not belong to the space: {wrong}")
         if self.build is not None:
             self.route(self.baseline)
+
+    def _per_output(self, encodings: Mapping[str, LabelEncoding]) -> Any:
+        from tune_jobs.models.several_outputs import PerOutput
+
+        for output, encoding in encodings.items():
+            if wrong := why_no_encoding(encoding):
+                raise self._error(f"encoding of {output!r} {wrong}")
+        return PerOutput(tuple(encodings.items()))
 
     def _check_types(self) -> None:
         kinds: dict[str, tuple[type, ...]] = {
@@ -169,6 +179,8 @@ class Task:
         """Check who says what is trained: the encoding, or the task itself, or the builder that compiles its model."""
         if self.encoding is not None and self.trains_itself:
             raise self._error(f"has {self.own_code}, which reads labels itself: it needs no encoding")
+        if self.trains_itself and self.protocol.class_weight is not None:
+            raise self._error(f"has {self.own_code}, which weights classes itself: leave class_weight out")
         for name in ("loss", "metrics"):
             value = getattr(self, name)
             if value is not None and (self.trains_itself or self.encoding is not None):
@@ -266,7 +278,7 @@ class Task:
         if self.encoding is None:
             return label_encodings.PlainLabels(routed.loss or self.loss, self.metrics)
         if not callable(self.encoding):
-            return self.encoding
+            return self.encoding  # type: ignore[return-value]  # a mapping became one
         encoding = self.encoding(**routed.encoding)
         wrong = why_no_encoding(encoding)
         if wrong:
@@ -334,7 +346,7 @@ class Task:
     def _encoding_name(self, name_of: Callable[[Any], str]) -> str | None:
         if self.encoding is None:
             return None
-        return name_of(self.encoding) if callable(self.encoding) else self.encoding.name
+        return name_of(self.encoding) if callable(self.encoding) else str(getattr(self.encoding, "name", ""))
 
     @property
     def dataset_name(self) -> str:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tune_jobs.datasets.image_folders.loading import image_folder
     from tune_jobs.datasets.tables import table
     from tune_jobs.errors import StudyError, TrialError, UserError
-    from tune_jobs.models.label_encodings import Classes
+    from tune_jobs.models.label_encodings import Binary, Classes, MultiLabel
+    from tune_jobs.models.regression import Regression
     from tune_jobs.records.trials import TrialResult
     from tune_jobs.search_spaces.data import Data
     from tune_jobs.search_spaces.one_factor import OneFactor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tune_jobs.search_spaces.task import Task
 
 __all__ = [
+    "Binary",
     "Choice",
     "Classes",
     "Data",
@@ -36,9 +38,11 @@ __all__ = [
     "Float",
     "Int",
     "Leaderboard",
+    "MultiLabel",
     "Objective",
     "OneFactor",
     "Protocol",
+    "Regression",
     "Space",
     "SpaceError",
     "Study",
@@ -68,7 +72,8 @@ _MODULES = {  # where each public name is defined
     "datasets.image_folders.loading": ("image_folder",),
     "datasets.tables": ("table",),
     "errors": ("StudyError", "TrialError", "UserError"),
-    "models.label_encodings": ("Classes",),
+    "models.label_encodings": ("Binary", "Classes", "MultiLabel"),
+    "models.regression": ("Regression",),
     "records.trials": ("TrialResult",),
     "search_spaces": (
         *("Choice", "Data", "Fixed", "Float", "Int", "Objective", "OneFactor", "Protocol"),

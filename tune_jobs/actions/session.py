@@ -20,6 +20,7 @@ from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, S
 from tune_jobs.execution.rules import CodeError, Failures, TaskFailure
 from tune_jobs.execution.searching import run_trials
 from tune_jobs.live.signals import interruptible
+from tune_jobs.models.presentation import Presentation
 from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.task import Task
@@ -243,7 +244,17 @@ def launch_note(search: Search, trials: int | None, inputs: StudyInputs) -> Laun
     """Return a launch from this machine, now, with the place where the task is."""
     now = provenance.note(search, trials, inputs.task.encoding_params)
     place = None if inputs.reference == inputs.task.name else catalog.lasting(inputs.reference)
-    return replace(now, reference=place, code=inputs.code, with_paths=tuple(map(str, inputs.with_paths)))
+    unit = _unit(inputs.task)
+    return replace(now, reference=place, code=inputs.code, with_paths=tuple(map(str, inputs.with_paths)), unit=unit)
+
+
+def _unit(task: Task) -> str:
+    """Return the unit of the objective where the encoding has one that the name of the metric does not say."""
+    metric = task.objective.metric.removeprefix("val_")
+    if task.encoding is None:
+        return ""
+    unit = Presentation(task.encoding_of(task.baseline)).unit_of(metric)
+    return "" if unit in metric.split("_") else unit
 
 
 def say_changed_code(begun: StudyRecord, inputs: StudyInputs, say: Say) -> None:

@@ -80,6 +80,10 @@ def check_for_task(task: Task, original: Original) -> None:
     if task.trains_itself:
         return
     encode = _encoding(task).targets
+    if task.protocol.class_weight is not None and original.train.weights is not None:
+        raise DataError("rows have weights, and the protocol has class_weight: leave one of them out")
+    if task.protocol.class_weight is not None and nests.is_nested(original.train.labels):
+        raise DataError("there are several outputs, and the protocol has class_weight: give rows weights instead")
     for part, split in (("train", original.train), ("val", original.validation), ("test", original.test)):
         if split is None:
             continue
@@ -154,8 +158,6 @@ def _advice(name: str, labels: Nest, encode: Encode) -> Iterator[str]:
     if nests.is_nested(labels):
         return
     changes: list[tuple[str, Array]] = []
-    if labels.dtype == object and labels.ndim == 1:
-        changes.append((f"np.unique({name}, return_inverse=True)[1]", np.unique(labels, return_inverse=True)[1]))
     if labels.ndim == 2 and labels.shape[1] == 1:
         changes.append((f"{name}[:, 0]", labels[:, 0]))
     if labels.dtype.kind in "fb" and (labels == labels.astype(np.int64)).all():

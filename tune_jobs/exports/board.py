@@ -65,9 +65,10 @@ class Board:
 
     @property
     def about(self) -> str:
-        terms = self.study.terms
+        terms, launch = self.study.terms, self.study.launch
+        unit = f" ({launch.unit})" if launch is not None and launch.unit else ""
         return (
-            f"study {self.study.name}: {terms.subject}, {objectives.words(terms.objectives)}, "
+            f"study {self.study.name}: {terms.subject}, {objectives.words(terms.objectives)}{printable(unit)}, "
             f"seed {terms.seed}{''.join(f', {setting}' for setting in terms.protocol.special)}"
         )
 

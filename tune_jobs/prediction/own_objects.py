@@ -28,7 +28,9 @@ def own_objects(task: Task) -> dict[str, Any]:
 def _modules(task: Task) -> list[ModuleType]:
     """Return the modules of the task's builder and encoding, and those beside them that they use."""
     found: list[ModuleType] = []
-    waiting = [module for part in (task.build, task.encoding) if (module := _home(part)) is not None]
+    of_outputs = dict(getattr(task.encoding, "encodings", ())).values()  # where there are several
+    parts = (task.build, task.encoding, task.loss, task.metrics, *of_outputs)
+    waiting = [module for part in parts if (module := _home(part)) is not None]
     while waiting:
         module = waiting.pop()
         if module in found or module.__name__.partition(".")[0] == "tune_jobs":

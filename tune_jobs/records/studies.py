@@ -97,6 +97,7 @@ class Launch:
     reference: str | None = None  # under which the task was found then; None: as the study was begun
     code: str | None = None  # a digest of the code of the task's file, where it has one
     with_paths: tuple[str, ...] = ()  # that went with the task's file, from --with
+    unit: str = ""  # of the objective, such as "euros"
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tune_jobs.datasets import TrainingData, nests
+from tune_jobs.datasets import Split, TrainingData, nests
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.models.label_encodings import fitted
 from tune_jobs.models.presentation import Presentation
 from tune_jobs.records.objectives import LATENCY, PARAMETERS
 from tune_jobs.records.per_image import Errors
@@ -91,7 +93,8 @@ class KerasTraining:
 
         _reset(task, seed)
         encoding = _encoding(task, params)
-        splits = compiled.resident_splits((data.train, data.validation), encoding.targets)
+        train = _weighted(data.train, encoding, task.protocol.class_weight)
+        splits = compiled.resident_splits((train, data.validation), encoding.targets)
         self._train, self._validation = splits
         batch_size = task.route(params).batch_size
         self.model = _compiled_model(task, params, data, math.ceil(self._train.size / batch_size))
@@ -135,6 +138,15 @@ class KerasTraining:
         return compiled.measure_latency(self.model, nests.rows(self._data.validation.x, slice(1)))
 
 
+def _weighted(train: Split, encoding: LabelEncoding, class_weight: Mapping[str, float] | None) -> Split:
+    """Return the part that is trained on, with what each row's class counts."""
+    from tune_jobs.training import class_weights
+
+    if class_weight is None:
+        return train
+    return replace(train, weights=class_weights.of_rows(encoding.targets(train.labels), class_weight))
+
+
 def build_model(task: Task, params: Params, data: TrainingData, *, seed: int) -> keras.Model:
     """Return the compiled, untrained model of `params`.
 
@@ -169,7 +181,7 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
     from tune_jobs.training.precision import dtype_policy
 
     assert task.build is not None
-    encoding, routed = _encoding(task, params), task.route(params)
+    encoding, routed = fitted(_encoding(task, params), data.train.labels), task.route(params)
     schedule: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
     try:
         with dtype_policy(task.protocol.precision):

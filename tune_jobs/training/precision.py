@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tune_jobs.models.lazy_keras import keras
+from tune_jobs.models.several_outputs import Heads
 from tune_jobs.search_spaces.protocol import Precision
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def dtype_policy(precision: Precision) -> Iterator[None]:
 
 def float32_head(head: Head) -> Head:
     """Return the head with its layers in float32. In half precision a loss or a time would have three digits only."""
+    if isinstance(head, Heads):
+        return head.wrapped(float32_head)
 
     def in_float32(features: keras.KerasTensor) -> keras.KerasTensor:
         with dtype_policy("float32"):
