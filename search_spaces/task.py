@@ -213,6 +213,11 @@ class Task:
         """True if a trial can go on from a checkpoint."""
         return self.build is not None or (self.run is not None and "checkpoint" in taken_by_run(self.run))
 
+    @property
+    def reports_files(self) -> bool:
+        """True if the function that the task runs takes a folder for files that are kept."""
+        return self.run is not None and "artifacts" in taken_by_run(self.run)
+
     def _check_build(self) -> None:
         taken, encoding = self._builder_parameters(), self._encoding_parameters()
         builder, optimizer = taken.keys() - GIVEN_TO_BUILDER, optimizer_parameters()

@@ -91,6 +91,10 @@ class Settings:
         """Return the folder for a study's leaderboard and best configuration."""
         return self.home / "exports" / study
 
+    def trial_files_dir(self, study: str) -> Path:
+        """Return the folder for the files that a study's trials report, in one of its own for each trial."""
+        return self.exports_dir(study) / "artifacts"
+
     def weights_dir(self, study_identity: str) -> Path:
         """Return the folder for the weights of a study's trials."""
         return self.home / "weights" / study_identity

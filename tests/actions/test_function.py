@@ -12,13 +12,16 @@ import pytest
 import tune_jobs as tj
 from tests.support.sweeping import Own, called, finished_study
 from tune_jobs import exports
+from tune_jobs.actions import extend, replicate, retry
 from tune_jobs.actions import train as train_action
 from tune_jobs.actions.launch import LaunchRequest
-from tune_jobs.errors import UserError
-from tune_jobs.execution.plan import Resources
+from tune_jobs.actions.session import Session
+from tune_jobs.errors import SettingsError, UserError
+from tune_jobs.execution.plan import Plan, Resources
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.settings import Settings
+from tune_jobs.study.study import Study
 from tune_jobs.tracking import mlflow_form
 
 
@@ -58,9 +61,18 @@ def test_its_seeds_are_replicates_and_the_failure_has_its_reason(finished: Study
 def test_best_yaml_runs_it_again_to_the_same_score(finished: StudyRecord, own: Own, settings: Settings) -> None:
     exports.write_all(finished, settings.home)
     said: list[str] = []
-    trained = train_action.train(settings.home / "best.yaml", settings, output=None, with_mlflow=False, say=said.append)
+    trained = train_action.train(
+        settings.home / "best.yaml", settings, output=settings.home / "files", with_mlflow=False, say=said.append
+    )
     assert (trained.is_same, trained.score) == (True, 1 / 2**5)
     assert said[4] == "epoch 5  loss 0.0312"
+    assert [file.name for file in (settings.home / "files").iterdir()] == ["log.txt"]
+    with pytest.raises(
+        SettingsError, match="home/files is there already: name another folder for the files that the fu"
+    ):
+        train_action.train(
+            settings.home / "best.yaml", settings, output=settings.home / "files", with_mlflow=False, say=print
+        )
     assert own.noted("begin", "x", "seed")[-1] == (1.0, 0)
 
 
@@ -95,6 +107,20 @@ def test_it_has_no_best_model(finished: StudyRecord, settings: Settings) -> None
         tj.open("own", home=settings.home).best_model()
 
 
+def test_it_is_replicated_retried_and_extended(
+    finished: StudyRecord, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Plan] = []
+    monkeypatch.setattr(Session, "run", lambda held, inputs, plan, resources: plans.append(plan))
+    monkeypatch.setattr(replicate, "_announce_more", lambda *_: None)
+    replicate.replicate(replicate.ReplicateRequest("own", top=2, seeds=3), settings, print)
+    retry.retry(retry.RetryRequest("own"), settings, print)
+    extend.extend(extend.ExtendRequest("own", 2, is_more=True), settings, print)
+    asked = [plan.sampler.ask() for plan in plans]
+    known = [None if one is None else (one.params.get("x"), one.seed) for one in asked]
+    assert (known[:2], known[2] is not None, plans[2].total) == ([(2.0, 1), (1.0, 0)], True, 6)
+
+
 def test_it_is_launched_like_any_other_task(own: Own, resolved: Callable[[LaunchRequest], Any]) -> None:
     prepared = resolved(LaunchRequest(own.reference, scheduler="asha", resources=Resources(checkpoint_every=1)))
     assert prepared.data is None
@@ -107,3 +133,33 @@ def test_one_trial_is_tried_without_params() -> None:
     task = tj.Task("small", tj.Space(x=tj.Float(0.0, 1.0)), tj.Objective("loss", "minimize"), run=lambda p: p["x"])
     assert tj.run_trial(task).score == 0.5
     assert tj.run_trial(task, {"x": 0.25}).score == 0.25
+
+
+LAUNCH = ("--search", "grid", "--set", "x=1.0,2.0", "--scheduler", "asha", "--grace", "2", "--checkpoint-every", "1")
+ONE = ("--max-concurrent", "1")
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_sweep_of_a_function_schedules_its_steps_goes_on_after_a_kill_and_keeps_its_files(
+    own: Own, settings: Settings
+) -> None:
+    code, _, stderr = called(settings, "launch", own.reference, *LAUNCH, *ONE)
+    assert code == 0, stderr
+    record = Study.open("countdown", settings).record()
+    fine, halved, killed, _, raised, _ = record.trials
+    assert [trial.state for trial in (fine, halved, killed, raised)] == ["complete", "stopped", "complete", "failed"]
+    assert (fine.score, fine.best_epoch, len(halved.history)) == (1 / 2**5, 5, 2)
+    assert (killed.attempts, killed.history) == (2, fine.history)
+    begun = own.noted("begin", "act", "x", "first", "tensorflow")
+    assert [event for event in begun if event[0] == "die-once"][:2] == [
+        ("die-once", 1.0, first, False) for first in (1, 4)
+    ]
+    assert (raised.reason, raised.message) == ("crashed", "ValueError: no such thing")
+    logs = settings.exports_dir("countdown") / "artifacts"
+    assert {file.parent.name: file.read_text()[:7] for file in logs.glob("*/*")} == {
+        "0000": "step 5:",
+        "0001": "step 2:",
+        "0002": "step 5:",
+        "0003": "step 2:",
+    }
+    assert not list(settings.checkpoints_dir(record.identity).glob("*"))

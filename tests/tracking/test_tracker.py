@@ -469,3 +469,31 @@ def test_the_default_store_is_accepted(tmp_path: Path) -> None:
     settings = Settings.read(home=tmp_path / "home")
     settings.prepare()
     tracking.check(replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}"))
+
+
+def test_the_files_that_trials_report_are_artifacts_of_their_runs(
+    store: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    without_data = study(*TRIALS[:2])
+    terms = replace(without_data.terms, dataset="none", data_digest="none")
+    record = replace(without_data, terms=terms, name="reports")
+    folder = store.trial_files_dir("reports") / "0001"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("one")
+    tracker = Tracker(store)
+    tracker.close(record)
+
+    client, runs = MlflowClient(tracking_uri=store.tracking_uri), logged(store, record)
+    names = [[file.path for file in client.list_artifacts(runs.run(n).info.run_id, "artifacts")] for n in range(2)]
+    assert names == [[], ["artifacts/log.txt"]]
+    assert runs.run(1).inputs.dataset_inputs == []
+    assert runs.parents[0].data.tags["mlflow.note.content"].startswith("task rows, maximize val_accuracy, seed 7")
+
+    sent: list[str] = []
+    monkeypatch.setattr(MlflowClient, "log_artifacts", lambda *args: sent.append(args[-1]))
+    Tracker(store).close(record)  # nothing is new
+    (folder / "log.txt").write_text("other")
+    Tracker(store).close(record)
+    assert sent == ["leaderboard", "artifacts", "leaderboard"]

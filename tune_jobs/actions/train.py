@@ -6,6 +6,7 @@ of the trial that won.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ class Retrained:
     recorded: float
     best_epoch: int
     model_uri: str | None
+    files: Path | None = None  # a folder of what a function reported
 
     @property
     def is_same(self) -> bool:
@@ -56,6 +58,8 @@ def train(
     path: Path, settings: Settings, *, output: Path | None, with_mlflow: bool, say: Say, trial: int | None = None
 ) -> Retrained:
     """Train the configuration in `path`, or that of `trial` if it holds several; save the model and log it to MLflow.
+
+    Of a task that runs a function, `output` is a new folder for the files that the function reports.
 
     Raises:
         UserError: if the file, its task or its data are missing or have changed; if the trial fails.
@@ -83,6 +87,10 @@ def train(
     run = rerun(task, config.trial, config.params, config.seed, config.course, data)
     score, best_epoch = _train_again(run, task, say)
     retrained = Retrained(config.metric, score, config.score, best_epoch, None)
+    if output is not None and run.artifacts is not None:
+        shutil.copytree(run.artifacts, output)
+        say(f"the files of the function are in {output}")
+        return replace(retrained, files=output)
     if run.model is None or data is None:
         return retrained
     if output is not None:
@@ -98,6 +106,12 @@ def train(
 
 
 def _check_output(output: Path | None, task: Task) -> None:
+    if output is not None and task.reports_files:
+        if output.exists():
+            raise SettingsError(
+                f"{output} is there already: name another folder for the files that the function reports"
+            )
+        return
     if output is not None and output.suffix != ".keras":
         raise SettingsError(f"a model is saved as FILE.keras; got {output}")
     if output is not None and task.trains_itself:

@@ -15,9 +15,9 @@ from tune_jobs.cli.options import data_dir_option, home_option, json_option, pri
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Save the model to FILE, such as model.keras.",
+    help="Save the model to FILE, such as model.keras. Of a task that runs a function: a new folder for its files.",
 )
 @click.option("--no-mlflow", is_flag=True, help="Do not log the model to MLflow.")
 @json_option
@@ -34,7 +34,8 @@ def train(
 ) -> int:
     """Train the configuration of a best.yaml again, or one of a front.yaml, to the same validation score.
 
-    CONFIG is the YAML file. With -o the model is saved as a .keras file, which `tune-jobs predict` reads.
+    CONFIG is the YAML file. With -o the model is saved as a .keras file, which `tune-jobs predict` reads. A task that
+    runs a function has no model: with -o the files that it reports are kept in a new folder.
 
     \b
     Example:  tune-jobs train results/best.yaml -o model.keras
@@ -49,7 +50,8 @@ def train(
                 "score": outcome.score,
                 "recorded_score": outcome.recorded,
                 "is_same": outcome.is_same,
-                "model": None if output is None else str(output),
+                "model": None if output is None or outcome.files else str(output),
+                "files": None if outcome.files is None else str(outcome.files),
                 "mlflow_model": outcome.model_uri,
             }
         )

@@ -1,4 +1,4 @@
-"""Actors beside the driver that keep files in the study's home for workers on any machine: checkpoints and weights."""
+"""Actors beside the driver that keep files for workers on any machine: checkpoints, weights and what trials report."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_jobs.training import weights
+from tune_jobs import files
+from tune_jobs.errors import UserError
+from tune_jobs.training import folders, weights
 from tune_jobs.training.checkpoints import CheckpointFolder
 
 if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
+
+
+_MOST_BYTES = 2**30  # of a trial's files, which pass through memory
 
 
 class _CheckpointActor:
@@ -46,6 +52,45 @@ class WeightsKeeper:
         """Keep a trial's weights; they are on disk when this returns. An error costs the weights and not the trial."""
         with suppress(ray.exceptions.RayError):
             ray.get(self.actor.keep.remote(weights.packed(model), number))
+
+
+class _FilesActor:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, content: bytes, number: int) -> None:
+        with suppress(OSError, BadZipFile):  # a disk that is full costs the files and not the trial
+            folders.put(content, self._folder / f"{number:04d}")
+
+    def refuse(self, why: str, number: int) -> None:
+        folder = self._folder / f"{number:04d}"
+        with suppress(OSError, UserError):
+            folder.mkdir(parents=True, exist_ok=True)
+            files.write(folder / "NOT_KEPT.txt", f"{why}\n", durable=False)
+
+
+@dataclass(frozen=True)
+class FilesKeeper:
+    """Sends the files that a trial reports from its worker to the driver's machine."""
+
+    actor: Any
+
+    def save(self, folder: Path, number: int) -> None:
+        """Keep a trial's files; they are on disk when this returns. An error costs the files and not the trial.
+
+        Files of more than a GiB are not kept. A note in their place says so.
+        """
+        with suppress(ray.exceptions.RayError):
+            if (bytes_in_all := folders.size(folder)) > _MOST_BYTES:
+                why = f"the files come to {bytes_in_all:,} bytes, and a trial may report {_MOST_BYTES:,}"
+                ray.get(self.actor.refuse.remote(why, number))
+            elif bytes_in_all:
+                ray.get(self.actor.keep.remote(folders.packed(folder), number))
+
+
+def start_files(folder: Path) -> FilesKeeper:
+    """Start a keeper of what trials report in `folder`. It ends with the connection to Ray."""
+    return FilesKeeper(_beside_driver(_FilesActor, folder))
 
 
 def start_checkpoints(folder: Path) -> Any:

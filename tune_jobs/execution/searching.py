@@ -14,6 +14,7 @@ from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live import drains
 from tune_jobs.live.progress import Progress, SweepOutline
 from tune_jobs.search_spaces.scalars import params_id
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import prepare_ray
 from tune_jobs.training.checkpoints import CheckpointFolder
 
@@ -53,7 +54,9 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures
             run,
             source,
             is_population=population is not None,
-            keeps_checkpoints=bool(resources.checkpoint_every or population or checkpoints.has_any),
+            keeps_checkpoints=bool(
+                resources.checkpoint_every or population or checkpoints.has_any or _goes_on(inputs.task)
+            ),
             measures_devices=packed.slots.gpus > 0 or resources.gpus_per_trial == "auto",
         )
         ledger = TrialLedger(study, checkpoints, context.cpus)
@@ -97,7 +100,7 @@ def _sweep_context(
 
     inputs, resources, identity = run.inputs, run.resources, run.study.identity
     weights_dir, checkpoints_dir = run.settings.weights_dir(identity), run.settings.checkpoints_dir(identity)
-    protocol = inputs.task.protocol
+    files_dir, protocol = run.settings.trial_files_dir(run.study.name), inputs.task.protocol
     if is_population:
         protocol = replace(protocol, patience=None)  # a member that is behind continues from another's weights
     return worker.SweepContext(
@@ -107,11 +110,18 @@ def _sweep_context(
         data=inputs.data,
         cpus=resources.cpus_per_trial,
         weights_keeper=keeper.start_weights(weights_dir) if resources.keep_weights else None,
+        files_keeper=keeper.start_files(files_dir) if inputs.task.reports_files else None,
         checkpoint_keeper=keeper.start_checkpoints(checkpoints_dir) if keeps_checkpoints else None,
         checkpoint_every=resources.checkpoint_every,
+        keeps_checkpoints=_goes_on(inputs.task) and not is_population,
         measures_devices=measures_devices,
         has_own_loop=inputs.task.trains_itself,
     )
+
+
+def _goes_on(task: Task) -> bool:
+    """Return True if a task runs a function that keeps its own state: it says so to have checkpoints unasked."""
+    return task.run is not None and task.can_resume
 
 
 def _packing(resources: Resources) -> Packing:

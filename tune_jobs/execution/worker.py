@@ -22,10 +22,11 @@ import ray
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import UserError
 from tune_jobs.execution import nodes
-from tune_jobs.execution.keeper import WeightsKeeper
+from tune_jobs.execution.keeper import FilesKeeper, WeightsKeeper
 from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.packing import Gauge
 from tune_jobs.execution.rules import WORN_OUT, CodeError
+from tune_jobs.execution.save_times import SaveTimes
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.execution.wear import Wear
 from tune_jobs.records.trials import Metrics
@@ -55,14 +56,17 @@ class SweepContext:
     data: TrainingData | None  # None where the task runs a function
     cpus: float  # threads of each trial
     weights_keeper: WeightsKeeper | None = None  # takes the weights of each trial, where they are kept
+    files_keeper: FilesKeeper | None = None  # takes the files that each trial reports, where there are any
     checkpoint_keeper: Any = None  # the actor that has the trials' checkpoints, where there are any
     checkpoint_every: int | None = None  # epochs
+    keeps_checkpoints: bool = False  # whether a trial saves checkpoints now and then if it is not told how often
     measures_devices: bool = False  # whether workers read the figures of their devices
     has_own_loop: bool = False  # whether the task trains itself: TensorFlow is left to it then
 
     def end_keepers(self) -> None:
         """End the actors that keep files: a process that stays connected to Ray would have them for ever."""
-        for actor in (self.weights_keeper and self.weights_keeper.actor, self.checkpoint_keeper):
+        keepers = (self.weights_keeper, self.files_keeper)
+        for actor in (*(keeper and keeper.actor for keeper in keepers), self.checkpoint_keeper):
             if actor is not None:
                 ray.kill(actor)
 
@@ -109,6 +113,7 @@ class TrialWorker:
         """
         assignment = Assignment.from_config(new_config)
         if self._run is not None:
+            self._keep_files()  # of a trial that the driver ended
             self._run.release()
             self._run = None
             _wear.trial_ended()
@@ -119,6 +124,7 @@ class TrialWorker:
 
     def stop(self) -> None:
         """Leave nothing behind; Tune ends the process then."""
+        self._keep_files()
         self._change_folder(None)
 
     def leave(self, parks: bool) -> None:
@@ -190,7 +196,8 @@ class TrialWorker:
         self._refusal = str(error) if isinstance(error, TaskError | UserError) else one_line(error)
 
     def _start_trial(self, assignment: Assignment) -> None:
-        self._gauge, self._read_at = Gauge(), time.monotonic()
+        self._gauge, self._read_at, self._keeps_files = Gauge(), time.monotonic(), True
+        self._save_times = SaveTimes(self._context.checkpoint_every, at_all=self._context.keeps_checkpoints)
         checkpoint = self._load_checkpoint(assignment)
         history = () if checkpoint is None or assignment.copies else checkpoint.history
         self._unreported = list(enumerate(history, start=1))
@@ -214,24 +221,29 @@ class TrialWorker:
             if epoch == self._assignment.until:
                 self._save_checkpoint(checkpoints.key(self._assignment.number, epoch))
                 return StepReport(tuple(epochs), is_paused=True)
-            if self._has_checkpoint_after(epoch):
-                self._save_checkpoint(checkpoints.key(self._assignment.number))
+            if epoch < self._context.protocol.most_epochs and self._save_times.is_due(epoch):
+                with self._save_times.saving():
+                    self._save_checkpoint(checkpoints.key(self._assignment.number))
             if epoch in self._assignment.milestones:
                 return StepReport(tuple(epochs), so_far=self._run.partial_result)
             if time.monotonic() >= until:
                 return StepReport(tuple(epochs), figures=self._read_devices())
         self._keep_weights()
+        self._keep_files()
         figures, error = self._read_devices(is_last=True), _code_error(self._run.error)
         return StepReport(tuple(epochs), self._run.result, error=error, figures=figures, usage=self._gauge.usage)
-
-    def _has_checkpoint_after(self, epoch: int) -> bool:
-        every = self._context.checkpoint_every
-        return every is not None and epoch % every == 0 and epoch < self._context.protocol.most_epochs
 
     def _keep_weights(self) -> None:
         keeper, run = self._context.weights_keeper, self._run
         if keeper is not None and run is not None and run.model is not None and run.result.state != "failed":
             keeper.save(run.model, self._assignment.number)
+
+    def _keep_files(self) -> None:
+        """Keep what the trial reports, once."""
+        keeper, run = self._context.files_keeper, self._run
+        if keeper is not None and run is not None and run.artifacts is not None and self._keeps_files:
+            self._keeps_files = False
+            keeper.save(run.artifacts, self._assignment.number)
 
     def _read_devices(self, *, is_last: bool = False) -> tuple[DeviceFigures, ...]:
         """Return the figures of this worker's devices, at most once a second and when the trial ends; else nothing."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _OUR_TAGS = {"state", "reason", "seed", "precision", "deterministic"}
-_OUR_FOLDERS = {"leaderboard", "test"}
+_OUR_FOLDERS = {"leaderboard", "test", "artifacts"}
 
 
 def has_additions(client: MlflowClient, run: Run, study: StudyRecord) -> bool:

@@ -28,6 +28,7 @@ TRIAL = f"{_PREFIX}trial"  # its number, configuration and seed
 END = f"{_PREFIX}end"  # when the trial ended, in unix ms; written last of all
 METRICS = f"{_PREFIX}metrics"  # the names of its metrics
 TESTED = f"{_PREFIX}tested"  # a digest of its results on the test split
+FILES = f"{_PREFIX}files"  # a digest of the files that it reports
 LEFT_OUT = f"{_PREFIX}left_out"  # what MLflow refused
 OUR_NOTE = f"{_PREFIX}note"  # a digest of the description that we wrote
 SET_ASIDE = f"{_PREFIX}set_aside"  # the identity of a study that does not have this run's trial, to which people added

@@ -35,6 +35,7 @@ class DeliveredRun:
     epochs: int = 0
     is_final: bool = False
     is_described: bool = False  # it has its params and its data set
+    files: str | None = None  # a digest of the files that it has
     tested: str | None = None  # a digest of the results on the test split that it has
     points: dict[tuple[str, int], float] = field(default_factory=dict)  # values by metric and step; of a run not final
 
@@ -170,6 +171,7 @@ class StudyRuns:
             epochs=max((step for name, step in points if name == objective), default=0),
             is_final=is_final,
             is_described=bool(run.inputs.dataset_inputs) and not tags.get(marks.LEFT_OUT),
+            files=tags.get(marks.FILES),
             tested=_tested(trial, run),
             points=points,
         )

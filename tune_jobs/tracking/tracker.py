@@ -16,6 +16,7 @@ from tune_jobs.tracking import marks, mlflow_form, store
 from tune_jobs.tracking.names import LONGEST_TAG, MetricNames, cut
 from tune_jobs.tracking.runs import STATUS, DeliveredRun, StudyRuns
 from tune_jobs.tracking.sending import Sender
+from tune_jobs.training import folders
 from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Tracker:
         self._runs = None  # look again: people may have changed something, and the server may have been late
         n_new = self.deliver(study)
         runs = self._connect(study)
+        self._deliver_files(runs, study)
         parent, sender = runs.client.get_run(runs.parent), Sender(runs.client, runs.parent)
         with temporary.folder() as folder:
             exports.write_all(study, folder)
@@ -160,6 +162,21 @@ class Tracker:
         if delivered is None:
             delivered = self._delivered[trial.number] = self._create_trial(runs, study, trial)
         return delivered
+
+    def _deliver_files(self, runs: StudyRuns, study: StudyRecord) -> None:
+        """Log the files that trials report, where they are new."""
+        from mlflow.entities import RunTag
+
+        for trial in study.trials:
+            folder = self.settings.trial_files_dir(study.name) / f"{trial.number:04d}"
+            delivered = self._delivered.get(trial.number)
+            if delivered is None or not folder.is_dir() or delivered.files == folders.digest(folder):
+                continue
+            sender = Sender(runs.client, delivered.run_id)
+            sender.log_folder(folder, "artifacts")
+            delivered.files = folders.digest(folder)
+            sender.log("tags", [RunTag(marks.FILES, delivered.files)])
+            self._note_left_out(f"trial {trial.number}", sender)
 
     def _create_trial(self, runs: StudyRuns, study: StudyRecord, trial: TrialRecord) -> DeliveredRun:
         """Create a trial's run. After an error of the server, first look whether the run is there all the same."""

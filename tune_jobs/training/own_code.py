@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import weakref
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.own_code import taken_by_run
 from tune_jobs.search_spaces.scalars import Params, plain
 from tune_jobs.search_spaces.task import Task
+from tune_jobs.training import folders
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.numbers import as_numbers
 
@@ -79,8 +79,8 @@ def _checked_metrics(metrics: object) -> Metrics:
 class FunctionRun(_OwnCode):
     """Any function of params; what it returns is one epoch, and what it yields are several.
 
-    It has folders for its files, which are there while the run is held. What lies in that for checkpoints after a step
-    is the state that a later run begins with.
+    It has folders for its files, which are there while the run is held. A later run begins with what lies in them after
+    a step.
     """
 
     def __init__(self, task: Task, params: Params, seed: int) -> None:
@@ -88,9 +88,12 @@ class FunctionRun(_OwnCode):
         self._run, self._params, self._seed = task.run, params, seed
         self._metric = task.objective.metric
         self._taken = taken_by_run(task.run)
-        folders = ExitStack()
-        weakref.finalize(self, folders.close)
-        self._folders = {name: folders.enter_context(temporary.folder()) for name in self._taken if name != "seed"}
+        held = ExitStack()
+        weakref.finalize(self, held.close)
+        self._folder = held.enter_context(temporary.folder())
+        self._folders = {name: self._folder / name for name in self._taken if name != "seed"}
+        for folder in self._folders.values():
+            folder.mkdir()
 
     @property
     def artifacts(self) -> Path | None:
@@ -122,40 +125,18 @@ class FunctionRun(_OwnCode):
         return {self._metric: float(number)}
 
     def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> Checkpoint | None:
-        """Return the files that the function left; None if it takes no checkpoints, or left none."""
+        """Return the files that the function left; None if it takes no checkpoints, or left no state."""
         folder = self._folders.get("checkpoint")
         if folder is None or not any(folder.iterdir()):
             return None
-        state = np.frombuffer(packed(folder), np.uint8)
+        state = np.frombuffer(folders.packed(self._folder), np.uint8)
         return Checkpoint((state,), (), best_epoch, tuple(history), seconds)
 
     def resume(self, start: Checkpoint) -> bool:
-        folder = self._folders.get("checkpoint")
-        if folder is None or len(start.variables) != 1:
+        if "checkpoint" not in self._folders or len(start.variables) != 1:
             return False
         try:
-            unpack(start.variables[0].tobytes(), folder)
+            folders.unpack(start.variables[0].tobytes(), self._folder)
         except (zipfile.BadZipFile, OSError):
             return False
         return True
-
-
-def packed(folder: Path) -> bytes:
-    """Return the files of a folder, links left out, as a zip archive."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", strict_timestamps=False) as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                archive.write(path, path.relative_to(folder))
-    return content.getvalue()
-
-
-def unpack(content: bytes, folder: Path) -> None:
-    """Write the files of an archive into a folder; none leaves it.
-
-    Raises:
-        zipfile.BadZipFile: it is no archive.
-        OSError: a file cannot be written.
-    """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        archive.extractall(folder)
