@@ -12,7 +12,7 @@ def test_a_checkpoint_is_due_after_every_so_many_epochs() -> None:
 
 def test_unasked_the_first_comes_after_5_s_and_the_next_after_20_times_what_it_took() -> None:
     now = 100.0
-    times = SaveTimes(None, at_all=True, clock=lambda: now)
+    times = SaveTimes(None, at_all=True, now=lambda: now)
     dues = []
     for second in range(1, 60):
         now = 100.0 + second
@@ -25,6 +25,6 @@ def test_unasked_the_first_comes_after_5_s_and_the_next_after_20_times_what_it_t
 
 def test_without_state_there_is_none() -> None:
     now = 0.0
-    times = SaveTimes(None, at_all=False, clock=lambda: now)
+    times = SaveTimes(None, at_all=False, now=lambda: now)
     now = 1e6
     assert not times.is_due(1)
