@@ -141,7 +141,7 @@ def test_a_trial_in_this_process_takes_it_too(settings: Settings, folder: Path, 
 def test_the_best_configuration_trains_again_on_it_and_reads_the_names_of_its_classes(
     ray: SharedRay, settings: Settings, folder: Path, tmp_path: Path
 ) -> None:
-    words = ("--data", "colours@8", "--trials", "1", "--set", "optimizer=adam", "--epochs", "2", "--search", "random")
+    words = ("--data", "colours@8", "--trials", "1", "--set", "optimizer=adam", "--epochs", "15", "--search", "random")
     assert called(settings, "launch", "digits-mlp", *words, *ray.words)[0] == 0
     best = settings.exports_dir("digits-mlp") / "best.yaml"
     content: dict[str, Any] = yaml.safe_load(best.read_text())
