@@ -21,8 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.file_server import NOWHERE, served
 from tune_jobs import datasets
-from tune_jobs.datasets import cifar10, pickled_batch
+from tune_jobs.datasets import cifar10, download, pickled_batch
 from tune_jobs.datasets.dataset import Array
 from tune_jobs.errors import DataError
 
@@ -31,6 +32,12 @@ FOLDER = "cifar-10-batches-py"
 ARCHIVE = "cifar-10-python.tar.gz"
 
 Rows = dict[bytes, object]
+
+
+@pytest.fixture(autouse=True)
+def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download that fails does so at once."""
+    monkeypatch.setattr(download, "_RETRIES", 0)
 
 
 def rows(n: int = 4, seed: int = 0) -> Rows:
@@ -49,7 +56,7 @@ def images_of(batch: Rows) -> Array:
     return np.stack([data[:, plane * 1024 : (plane + 1) * 1024].reshape(-1, 32, 32) for plane in range(3)], axis=-1)
 
 
-def publish(batches: Mapping[str, Rows], url: str = "file:///nowhere", md5: str = "0" * 32) -> cifar10.Batches:
+def publish(batches: Mapping[str, Rows], url: str = NOWHERE, md5: str = "0" * 32) -> cifar10.Batches:
     """Call these batches the published ones."""
     contents = {
         name: images_of(batch).tobytes() + bytes(batch[b"labels"])  # type: ignore[call-overload]
@@ -378,9 +385,11 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: py
 def test_what_is_missing_is_downloaded_once(tmp_path: Path) -> None:
     batches = six()
     source = write_archive(tmp_path / "source", batches)
-    collection = publish(batches, f"file://{source}", hashlib.md5(source.read_bytes()).hexdigest())
     write_folder(tmp_path / "data", {name: batches[name] for name in NAMES[:3]})  # half of it is none of it
-    cifar10.load(collection, tmp_path / "data")
+    with served(source.parent) as web:
+        md5 = hashlib.md5(source.read_bytes()).hexdigest()
+        collection = publish(batches, f"{web.url}/{source.name}", md5)
+        cifar10.load(collection, tmp_path / "data")
     assert [path.name for path in (tmp_path / "data" / "cifar10").iterdir()] == [ARCHIVE]
     source.unlink()
     assert len(cifar10.load(collection, tmp_path / "data").train) == 20
@@ -388,9 +397,10 @@ def test_what_is_missing_is_downloaded_once(tmp_path: Path) -> None:
 
 def test_an_archive_that_is_not_the_published_one_is_not_kept(tmp_path: Path) -> None:
     source = write_archive(tmp_path / "source", six())
-    message = refusal(lambda: cifar10.load(publish(six(), f"file://{source}"), tmp_path / "data"))
-    assert "not the published file" in message
-    assert not (tmp_path / "data").exists()
+    with served(source.parent) as web:
+        published = publish(six(), f"{web.url}/{source.name}")
+        assert "not the published file" in refusal(lambda: cifar10.load(published, tmp_path / "data"))
+    assert list((tmp_path / "data" / "cifar10").iterdir()) == []
 
 
 def test_without_batches_and_network_both_forms_are_asked_for(tmp_path: Path) -> None:
@@ -427,4 +437,4 @@ def test_the_published_data_set_is_six_different_batches_and_nothing_made_up_her
     assert {len(sha256) for sha256 in published.sha256.values()} == {64}
     assert len(set(published.sha256.values())) == 6
     write_folder(tmp_path, six())
-    assert "not the published batch" in refusal(lambda: cifar10.load(replace(published, url="file:///no"), tmp_path))
+    assert "not the published batch" in refusal(lambda: cifar10.load(replace(published, url=NOWHERE), tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import math
@@ -9,7 +10,7 @@ import pickle
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.file_server import NOWHERE, FileServer, served
 from tune_jobs import datasets
 from tune_jobs.datasets import download, idx, mnist
 from tune_jobs.datasets.dataset import Array, Split, TrainingData, digest
+from tune_jobs.datasets.progress import Progress
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.errors import DataError
 from tune_jobs.search_spaces import Protocol, function_names
@@ -34,6 +37,12 @@ NAMES = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
+
+
+@pytest.fixture(autouse=True)
+def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download that fails does so at once."""
+    monkeypatch.setattr(download, "_RETRIES", 0)
 
 
 def packed_idx(array: Array) -> bytes:
@@ -52,7 +61,7 @@ def tiny_files(n_train: int = 40, n_test: int = 20) -> dict[str, bytes]:
     }
 
 
-def publish(folder: Path, files: dict[str, bytes], url: str = "file:///nowhere") -> mnist.IdxFiles:
+def publish(folder: Path, files: dict[str, bytes], url: str = NOWHERE) -> mnist.IdxFiles:
     """Write the files and call them published: their checksums are taken from themselves."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -238,7 +247,7 @@ def test_a_missing_file_is_named_with_its_folder(name: str, tmp_path: Path) -> N
 
 
 def test_without_files_and_network_all_four_are_asked_for(tmp_path: Path) -> None:
-    collection = replace(publish(tmp_path / "elsewhere", tiny_files()), url=f"file://{tmp_path}/nowhere")
+    collection = replace(publish(tmp_path / "elsewhere", tiny_files()), url=NOWHERE)
     message = refusal(lambda: mnist.load(collection, tmp_path / "data"))
     assert f"{', '.join(NAMES[:3])} and {NAMES[3]} in {tmp_path}/data/tiny" in message
     assert "put what is missing there" in message
@@ -277,7 +286,7 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: py
 
 
 def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    collection = publish(tmp_path / "source", tiny_files(), url=f"file://{tmp_path}/source")
+    collection = publish(tmp_path / "source", tiny_files())
     (tmp_path / "taken").write_text("")
     message = refusal(lambda: mnist.load(collection, tmp_path / "taken"))
     assert "cannot be written" in message
@@ -293,34 +302,84 @@ def test_a_published_collection_has_four_different_checksums(collection: mnist.I
 # --- downloads -----------------------------------------------------------------------------------------------------
 
 
-def test_missing_files_are_downloaded_once(tmp_path: Path) -> None:
-    collection = publish(tmp_path / "source", tiny_files(), url=f"file://{tmp_path}/source")
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[FileServer]:
+    """A web server for the folder `source`."""
+    (tmp_path / "source").mkdir()
+    with served(tmp_path / "source") as server:
+        yield server
+
+
+def test_missing_files_are_downloaded_once(tmp_path: Path, web: FileServer) -> None:
+    collection = publish(tmp_path / "source", tiny_files(), url=web.url)
     first = mnist.load(collection, tmp_path / "data")
     assert sorted(path.name for path in (tmp_path / "data" / "tiny").iterdir()) == sorted(collection.md5)
-    again = mnist.load(replace(collection, url="file:///nowhere"), tmp_path / "data")
+    again = mnist.load(replace(collection, url=NOWHERE), tmp_path / "data")
     assert digest(first.train, first.test) == digest(again.train, again.test)
 
 
-def test_only_what_is_missing_is_downloaded(tmp_path: Path) -> None:
-    collection = publish(tmp_path / "source", tiny_files(), url=f"file://{tmp_path}/source")
+def test_only_what_is_missing_is_downloaded(tmp_path: Path, web: FileServer) -> None:
+    collection = publish(tmp_path / "source", tiny_files(), url=web.url)
     mnist.load(collection, tmp_path / "data")
     (tmp_path / "data" / "tiny" / mnist.TRAIN_LABELS).unlink()
-    (tmp_path / "source" / mnist.TRAIN_IMAGES).unlink()
+    web.asked.clear()
     assert len(mnist.load(collection, tmp_path / "data").train) == 40
+    assert web.asked == [f"/{mnist.TRAIN_LABELS}"]
 
 
-def test_a_download_of_something_else_leaves_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text("please log in")
+def fetch(web: FileServer, path: Path, content: bytes = b"content", **more: Any) -> list[str]:
+    """Download the file `x` of the server; what was said."""
+    said: list[str] = []
+    md5 = hashlib.md5(content).hexdigest()
+    download.fetch(f"{web.url}/x", path, md5=md5, say=said.append, **more)
+    return said
+
+
+def test_a_download_is_tried_again_and_shows_how_far_it_is(
+    tmp_path: Path, web: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_RETRIES", 1)
+    monkeypatch.setattr(download, "Progress", functools.partial(Progress, every_s=0.0))
+    content = bytes(range(256)) * 40
+    (tmp_path / "source" / "x").write_bytes(content)
+    web.failures = 1
+    said = fetch(web, tmp_path / "data" / "x", content)
+    assert (tmp_path / "data" / "x").read_bytes() == content
+    url = f"{web.url}/x"
+    assert said[:2] == [f"downloading {url} …", f"downloading {url} again (attempt 2 of 2) …"]
+    assert f"downloading {url}: 1,024 of 10,240 bytes" in said
+    assert said[-1] == f"downloading {url}: 10,240 of 10,240 bytes"
+    assert len(web.asked) == 2
+
+
+def test_a_downloaded_file_is_for_whom_the_umask_lets(tmp_path: Path, web: FileServer) -> None:
+    (tmp_path / "source" / "x").write_bytes(b"content")
+    (tmp_path / "other").touch()
+    fetch(web, tmp_path / "x")
+    assert (tmp_path / "x").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_download_of_something_else_leaves_nothing_behind(tmp_path: Path, web: FileServer) -> None:
+    (tmp_path / "source" / "x").write_text("please log in")
     with pytest.raises(download.DownloadError, match="not the published file"):
-        download.fetch(f"file://{tmp_path}/page.html", tmp_path / "data" / "x.gz", md5="0" * 32)
-    assert not (tmp_path / "data").exists()
+        fetch(web, tmp_path / "data" / "x.gz")
+    assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_a_download_that_cannot_be_placed_leaves_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / "source").write_bytes(b"content")
+def test_a_download_that_fails_names_the_address_and_leaves_nothing_behind(tmp_path: Path, web: FileServer) -> None:
+    for url in (f"{web.url}/gone", NOWHERE, "http://no such host/x"):
+        with pytest.raises(download.DownloadError, match=r"could not be downloaded \(") as caught:
+            download.fetch(url, tmp_path / "data" / "x.gz", md5="0" * 32)
+        assert url in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_download_that_cannot_be_placed_leaves_nothing_behind(tmp_path: Path, web: FileServer) -> None:
+    (tmp_path / "source" / "x").write_bytes(b"content")
     (tmp_path / "data" / "x.gz").mkdir(parents=True)
     with pytest.raises(download.DownloadError, match=r"x\.gz cannot be written"):
-        download.fetch(f"file://{tmp_path}/source", tmp_path / "data" / "x.gz", md5=hashlib.md5(b"content").hexdigest())
+        fetch(web, tmp_path / "data" / "x.gz")
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["x.gz"]
 
 

@@ -17,7 +17,8 @@ class Progress:
     """
 
     def __init__(self, say: Say, what: str, total: int | None, unit: str, *, every_s: float = _EVERY_S) -> None:
-        self._say, self._what, self._total, self._unit, self._every_s = say, what, total, unit, every_s
+        self._say, self._what, self._unit, self._every_s = say, what, unit, every_s
+        self.total = total
         self._done, self._last = 0, time.monotonic()
         self._lock = threading.Lock()
 
@@ -29,8 +30,9 @@ class Progress:
             if now - self._last < self._every_s:
                 return
             self._last = now
-            of = "" if self._total is None else f" of {self._total:,}"
-            self._say(f"{self._what}: {self._done:,}{of} {self._unit}")
+            of = "" if self.total is None else f" of {self.total:,}"
+            done = self._done if self.total is None else min(self._done, self.total)
+            self._say(f"{self._what}: {done:,}{of} {self._unit}")
 
 
 def silent(message: str) -> None:
