@@ -374,6 +374,14 @@ def test_ray_worker_logs() -> None:
     assert parameters(Node.get_logs_dir_path) == ["self"]
 
 
+def test_ray_tune_callback_count() -> None:
+    from ray.air._internal import usage
+
+    assert parameters(usage.tag_callbacks) == ["callbacks"]
+    assert "air_usage.tag_callbacks(callbacks)" in source("ray", "tune/tune.py")
+    assert "MLflowLoggerCallback" in inspect.getsource(usage._count_callbacks)  # else there is no need any more
+
+
 def test_ray_tune_searcher() -> None:
     from ray.tune.search import Searcher
 

@@ -113,6 +113,7 @@ class Hostile:
     own: Own
     record: StudyRecord
     watched: Watched
+    counted: list[Any]
 
 
 @pytest.fixture(scope="module")
@@ -121,15 +122,14 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     folder = tmp_path_factory.mktemp("hostile")
     settings = Settings.read(home=folder / "home")
     own = own_task(folder / "task", "fine", "raise", "die", "diverge", "die-once", width="Choice(1)")
-    watched, here, every = Watched(), Path.cwd(), cluster.slots(1, 0, None)
-    os.chdir(settings.home.parent)
-    try:
+    watched, counted, every = Watched(), list[Any](), cluster.slots(1, 0, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(settings.home.parent)
+        patch.setattr("ray.air._internal.usage._count_callbacks", counted.append)
         record = sweep(
             own, settings, watcher=watched, before=own.file.unlink, slots=every, limits=TrialLimits(max_retries=1)
         )
-    finally:
-        os.chdir(here)
-    return Hostile(own, record, watched)
+    return Hostile(own, record, watched, counted)
 
 
 def test_a_users_file_trains_on_workers_that_do_not_have_it(hostile: Hostile) -> None:
@@ -141,6 +141,10 @@ def test_a_users_file_trains_on_workers_that_do_not_have_it(hostile: Hostile) ->
 
 def test_a_worker_of_a_task_with_its_own_loop_imports_neither_tune_nor_pandas(hostile: Hostile) -> None:
     assert {has_tune for (has_tune,) in hostile.own.noted("begin", "has_tune")} == {False}
+
+
+def test_tune_does_not_import_mlflow_to_count_callbacks(hostile: Hostile) -> None:
+    assert hostile.counted == []
 
 
 def test_a_trial_works_in_an_empty_folder_of_its_own(hostile: Hostile) -> None:

@@ -83,11 +83,11 @@ def said(settings: Settings, *words: str) -> str:
 
 def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: RayHead, warm: WarmServer) -> None:
     settings = Settings.read(home=tmp_path / "home")
-    own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(80))") for name in ("task", "alone"))
+    own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(38))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--address", two_nodes.address)
     words += ("--cpus-per-trial", "0.5", "--gpus-per-trial", "1")
     own.make_room(0)
-    process = warm.command_line(settings, *words, "--trials", "74", before=WITHOUT_MLFLOW, **two_nodes.client)
+    process = warm.command_line(settings, *words, "--trials", "32", before=WITHOUT_MLFLOW, **two_nodes.client)
     own.go()
     try:
         until(lambda: len(begun(own, 0.0)) == 4, "a trial on each device", process)
@@ -130,11 +130,11 @@ def test_drain_and_undrain_in_mid_sweep(tmp_path: Path, two_nodes: RayHead, warm
     # a drain holds for the next launch too, which ends though workers are parked
     said(settings, "drain", "own", "--gpus", "1")
     drained = time.time()
-    process = warm.command_line(settings, *words, "--trials", "80", before=WITHOUT_MLFLOW, **two_nodes.client)
+    process = warm.command_line(settings, *words, "--trials", "38", before=WITHOUT_MLFLOW, **two_nodes.client)
     code, _, stderr = ended(process)
     assert (code, "drained: GPU 1; `tune-jobs undrain own` gives it back" in stderr) == (0, True), stderr
     assert {gpus for _, gpus in begun(own, drained)} == {"0"}
-    assert [trial.attempts for trial in Study.open("own", settings).record().trials] == [1] * 80
+    assert [trial.attempts for trial in Study.open("own", settings).record().trials] == [1] * 38
     delivery.deliver_once("own", settings)
     alone.go()
     audit(settings, undisturbed(alone, tmp_path), own=own)

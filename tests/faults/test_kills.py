@@ -24,10 +24,17 @@ pytestmark = [
 
 def test_a_sweep_that_is_killed_again_and_again_comes_to_what_an_undisturbed_one_does(tmp_path: Path) -> None:
     settings = Settings.read(home=tmp_path / "home")
-    own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(60))") for name in ("task", "alone"))
+    own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(32))") for name in ("task", "alone"))
     words = ("launch", own.reference, "--search", "grid", "--max-retries", "99")
     killer = Killer(lambda: command_line(settings, *words), seed=1, longest_s=10.0)
-    killer.tell = lambda _: own.go() if len(killer.killed) == 4 else None  # nothing is left to disturb
+
+    def go_on(_: str) -> None:
+        if len(killer.killed) == 4:  # nothing is left to disturb
+            own.make_room(None)
+            own.go()
+
+    killer.tell = go_on
+    own.make_room(28)  # so that four trials are left for the last kill
     killer.disturb(4)
     assert killer.killed == ["driver", "worker", "raylet", "gcs_server"]
     alone.go()  # without a pause in its trials

@@ -7,12 +7,13 @@ own state is read again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
 from ray import tune
+from ray.air._internal import usage
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -39,7 +40,7 @@ def run_sweep(sweep: Sweep, context: SweepContext) -> Failures:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(sweep.placement.packing.max_slots + 1)
     workers = _Workers()
     try:
-        with temporary.folder() as folder, trainable.actor_class(context) as actor:
+        with temporary.folder() as folder, trainable.actor_class(context) as actor, _callbacks_uncounted():
             _tuner(sweep, actor, workers, str(folder)).fit()  # Tune needs a folder; nothing in it is read again
     except _SweepOver:
         pass
@@ -48,6 +49,17 @@ def run_sweep(sweep: Sweep, context: SweepContext) -> Failures:
     if sweep.failure is not None:
         raise sweep.failure
     return sweep.failures
+
+
+@contextmanager
+def _callbacks_uncounted() -> Iterator[None]:
+    """Keep Tune from importing MLflow, to count how many callbacks are MLflow's: `cluster` has statistics turned off."""
+    count = usage.tag_callbacks
+    usage.tag_callbacks = lambda callbacks: False
+    try:
+        yield
+    finally:
+        usage.tag_callbacks = count
 
 
 def _end(workers: _Workers, context: SweepContext) -> None:
