@@ -53,7 +53,7 @@ def run_sweep(sweep: Sweep, context: SweepContext) -> Failures:
 
 @contextmanager
 def _callbacks_uncounted() -> Iterator[None]:
-    """Keep Tune from importing MLflow, to count how many callbacks are MLflow's: `cluster` has statistics turned off."""
+    """Keep Tune from importing MLflow to count callbacks that are MLflow's, for statistics that are turned off."""
     count = usage.tag_callbacks
     usage.tag_callbacks = lambda callbacks: False
     try:
