@@ -111,7 +111,7 @@ def test_the_secrets_of_the_example_are_refused_and_new_ones_are_not(tmp_path: P
         for file in (DOCKER / ".env.example", made)
     )
     secrets = {name for name, value in example.items() if value == "change-me"}
-    assert len({new[name] for name in secrets}) == len(secrets) == 6
+    assert len({new[name] for name in secrets}) == len(secrets) == 7
     assert {name: value for name, value in new.items() if name not in secrets} == {
         name: value for name, value in example.items() if name not in secrets
     }

@@ -164,7 +164,7 @@ def test_named_volumes_are_those_that_are_used() -> None:
         mount.split(":")[0]
         for service in services().values()
         for mount in service.get("volumes", [])
-        if mount[0] != "."
+        if mount[0] not in "./"
     }
     assert used == set(read("compose.yaml")["volumes"]) == {"postgres", "mlflow", "home", "gpus"}
 
@@ -238,18 +238,39 @@ def test_a_definition_of_kubernetes_is_read_strictly(tmp_path: Path, capsys: pyt
     assert "'port' is a required property" in said
 
 
-def test_every_service_has_few_rights_and_a_bound_on_its_processes() -> None:
-    for name, service in services().items():
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.node.yaml"])
+def test_every_service_has_few_rights_and_writes_only_to_what_is_mounted(file: str) -> None:
+    for name, service in services(file).items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["pids_limit"] > 0, name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        mounted = {mount.split(":")[0] for mount in service["tmpfs"]}
+        mounted |= {mount.split(":")[1] if mount[0] != "/" else mount for mount in service.get("volumes", [])}
+        needed = {"/var/run/postgresql", "/var/lib/postgresql/data"} if name == "postgres" else {"/home/tune"}
+        assert mounted >= needed | {"/tmp"}, name
 
 
-def test_the_database_has_no_way_out() -> None:
+def test_networks_have_no_way_out_but_where_ports_are_published() -> None:
     assert services()["postgres"]["networks"] == ["databases"]
-    assert read("compose.yaml")["networks"]["databases"] == {"internal": True}
+    networks = read("compose.yaml")["networks"]
+    inner = {name for name, network in networks.items() if network == {"internal": True}}
+    assert inner == {"databases", "cluster"}
     users = {name for name, service in services().items() if "databases" in service.get("networks", ())}
     assert users == {"postgres", "mlflow", "head"}
+    outer = {name for name, service in services().items() if set(service.get("networks", ())) - inner}
+    assert outer == {"mlflow", "head", "mlflow-user"}  # the first two publish ports, the third asks MLflow
+
+
+def test_studies_are_delivered_by_a_user_of_their_own() -> None:
+    found = services()
+    head, maker, admin = (found[name]["environment"] for name in ("head", "mlflow-user", "mlflow"))
+    assert head["MLFLOW_TRACKING_USERNAME"] == maker["MLFLOW_DELIVERY_NAME"] == "${MLFLOW_DELIVERY_NAME:-tune-jobs}"
+    assert head["MLFLOW_TRACKING_PASSWORD"] == maker["MLFLOW_DELIVERY_PASSWORD"]
+    assert maker["MLFLOW_TRACKING_USERNAME"] == admin["MLFLOW_AUTH_ADMIN_USERNAME"] != head["MLFLOW_TRACKING_USERNAME"]
+    assert maker["MLFLOW_TRACKING_PASSWORD"] == admin["MLFLOW_AUTH_ADMIN_PASSWORD"]
+    assert found["head"]["depends_on"]["mlflow-user"] == {"condition": "service_completed_successfully"}
+    assert {name for name, service in found.items() if "ADMIN" in str(service)} == {"check", "mlflow", "mlflow-user"}
 
 
 def test_a_restore_loads_every_dump_before_it_drops_anything() -> None:

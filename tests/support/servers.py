@@ -40,11 +40,12 @@ def free_port() -> int:
 @dataclass
 class MlflowServer:
     """An MLflow server on loopback, that can be killed and started on the same store; with `login` only that user, who
-    may do everything, comes in."""
+    may do everything, comes in. `inside` is what its command begins with."""
 
     folder: Path
     login: tuple[str, str] | None = None
     tables: Tables | None = None  # of a new store
+    inside: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -56,7 +57,8 @@ class MlflowServer:
         store = self.folder / "server.db"
         if self.tables is not None and not store.exists():
             self.tables.copy_to(store)
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [*self.inside, sys.executable, "-m", "mlflow", "server"]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -70,9 +72,8 @@ class MlflowServer:
     def _with_login(self, user: str, password: str) -> dict[str, str]:
         config = self.folder / "auth.ini"
         lines = ("[mlflow]", "default_permission = READ", f"database_uri = sqlite:///{self.folder / 'auth.db'}")
-        config.write_text(
-            "\n".join([*lines, "authorization_function = mlflow.server.auth:authenticate_request_basic_auth"])
-        )
+        function = "authorization_function = mlflow.server.auth:authenticate_request_basic_auth"
+        config.write_text("\n".join([*lines, function, "auth_cache_ttl_seconds = 60"]))
         return {
             "MLFLOW_AUTH_CONFIG_PATH": str(config),
             "MLFLOW_AUTH_ADMIN_USERNAME": user,
