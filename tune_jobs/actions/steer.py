@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+from pathlib import Path
 
 from tune_jobs import tracking
 from tune_jobs.errors import StudyError
@@ -109,14 +110,16 @@ def delete(name: str, settings: Settings) -> tuple[StudyRecord, str | None]:
     with Study.hold(name, settings) as study:
         record = study.record()
         left = _forget(record, settings)
-        study.delete()
-    shutil.rmtree(settings.exports_dir(name), ignore_errors=True)
-    shutil.rmtree(settings.weights_dir(record.identity), ignore_errors=True)
-    shutil.rmtree(settings.checkpoints_dir(record.identity), ignore_errors=True)
-    settings.activity_file(name).unlink(missing_ok=True)
-    settings.drained_file(name).unlink(missing_ok=True)
-    settings.delivery_file(name).unlink(missing_ok=True)
+        for folder in (settings.exports_dir(name), *_kept(record, settings)):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (settings.activity_file(name), settings.drained_file(name), settings.delivery_file(name)):
+            file.unlink(missing_ok=True)
+        study.delete()  # last: whoever is killed before deletes it again, and finds what is left by it
     return record, left
+
+
+def _kept(record: StudyRecord, settings: Settings) -> tuple[Path, Path]:
+    return settings.weights_dir(record.identity), settings.checkpoints_dir(record.identity)
 
 
 def _forget(record: StudyRecord, settings: Settings) -> str | None:
