@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from tune_jobs import files
 from tune_jobs.errors import StudyError
 from tune_jobs.words import printable, short
 
@@ -26,7 +27,7 @@ def read(path: Path, hint: str) -> Any:
         StudyError: the file cannot be read, or is no YAML.
     """
     try:
-        with path.open("rb") as file:
+        with files.reading(path) as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise StudyError(f"{path} has more than {_MOST_BYTES // 2**20} MiB; {hint}")

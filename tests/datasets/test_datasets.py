@@ -354,6 +354,7 @@ def test_a_download_is_tried_again_and_shows_how_far_it_is(
 
 def test_a_downloaded_file_is_for_whom_the_umask_lets(tmp_path: Path, web: FileServer) -> None:
     (tmp_path / "source" / "x").write_bytes(b"content")
+    tmp_path.chmod(0o755)  # in a folder that is closed to others, it is its owner's alone
     (tmp_path / "other").touch()
     fetch(web, tmp_path / "x")
     assert (tmp_path / "x").stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mlflow_tables import Tables
 from tests.support.servers import MlflowServer
 from tests.support.sweeping import Own, finished_study, logged, own_task
 from tune_jobs.settings import Settings
@@ -30,10 +31,10 @@ mount --make-rprivate / && mount --bind /tmp /tmp && mount -o remount,bind,ro / 
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Tables) -> Iterator[MlflowServer]:
     is_root = os.geteuid() == 0 and str(tmp_path_factory.getbasetemp()).startswith("/tmp/")
     inside = ("unshare", "--mount", "sh", "-c", READ_ONLY, "sh") if is_root else ()
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow"), login=ADMIN, inside=inside)
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"), login=ADMIN, tables=mlflow_tables, inside=inside)
     try:
         server.start()
         yield server

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import stat
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -294,12 +293,6 @@ def test_write_replaces_a_file_whole_and_leaves_nothing_beside_it(tmp_path: Path
     exports.write(path, "new\n")
     assert path.read_bytes() == b"new\n"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_file_written_is_as_readable_as_any_other(tmp_path: Path) -> None:
-    (tmp_path / "plain").touch()
-    exports.write(tmp_path / "file", "text")
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

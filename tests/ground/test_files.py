@@ -76,14 +76,36 @@ def test_a_file_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> No
     assert only(tmp_path) == {}
 
 
-def test_rights_are_those_asked_for_less_the_umasks(tmp_path: Path) -> None:
+def test_rights_are_those_asked_for_or_those_that_suit_the_folder(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        files.write_bytes(tmp_path / "shared", b"")
-        files.write_bytes(tmp_path / "own", b"", mode=0o600)
+        for name in ("closed", "open"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name).chmod(0o700 if name == "closed" else 0o755)
+            files.make_folder(tmp_path / name / "a" / "b")
+            files.write_bytes(tmp_path / name / "a" / "b" / "file", b"")
+        files.write_bytes(tmp_path / "open" / "own", b"", mode=0o600)
     finally:
         os.umask(before)
-    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("shared", "own")] == [0o640, 0o600]
+    found = {str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert found == {
+        **{"closed": 0o700, "closed/a": 0o700, "closed/a/b": 0o700, "closed/a/b/file": 0o600},
+        **{"open": 0o755, "open/a": 0o750, "open/a/b": 0o750, "open/a/b/file": 0o640, "open/own": 0o600},
+    }
+
+
+def test_a_pipe_of_another_user_keeps_nobody_waiting_and_one_of_ones_own_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, b"own")
+    with files.reading(pipe) as file:
+        assert os.read(file.fileno(), 3) == b"own"
+    os.close(writer)
+    if os.getuid() == 0:
+        os.chown(pipe, 54_321, 54_321)
+        with pytest.raises(OSError, match="another user's"), files.reading(pipe):
+            pass
 
 
 def test_the_file_to_be_written_ends_as_asked(tmp_path: Path) -> None:

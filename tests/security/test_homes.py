@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.security.conftest import Intruder
 from tests.support.sweeping import finished_study, own_task
-from tune_jobs import files
+from tune_jobs import exports, files
 from tune_jobs.cli import run
 from tune_jobs.errors import SettingsError, UserError
+from tune_jobs.live import activity, drains
+from tune_jobs.live.activity import Activity
 from tune_jobs.settings import Settings
 from tune_jobs.study.locks import StudyLock, taking_turns
+from tune_jobs.tracking import report, ui_password
+from tune_jobs.tracking.report import Report
+from tune_jobs.training import weights
+from tune_jobs.training.checkpoints import CheckpointFolder
 
 
 def rights(path: Path) -> int:
@@ -66,15 +73,37 @@ def test_a_planted_link_is_not_followed(reachable: Path, intruder: Intruder) -> 
         pass
 
 
-def test_what_is_ours_is_closed_whatever_the_umask(open_home: Settings, tmp_path: Path, intruder: Intruder) -> None:
+@pytest.fixture
+def no_umask() -> Iterator[None]:
     before = os.umask(0)
-    try:
-        open_home.prepare()
-        finished_study(own_task(tmp_path), open_home)
-    finally:
-        os.umask(before)
-    assert {rights(path) for path in (open_home.home, *open_home.home.iterdir()) if path.is_dir()} == {0o700}
+    yield
+    os.umask(before)
+
+
+def test_what_is_ours_is_closed_whatever_the_umask(
+    open_home: Settings, tmp_path: Path, intruder: Intruder, no_umask: None
+) -> None:
+    record = finished_study(own_task(tmp_path), open_home)
+    exports.write_all(record, open_home.exports_dir("own"))
+    weights.keep(b"weights", open_home.weights_dir(record.identity), 0)
+    CheckpointFolder(open_home.checkpoints_dir(record.identity)).save("trial", b"checkpoint")
+    activity.write(open_home.activity_file("own"), Activity())
+    drains.drain(open_home.drained_file("own"), drains.spots("node", ()))
+    report.write("own", open_home, Report())
+    ui_password.make(open_home, 5000)
+    made = list(open_home.home.rglob("*"))
+    assert {path.relative_to(open_home.home).parts[0] for path in made} >= {"studies", "exports", "weights", "ui"}
+    assert [path for path in made if rights(path) != (0o700 if path.is_dir() else 0o600)] == []
     assert not intruder.can_read(open_home.studies_dir / "own.journal")
+
+
+def test_what_a_user_has_written_elsewhere_follows_the_umask(
+    open_home: Settings, tmp_path: Path, no_umask: None
+) -> None:
+    record = finished_study(own_task(tmp_path), open_home)
+    folder = open_home.home.parent / "for-all"
+    assert {rights(path) for path in exports.write_all(record, folder)} == {0o666}
+    assert rights(folder) == 0o777
 
 
 def test_what_an_earlier_version_left_open_is_closed(open_home: Settings) -> None:

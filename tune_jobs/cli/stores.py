@@ -82,6 +82,7 @@ def ui(port: int, no_auth: bool, home: Path | None) -> None:
     if settings.mlflow_file is not None:
         tracking.prepare_file(settings, say)
         os.chdir(settings.home)
+    os.umask(0o077)  # of what MLflow writes for the page
     prepare_mlflow_ui(settings)
     with safe_path():
         os.execv(sys.executable, command)

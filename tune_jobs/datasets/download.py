@@ -30,10 +30,10 @@ def fetch(url: str, path: Path, *, md5: str, say: Say = silent) -> None:
     """
     say(f"downloading {url} …")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
         with files.replacement(path) as part:
-            part.touch(exist_ok=False)
-            mode = part.stat().st_mode  # as the umask wants it; pooch's file is for its owner alone
+            part.touch(files.rights(path), exist_ok=False)
+            mode = part.stat().st_mode  # as the folder and the umask want it; pooch's file is for its owner alone
             _download(url, part, md5, say)
             part.chmod(mode)
     except OSError as error:

@@ -33,7 +33,7 @@ def save(array: Array, path: Path, say: Say) -> None:
     content = io.BytesIO()
     np.save(content, array, allow_pickle=False)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
         files.write_bytes(path, content.getvalue())
         files.write(_checksum_file(path), _checksum_line(content.getvalue(), path))
     except (OSError, UserError) as error:

@@ -14,7 +14,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.exports import data, page, tables
 from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, front_size, front_text, load_best
 from tune_jobs.exports.board import Board
-from tune_jobs.files import write
+from tune_jobs.files import make_folder, write
 from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
@@ -98,7 +98,7 @@ def write_test(study: StudyRecord, trial: TrialRecord, folder: Path) -> tuple[Pa
 
 def _write_texts(texts: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
     for name, text in texts.items():

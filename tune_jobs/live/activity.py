@@ -77,7 +77,7 @@ class _Report:
 def write(path: Path, activity: Activity) -> None:
     """Replace the last report. A disk that is full is no reason to end a sweep."""
     with suppress(UserError):
-        files.write(path, json.dumps(asdict(_Report(os.getpid(), activity))), durable=False)
+        files.write(path, json.dumps(asdict(_Report(os.getpid(), activity))), durable=False, mode=0o600)
 
 
 def read(path: Path, pid: int) -> Activity:

@@ -106,6 +106,6 @@ class Watch:
 
 def _write(path: Path, drained: frozenset[Spot]) -> None:
     if drained:
-        files.write(path, json.dumps(sorted(drained, key=str)))
+        files.write(path, json.dumps(sorted(drained, key=str)), mode=0o600)
     else:
         path.unlink(missing_ok=True)

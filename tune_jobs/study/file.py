@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tune_jobs import files
 from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError
 from tune_jobs.records.trials import State
@@ -62,7 +63,7 @@ def read(file: Path) -> StudyContent:
         StudyError: the file cannot be read, or is no study; in one line.
     """
     try:
-        with file.open("rb") as opened:
+        with files.reading(file) as opened:
             parts = iter(partial(opened.read, _PART), b"")  # a read of so many bytes makes room for all of them
             data = b"".join(islice(parts, MOST_BYTES // _PART + 1))
     except OSError as error:

@@ -29,7 +29,7 @@ class Journal(BaseJournalBackend):
         self._path = path
         self.end = lines.START  # of what was read
         if not is_written(path):
-            path.touch()
+            path.touch(0o600)
             with suppress(OSError):  # some file systems cannot sync a folder
                 files.sync(path.parent)  # or a loss of power could take the file, with all that it has by then
 

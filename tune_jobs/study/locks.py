@@ -68,7 +68,7 @@ class StudyLock:
         Raises:
             StudyError: another process holds it; the message says which.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self._path.parent)
         with files.opened(self._path) as file:
             if not _take_flock(file.fileno()):
                 raise self._refusal(_read_holder(self._path))
@@ -173,7 +173,7 @@ def lock_of(name: str, settings: Settings, engine: Engine | None = None) -> Stud
 @contextmanager
 def taking_turns(path: Path) -> Iterator[None]:
     """Run the block while no other process runs one on the same file; wait for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     with files.opened(path) as file:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
         yield

@@ -84,6 +84,7 @@ def follow(study_name: str, settings: Settings) -> int:
     Returns an exit code: 0 if everything was delivered, ACCESS_DENIED if MLflow denies access, else 1.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray sends it to all processes of a job; the driver handles it
+    os.umask(0o077)  # of what MLflow writes
     os.nice(10)
     study = Study.open(study_name, settings)
     with _one_at_a_time(study_name, settings):

@@ -32,7 +32,9 @@ class Report:
 def write(study: str, settings: Settings, report: Report) -> None:
     """Keep a report until the next delivery. A full disk loses it."""
     with suppress(UserError, OSError):
-        files.write(settings.delivery_file(study), json.dumps(asdict(report), ensure_ascii=False), durable=False)
+        files.write(
+            settings.delivery_file(study), json.dumps(asdict(report), ensure_ascii=False), durable=False, mode=0o600
+        )
 
 
 def read(study: str, settings: Settings) -> Report:

@@ -98,7 +98,7 @@ class CheckpointFolder:
         Raises:
             UserError: it cannot be written.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self._folder)
         files.write_bytes(self._file(name), content)
 
     def load(self, name: str) -> bytes | None:

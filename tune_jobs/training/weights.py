@@ -38,7 +38,7 @@ def packed(model: keras.Model) -> bytes:
 def keep(content: bytes, folder: Path, number: int) -> None:
     """Write a trial's weights. A disk that is full costs the weights and not the trial."""
     with suppress(UserError, OSError):
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         files.write_bytes(_file(folder, number), content, durable=False)
 
 
