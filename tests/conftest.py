@@ -18,6 +18,7 @@ import sqlalchemy
 
 from tune_jobs.settings import Settings, prepare_ray, prepare_tensorflow
 
+os.environ["TUNE_JOBS_REPORT"] = "no"  # seconds of CPU for each sweep
 prepare_tensorflow()  # before any test imports Keras
 prepare_ray(is_own_cluster=True)  # or Ray: it reads them once, and its processes again
 

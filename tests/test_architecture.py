@@ -23,7 +23,8 @@ GROUND_FLOOR_MAY_IMPORT = {"keras", "numpy", *sys.stdlib_module_names}
 HOMES = {
     "ray": ("tune_jobs/execution/",),
     "mlflow": ("tune_jobs/tracking/",),
-    "optuna": ("tune_jobs/study/", "tune_jobs/search/"),
+    "optuna": ("tune_jobs/study/", "tune_jobs/search/", "tune_jobs/study_report/"),
+    "plotly": ("tune_jobs/study_report/",),
     "sqlalchemy": ("tune_jobs/study/",),
     "tensorflow": ("tune_jobs/training/",),
 }

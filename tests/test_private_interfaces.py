@@ -477,6 +477,18 @@ def test_optuna_nsga2_selection() -> None:
     assert parameters(NSGAIISampler.get_trial_generation) == ["self", "study", "trial"]
 
 
+def test_optuna_fanova_forest() -> None:
+    import optuna
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(lambda trial: trial.suggest_int("b", 0, 9) + trial.suggest_float("a", 0, 1), n_trials=20)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=8, seed=0)
+    shares = evaluator.evaluate(study)
+    of_each = [evaluator._evaluator.get_importance(index) for index in range(2)]
+    assert [mean for mean, _ in of_each] == [shares["a"], shares["b"]]  # in the order of their names
+    assert all(deviation > 0 for _, deviation in of_each)
+
+
 # TensorFlow and Keras
 
 

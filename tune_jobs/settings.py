@@ -149,6 +149,11 @@ def _absolute(path: Path | str) -> Path:
         raise SettingsError(f"the path {str(path)!r} starts in a home folder that does not exist") from error
 
 
+def writes_reports() -> bool:
+    """Return False if TUNE_JOBS_REPORT is `no`: then a launch starts no process that writes a report."""
+    return os.environ.get("TUNE_JOBS_REPORT", "").lower() != "no"
+
+
 def visible_devices() -> tuple[str, ...] | None:
     """Return the devices in CUDA_VISIBLE_DEVICES, in its order: numbers or UUIDs. None if it is unset: all are visible.
 

@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("actions",),
     ("execution",),
     ("live",),
-    ("search", "reproduction", "tracking"),
+    ("search", "reproduction", "study_report", "tracking"),
     ("study", "exports", "prediction"),
     ("leaderboard", "training"),
     ("datasets", "records"),

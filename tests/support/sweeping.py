@@ -369,7 +369,8 @@ def plain_environment() -> dict[str, str]:
 
 def variables_of(settings: Settings) -> dict[str, str]:
     storage = {} if settings.storage is None else {"TUNE_JOBS_STORAGE": settings.storage}
-    return {"TUNE_JOBS_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri} | storage
+    known = {"TUNE_JOBS_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri}
+    return known | {"TUNE_JOBS_REPORT": "no"} | storage
 
 
 def until(

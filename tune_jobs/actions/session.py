@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_jobs import datasets, exports, tracking
+from tune_jobs.actions import report
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import Reason, SettingsError, StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
@@ -115,6 +116,7 @@ class Session:
             exports.write_all(record, folder)
             self.say("delivering to MLflow …")
             is_delivered = delivered.wait()
+        report.begin(name, self.settings)
         all_failed = None if interruption.is_set else _all_failed(record, before, failures.first)
         return Outcome(record, folder, is_delivered, interruption.signal, failures.stopped or all_failed)
 

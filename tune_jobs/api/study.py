@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from tune_jobs import exports
-from tune_jobs.actions import evaluate, extend, portable, replicate, retry, status, steer, train, transfer
+from tune_jobs.actions import evaluate, extend, portable, replicate, report, retry, status, steer, train, transfer
 from tune_jobs.actions.session import Outcome
 from tune_jobs.api.console import raise_early_end, say
 from tune_jobs.api.leaderboard import Leaderboard
@@ -245,6 +245,10 @@ class Study:
     def export(self, folder: Path | str) -> tuple[Path, ...]:
         """Write the leaderboard in every format, and `best.yaml`, to a folder; return the files."""
         return exports.write_all(self.record, Path(folder))
+
+    def report(self, path: Path | str | None = None) -> Path:
+        """Write the report, one HTML file that opens without a network, to `path` or beside the exports; return it."""
+        return report.write(self.name, self._settings, None if path is None else Path(path))
 
     def export_study(self, file: Path | str) -> Path:
         """Write the whole study to one file, which `import_study` reads; return the file."""

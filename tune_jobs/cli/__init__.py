@@ -35,6 +35,7 @@ _GROUPS = {
         "studies": "studies",
         "status": "studies",
         "leaderboard": "leaderboard",
+        "report": "report",
         "factors": "factors",
         "ui": "stores",
         "sync": "stores",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tune_jobs.cli.options import print_text, say
+from tune_jobs.settings import writes_reports
 from tune_jobs.words import seconds
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def print_outcome(outcome: Outcome) -> int:
 
     print_text(exports.render(outcome.study, "table", _TOP))
     say_exports(outcome.exports_dir)
+    if writes_reports():
+        say("The report, report.html, is there in some seconds")
     say_delivery(outcome.study.name, is_delivered=outcome.is_delivered)
     return exit_code(outcome)
 

@@ -166,7 +166,7 @@ class Sweep:
             self._rules.worker_started()
             active.since = time.monotonic()
             if active.number not in self._continuing:
-                active.trial = self._ledger.start(active.trial)
+                active.trial = self._ledger.start(active.trial, str(report.place))
             self.placement.trial_started(active.number, report.place)
             self._watcher.trial_started(active.trial)
         return instruction

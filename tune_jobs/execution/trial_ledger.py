@@ -32,9 +32,9 @@ class TrialLedger:
     def add(self, space: AnySpace, candidate: Candidate) -> TrialRecord:
         return self._study.add(space, candidate.params, candidate.seed)
 
-    def start(self, trial: TrialRecord) -> TrialRecord:
-        """Begin another attempt at a trial."""
-        return self._study.start(trial)
+    def start(self, trial: TrialRecord, place: str) -> TrialRecord:
+        """Begin another attempt at a trial, at a place in words."""
+        return self._study.start(trial, place)
 
     def note_epoch(self, number: int, epoch: int, score: float) -> None:
         self._study.note_epoch(number, epoch, score)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -16,8 +17,8 @@ from tune_jobs.words import printable
 def html_text(board: Board) -> str:
     """Return a whole page: the best score, the facts of the study, the table, and notes."""
     name = _safe(board.study.name)
-    body = [f"<h1>{name}</h1>", *_headline(board), *_facts(board), *_same(board), *_table(board), *_notes(board)]
-    return _PAGE.format(title=name, style=_STYLE, body="\n".join(body))
+    body = [f"<h1>{name}</h1>", *_headline(board), *facts(board), *table(board), *notes(board)]
+    return _PAGE.format(title=name, style=STYLE, body="\n".join(body))
 
 
 def _headline(board: Board) -> Iterator[str]:
@@ -33,7 +34,8 @@ def _headline(board: Board) -> Iterator[str]:
     yield f'<p class="best"><strong>{best.score:{form}}</strong> best {_safe(terms.objective.metric)}{mean}{front}</p>'
 
 
-def _facts(board: Board) -> Iterator[str]:
+def facts(board: Board) -> Iterator[str]:
+    """Yield what the study was begun on and how it was run."""
     terms, launch, reference = board.study.terms, board.study.launch, board.study.reference
     begun = datetime.fromtimestamp(board.study.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
     hidden = () if terms.has_data else ABOUT_DATA
@@ -61,8 +63,9 @@ def _same(board: Board) -> Iterator[str]:
         yield f'<p class="same">In all rows: {pairs}</p>'
 
 
-def _table(board: Board) -> Iterator[str]:
+def table(board: Board) -> Iterator[str]:
     """Yield the rows; scores, and values in other objectives, are also dots on a line."""
+    yield from _same(board)
     if not board.shown:
         return
     yield '<div class="wide"><table><thead><tr>'
@@ -83,12 +86,13 @@ def _cell(column: Column, index: int, mark: str) -> str:
     return f'<td class="{kind}">{text}{mark if column.kind == "score" else ""}</td>'
 
 
-def _notes(board: Board) -> Iterator[str]:
+def notes(board: Board) -> Iterator[str]:
+    """Yield how far the rows can be trusted."""
     notes = list(board.notes)
     if len(board.shown) > 1:
         notes.append("the line runs from the worst shown, on the left, to the best; a bar is the 95 % interval")
     yield '<ul class="notes">'
-    yield from (f"<li>{_safe(note)}</li>" for note in notes)
+    yield from (f"<li>{with_code(note)}</li>" for note in notes)
     yield "</ul>"
 
 
@@ -130,6 +134,11 @@ class _Scale:
         return 100 * abs(score - self._worst) / span
 
 
+def with_code(text: str) -> str:
+    """Return text as HTML, in which what stands between backticks is code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", _safe(text))
+
+
 def _safe(text: str) -> str:
     return escape(printable(text))
 
@@ -151,7 +160,7 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-_STYLE = """:root { color-scheme: light dark; --ink: #1d2126; --paper: #fff; --quiet: #636b75; --rule: #e2e5e9;
+STYLE = """:root { color-scheme: light dark; --ink: #1d2126; --paper: #fff; --quiet: #636b75; --rule: #e2e5e9;
   --mark: #2563a8; --tint: #f5f7f9; }
 @media screen and (prefers-color-scheme: dark) { :root { --ink: #e4e6e9; --paper: #16191d; --quiet: #969da6;
   --rule: #2d3239; --mark: #79b1ec; --tint: #1d2126; } }

@@ -83,6 +83,7 @@ class TrialRecord:
     state: State
     attempts: int = 0  # how often it was started; more than one after an interruption or a lost worker
     started: float | None = None  # unix seconds
+    place: str | None = None  # the machine and its GPUs, in words; None in studies from before it was kept
     result: RecordedResult | None = None  # there as soon as the trial has ended, before its state says so
     scores: tuple[float, ...] = ()  # the objective after each epoch, as reported in training; NaN if not scored
     tested: TestResult | None = None  # only of finalists, once they were evaluated

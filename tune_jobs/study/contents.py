@@ -54,6 +54,7 @@ NOTES = tuple(note.name for note in fields(_NamedNotes))
 class _Attempt:
     number: int
     started: float
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ def trial_record(number: int, trial: TrialContent) -> TrialRecord:
         state=trial.state,
         attempts=0 if attempt is None else attempt.number,
         started=None if attempt is None else attempt.started,
+        place=None if attempt is None else attempt.place,
         result=attributes.result,
         scores=_scores(trial.intermediate),
     )

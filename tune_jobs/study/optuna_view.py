@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import optuna
@@ -19,12 +20,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_jobs.errors import StudyError
 from tune_jobs.records import objectives
+from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import open_storage
 from tune_jobs.study.study import Study
 
-OptunaStudy = optuna.study.Study  # for those who may not import Optuna
+OptunaStudy = optuna.study.Study  # these two for those who may not import Optuna
+OptunaTrial = FrozenTrial
 
 _METRIC_NAMES = "study:metric_names"  # under which Optuna keeps what its plots call the objectives
 
@@ -37,6 +40,29 @@ def optuna_study(name: str, settings: Settings) -> OptunaStudy:
     """
     study = Study.open(name, settings)
     return optuna.load_study(study_name=name, storage=ReadOnlyStorage(study, open_storage(name, settings)))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The trials of a study, as Optuna knows them, as they were when its record was read."""
+
+    record: StudyRecord
+    trials: tuple[FrozenTrial, ...]
+    _storage: ReadOnlyStorage
+
+    @classmethod
+    def of(cls, record: StudyRecord, settings: Settings) -> Snapshot:
+        """Take a snapshot.
+
+        Raises:
+            StudyError: there is no such study any more.
+        """
+        storage = ReadOnlyStorage(Study.open(record.name, settings), open_storage(record.name, settings))
+        return cls(record, tuple(storage.trials_of(record)), storage)
+
+    def study(self, trials: Sequence[FrozenTrial]) -> OptunaStudy:
+        """Return a read-only Optuna study of these trials alone, in which one may be several times."""
+        return self._storage.part(trials)
 
 
 class ReadOnlyStorage(BaseStorage):
@@ -83,6 +109,15 @@ class ReadOnlyStorage(BaseStorage):
         records = self._study.record().trials  # after the trials, so that it has each of them
         shown = [self._shown(trial, records) for trial in trials]
         return [trial for trial in shown if states is None or trial.state in states]
+
+    def trials_of(self, record: StudyRecord) -> list[FrozenTrial]:
+        """Return the trials as they were when the record was read."""
+        stored = self._storage.get_all_trials(self.get_study_id_from_name(record.name), deepcopy=False)
+        return [self._shown(trial, record.trials) for trial in stored[: len(record.trials)]]
+
+    def part(self, trials: Sequence[FrozenTrial]) -> OptunaStudy:
+        """Return an Optuna study of these trials alone."""
+        return optuna.load_study(study_name=self._study.name, storage=_PartStorage(self._study, self._storage, trials))
 
     def remove_session(self) -> None:
         self._storage.remove_session()
@@ -140,3 +175,26 @@ class ReadOnlyStorage(BaseStorage):
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._refuse()
+
+
+class _PartStorage(ReadOnlyStorage):
+    """The storage of chosen trials of a study, which does not follow it as it grows."""
+
+    def __init__(self, study: Study, storage: BaseStorage, trials: Sequence[FrozenTrial]) -> None:
+        super().__init__(study, storage)
+        self._trials = [_with_id(trial, trial_id) for trial_id, trial in enumerate(trials)]
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self._trials[trial_id]
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._trials if states is None or trial.state in states]
+
+
+def _with_id(trial: FrozenTrial, trial_id: int) -> FrozenTrial:
+    """Return the trial under an id of its own; its number stays."""
+    trial = copy.copy(trial)
+    trial._trial_id = trial_id
+    return trial

@@ -228,15 +228,16 @@ class Study:
         self._ids[number] = trial_id
         return TrialRecord(number=number, params=dict(params), seed=seed, state="waiting")
 
-    def start(self, trial: TrialRecord) -> TrialRecord:
-        """Start the trial, perhaps not for the first time."""
+    def start(self, trial: TrialRecord, place: str | None = None) -> TrialRecord:
+        """Start the trial, perhaps not for the first time; `place` is where it runs, in words."""
         trial_id = self._trial_id(trial.number)
         attempts, started = trial.attempts + 1, time.time()
         self._start_offsets[trial.number] = time.monotonic() - started  # before a write that may take its time
-        self._storage.set_trial_user_attr(trial_id, "attempt", {"number": attempts, "started": started})
+        attempt = {"number": attempts, "started": started} | ({} if place is None else {"place": place})
+        self._storage.set_trial_user_attr(trial_id, "attempt", attempt)
         if trial.state == "waiting":
             self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-        return replace(trial, state="running", attempts=attempts, started=started)
+        return replace(trial, state="running", attempts=attempts, started=started, place=place)
 
     def note_epoch(self, number: int, epoch: int, score: float) -> None:
         """Note a running trial's objective after an epoch, for those who watch from outside."""

@@ -26,7 +26,7 @@ from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.locks import taking_turns
 from tune_jobs.study.study import Study
-from tune_jobs.tracking import report
+from tune_jobs.tracking import report, store
 from tune_jobs.tracking.report import Report
 from tune_jobs.tracking.store import access_denied, is_access_denied, is_refusal
 from tune_jobs.tracking.tracker import Tracker
@@ -119,6 +119,20 @@ def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]
         if tracker.failed:
             raise _again(_failures(tracker))
         return record, n_new
+
+
+def send_file(study: StudyRecord, file: Path, settings: Settings) -> None:
+    """Send MLflow a file of the study, as an artifact of its run. Nothing happens if MLflow has no such run.
+
+    Raises:
+        SettingsError: MLflow fails.
+    """
+    with _one_at_a_time(study.name, settings):
+        try:
+            store.check(settings)
+            Tracker(settings).send_file(study, file)
+        except Exception as error:
+            raise _error(error, settings) from error
 
 
 def _error(error: Exception, settings: Settings) -> SettingsError:

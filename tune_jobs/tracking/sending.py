@@ -52,11 +52,27 @@ class Sender:
         """Log the files of a folder as artifacts."""
         self.call(f"the files of {name!r}", lambda: self._log_folder(folder, name))
 
+    def log_file(self, file: Path) -> None:
+        """Log a file as an artifact."""
+        self.call(f"the file {file.name!r}", lambda: self._log_file(file))
+
+    def _log_file(self, file: Path) -> None:
+        self._check_place()
+        self.client.log_artifact(self.run_id, str(file))
+
     def _log_folder(self, folder: Path, name: str) -> None:
+        self._check_place()
+        self.client.log_artifacts(self.run_id, str(folder), name)
+
+    def _check_place(self) -> None:
+        """Refuse to make the folder of artifacts anew.
+
+        Raises:
+            MissingPlaceError: it is gone.
+        """
         place = store.missing_place(self.client.get_run(self.run_id).info.artifact_uri)
         if place is not None:
             raise store.MissingPlaceError(f"the folder {place}, in which MLflow keeps them, is not there any more")
-        self.client.log_artifacts(self.run_id, str(folder), name)
 
     def _refused(self, what: str, error: Exception, *, is_one: bool) -> None:
         """Note what was refused.

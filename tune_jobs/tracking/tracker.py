@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_jobs import exports, temporary
@@ -74,6 +75,13 @@ class Tracker:
         for run_id in (*run_ids, runs.parent):  # the parent last: the others are found through it
             client.delete_run(run_id)
         return len(run_ids) + 1
+
+    def send_file(self, study: StudyRecord, file: Path) -> None:
+        """Log a file as an artifact of the parent run, if there is one."""
+        client = store.client(self.settings)
+        runs = StudyRuns.find(client, study)
+        if runs is not None:
+            Sender(client, runs.parent).log_file(file)
 
     def close(self, study: StudyRecord) -> int:
         """Log the leaderboard as an artifact of the parent run and end that run. The next launch opens it again.

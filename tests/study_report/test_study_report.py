@@ -1,0 +1,316 @@
+"""The report of a study: what it says, what it draws, and that it loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import optuna
+import pytest
+
+from tests.support.sweeping import called, data_of, own_task, terms_of
+from tests.support.trials import trial_record
+from tune_jobs import exports
+from tune_jobs.records.studies import Evaluation, Launch, StudyRecord
+from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
+from tune_jobs.search_spaces import Choice, Float, Objective, Space, Variants
+from tune_jobs.settings import Settings
+from tune_jobs.study.optuna_view import OptunaTrial, Snapshot
+from tune_jobs.study.study import Study
+from tune_jobs.study_report import curves, figures, importances, page, parallel, reproduction, summary, timeline, trials
+
+OPTIMIZERS = Variants(
+    sgd=Space(learning_rate=Choice(1e-3, 1e-2, 1e-1), momentum=Choice(0.0, 0.9)),
+    rmsprop=Space(learning_rate=Choice(1e-3)),
+    adam=Space(learning_rate=Choice(1e-3, 1e-2)),
+)
+SPACE = Space(optimizer=OPTIMIZERS, units=Choice(16, 32, 64), rate=Float(1e-4, 1.0, log=True))
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+def score(params: dict[str, object], n: int) -> float:
+    known = {"sgd": 0.5, "rmsprop": 0.6, "adam": 0.7}[str(params["optimizer"])]
+    return known + 0.001 * float(str(params["units"])) + 0.01 * (n % 7)
+
+
+def points(n: int) -> list[dict[str, object]]:
+    grid = list(Space(optimizer=OPTIMIZERS, units=Choice(16, 32, 64)).grid())
+    return [dict(grid[i % len(grid)]) | {"rate": 10 ** (-4 * (i % 13) / 12)} for i in range(n)]
+
+
+def make_study(
+    settings: Settings, folder: Path, n: int = 60, further: tuple[Objective, ...] = (), message: str = "lost"
+) -> StudyRecord:
+    """A study of `n` trials on two machines, of which every tenth failed and every eleventh was stopped."""
+    own = own_task(folder)
+    settings.prepare()
+    terms = replace(terms_of(own.task, own.reference, data_of(own.task)), space=SPACE.to_json())
+    with Study.hold("shown", settings) as study:
+        study.begin(replace(terms, further_objectives=further))
+        study.note_launch(Launch("random", n, "host", 1.7e9, None, {"keras": "3.15"}))
+        for number, params in enumerate(points(n)):
+            trial = study.start(study.add(SPACE, params, 0), f"node-{number % 2}")  # type: ignore[arg-type]
+            study.finish(trial, result(params, number, message), cpus=1.0)
+        return study.record()
+
+
+def result(params: dict[str, object], number: int, message: str) -> TrialResult:
+    history = tuple({"val_accuracy": score(params, number) * part} for part in (0.5, 1.0))
+    if number % 10 == 9:
+        return TrialResult("failed", history=history[:1], reason="crashed", message=message)
+    if number % 11 == 10:
+        return TrialResult("stopped", history[0]["val_accuracy"], 1, history[0], history[:1], reason="scheduler")
+    return TrialResult("complete", history[1]["val_accuracy"], 2, history[1], history, 1.0, 100 + number % 5)
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    folder = tmp_path_factory.mktemp("shown")
+    settings = Settings(folder / "home", folder, storage=None, tracking_uri="sqlite://")
+    return Snapshot.of(make_study(settings, folder, message=HOSTILE), settings)
+
+
+@pytest.fixture(scope="module")
+def text(snapshot: Snapshot) -> str:
+    return page.html_text(snapshot)
+
+
+class Page(HTMLParser):
+    """The attributes of a page's tags, its texts by tag, and whether each tag closes what was opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "input"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.setdefault(self._open[-1] if self._open else "", []).append(data)
+
+
+def test_the_page_is_whole_and_loads_nothing(text: str) -> None:
+    shown = Page(text)
+    named = {(tag, name) for tag, attributes in shown.tags for name in attributes}
+    assert not named & {(tag, name) for tag, _ in shown.tags for name in ("src", "data", "srcset", "action")}
+    links = [attributes["href"] for tag, attributes in shown.tags if tag == "a"]
+    assert links
+    assert all(link is not None and link.startswith("#") for link in links)
+    assert {link[1:] for link in links if link} == {str(a["id"]) for tag, a in shown.tags if tag == "section"}
+    assert not {tag for tag, _ in shown.tags} & {"link", "img", "iframe", "object"}
+    assert not re.search(r"url\(|@import", text.split("</style>", maxsplit=1)[0])
+    assert shown.tags[0] == ("html", {"lang": "en"})
+    ids = [attributes["id"] for _, attributes in shown.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_each_figure_has_its_data_and_a_text_and_plotly_is_there_once(text: str) -> None:
+    shown = Page(text)
+    by_id = {str(attributes.get("id")): attributes for tag, attributes in shown.tags if tag == "script"}
+    plots, packed, script = shown.texts["script"]
+    assert list(by_id) == ["figures", "plotly", "None"]
+    assert gzip.decompress(base64.b64decode(packed)).startswith(b"/**\n* plotly.js")
+    assert "plotly.js" not in script
+    known = json.loads(plots)
+    drawn = [str(attributes["data-figure"]) for tag, attributes in shown.tags if tag == "figure"]
+    options = [str(attributes["value"]) for tag, attributes in shown.tags if tag == "option"]
+    assert set(drawn) | set(options) == known.keys()
+    images = [attributes for _, attributes in shown.tags if attributes.get("role") == "img"]
+    assert len(images) == len(drawn)
+    assert all(attributes["aria-label"] for attributes in images)
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_a_study_of_hardly_any_trials_has_a_report(settings: Settings, tmp_path: Path, n: int) -> None:
+    text = page.html_text(Snapshot.of(make_study(settings, tmp_path, n), settings))
+    assert ("nothing can be claimed" in text) == (n == 0)
+    Page(text)
+
+
+def own_study(trials: Sequence[OptunaTrial], direction: str = "maximize") -> optuna.Study:
+    """An Optuna study of these trials in Optuna's own storage."""
+    study = optuna.create_study(direction=direction)
+    for trial in trials:
+        study.add_trial(trial)
+    return study
+
+
+def test_importances_are_those_that_optuna_computes_on_the_same_trials(snapshot: Snapshot) -> None:
+    chosen = trials.searched(snapshot)
+    by_label = {group.label: group.trials for group in trials.groups(chosen)} | {"all configurations": chosen}
+    assessed = importances.assess(snapshot)
+    assert {(each.method, each.group) for each in assessed} >= {
+        ("PED-ANOVA", "all configurations"),
+        ("fANOVA", "optimizer = sgd"),
+        ("PED-ANOVA", "optimizer = adam"),
+    }
+    for each in assessed:
+        same = own_study(by_label[each.group])
+        evaluators = {
+            "fANOVA": optuna.importance.FanovaImportanceEvaluator(seed=0),
+            "PED-ANOVA": optuna.importance.PedAnovaImportanceEvaluator(),
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = optuna.importance.get_param_importances(same, evaluator=evaluators[each.method])
+        assert {entry.name: entry.share for entry in each.importances} == pytest.approx(
+            {entry.name: expected[entry.name] for entry in each.importances}
+        )
+        assert each.n == len(by_label[each.group])
+
+
+def test_groups_share_their_params_and_say_which() -> None:
+    def trial(number: int, **params: object) -> OptunaTrial:
+        domains = {name: optuna.distributions.CategoricalDistribution(["a", "b", 1, 2]) for name in params}
+        return optuna.trial.create_trial(value=number, params=params, distributions=domains)  # type: ignore[arg-type]
+
+    groups = trials.groups([trial(n, kind="a", x=1 + n % 2) for n in range(3)] + [trial(9, kind="b")])
+    assert [(group.label, len(group.trials), group.names) for group in groups] == [
+        ("kind = a", 3, ("x",)),
+        ("kind = b", 1, ()),
+    ]
+
+
+def test_fanova_of_a_large_group_takes_an_even_sample() -> None:
+    numbers = list(range(1000))
+    assert importances.thinned(numbers, 5) == (0, 249, 499, 749, 999)  # type: ignore[arg-type, comparison-overlap]
+
+
+def test_figures_are_of_the_trials_that_they_say(snapshot: Snapshot) -> None:
+    complete = sum(trial.state == "complete" for trial in snapshot.record.trials)
+    (history,) = figures.histories(snapshot)
+    assert f"{complete} configurations" in history.alt
+    slices = {figure.name: figure for figure in figures.slices(snapshot)}
+    assert set(slices) >= {"optimizer", "units", "rate", "optimizer=sgd/learning_rate"}
+    assert slices["rate"].plot["layout"]["xaxis"]["type"] == "log"
+    pairs = [figure.name for figure in figures.contours(snapshot, importances.assess(snapshot))]
+    assert len(pairs) == len(set(pairs))
+    assert not any("sgd/" in pair and "adam/" in pair for pair in pairs)  # which never occur together
+
+
+def test_long_axes_of_a_contour_are_cut_into_steps_and_keep_the_best() -> None:
+    steps = figures._steps([10 ** (-i / 50) for i in range(200)])
+    assert len(set(steps.values())) == 24
+    assert figures._steps([1, 2, 3]) == {}
+    assert figures._steps(["a", "b"]) == {}
+
+
+def test_lines_cross_an_axis_at_its_foot_where_a_param_is_absent(snapshot: Snapshot) -> None:
+    (figure,) = parallel.parallel(snapshot)
+    axes = {axis["label"]: axis for axis in figure.plot["data"][0]["dimensions"]}
+    momentum = axes["momentum (sgd)"]
+    assert momentum["ticktext"][0] == "–"
+    absent = [trial.params["optimizer"] != "sgd" for trial in trials.searched(snapshot)]
+    assert [value == 0 for value in momentum["values"]] == absent
+
+
+def test_curves_are_told_apart_by_how_they_ended(snapshot: Snapshot) -> None:
+    board = exports.board_of(snapshot.record, None)
+    (figure,) = curves.curves(snapshot, board.rows)
+    names = [trace["name"] for trace in figure.plot["data"]]
+    assert sum(name.startswith("best: trial ") for name in names) == 5
+    assert names[0].startswith("complete (")
+
+
+def at(number: int, place: str | None, start: float, end: float) -> TrialRecord:
+    return trial_record(number, {"x": number}, started=start, finished=end, place=place)
+
+
+def test_trials_of_a_place_that_overlap_have_lanes_and_idle_times_have_reasons() -> None:
+    known = [at(0, "a", 0, 10), at(1, "a", 0, 4), at(2, "a", 6, 10), at(3, "b", 0, 7), at(4, "b", 500, 510)]
+    lanes = {lane.name: [trial.number for trial in lane.trials] for lane in timeline.lanes(known)}
+    assert lanes == {"a · 1": [0], "a · 2": [1, 2], "b": [3, 4]}
+    runs = timeline.spans(known)
+    assert runs == ((0, 10), (500, 510))
+    idle = {lane.name: timeline.idle(lane, runs) for lane in timeline.lanes(known)}
+    assert (idle["a · 2"].between_s, idle["a · 2"].end_s) == (2, 0)
+    assert (idle["b"].between_s, idle["b"].end_s) == (0, 3)
+
+
+def claims(record: StudyRecord) -> tuple[str, str, str]:
+    return summary.sentences(exports.board_of(record, None))
+
+
+def test_the_summary_claims_no_more_than_seeds_and_the_test_split_allow(snapshot: Snapshot) -> None:
+    record = snapshot.record
+    ran, first, new = claims(record)
+    assert "60 trials" in ran
+    assert "by random" in ran
+    assert "no order may be claimed" in first
+    assert "was never read" in new
+    best = exports.best_row(record)
+    assert best is not None
+    tested = [
+        replace(trial, tested=TestResult({"test_accuracy": 0.7})) if trial.number == best.trials[0] else trial
+        for trial in record.trials
+    ]
+    read = replace(record, trials=tuple(tested), readings=(Evaluation(1.7e9, "me", best.trials),))
+    assert "it reached test_accuracy 0.7000" in claims(read)[2]
+
+
+def test_the_summary_says_whether_the_first_may_be_called_the_best(snapshot: Snapshot) -> None:
+    def study(*means: float) -> StudyRecord:
+        seeds = [
+            trial_record(10 * i + seed, {"x": i}, seed, score=mean + 0.001 * seed)
+            for i, mean in enumerate(means)
+            for seed in range(4)
+        ]
+        return replace(snapshot.record, trials=tuple(seeds))
+
+    assert "it may be called the best" in claims(study(0.9, 0.5))[1]
+    assert "2 configurations cannot be told from the best" in claims(study(0.9, 0.9001, 0.5))[1]
+
+
+def test_two_objectives_have_a_front(settings: Settings, tmp_path: Path) -> None:
+    record = make_study(settings, tmp_path, further=(Objective("parameters", "minimize"),))
+    snapshot = Snapshot.of(record, settings)
+    board = exports.board_of(record, None)
+    (figure,) = figures.fronts(snapshot, [row for row in board.rows if row.rank == 1])
+    assert len(figure.plot["data"]) == 2
+    assert len(list(figures.histories(snapshot))) == 2
+
+
+def test_the_command_begins_such_a_study(snapshot: Snapshot) -> None:
+    from tune_jobs.cli.launch import launch
+
+    *_, reference = (words := reproduction.command(snapshot.record).split())[:3]
+    assert reference == snapshot.record.reference
+    context = launch.make_context("launch", words[2:])
+    assert (context.params["trials"], context.params["search"], context.params["seed"]) == (60, "random", 0)
+
+
+def test_the_command_line_writes_it_and_prints_where(settings: Settings, tmp_path: Path) -> None:
+    make_study(settings, tmp_path, 12)
+    code, out, _ = called(settings, "report", "shown", "-o", str(tmp_path / "own.html"))
+    assert (code, out.strip()) == (0, str(tmp_path / "own.html"))
+    code, out, _ = called(settings, "report", "shown")
+    assert Path(out.strip()).read_text() == (tmp_path / "own.html").read_text()
+    assert called(settings, "report", "missing")[0] == 2
+    assert called(settings, "report", "shown", "-o", str(tmp_path / "no" / "folder.html"))[0] == 2
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+def test_what_a_launch_starts_leaves_a_deleted_study_alone(settings: Settings, tmp_path: Path) -> None:
+    make_study(settings, tmp_path, 3)
+    settings.exports_dir("shown").mkdir(parents=True)
+    assert called(settings, "report", "shown", "--after-launch")[0] == 0  # MLflow has never heard of it
+    assert (settings.exports_dir("shown") / "report.html").exists()
+    assert called(settings, "delete", "shown", "--yes")[0] == 0
+    assert called(settings, "report", "shown", "--after-launch")[0] == 0
+    assert not settings.exports_dir("shown").exists()

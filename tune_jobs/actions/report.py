@@ -1,0 +1,63 @@
+"""Write a study's report: when a user asks for it, and after a launch in a process of its own.
+
+A report takes seconds of CPU, of which most are the forests of fANOVA. So a launch does not wait for it: a process of
+the lowest priority writes it beside the leaderboard and sends it to MLflow after the command has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from tune_jobs import files, study_report
+from tune_jobs.errors import UserError
+from tune_jobs.settings import Settings, writes_reports
+from tune_jobs.study.locks import taking_turns
+from tune_jobs.study.study import Study
+from tune_jobs.tracking import delivery
+
+
+def write(name: str, settings: Settings, path: Path | None = None) -> Path:
+    """Write the report of a study to `path`, or beside its leaderboard; return where it is.
+
+    Raises:
+        StudyError: there is no such study.
+        UserError: the file cannot be written.
+    """
+    record = Study.open(name, settings).record()
+    if path is None:
+        path = settings.exports_dir(name) / study_report.FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, study_report.text(record, settings))
+    return path
+
+
+def begin(name: str, settings: Settings) -> None:
+    """Start the process that writes the report after a launch, unless the user's settings say otherwise."""
+    if not writes_reports():
+        return
+    command = [sys.executable, "-P", "-m", "tune_jobs", "report", name, "--after-launch", "--home", str(settings.home)]
+    with suppress(OSError), files.opened(settings.home / "report.log", mode=0o600) as log:
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+
+def turns_file(name: str, settings: Settings) -> Path:
+    """Return the file on which processes that write a study's report take turns."""
+    return settings.studies_dir / f"{name}.report.lock"
+
+
+def write_after_launch(name: str, settings: Settings) -> None:
+    """Write the report where the leaderboard is, then send it to MLflow; two such processes take turns.
+
+    A study or a folder that was deleted meanwhile stays deleted. An MLflow that is away is not waited for: the next
+    launch sends another report.
+    """
+    os.nice(19)
+    path = settings.exports_dir(name) / study_report.FILE
+    with taking_turns(turns_file(name, settings)), suppress(UserError):
+        record = Study.open(name, settings).record()
+        files.write(path, study_report.text(record, settings))
+        delivery.send_file(record, path, settings)
