@@ -32,7 +32,7 @@ from tune_jobs.search_spaces.own_code import RunFunction, TrainFunction, taken_b
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError, is_count
 from tune_jobs.search_spaces.reported import Reported
 from tune_jobs.search_spaces.routing import GIVEN_TO_BUILDER, Routed, optimizer_parameters
-from tune_jobs.search_spaces.scalars import Choice, Params, SpaceError
+from tune_jobs.search_spaces.scalars import Choice, Float, Params, Scalar, SpaceError, Value
 from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
 
@@ -365,5 +365,11 @@ class Task:
 
 
 def _middle(space: AnySpace) -> Params:
-    """Return the point with the first option of each Choice and the middle of each range."""
-    return space.walk(lambda name, domain, under: domain.at(0.0 if isinstance(domain, Choice) else 0.5))
+    """Return the point with the first option of each Choice and the middle of each range, rounded where it may be."""
+
+    def chosen(_name: str, domain: Scalar, _under: str) -> Value:
+        value = domain.at(0.0 if isinstance(domain, Choice) else 0.5)
+        short = float(f"{value:.3g}") if isinstance(domain, Float) else value
+        return value if domain.why_not(short) else short
+
+    return space.walk(chosen)

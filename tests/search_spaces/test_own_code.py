@@ -31,7 +31,7 @@ def needs_data(params: Any, data: Any) -> float:
 
 def test_a_name_a_space_an_objective_and_a_function_are_a_task() -> None:
     task = Task("small", SPACE, LOSS, run=loss)
-    assert task.baseline == {"kind": "b", "size": 5, "rate": pytest.approx(1e-3), "held": 3}
+    assert task.baseline == {"kind": "b", "size": 5, "rate": 0.001, "held": 3}
     assert (task.summary, task.dataset, task.dataset_name, task.protocol.epochs) == ("", None, "none", None)
     assert (task.trains_itself, task.can_resume) == (True, False)
     assert Task("small", SPACE, LOSS, run=steps).can_resume

@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("search", "reproduction", "study_report", "tracking"),
     ("study", "exports", "prediction"),
     ("leaderboard", "training"),
-    ("datasets", "records"),
+    ("datasets", "records", "migrate"),
     ("ground",),
 )
 GROUND = (
