@@ -19,7 +19,7 @@ from measuring import print_machine
 from tune_jobs.models.generative import features
 from tune_jobs.settings import prepare_tensorflow
 
-EPOCHS = {"digits": 60, "mnist": 4, "fashion-mnist": 6}
+EPOCHS = {"digits": 60, "mnist": 8, "fashion-mnist": 10}
 SEED = 0
 
 
@@ -62,8 +62,8 @@ def scale(model: Any, x: np.ndarray) -> None:
     """Scale the features to a mean square of 1 over the training images, so that kernels of them are of one order."""
     seen, _ = features.FeatureNetwork(model).see(x)
     factor = float(np.sqrt(np.square(seen).mean()))
-    convolution, logits = model.get_layer("convolution_64"), model.get_layer("logits")
-    for weight in convolution.weights:
+    layer, logits = model.get_layer("features"), model.get_layer("logits")
+    for weight in layer.weights:
         weight.assign(weight / factor)
     logits.kernel.assign(logits.kernel * factor)
 

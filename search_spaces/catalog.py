@@ -27,6 +27,18 @@ from tune_jobs.search_spaces.tasks.fashion_mnist import (
     FASHION_MNIST_MLP_LAYERS,
     FASHION_MNIST_MLP_OPEN,
 )
+from tune_jobs.search_spaces.tasks.generative import (
+    BUTTERFLIES_VAE,
+    FASHION_MNIST_CAE,
+    FASHION_MNIST_GAN,
+    FASHION_MNIST_VAE,
+    FASHION_MNIST_VAE_BETA,
+    GENERATIVE_QUICK,
+    MNIST_CAE,
+    MNIST_GAN,
+    MNIST_VAE,
+    MNIST_VAE_BETA,
+)
 from tune_jobs.search_spaces.tasks.mnist import MNIST_CNN, MNIST_MLP
 from tune_jobs.search_spaces.tasks.mnist_factors import MNIST_CNN_FACTORS, MNIST_MLP_FACTORS
 from tune_jobs.search_spaces.tasks.permuted import (
@@ -53,6 +65,18 @@ GROUPS: Mapping[str, tuple[Task, ...]] = {
         PERMUTED_MNIST_CNN,
         PERMUTED_FASHION_MNIST_MLP,
         PERMUTED_FASHION_MNIST_CNN,
+    ),
+    "making pictures": (
+        GENERATIVE_QUICK,
+        MNIST_CAE,
+        MNIST_VAE,
+        MNIST_VAE_BETA,
+        MNIST_GAN,
+        FASHION_MNIST_CAE,
+        FASHION_MNIST_VAE,
+        FASHION_MNIST_VAE_BETA,
+        FASHION_MNIST_GAN,
+        BUTTERFLIES_VAE,
     ),
 }
 TASKS: tuple[Task, ...] = tuple(task for tasks in GROUPS.values() for task in tasks)

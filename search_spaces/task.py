@@ -73,6 +73,8 @@ class Task:
         source: where the task comes from, such as a report and its table.
         assumptions: what was decided here because the source leaves it open.
         reported: the figures that the source prints.
+        further_objectives: what decides beside the objective, so that a study of the task looks for a front. `launch
+            --objective` names others.
 
     A parameter of the space goes to the builder if that takes it, else to the encoding's function, else to the
     optimizer; `batch_size` goes to training.
@@ -97,6 +99,7 @@ class Task:
     source: str = ""
     assumptions: str = ""
     reported: tuple[Reported, ...] = ()
+    further_objectives: tuple[Objective, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch("[a-z0-9][a-z0-9-]*", self.name):
@@ -106,6 +109,7 @@ class Task:
         self._check_types()
         object.__setattr__(self, "baseline", plain_params(self.baseline or _middle(self.space)))
         object.__setattr__(self, "reported", tuple(self.reported))
+        object.__setattr__(self, "further_objectives", tuple(self.further_objectives))
         if self.build is not None:
             self._check_build()
         wrong = open_all(self.space).why_not(self.baseline)
@@ -135,6 +139,7 @@ class Task:
             "source": (str,),
             "assumptions": (str,),
             "reported": (tuple, list),
+            "further_objectives": (tuple, list),
         }
         for name, allowed in kinds.items():
             if not isinstance(getattr(self, name), allowed):
@@ -142,9 +147,11 @@ class Task:
                 raise self._error(f"{name} has to be of type {needed}; got {getattr(self, name)!r}")
         if wrong := why_no_params(self.baseline):
             raise self._error(f"baseline {wrong}")
-        for reported in self.reported:
-            if not isinstance(reported, Reported):
-                raise self._error(f"reported needs values of type Reported; got {reported!r}")
+        for name, kind in (("reported", Reported), ("further_objectives", Objective)):
+            for value in getattr(self, name):
+                if not isinstance(value, kind):
+                    raise self._error(f"{name} needs values of type {kind.__name__}; got {value!r}")
+        self._check_objectives()
         self._check_functions()
         if self.run is not None:
             self._check_alone()
@@ -152,6 +159,11 @@ class Task:
             raise self._error(f"dataset {wrong}")
         elif self.protocol.epochs is None:
             raise self._error("its protocol needs epochs, as in Protocol(epochs=10)")
+
+    def _check_objectives(self) -> None:
+        names = [objective.metric for objective in self.objectives]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise self._error(f"the objective {twice} is there {names.count(twice)} times: once is enough")
 
     def _check_functions(self) -> None:
         given = [name for name in ("build", "train", "run") if getattr(self, name) is not None]
@@ -343,6 +355,8 @@ class Task:
         }
         if settings:
             parts["encoding_settings"] = settings
+        if self.further_objectives:
+            parts["further_objectives"] = [asdict(objective) for objective in self.further_objectives]
         for name in ("loss", "metrics"):
             if getattr(self, name) is not None:
                 parts[name] = compiling.form(getattr(self, name), name_of)
@@ -352,6 +366,11 @@ class Task:
         if self.encoding is None:
             return None
         return name_of(self.encoding) if callable(self.encoding) else str(getattr(self.encoding, "name", ""))
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The objective that decides on the best epoch, and the further ones."""
+        return (self.objective, *self.further_objectives)
 
     @property
     def dataset_name(self) -> str:

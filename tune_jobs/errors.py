@@ -33,6 +33,7 @@ class Reason(StrEnum):
     CRASHED = "crashed"
     TIMED_OUT = "timed-out"
     INVALID = "invalid"
+    COLLAPSED = "collapsed"
 
 
 class TrialError(Exception):

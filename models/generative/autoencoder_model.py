@@ -49,6 +49,16 @@ class Autoencoder(keras.Model):  # type: ignore[misc]  # Keras comes without typ
         """Return the mean squared error of each image, `(B,)`."""
         return squared_error(self(images), as_floats(images))
 
+    def further_scores(self, images: Any, *, thorough: bool = False) -> dict[str, float]:
+        """Return the number of latents, against which reconstructions are weighed."""
+        return {"latent_dim": float(self.latent_dim)}
+
+    def bare(self) -> Autoencoder:
+        """Return a copy that is not compiled, as it is saved: without an optimizer."""
+        copy = type(self).from_config(self.get_config())
+        copy.set_weights(self.get_weights())
+        return copy
+
     def get_config(self) -> dict[str, Any]:
         parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in ("encoder", "decoder")}
         return {"name": self.name, **parts, "likelihood": self.likelihood}

@@ -40,17 +40,12 @@ def build(input_shape: tuple[int, ...], classes: int) -> keras.Model:
     """Return an untrained network: images `(B, H, W, C)` from 0 to 1 to features `(B, 64)` and logits `(B, n)`."""
     inputs = keras.Input(input_shape, dtype="float32", name="images")
     x = inputs
-    for filters, strides in ((16, 1), (32, 2), (64, 2)):
+    for filters in (16, 32, 64):
         x = keras.layers.Conv2D(
-            filters,
-            3,
-            strides=strides,
-            padding="same",
-            activation="relu",
-            dtype="float32",
-            name=f"convolution_{filters}",
+            filters, 3, strides=2, padding="same", activation="relu", dtype="float32", name=f"convolution_{filters}"
         )(x)
-    features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    features = keras.layers.Dense(64, activation="relu", dtype="float32", name="features")(x)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(features)
     return keras.Model(inputs, [features, logits], name="features")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tune_jobs.models import arguments, optimizers
-from tune_jobs.models.generative import networks, sample_scores
+from tune_jobs.models.generative import networks
 
 if TYPE_CHECKING:
     from tune_jobs.models.generative.gan_model import GenerativeAdversarialNetwork
@@ -45,6 +45,7 @@ def build(
     Raises:
         ValueError: an argument is not allowed or has no effect given the others, or the images are too small.
     """
+    from tune_jobs.models.generative import sample_scores
     from tune_jobs.models.generative.critic import Critic
     from tune_jobs.models.generative.gan_model import GenerativeAdversarialNetwork
 

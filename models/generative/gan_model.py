@@ -87,7 +87,7 @@ class GenerativeAdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras 
     def _generator_losses(self, fake: Any) -> Any:
         return keras.ops.softplus(-fake) if self.adversarial_loss == "non-saturating" else -fake
 
-    def scores(self, images: Any, *, thorough: bool = False) -> dict[str, float]:
+    def further_scores(self, images: Any, *, thorough: bool = False) -> dict[str, float]:
         """Return the scores of samples, beside real images `(N, H, W, C)`, uint8, if samples are scored."""
         return {} if self._samples is None else self._samples.scores(self.decode, self.latent_dim, images)
 
@@ -98,6 +98,12 @@ class GenerativeAdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras 
     def why_failed(self, metrics: Mapping[str, float]) -> str | None:
         """Return in words that the samples of an epoch with these metrics are all alike; None if they are not."""
         return why_collapsed(metrics)
+
+    def bare(self) -> GenerativeAdversarialNetwork:
+        """Return a copy that is not compiled, as it is saved: without an optimizer."""
+        copy = type(self).from_config(self.get_config())
+        copy.set_weights(self.get_weights())
+        return copy
 
     def get_config(self) -> dict[str, Any]:
         parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in ("generator", "critic")}

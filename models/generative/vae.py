@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tune_jobs.models import arguments, optimizers
-from tune_jobs.models.generative import likelihoods, networks, sample_scores
+from tune_jobs.models.generative import likelihoods, networks
 
 if TYPE_CHECKING:
     from tune_jobs.models.generative.vae_model import VariationalAutoencoder
@@ -40,6 +40,7 @@ def build(
     Raises:
         ValueError: an argument is not allowed, or the images are too small.
     """
+    from tune_jobs.models.generative import sample_scores
     from tune_jobs.models.generative.vae_model import VariationalAutoencoder
 
     arguments.one_of("likelihood", likelihood, likelihoods.LIKELIHOODS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -12,7 +11,7 @@ import numpy as np
 
 from tune_jobs.models.generative.autoencoder_model import Autoencoder
 from tune_jobs.models.generative.likelihoods import as_floats, negative_log_likelihood, squared_error
-from tune_jobs.models.generative.sample_scores import SampleScores, sample_scores_of, why_collapsed
+from tune_jobs.models.generative.sample_scores import SampleScores, sample_scores_of
 
 EVALUATION_SEED = 0  # all trials are scored with the same noise
 DRAWS = 50  # of the importance-weighted bound
@@ -81,7 +80,7 @@ class VariationalAutoencoder(Autoencoder):
             logs.append(log_ratio - self._improbability(self.decoder(latents), floats))
         return math.log(draws) - ops.logsumexp(ops.stack(logs), axis=0)
 
-    def scores(self, images: Any, *, thorough: bool = False) -> dict[str, float]:
+    def further_scores(self, images: Any, *, thorough: bool = False) -> dict[str, float]:
         """Return the scores of samples, beside real images `(N, H, W, C)`, uint8, if samples are scored.
 
         A `thorough` look, as `evaluate` takes, adds the importance-weighted bound.
@@ -96,10 +95,6 @@ class VariationalAutoencoder(Autoencoder):
     @functools.cached_property
     def _samples(self) -> SampleScores | None:
         return sample_scores_of(self.features)
-
-    def why_failed(self, metrics: Mapping[str, float]) -> str | None:
-        """Return in words that the samples of an epoch with these metrics are all alike; None if they are not."""
-        return why_collapsed(metrics)
 
     def _drawn(self, images: Any, seed: Any) -> tuple[Any, Any]:
         """Return a latent drawn for each image, `(B, latent_dim)`, and the rate of each, `(B,)` nats."""

@@ -152,7 +152,7 @@ def resolve(
         UserError, SpaceError: if the request does not fit the task, or its data cannot be had.
     """
     terms = None if begun is None else begun.terms
-    before = Conditions(task.space, task.protocol, (task.objective,), 0) if terms is None else Conditions.of(terms)
+    before = Conditions(task.space, task.protocol, task.objectives, 0) if terms is None else Conditions.of(terms)
     conditions = Conditions(
         _space(task, request, before),
         _protocol(task, request, before),

@@ -205,7 +205,7 @@ class Study:
     def retry(self, reasons: Sequence[str] = (), *, task: Task | None = None, **options: Unpack[RunOptions]) -> Study:
         """Run failed trials again: those that failed for one of these reasons, else those that may now succeed.
 
-        Reasons are `crashed`, `out-of-memory`, `timed-out`, `diverged` and `invalid`.
+        Reasons are `crashed`, `out-of-memory`, `timed-out`, `diverged`, `invalid` and `collapsed`.
         """
         chosen = take_resources("retry", options, RunOptions)
         request = retry.RetryRequest(self.name, tuple(map(_reason, reasons)) or retry.BY_ITSELF, chosen)

@@ -52,6 +52,7 @@ _GROUPS = {
         "export": "leaderboard",
         "train": "train",
         "predict": "predict",
+        "generate": "generate",
         "export-study": "portable",
         "import-study": "portable",
     },

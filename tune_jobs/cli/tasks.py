@@ -81,6 +81,7 @@ def _as_json(task: Task) -> dict[str, object]:
         "chosen": task.assumptions,
         "dataset": task.dataset_name,
         "objective": asdict(task.objective),
+        "further_objectives": [asdict(objective) for objective in task.further_objectives],
         "protocol": asdict(task.protocol),
         "baseline": dict(task.baseline),
         "reported": [asdict(figure) for figure in task.reported],
@@ -92,13 +93,15 @@ def _as_json(task: Task) -> dict[str, object]:
 
 def _lines(task: Task) -> Iterator[str]:
     """Yield the lines that `show` prints."""
+    from tune_jobs.records import objectives
+
     yield ": ".join(filter(None, (task.name, task.summary)))
     yield f"  source      {task.source or '-'}"
     if task.assumptions:
         yield f"  chosen      {task.assumptions}"
     if task.dataset is not None:
         yield f"  data        {task.dataset_name}, {_share(task.protocol.validation)} held out for validation"
-    yield f"  objective   {task.objective.direction} {task.objective.metric}"
+    yield f"  objective   {objectives.words(task.objectives)}"
     yield f"  protocol    {_protocol(task)}"
     yield f"  baseline    {' '.join(f'{name}={value}' for name, value in task.baseline.items())}"
     yield f"  space       {'not finite' if task.space.size is None else f'{task.space.size} configurations'}"

@@ -19,6 +19,8 @@ class UnsavableModelError(UserError):
 
 def bare(model: keras.Model) -> keras.Model:
     """Return the model without what a plain `load_model` does not know: its optimizer's schedule, and random views."""
+    if callable(own := getattr(model, "bare", None)):
+        return own()
     if type(model).__name__ != "Functional":  # a subclass saves itself, in its own way
         return model
     return pictures.without_views(keras.Model(model.input, model.output, name=model.name))
@@ -30,6 +32,8 @@ def load(path: Path, task: Task) -> keras.Model:
     Raises:
         Exception: of any kind, for a file that is damaged or crafted, or for a layer that the task no longer defines.
     """
+    from tune_jobs.models.generative import autoencoder_model, gan_model, vae_model  # noqa: F401 - so Keras knows them
+
     return keras.saving.load_model(path, custom_objects=own_objects(task), compile=False, safe_mode=True)
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +16,11 @@ from tune_jobs.datasets import image_files
 from tune_jobs.datasets.image_files import Picture, PictureError
 from tune_jobs.errors import DataError
 from tune_jobs.models.presentation import Presentation
-from tune_jobs.prediction import keras_files, saved_models
-from tune_jobs.prediction.saved_models import Origin
-from tune_jobs.search_spaces import catalog
-from tune_jobs.search_spaces.protocol import TaskError
-from tune_jobs.search_spaces.scalars import SpaceError
-from tune_jobs.search_spaces.task import Task
-from tune_jobs.training import tensorflow_start
+from tune_jobs.prediction.opened_models import SavedModel
 from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
     from tune_jobs.models.label_encodings import LabelEncoding
-    from tune_jobs.models.lazy_keras import keras
 
 Array = NDArray[Any]
 
@@ -45,7 +35,6 @@ _SHIFTS = [(x * step, y * step) for step in (_STEP, 2 * _STEP) for x, y in ((1, 
 _ZOOMS = (0.96, 1.04)
 _LIGHTS = (0.9, 1.1)
 _MARGIN = 0.05  # of the longer side; no view reaches further beyond the picture
-_LARGEST_SIDE = 4096  # pixels; no task here comes near it
 
 
 @dataclass(frozen=True)
@@ -105,19 +94,14 @@ class Reader:
     encoding. It is not a calibrated probability: all views can have the same wrong reading, above all if the picture is
     unlike those the model was trained on.
 
-    Keras is imported, and the model loaded, after the first picture was opened. `reference` says where the model's task
-    is, if that is not where the model was trained, and `also` what goes with its file.
+    The model is loaded after the first picture was opened.
 
     Raises:
         DataError: the file is not a model with an origin, or its task is missing or has changed.
     """
 
     def __init__(self, path: Path, reference: str | None = None, also: Sequence[Path] = ()) -> None:
-        self._path = path
-        self._origin = saved_models.read(path)
-        self._shape = _shape(path, self._origin)
-        reference = reference or self._origin.reference
-        self._task, self._encoding = _task_with_encoding(path, self._origin, reference, also)
+        self._saved = SavedModel(path, reference, also)
 
     def read(self, file: Path) -> Reading:
         """Return what the model reads from an image file.
@@ -126,32 +110,24 @@ class Reader:
             PictureError: this file cannot be read, or the picture has only one colour.
             DataError: the model cannot be loaded, or its outputs do not fit its label encoding.
         """
-        picture = image_files.load(file, self._shape)
+        picture = image_files.load(file, self._saved.image_shape)
         if picture.min() == picture.max():
             raise PictureError(f"{file} has only one colour where it is read: there is nothing on it")
-        model = self._model  # its devices are prepared before TensorFlow is imported
+        model = self._saved.model  # its devices are prepared before TensorFlow is imported
         from tune_jobs.training import compiled
 
         try:
             outputs = np.asarray(compiled.predict(model, views(picture)))
             if np.isfinite(outputs).all():
-                return _reading(self._encoding, outputs, self._origin.classes)
+                return _reading(self._saved.encoding, outputs, self._saved.origin.classes)
         except (
             Exception
         ) as error:  # Keras, and encodings that get other outputs than theirs, raise errors of many kinds
             raise DataError(
-                f"the outputs of {self._path} do not fit its label encoding {self._encoding.name}: {one_line(error)}"
+                f"the outputs of {self._saved.path} do not fit its label encoding {self._saved.encoding.name}: "
+                f"{one_line(error)}"
             ) from error
-        raise DataError(f"{self._path} has outputs that are not finite: it is not a trained model")
-
-    @cached_property
-    def _model(self) -> keras.Model:
-        """The model, loaded in Keras' safe mode, which runs no code from the file: its own layers are the task's."""
-        _prepare_devices()
-        try:
-            return keras_files.load(self._path, self._task)
-        except Exception as error:  # a damaged or crafted file makes Keras raise almost anything
-            raise DataError(f"Keras cannot load {self._path}: {keras_files.first_words(error)}") from error
+        raise DataError(f"{self._saved.path} has outputs that are not finite: it is not a trained model")
 
 
 def views(picture: Picture) -> Array:
@@ -202,41 +178,3 @@ def _class_name(label: Array, classes: Sequence[str]) -> str | None:
     number = np.ravel(label)[0]
     is_named = np.size(label) == 1 and isinstance(number, np.integer) and 0 <= number < len(classes)
     return classes[int(number)] if is_named else None
-
-
-def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:
-    match origin.input_shape:
-        case (int(height), int(width), 1 | 3 as channels) if max(height, width) <= _LARGEST_SIDE:
-            return height, width, channels
-    raise DataError(f"{path} takes inputs of {origin.input_shape}; image files need (height, width, 1 or 3)")
-
-
-def _task_with_encoding(path: Path, origin: Origin, reference: str, also: Sequence[Path]) -> tuple[Task, LabelEncoding]:
-    """Return the task that the model was trained for, and its label encoding.
-
-    Raises:
-        DataError: its task is missing, cannot be used, or has another encoding now.
-    """
-    file, _ = catalog.split(reference)
-    if file is not None and not file.is_file():
-        raise DataError(
-            f"{path} was trained for a task in {file}, which is missing: say where it is now with --task FILE.py:NAME"
-        )
-    try:
-        with tensorflow_start.prepared(len(os.sched_getaffinity(0))):
-            task = catalog.find_said(reference, str(path), also)
-            encoding = task.encoding_of(origin.params)
-    except (TaskError, SpaceError, ValueError, TypeError) as error:
-        raise DataError(f"{path} was trained for {reference}, which cannot be used: {one_line(error)}") from error
-    if encoding.name != origin.encoding:
-        raise DataError(
-            f"{path} was trained with the label encoding {origin.encoding}, and {reference} now has "
-            f"{encoding.name}: train it again"
-        )
-    return task, encoding
-
-
-def _prepare_devices() -> None:
-    """Let TensorFlow use every core, and a GPU's memory as needed; in a process that has imported it, do nothing."""
-    if "tensorflow" not in sys.modules:
-        tensorflow_start.start(len(os.sched_getaffinity(0)))

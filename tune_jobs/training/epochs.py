@@ -19,6 +19,7 @@ from tune_jobs.records.per_image import Errors
 from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
+from tune_jobs.training import own_answers
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.words import one_line
 
@@ -107,6 +108,7 @@ class KerasTraining:
         while True:
             trained = self._epochs.train(self._train)
             validated = self._epochs.evaluate(self._validation)
+            validated |= own_answers.further_scores(self.model, self._data.validation.x)
             yield trained | {f"val_{name}": value for name, value in validated.items()}
 
     def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> Checkpoint:
@@ -129,6 +131,8 @@ class KerasTraining:
         from tune_jobs.training import compiled
 
         validation = self._data.validation
+        if own_answers.has_image_errors(self.model):
+            return own_answers.image_errors(self.model, validation.x)
         predicted = self._encoding.decode(compiled.predict(self.model, validation.x))
         return Presentation(self._encoding).errors(predicted, validation.labels)
 

@@ -15,9 +15,9 @@ from tune_jobs.models.means import MeanOf
 from tune_jobs.models.presentation import Presentation
 from tune_jobs.records import readings
 from tune_jobs.records.objectives import metric_on_test
-from tune_jobs.records.trials import TestResult, TrialRecord
+from tune_jobs.records.trials import Metrics, TestResult, TrialRecord
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.training import weights
+from tune_jobs.training import own_answers, weights
 from tune_jobs.training.trial import mean_of_objective, pack_matching, rerun
 from tune_jobs.training.weights import Weights
 from tune_jobs.words import one_line
@@ -38,7 +38,9 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
     """
     model, val_score = weights.scored_model(task, trial, data, kept_weights) or _trained(task, trial, data)
     metrics = _metrics(task, trial, model, test)
-    mean_of, encoding = mean_of_objective(task, trial.params), task.encoding_of(trial.params)
+    mean_of, encoding = mean_of_objective(task, trial.params, model), task.encoding_of(trial.params)
+    if own_answers.has_image_errors(model):
+        return TestResult(metrics, _own_errors(task, model, test, mean_of, metrics), val_score)
     if mean_of is None and Presentation(encoding).scale is None:
         return TestResult(metrics, val_score=val_score)
     try:
@@ -56,9 +58,18 @@ def _metrics(task: Task, trial: TrialRecord, model: keras.Model, test: Split) ->
     on_device = compiled.to_device(test, task.encoding_of(trial.params).targets)
     batch_size = task.route(trial.params).batch_size
     scored = compiled.CompiledEpochs(model, batch_size=batch_size, seed=trial.seed).evaluate(on_device)
+    scored |= own_answers.further_scores(model, test.x, thorough=True)
     if not scored:
         raise TrialError(Reason.INVALID, "its model has neither a test_step nor a loss: nothing scores it on new data")
     return {f"test_{name}": value for name, value in scored.items() if math.isfinite(value)}
+
+
+def _own_errors(task: Task, model: keras.Model, test: Split, mean_of: MeanOf | None, metrics: Metrics) -> str | None:
+    """Return the errors of the images that the model itself states, packed, if the objective is their mean."""
+    score = metrics.get(metric_on_test(task.objective))
+    if mean_of is None or score is None:
+        return None
+    return pack_matching(own_answers.image_errors(model, test.x), score, mean_of)
 
 
 def _of_each_image(

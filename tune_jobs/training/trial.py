@@ -23,6 +23,7 @@ from tune_jobs.records.trials import Lineage, Metrics, TrialResult
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
+from tune_jobs.training import own_answers
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.epochs import KerasTraining, Training
 from tune_jobs.training.history import EpochHistory
@@ -207,7 +208,9 @@ class TrialRun:
     def _finish(self, training: Training) -> None:
         """Restore the best epoch's weights, and measure what is measured once a trial."""
         training.restore_best()
-        mean_of = self._mean_of()
+        if not self._is_stopped:  # one that was might have become a result
+            own_answers.check(self.model, self._history.best or {})
+        mean_of = self._mean_of(self.model)
         if mean_of is not None:
             self._errors = pack_matching(training.validation_errors(), self._history.score, mean_of)
         if LATENCY in self._further and LATENCY in training.known_objectives and not self._is_stopped:
@@ -239,16 +242,19 @@ def _training_of(task: Task, params: Params, data: TrainingData | None, seed: in
     return OwnTraining(task, params, data, seed) if task.train else KerasTraining(task, params, data, seed)
 
 
-def mean_of_score(task: Task, params: Params) -> MeanOf | None:
+def mean_of_score(task: Task, params: Params, model: keras.Model | None) -> MeanOf | None:
     """Return what a trial's score is said to be of the errors of the validation images; None if that is not said."""
-    return mean_of_objective(task, params) if task.objective.metric.startswith("val_") else None
+    return mean_of_objective(task, params, model) if task.objective.metric.startswith("val_") else None
 
 
-def mean_of_objective(task: Task, params: Params) -> MeanOf | None:
-    """Return what the encoding says that the task's objective, on any split, is the mean of; None if it does not."""
+def mean_of_objective(task: Task, params: Params, model: keras.Model | None) -> MeanOf | None:
+    """Return what the task's objective, on any split, is the mean of; None if neither model nor encoding says it."""
     if task.trains_itself:
         return None
-    return Presentation(task.encoding_of(params)).mean_of(task.objective.metric.removeprefix("val_"))
+    metric = task.objective.metric.removeprefix("val_")
+    if own_answers.has_image_errors(model):
+        return own_answers.mean_of(model, metric)
+    return Presentation(task.encoding_of(params)).mean_of(metric)
 
 
 def pack_matching(errors: Errors | None, score: float, mean_of: MeanOf) -> str | None:

@@ -55,7 +55,7 @@ def scored_model(
     task: Task, trial: TrialRecord, data: TrainingData, kept_weights: Weights | None
 ) -> tuple[keras.Model, float] | None:
     """Return a trial's model with its kept weights and the score these reach; None unless it is the trial's score."""
-    from tune_jobs.training import compiled
+    from tune_jobs.training import compiled, own_answers
     from tune_jobs.training.epochs import build_model
 
     if kept_weights is None:
@@ -68,6 +68,7 @@ def scored_model(
     validation = compiled.to_device(data.validation, task.encoding_of(trial.params).targets)
     batch_size = task.route(trial.params).batch_size
     scored = compiled.CompiledEpochs(model, batch_size=batch_size, seed=trial.seed).evaluate(validation)
+    scored |= own_answers.further_scores(model, data.validation.x)
     val_score = scored.get(task.objective.metric.removeprefix("val_"), math.nan)
     return (model, val_score) if val_score == trial.score else None
 

@@ -32,6 +32,7 @@ def scored(network: features.FeatureNetwork, drawn: np.ndarray) -> dict[str, flo
 def test_a_shipped_network_knows_its_classes(network: features.FeatureNetwork) -> None:
     seen, classes = network.see(DIGITS.astype(np.float32) / 255)
     assert seen.shape == (1797, 64)
+    assert np.square(seen).mean() == pytest.approx(1, abs=0.1)
     assert (classes == LABELS).mean() > 0.95
 
 
