@@ -157,6 +157,7 @@ def test_the_first_screen_has_the_two_commands_that_do_all_the_set_up() -> None:
     assert all(line.startswith("python3 -m venv .venv && .venv/bin/pip install") for line in (run, test))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "page", "more"), [("clock", "clock.md", ("--page", "clock")), ("images", "results.md", ())]
 )

@@ -492,6 +492,7 @@ def test_optuna_fanova_forest() -> None:
 # TensorFlow and Keras
 
 
+@pytest.mark.slow
 def test_tensorflow_gradient_registry() -> None:
     from tensorflow.python.framework import ops
 
@@ -499,6 +500,7 @@ def test_tensorflow_gradient_registry() -> None:
     assert '"CustomGradient-%s"' in source("tensorflow", "python/ops/custom_gradient.py")
 
 
+@pytest.mark.slow
 def test_tensorflow_context() -> None:
     code = "import tensorflow as tf; from tensorflow.python.eager import context as c; a = c._context; tf.zeros(1)"
     answer = subprocess.run(

@@ -428,6 +428,7 @@ def candidate(tmp_path: Path, tiny_task: Callable[..., Task], tiny_data: Trainin
     return Finalist(task, trial, tiny_data, Split(held_out.x[::-1][:20], held_out.labels[::-1][:20]), tmp_path)
 
 
+@pytest.mark.slow
 def test_kept_weights_and_training_again_give_the_same_to_the_last_digit(
     candidate: Finalist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,6 +454,7 @@ def _other_weights(file: Path) -> None:
     np.savez(file, *arrays)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -474,11 +476,13 @@ def test_weights_that_do_not_repeat_the_score_are_left_aside(
     assert weights.scored_model(*known, candidate.own_weights) is None
 
 
+@pytest.mark.slow
 def test_where_weights_are_left_aside_the_model_is_trained_again(candidate: Finalist) -> None:
     _other_weights(candidate.kept / "0007.npz")
     assert candidate.score(with_weights=True) == candidate.score(with_weights=False)
 
 
+@pytest.mark.slow
 def test_a_finalist_that_cannot_be_trained_again_is_an_error_with_its_reason(candidate: Finalist) -> None:
     broken = replace(candidate, task=replace(candidate.task, build=_refusing))
     with pytest.raises(TrialError, match="no such layer"):

@@ -265,6 +265,7 @@ def test_a_second_signal_ends_at_once() -> None:
 LAUNCH = ("--search", "grid", "--max-concurrent", "1")
 
 
+@pytest.mark.slow
 def test_a_ray_that_cannot_start_is_one_line(tmp_path: Path) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own = own_task(tmp_path / "task")

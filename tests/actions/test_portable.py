@@ -144,6 +144,7 @@ def imported(file: Path, settings: Settings, name: str | None = None) -> portabl
 # The way there and back
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undelivered")
 def test_an_imported_study_has_an_equal_record_and_exports_to_the_same_bytes(
     full: StudyRecord, file: Path, anywhere: Settings, tmp_path: Path
@@ -293,6 +294,7 @@ def kill_after(killed_imports: subprocess.Popen[str]) -> Callable[[int, Path, Se
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undelivered")
 @pytest.mark.parametrize("calls", [1, 4, 8, 14])
 def test_a_killed_import_leaves_no_study_and_the_same_command_makes_it(
@@ -529,6 +531,7 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(
     assert says in refused(zipped(form))
 
 
+@pytest.mark.slow
 def test_a_part_of_another_type_is_refused_in_one_line_or_does_no_harm(form: dict[str, Any]) -> None:
     """Each value of the file in turn becomes something else."""
     for path in paths(form):
@@ -591,6 +594,7 @@ def test_what_is_asked_wrongly_is_one_line(
 # MLflow, and going on
 
 
+@pytest.mark.slow
 def test_mlflow_has_the_same_runs(
     own: Own, settings: Settings, there: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,6 +187,7 @@ def grid_of(own: Own) -> list[Candidate]:
     return [Candidate(params, 0) for params in own.task.space.grid()]
 
 
+@pytest.mark.slow
 def test_replicates_are_no_trials_of_the_search_and_do_not_change_what_it_proposes(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,6 +394,7 @@ def test_seeds_from_before_the_race_do_not_add_to_its_budget_nor_later_searches_
     assert set(names(asked)) == {"a", "b"}
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from([0.05, 0.06, 0.1, 0.3]), min_size=2, max_size=4),
     st.integers(1, 12),

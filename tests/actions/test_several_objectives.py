@@ -89,6 +89,7 @@ def area(search: Any, seed: int, n: int = 100) -> float:
     return hypervolume(points)
 
 
+@pytest.mark.slow
 def test_nsga2_and_tpe_come_closer_to_a_known_front_than_random_search() -> None:
     missing = {
         search: statistics.median(BEST - area(search, seed) for seed in range(5))

@@ -162,6 +162,7 @@ def runs(settings: Settings, view: int) -> list[str]:
     return sorted(run.info.run_name for run in found)
 
 
+@pytest.mark.slow
 def test_a_deleted_study_is_gone_and_its_name_is_free(tmp_path: Path, settings: Settings) -> None:
     own = own_task(tmp_path / "task")
     settings.prepare()

@@ -62,14 +62,17 @@ def holding(folder: Path, token: str) -> list[Path]:
     return [path for path in files if token.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_the_page_says_what_every_port_answers(rows: list[Row]) -> None:
     assert ports.written() == ports.table(rows), "python -m tests.cluster.ports writes it again"
 
 
+@pytest.mark.slow
 def test_a_head_on_loopback_listens_nowhere_else(rows: list[Row]) -> None:
     assert {address for row in rows for address in row.addresses} == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_every_port_but_metrics_refuses_who_has_no_token_or_a_wrong_one(rows: list[Row]) -> None:
     closed = [row for row in rows if row.kind not in ports.METRICS.values()]
     assert len(closed) == len(ports.GRPC) + len(ports.HTTP)
@@ -77,6 +80,7 @@ def test_every_port_but_metrics_refuses_who_has_no_token_or_a_wrong_one(rows: li
     assert {row.right for row in closed} == {"OK", "200", "404", "not asked"}
 
 
+@pytest.mark.slow
 def test_ray_writes_its_token_nowhere(rows: list[Row], real: Head) -> None:
     assert holding(real.folder, real.token) == [real.token_file]
 
@@ -117,6 +121,7 @@ def wake_agent(folder: Path) -> None:
     until(answers, "the agent of runtime environments")
 
 
+@pytest.mark.slow
 def test_a_cluster_of_our_own_is_its_users_alone(own_cluster: subprocess.Popen[str], short_folder: Path) -> None:
     assert own_cluster.stdout is not None
     folder = Path(own_cluster.stdout.readline().rstrip("\n"))

@@ -223,6 +223,7 @@ def test_a_difficulty_that_cannot_be_drawn_is_refused(change: dict[str, Any]) ->
 # --- a set of them -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_set_is_the_same_with_one_process_and_with_two_and_in_two_runs() -> None:
     drawn = [faces.draw(SMALL, processes=processes) for processes in (1, 2, 1)]
     assert len({sha256(split.x) for split in drawn}) == 1
@@ -253,6 +254,7 @@ def test_each_time_has_as_many_pictures_and_no_two_are_alike() -> None:
     assert len({image.tobytes() for image in drawn.x}) == 2160
 
 
+@pytest.mark.slow
 def test_a_set_is_divided_four_to_one_in_each_time(tmp_path: Path) -> None:
     original = faces.load(replace(SMALL, per_time=5), tmp_path)
     for part, share in ((original.train, 4), (original.test, 1)):
@@ -280,6 +282,7 @@ def test_a_set_is_loaded_by_its_name_and_found_afterwards(tmp_path: Path, monkey
     assert SMALL.digest in place.name
 
 
+@pytest.mark.slow
 def test_the_small_set_is_divided_for_a_task(tmp_path: Path) -> None:
     loaded = datasets.load("clock-faces-small", data_dir=tmp_path, validation=0.25)
     assert (loaded.train.x.shape, loaded.validation.x.shape, loaded.test.x.shape) == (

@@ -131,6 +131,7 @@ def test_a_source_that_is_added_is_listed_located_and_loaded_by_its_name(
     assert np.bincount(loaded.validation.labels).tolist() == [1] * CLASSES
 
 
+@pytest.mark.slow
 def test_fewer_images_to_train_on_leave_the_parts_that_judge_as_they_are(tmp_path: Path) -> None:
     whole = datasets.load("digits", data_dir=tmp_path, validation=200)
     fewer = datasets.load("digits", data_dir=tmp_path, validation=200, images=300)

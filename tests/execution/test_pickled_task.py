@@ -73,6 +73,7 @@ def run(folder: Path, *words: str) -> str:
     return answer.stdout
 
 
+@pytest.mark.slow
 def test_a_task_of_a_script_arrives_where_neither_the_script_nor_the_module_beside_it_is(tmp_path: Path) -> None:
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
     project.mkdir()

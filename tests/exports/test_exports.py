@@ -380,6 +380,7 @@ VALUES = (
 )
 
 
+@pytest.mark.slow
 @given(st.floats(allow_nan=False, allow_infinity=False), st.dictionaries(st.text(min_size=1), VALUES, max_size=4))
 def test_scores_and_params_come_back_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, score: float, params: dict[str, Value]

@@ -38,6 +38,7 @@ def at_epoch(run: TrialRun, wanted: int) -> Checkpoint:
     raise AssertionError("it ended before")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "chosen"), [("digits-mlp", MLP), ("digits-cnn", CNN)])
 def test_a_trial_goes_on_from_its_checkpoint_to_the_score_it_would_have_had(
     name: str, chosen: dict[str, object]
@@ -53,6 +54,7 @@ def test_a_trial_goes_on_from_its_checkpoint_to_the_score_it_would_have_had(
     assert replace(second.result, train_seconds=0.0) == replace(whole, train_seconds=0.0)
 
 
+@pytest.mark.slow
 def test_a_trial_that_had_ended_at_its_checkpoint_does_not_train_on() -> None:
     task = task_of("digits-mlp", epochs=2)
     checkpoint = at_epoch(TrialRun(task, task.baseline, data_of(task), seed=0), 2)
@@ -61,6 +63,7 @@ def test_a_trial_that_had_ended_at_its_checkpoint_does_not_train_on() -> None:
     assert (second.result.state, len(second.result.history)) == ("complete", 2)
 
 
+@pytest.mark.slow
 def test_another_networks_checkpoint_is_passed_over() -> None:
     task = task_of("digits-mlp", epochs=2)
     wide, narrow = ({**task.baseline, "units": units} for units in ("64", "32"))
@@ -72,6 +75,7 @@ def test_another_networks_checkpoint_is_passed_over() -> None:
     assert (third.result.state, third.result.reason) == ("failed", "invalid")
 
 
+@pytest.mark.slow
 def test_who_copies_weights_has_its_best_epoch_still_before_it_and_trains_again_to_it() -> None:
     task = task_of("digits-mlp", epochs=4)
     data, first, then = data_of(task), dict(task.baseline), {**task.baseline, "learning_rate": 1e-7}

@@ -49,6 +49,7 @@ def assert_same_weights(one: keras.Model, other: keras.Model) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_epochs_are_those_of_keras_fit_on_the_same_order(
     tiny_task: Callable[..., Task], tiny_data: TrainingData
 ) -> None:
@@ -136,6 +137,7 @@ def as_tuple(labels: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(as_mapping(labels).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", [as_mapping, as_tuple])
 def test_several_heads_are_trained_on_targets_in_several_parts(
     targets: Callable[[np.ndarray], Any], tiny_data: TrainingData
@@ -184,6 +186,7 @@ def test_a_model_with_a_train_step_of_its_own_is_trained_by_it(tiny_data: Traini
     assert model.get_weights()[0].item() == 90
 
 
+@pytest.mark.slow
 def test_augmented_epochs_repeat_with_their_seed_and_differ_from_each_other(
     tiny_task: Callable[..., Task], tiny_data: TrainingData
 ) -> None:
@@ -214,6 +217,7 @@ def trained(seed: int, task: Task, data: TrainingData) -> tuple[list[np.ndarray]
     return model.get_weights(), metrics
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_bit_for_bit_and_another_does_not(
     tiny_task: Callable[..., Task], tiny_data: TrainingData
 ) -> None:

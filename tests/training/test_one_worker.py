@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_trials_of_one_worker_are_to_the_bit_those_of_a_process_each() -> None:
     """As `tests/support/one_worker.py` shows for hundreds, of all small tasks."""
     words = ["--trials", "5", "--only", "smooth", "scaled", "reckless"]

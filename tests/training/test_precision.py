@@ -55,6 +55,7 @@ def timeless(result: TrialResult) -> TrialResult:
     return replace(result, train_seconds=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_trial_computes_in_its_precision_repeats_and_goes_on(precision: Precision) -> None:
     task = task_of(precision)
