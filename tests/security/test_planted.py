@@ -1,0 +1,94 @@
+"""What a second user puts where a command is typed, or where it looks for a file, neither runs nor holds it up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.security.conftest import Intruder
+from tests.support.mlflow_tables import Tables
+from tests.support.sweeping import called, finished_study, own_task, plain_environment, refusal, variables_of
+from tune_jobs.actions import portable
+from tune_jobs.settings import Settings
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+MODULES = (
+    "mlflow",
+    "keras",
+    "numpy",
+    "optuna",
+    "sqlalchemy",
+    "yaml",
+    "click",
+    "sklearn",
+    "models",
+    "tune_jobs",
+    "json",
+)
+
+
+@pytest.fixture
+def open_folder(reachable: Path) -> Path:
+    """A folder in which everybody may write, as /tmp is."""
+    folder = reachable / "open"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    return folder
+
+
+@pytest.mark.slow
+def test_modules_where_a_command_is_typed_do_not_run(
+    open_folder: Path, open_home: Settings, tmp_path: Path, intruder: Intruder, mlflow_tables: Tables
+) -> None:
+    """`import-study` delivers by a process of its own, as a sweep and `sync` do."""
+    other = Settings(tmp_path / "other", tmp_path, None, "")
+    finished_study(own_task(tmp_path / "task"), other)
+    portable.export_study("own", tmp_path / "own.study", other, lambda _: None)
+    for name in MODULES:
+        intruder.writes(open_folder / f"{name}.py", f"open({str(open_folder / 'ran')!r}, 'a').write({name!r})")
+    open_home.prepare()
+    mlflow_tables.copy_to(open_home.home / "mlflow.db")
+    for words in (("import-study", str(tmp_path / "own.study")), ("sync", "own"), ("status", "own")):
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("tune-jobs")), *words],
+            env=plain_environment() | variables_of(open_home) | {"TMPDIR": str(open_folder)},
+            cwd=open_folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert not (open_folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("import-study", "{}"), ("train", "{}"), ("launch", "digits-mlp", "--try", "{}")],
+    ids=lambda words: str(words[0]),
+)
+def test_a_pipe_in_place_of_a_file_holds_up_no_command(
+    words: tuple[str, ...], open_folder: Path, open_home: Settings, intruder: Intruder
+) -> None:
+    pipe = open_folder / "shared.yaml"
+    assert intruder.does('mkfifo "$1"', pipe).returncode == 0
+    code, _, stderr = called(open_home, *(word.format(pipe) for word in words))
+    assert code == 2
+    assert "no regular file, and another user's" in refusal(stderr)
+
+
+def test_a_link_that_is_exchanged_while_a_file_is_read_shows_one_file_or_the_other(
+    open_folder: Path, open_home: Settings, tmp_path: Path, intruder: Intruder
+) -> None:
+    """Whoever exchanges what is read can choose among files, and puts nothing of another into a study."""
+    secret = tmp_path / "secret"
+    secret.write_text("password: of-the-first-user\n")
+    intruder.links(open_folder / "best.yaml", secret)
+    code, stdout, stderr = called(open_home, "train", str(open_folder / "best.yaml"))
+    assert code == 2
+    assert "of-the-first-user" not in stdout + stderr
+    assert not (open_folder / "model.keras").exists()
+    assert os.listdir(open_folder) == ["best.yaml"]  # noqa: PTH208
