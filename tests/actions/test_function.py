@@ -22,6 +22,7 @@ from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.study_report import reproduction, summary
 from tune_jobs.tracking import mlflow_form
 
 
@@ -44,6 +45,8 @@ def test_its_study_is_on_no_data(finished: StudyRecord, settings: Settings) -> N
     )
     assert finished.terms.subject == "countdown"
     texts = [exports.render(finished, form) for form in exports.FORMATS] + [mlflow_form.study_note(finished)]
+    texts += [*summary.sentences(exports.board_of(finished, None)), *reproduction.facts(finished).values()]
+    assert not [text for text in texts if "test split was" in text]
     assert not [text for text in texts if re.search("on none|[(>]none|None", text)]
     assert "batch size" not in exports.render(finished, "html")
     code, status, _ = called(settings, "status", "own")

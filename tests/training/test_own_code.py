@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tune_jobs.records.trials import TrialResult
+from tune_jobs.records.trials import Segment, TrialResult
 from tune_jobs.search_spaces import Float, Objective, Protocol, Space, Task
 from tune_jobs.training.checkpoints import Checkpoint
-from tune_jobs.training.trial import Copy, TrialRun, run_trial
+from tune_jobs.training.trial import Copy, TrialRun, rerun, run_trial
 
 LOSS = Objective("loss", "minimize")
 
@@ -131,6 +131,14 @@ def test_it_goes_on_from_the_files_that_it_left() -> None:
     assert second.result.history == first.result.history
     copied = TrialRun(task, {"x": 1.0}, None, seed=0, start=Copy(Checkpoint.from_bytes(content)))
     assert [metrics["loss"] for _, metrics in copied] == [2.0, 1.0]
+
+
+def test_a_member_of_a_population_is_run_again_from_its_first_ancestor_on() -> None:
+    task, first, then = task_of(countdown), {"x": 0.5}, {"x": 1.0}
+    course = (Segment(1, first, 0, parent=7), Segment(3, then, 0, parent=7))
+    run = rerun(task, 8, first, 0, course, None)
+    assert [(epoch, metrics["loss"]) for epoch, metrics in run] == [(3, 2.0), (4, 1.0)]
+    assert [metrics["loss"] for metrics in run.result.history] == [2.0, 1.5, 2.0, 1.0]
 
 
 def test_a_step_without_a_score_can_be_gone_on_from() -> None:

@@ -84,7 +84,7 @@ class Board:
         notes += self._notes_on_the_front() if self.objectives else self._notes_on_the_order()
         if any(row.state == "stopped" for row in self.shown):
             notes.append("stopped configurations come last: how they would have ended is not known")
-        notes += [self._note_on_the_test_split()]
+        notes += [self._note_on_the_test_split()] if self.study.terms.has_data else []
         return tuple(notes)
 
     def _notes_on_the_order(self) -> list[str]:

@@ -44,7 +44,7 @@ def facts(record: StudyRecord) -> dict[str, str]:
     terms, launch = record.terms, record.launch
     known = {
         "Task": f"{terms.task} (version {terms.task_digest})",
-        "Data": f"{terms.dataset} (digest {terms.data_digest})",
+        **({"Data": f"{terms.dataset} (digest {terms.data_digest})"} if terms.has_data else {}),
         "Seed": str(terms.seed),
     }
     if launch is not None:

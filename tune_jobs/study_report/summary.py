@@ -23,8 +23,7 @@ def _run(board: Board) -> str:
     aims = " and ".join(f"{objective.direction} {objective.metric}" for objective in terms.objectives)
     total = ranking.summary(study.trials).words()
     return (
-        f"A search{by} to {aims} of {terms.task} on {terms.dataset} ran {total}; {len(board.rows)} configurations "
-        f"have a score{seeds}."
+        f"A search{by} to {aims} of {terms.subject} ran {total}; {len(board.rows)} configurations have a score{seeds}."
     )
 
 
@@ -71,6 +70,8 @@ def _caution(board: Board) -> str:
 
 def _new_data(board: Board, best: Row | None) -> str:
     """Return what is known of data that no decision was made on."""
+    if not board.study.terms.has_data:
+        return "All figures are what the function gave. The best was chosen by them, and may do worse another time."
     tested = None if best is None else best.tested
     if tested is not None:
         interval = (
