@@ -22,6 +22,7 @@ from scipy import stats
 from tests.support.trials import changed, trial_record
 from tune_jobs import exports
 from tune_jobs.errors import StudyError, UserError
+from tune_jobs.exports import trial_data
 from tune_jobs.records.studies import Evaluation, Launch, StudyRecord, StudyTerms
 from tune_jobs.records.trials import State, TestResult, TrialRecord
 from tune_jobs.search_spaces import Objective, Protocol, Value
@@ -274,7 +275,8 @@ def test_write_all_writes_every_format_and_the_best(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     paths = exports.write_all(SMALL, folder)
     suffixes = ("txt", "csv", "json", "md", "html")
-    assert {path.name for path in paths} == {*(f"leaderboard.{suffix}" for suffix in suffixes), "best.yaml"}
+    tables = {"trials.csv", "epochs.csv", "best.yaml"}
+    assert {path.name for path in paths} == {*(f"leaderboard.{suffix}" for suffix in suffixes)} | tables
     assert set(folder.iterdir()) == set(paths)
     assert (folder / "leaderboard.csv").read_text() == exports.render(SMALL, "csv")
 
@@ -516,3 +518,36 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> N
         exports.load_best(tmp_path / "best.yaml")
     with pytest.raises(StudyError, match="cannot be read"):
         exports.load_best(tmp_path)
+
+
+def test_the_brief_table_has_a_line_a_row_within_80_columns_and_keeps_what_differs_most() -> None:
+    wide = study(
+        *(trial(n, n / 20, **{f"name_{k}": f"value-{n % 2}" for k in range(9)}, rate=0.1 * n) for n in range(9))
+    )
+    head, rows, notes = exports.brief_table(wide, 5).split("\n\n")
+    assert max(len(line) for line in exports.brief_table(wide, 5).splitlines()) <= 80
+    assert len(rows.splitlines()) == 6
+    assert "rate" in rows
+    assert "name_8" not in rows
+    assert "`tune-jobs leaderboard first`" in notes
+    assert "first" in head
+
+
+def test_trials_and_epochs_are_tables_of_exact_numbers() -> None:
+    epochs = ({"val_accuracy": 0.25, "loss": 2.0}, {"val_accuracy": 1 / 3})
+    known = study(changed(trial(0, 1 / 3, units=None), history=epochs, metrics=epochs[1]), trial(1, 0.5, rate=2))
+    first, second = csv.DictReader(io.StringIO(trial_data.trials_csv(known)))
+    assert (first["score"], first["params.units"], first["params.rate"]) == (str(1 / 3), "none", "")
+    assert (second["params.units"], second["params.rate"], second["metrics.val_accuracy"]) == ("", "2", "")
+    rows = list(csv.DictReader(io.StringIO(trial_data.epochs_csv(known))))
+    assert rows == [
+        {"trial": "0", "epoch": "1", "val_accuracy": "0.25", "loss": "2.0"},
+        {"trial": "0", "epoch": "2", "val_accuracy": str(1 / 3), "loss": ""},
+    ]
+
+
+def test_a_score_far_off_does_not_flatten_the_others_on_the_line() -> None:
+    text = exports.render(study(*(trial(n, s, u=n) for n, s in enumerate((0.9, 0.88, 0.86, 0.84, 0.1)))), "html")
+    places = [float(place) for place in re.findall(r'<b[^>]* style="left:([0-9.]+)%', text)]
+    assert places == pytest.approx([100, 200 / 3, 100 / 3, 0, 0], abs=0.01)
+    assert text.count('<b class="off"') == 1

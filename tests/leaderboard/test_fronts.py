@@ -257,7 +257,7 @@ def test_a_network_that_learned_nothing_does_not_squash_the_others() -> None:
     good = [trial(n, 0.9 + n / 100, 100 + 50 * n) for n in range(4)]
     figure = front_plot.front_plot("s", rows_of(*good, trial(9, 0.1, 400)), aims)
     assert figure.axes[0].get_ylim()[0] > 0.8
-    assert "; 1 further off" in plots.svg_text(figure)
+    assert "hollow, at the edge: 1 further off" in plots.svg_text(figure)
 
 
 @pytest.mark.parametrize("values", [(0.0, 0), (1e-9, 10**9), (0.5, 7)])

@@ -140,7 +140,7 @@ def print_outcome(outcome: Outcome) -> int:
     """Print the leaderboard and where its files are; return the exit code."""
     from tune_jobs import exports
 
-    print_text(exports.render(outcome.study, "table", _TOP))
+    print_text(exports.brief_table(outcome.study, _TOP))
     say_exports(outcome.exports_dir)
     if writes_reports():
         say("The report, report.html, is there in some seconds")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tune_jobs.errors import UserError
-from tune_jobs.exports import data, page, tables
+from tune_jobs.exports import data, page, tables, trial_data
 from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, front_size, front_text, load_best
 from tune_jobs.exports.board import Board
 from tune_jobs.files import make_folder, write
@@ -26,6 +26,7 @@ __all__ = [
     "best_config",
     "best_row",
     "best_text",
+    "brief_table",
     "front_size",
     "front_text",
     "load_best",
@@ -58,6 +59,11 @@ def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  
     return _FORMATS[format](board_of(study, top))
 
 
+def brief_table(study: StudyRecord, top: int) -> str:
+    """Return the best `top` configurations for a terminal of 80 columns, in one line each."""
+    return tables.brief(board_of(study, top))
+
+
 def board_of(study: StudyRecord, top: int | None) -> Board:
     objective = study.terms.objective
     rows = ranking.with_uncertainty(ranking.rank(study.trials, objective), study.trials, objective)
@@ -68,7 +74,8 @@ def board_of(study: StudyRecord, top: int | None) -> Board:
 def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     """Write the files of a study and return their paths.
 
-    These are `leaderboard.*` in every format and, once a trial is complete, `best.yaml`. Some studies have more:
+    These are `leaderboard.*` in every format, `trials.csv` and `epochs.csv` with the numbers of each trial and epoch
+    and, once a trial is complete, `best.yaml`. Some studies have more:
 
     * with several objectives, once a trial is complete: `front.yaml`, `front.svg`
     * with one factor at a time: `factors.md` and, once a trial is complete, `curves.svg`
@@ -81,6 +88,7 @@ def write_all(study: StudyRecord, folder: Path) -> tuple[Path, ...]:
     suffixes = {"table": "txt"}
     board = board_of(study, None)
     texts = {f"leaderboard.{suffixes.get(name, name)}": _FORMATS[name](board) for name in FORMATS}
+    texts |= {"trials.csv": trial_data.trials_csv(study), "epochs.csv": trial_data.epochs_csv(study)}
     if best_row(study) is not None:
         texts["best.yaml"] = best_text(study)
     texts |= _front_texts(board) | _factor_texts(study) | _encoding_texts(study) | _best_texts(study)

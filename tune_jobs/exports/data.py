@@ -32,11 +32,11 @@ def csv_text(board: Board) -> str:
     further = {metric: index for index, metric in enumerate(metrics) if index and metric not in _COLUMNS}
     columns = (*_COLUMNS, *further)
     headings = [*columns, *(f"params.{name}" if name in columns else name for name in board.names)]
-    writer.writerow(map(_cell, headings))
+    writer.writerow(map(cell, headings))
     for row in board.shown:
         fields = row_fields(row) | {name: row.values[index] for name, index in further.items()}
         writer.writerow(
-            [*(_cell(fields[name]) for name in columns), *(_param_cell(row.params, name) for name in board.names)]
+            [*(cell(fields[name]) for name in columns), *(_param_cell(row.params, name) for name in board.names)]
         )
     return file.getvalue()
 
@@ -78,10 +78,10 @@ def _param_cell(params: Mapping[str, Value], name: str) -> str:
     if name not in params:
         return ""
     value = params[name]
-    return "none" if value is None else _cell(value)
+    return "none" if value is None else cell(value)
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """Return a value as CSV text. A spreadsheet runs text that begins like a formula: such text gets an apostrophe."""
     if value is None:
         return ""

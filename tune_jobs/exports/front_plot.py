@@ -96,7 +96,7 @@ def _figure(
     outside = sum(
         any(scale.leaves_out(value) for scale, value in zip(scales, row.values, strict=True)) for row in others
     )
-    below += f"; {outside} further off" if outside else ""
+    below += f"; hollow, at the edge: {outside} further off" if outside else ""
     total = top + n_rows * height + (n_rows - 1) * gap[1] + bottom
     figure = new_figure(left + columns * width + (columns - 1) * gap[0] + right, total, title, below, left=0.2)
     for index, (up, across) in enumerate(pairs):
@@ -105,7 +105,10 @@ def _figure(
         axes = add_axes(figure, left + column * (width + gap[0]), foot, width, height)
         dominated = [_point(row, across, up) for row in others]
         best = [_point(row, across, up) for row in front]
-        axes.plot(*_unzipped(dominated), "o", color=GREY, markersize=4, markeredgewidth=0, alpha=0.55)
+        inside = [point for point in dominated if point == _clipped(point, scales[across], scales[up])]
+        edge = [_clipped(point, scales[across], scales[up]) for point in dominated if point not in inside]
+        axes.plot(*_unzipped(inside), "o", color=GREY, markersize=4, markeredgewidth=0, alpha=0.55)
+        axes.plot(*_unzipped(edge), "o", markersize=4, markerfacecolor="none", markeredgecolor=GREY, clip_on=False)
         axes.plot(*_unzipped(best), "o", color=COLOURS[0], markersize=6, markeredgecolor="white", zorder=3)
         _prepare(axes, scales[across], scales[up])
         if len(pairs) == 1:
@@ -118,6 +121,12 @@ def _figure(
 def _point(row: Row, across: int, up: int) -> _Point:
     x, y = row.values[across], row.values[up]
     return (math.nan if x is None else x, math.nan if y is None else y)
+
+
+def _clipped(point: _Point, across: _Scale, up: _Scale) -> _Point:
+    """Return a point that is outside the axes at their edge."""
+    x, y = point
+    return min(max(x, across.low), across.high), min(max(y, up.low), up.high)
 
 
 def _unzipped(points: Sequence[_Point]) -> tuple[list[float], list[float]]:

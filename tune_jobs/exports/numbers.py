@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
+
 from tune_jobs.exports.board import ABSENT
+from tune_jobs.search_spaces.protocol import Objective
+
+_REACH = 3  # times the distance of the median from the best
 
 
 def score(value: float | None) -> str:
@@ -39,3 +45,13 @@ def p_value(value: float | None) -> str:
     if value is None:
         return ABSENT
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def within_reach(values: Sequence[float], objective: Objective) -> list[float]:
+    """Return values, the best first, without those that are more than three times as far from the best as the median.
+
+    A network that learned nothing would flatten all others on a scale.
+    """
+    ordered = sorted(values, reverse=objective.direction == "maximize")
+    reach = _REACH * abs(statistics.median(ordered) - ordered[0]) if ordered else 0.0
+    return [value for value in ordered if reach == 0 or abs(value - ordered[0]) <= reach]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 
+from tune_jobs.exports import numbers
 from tune_jobs.exports.board import ABSENT, Board, Column
 from tune_jobs.leaderboard import fronts
 from tune_jobs.records import objectives
@@ -90,7 +91,7 @@ def notes(board: Board) -> Iterator[str]:
     """Yield how far the rows can be trusted."""
     notes = list(board.notes)
     if len(board.shown) > 1:
-        notes.append("the line runs from the worst shown, on the left, to the best; a bar is the 95 % interval")
+        notes.append("the line runs to the best, on the right; a bar is the 95 % interval, a hollow dot is further off")
     yield '<ul class="notes">'
     yield from (f"<li>{with_code(note)}</li>" for note in notes)
     yield "</ul>"
@@ -111,27 +112,28 @@ class _Scale:
         self, objective: Objective, scores: Sequence[float | None], intervals: Sequence[tuple[float, float] | None]
     ) -> None:
         self.objective, self._scores, self._intervals = objective, scores, intervals
+        known = [score for score in scores if score is not None]
         ends = [end for interval in intervals if interval is not None for end in interval]
-        values = [*(score for score in scores if score is not None), *ends] or [0.0]
-        low, high = min(values), max(values)
-        self._worst, self._best = (low, high) if objective.direction == "maximize" else (high, low)
+        self._worst = numbers.within_reach(known, objective)[-1] if known else 0.0
+        self._best = objective.best([*known, *ends]) if known else 0.0
 
     def mark(self, index: int) -> str:
         """Return the line with a row's dot; nothing if all scores are equal."""
-        span = abs(self._best - self._worst)
         score, interval = self._scores[index], self._intervals[index]
-        if span == 0 or score is None:
+        if self._best == self._worst or score is None:
             return ""
         bar = ""
         if interval is not None:
-            left, right = sorted(self._percent(end, span) for end in interval)
+            left, right = sorted(max(0.0, self._percent(end)) for end in interval)
             bar = f'<i style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
-        place = self._percent(score, span)
-        return f'<span class="line" aria-hidden="true"><span>{bar}<b style="left:{place:.2f}%"></b></span></span>'
+        place = self._percent(score)
+        off = ' class="off"' if place < 0 else ""
+        dot = f'<b{off} style="left:{max(0.0, place):.2f}%"></b>'
+        return f'<span class="line" aria-hidden="true"><span>{bar}{dot}</span></span>'
 
-    def _percent(self, score: float, span: float) -> float:
-        """Return how far along the line a score is, in percent."""
-        return 100 * abs(score - self._worst) / span
+    def _percent(self, score: float) -> float:
+        """Return how far along the line a score is, in percent; below 0 if it is further off."""
+        return 100 * (score - self._worst) / (self._best - self._worst)
 
 
 def with_code(text: str) -> str:
@@ -186,6 +188,7 @@ tr.stopped td, td.absent { color: var(--quiet); }
 .line { display: inline-block; width: 7rem; height: .5rem; margin-left: .75rem; padding: 0 4px; vertical-align: middle;
   background: linear-gradient(var(--rule), var(--rule)) center / 100% 1px no-repeat; }
 .line > span { display: block; position: relative; height: 100%; }
+.line b.off { background: none; box-shadow: inset 0 0 0 1.5px var(--mark); }
 .line i { position: absolute; top: calc(50% - 1px); height: 2px; background: var(--mark); opacity: .55; }
 .line b { position: absolute; top: calc(50% - 4px); width: 8px; height: 8px; margin-left: -4px; border-radius: 50%;
   background: var(--mark); }

@@ -10,7 +10,10 @@ from tune_jobs.exports.board import ABSENT, Board, Column
 from tune_jobs.words import printable
 
 _WIDTH = 120
+_BRIEF = 80
 _GAP = "  "
+_EMPTY = "no trial has a score yet"
+_LESS = ("state", "places", "95 %", "std")  # what goes last where there is no room for it, the last first
 
 
 def text(board: Board) -> str:
@@ -20,9 +23,48 @@ def text(board: Board) -> str:
     """
     same = "  ".join(f"{name}={value}" for name, value in board.same)
     head = [printable(board.about), *([f"in all rows: {same}"] if same else [])]
-    lines = [part for line in head for part in _wrapped(line, "    ")]
-    rows = list(_rows(board.columns)) if board.shown else ["no trial has a score yet"]
-    foot = [part for note in board.notes for part in _wrapped(printable(note), "  ")]
+    rows = list(_rows(board.columns)) if board.shown else [_EMPTY]
+    return _page(head, rows, board.notes, _WIDTH)
+
+
+def brief(board: Board) -> str:
+    """Return aligned text of at most 80 columns with one line for each row.
+
+    If there is not enough room, details are left out, then the parameters that differ least among the rows.
+    """
+    if not board.shown:
+        return _page([printable(board.about)], [_EMPTY], board.notes, _BRIEF)
+    shown, left_out = _brief_columns(board.columns)
+    notes = board.notes
+    if left_out:
+        notes = (*notes, f"`tune-jobs leaderboard {board.study.name}` shows {', '.join(left_out)} too")
+    rows = [_aligned(shown, [column.heading for column in shown])]
+    rows += [_aligned(shown, [column.cells[index] for column in shown]) for index in range(len(board.shown))]
+    return _page([printable(board.about)], rows, notes, _BRIEF)
+
+
+def _brief_columns(columns: Sequence[Column]) -> tuple[list[Column], list[str]]:
+    """Return the columns that fit, and the headings of parameters that do not."""
+    shown = list(columns)
+    left_out: list[str] = []
+    params = sorted((c for c in columns if c.kind == "param"), key=lambda c: -len(set(c.cells)))  # stable
+    to_go = [column for column in columns if column.kind != "param" and column.heading in _LESS]
+    to_go = [*to_go, *params, *(column for column in columns if column.kind == "detail")]
+    while to_go and _total(shown) > _BRIEF:
+        column = to_go.pop()
+        shown.remove(column)
+        if column.kind == "param":
+            left_out.insert(0, column.heading)
+    return shown, left_out
+
+
+def _total(columns: Sequence[Column]) -> int:
+    return sum(_width(column) + len(_GAP) for column in columns) - len(_GAP)
+
+
+def _page(head: Sequence[str], rows: Sequence[str], notes: Sequence[str], width: int) -> str:
+    lines = [part for line in head for part in _wrapped(line, "    ", width)]
+    foot = [part for note in notes for part in _wrapped(printable(note), "  ", width)]
     return "\n".join([*lines, "", *rows, "", *foot]) + "\n"
 
 
@@ -62,7 +104,7 @@ def _fold(columns: Sequence[Column]) -> tuple[list[Column], list[Column]]:
     shown = list(columns)
     folded: list[Column] = []
     to_go = [column for kind in ("param", "detail") for column in columns if column.kind == kind]
-    while to_go and sum(_width(column) + len(_GAP) for column in shown) - len(_GAP) > _WIDTH:
+    while to_go and _total(shown) > _WIDTH:
         column = to_go.pop()
         shown.remove(column)
         if column.kind == "param":
@@ -86,8 +128,8 @@ def _width(column: Column) -> int:
     return max(len(cell) for cell in (column.heading, *column.cells))
 
 
-def _wrapped(line: str, indent: str) -> list[str]:
-    return textwrap.wrap(line, _WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""]
+def _wrapped(line: str, indent: str, width: int = _WIDTH) -> list[str]:
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
 
 
 def _piped(cells: Iterator[str] | Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from optuna import visualization
 from optuna.trial import TrialState
 
+from tune_jobs.exports import numbers
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records import objectives
 from tune_jobs.search_spaces.protocol import Objective
@@ -89,7 +90,7 @@ def importances(assessments: Sequence[Assessment]) -> Iterator[Figure]:
         names = [importance.name for importance in methods[0].importances]
         data = [_bars(assessment) for assessment in methods]
         layout = {
-            "xaxis": {"tickformat": ".0%", "rangemode": "tozero", "nticks": 6, "tickangle": 0},
+            "xaxis": {"tickformat": ".0%", "rangemode": "tozero", "nticks": 4, "tickangle": 0},
             "yaxis": {"categoryorder": "array", "categoryarray": names[::-1], "automargin": True},
             "barmode": "group",
             "legend": ABOVE | {"traceorder": "reversed"},
@@ -225,18 +226,12 @@ def fronts(snapshot: Snapshot, front: Sequence[Row]) -> Iterator[Figure]:
 
 
 def view(values: Sequence[float], objective: Objective) -> dict[str, Any]:
-    """Return the range of an axis that shows the better 95 % of the values, if the others are far off; else nothing.
-
-    A network that learned nothing would flatten all others. A double click on the figure shows all.
-    """
-    ordered = sorted(values, reverse=objective.direction == "maximize")  # the best first
-    if not ordered:
+    """Return the range of an axis that leaves out what is far off, if anything is; a double click shows all."""
+    near = numbers.within_reach(values, objective)
+    if len(near) == len(values):
         return {}
-    best, limit, worst = ordered[0], ordered[int(0.95 * (len(ordered) - 1))], ordered[-1]
-    if abs(worst - best) <= 2 * abs(limit - best):
-        return {}
-    room = 0.05 * abs(limit - best)
-    low, high = sorted((best, limit))
+    room = 0.05 * abs(near[0] - near[-1])
+    low, high = sorted((near[0], near[-1]))
     return {"range": [low - room, high + room]}
 
 

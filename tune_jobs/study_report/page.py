@@ -122,9 +122,11 @@ def _figure(section: Section, n: int, figure: Figure) -> str:
     is_one = section.chooses or len(section.figures) == 1
     caption = "" if is_one else f"<figcaption>{_safe(figure.name)}</figcaption>"
     least = f"min-height:{figure.height}px" + (f";min-width:{figure.width}px" if figure.width else "")
+    scrolls = ' tabindex="0" role="group" aria-label="Scrolls sideways"' if figure.width else ""
     return (
         f'<figure class="plot" data-figure="{_key(section, n)}">{caption}'
-        f'<div class="scrolls"><div class="canvas" role="img" aria-label="{_safe(figure.alt)}" style="{least}">'
+        f'<div class="scrolls"{scrolls}>'
+        f'<div class="canvas" role="img" aria-label="{_safe(figure.alt)}" style="{least}">'
         f'<p class="pending">This figure is drawn by the script of this page. {_safe(figure.alt)}.</p>'
         "</div></div></figure>"
     )
