@@ -524,6 +524,13 @@ def test_keras_train_step() -> None:
     assert parameters(keras.Model.test_step) == ["self", "data"]
 
 
+def test_keras_gradient_sum() -> None:
+    import keras
+
+    assert parameters(keras.optimizers.Optimizer._all_reduce_sum_gradients) == ["self", "grads_and_vars"]
+    assert parameters(keras.optimizers.Optimizer.apply) == ["self", "grads", "trainable_variables"]
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_keras_archive_members(tmp_path: Path) -> None:
     import keras

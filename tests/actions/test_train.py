@@ -24,6 +24,7 @@ from tune_jobs.search_spaces import SpaceError
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
+from tune_jobs.training.devices import FewGpusError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
@@ -32,6 +33,26 @@ pytestmark = [
 
 LAUNCH = ("launch", "digits-mlp", "--search", "random", "--trials", "8", "--epochs", "2", "--seed", "3")
 LAUNCH += ("--max-concurrent", "1")
+
+
+def test_a_trial_of_several_gpus_is_trained_again_on_as_many_or_says_that_here_are_fewer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[tuple[Any, ...]] = []
+    said: list[str] = []
+    monkeypatch.setattr(train_action.tensorflow_start, "start", lambda *given: started.append(given))
+    train_action.start_tensorflow(1.0, said.append, 2)
+    assert (started, said) == ([(1.0, 2)], [])
+
+    def start(cpus: float, *gpus: int) -> None:
+        if gpus:
+            raise FewGpusError("a trial was given 2 GPUs, and TensorFlow sees 0 of them")
+        started.append((cpus,))
+
+    monkeypatch.setattr(train_action.tensorflow_start, "start", start)
+    train_action.start_tensorflow(1.0, said.append, 2)
+    assert started[1:] == [(1.0,)]
+    assert said == ["the trial had 2 GPUs together, and here are fewer: the last digits of its score may differ"]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import ray
 
 from tests.support.sweeping import Own, data_of, own_task, terms_of, until
 from tune_jobs.errors import SettingsError, UserError
-from tune_jobs.execution import cluster, driver, worker
+from tune_jobs.execution import cluster, driver, searching, worker
 from tune_jobs.execution import sweep as sweeps
 from tune_jobs.execution.messages import Assignment
 from tune_jobs.execution.packing import Packing, Slots
@@ -327,6 +327,23 @@ def test_a_trial_that_fits_on_no_node_is_refused(cpus: float, gpus: float) -> No
     ) as caught:
         cluster.slots(cpus, gpus, None)
     assert "\n" not in str(caught.value)
+
+
+def test_a_trial_of_several_gpus_has_them_on_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [{"Alive": True, "Resources": {"CPU": 8.0, "GPU": gpus}} for gpus in (3.0, 4.0, 1.0)]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    assert cluster.slots(1, 2, None) == Slots(cpus=1, gpus=2, count=1 + 2, submitted=4)
+    with pytest.raises(SettingsError, match="a trial asks for 1 CPUs and 5 GPUs, more than any node has"):
+        cluster.slots(1, 5, None)
+
+
+def test_only_a_tasks_own_training_is_told_of_its_gpus() -> None:
+    said: list[str] = []
+    assert searching._gpus_together(2.0, said.append, has_own_loop=False) == 2
+    assert [searching._gpus_together(gpus, said.append, has_own_loop=True) for gpus in (0.5, 1.0)] == [None, None]
+    assert not said
+    assert searching._gpus_together(2.0, said.append, has_own_loop=True) == 2
+    assert said == ["each trial has 2 GPUs, and the task's own training has to divide its work among them itself"]
 
 
 def test_as_many_trials_run_at_once_as_fit() -> None:

@@ -393,6 +393,17 @@ def test_scores_and_params_come_back_to_the_last_bit(
     assert repr(found.params) == repr(params)
 
 
+def test_a_best_says_how_many_gpus_trained_it_where_they_were_several(tmp_path: Path) -> None:
+    def on(gpus: int) -> StudyRecord:
+        trials = (replace(t, result=t.result and replace(t.result, gpus=gpus)) for t in SMALL.trials)
+        return replace(SMALL, trials=tuple(trials))
+
+    assert saved(tmp_path, SMALL).gpus is None
+    assert saved(tmp_path, on(2)).gpus == 2
+    with pytest.raises(StudyError, match="gpus needs to be 2 or more where it is given; got 1"):
+        saved(tmp_path, on(1))
+
+
 def test_a_best_that_was_edited_by_hand_is_read_as_it_is_meant(tmp_path: Path) -> None:
     path = tmp_path / "best.yaml"
     exports.write(path, exports.best_text(SMALL))

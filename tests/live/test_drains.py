@@ -90,6 +90,14 @@ def test_a_worker_on_a_drained_device_is_parked_until_it_is_given_back() -> None
     assert (placement.count, placement.has_parked) == (12, False)
 
 
+def test_a_worker_on_several_gpus_is_parked_if_one_of_them_is_drained() -> None:
+    placement = Placement(Packing.fixed(Slots(1.0, 2.0, 3, 4)), lambda: Drained(frozenset({(None, "1")})))
+    pair = Assignment({}, 0, 0, cpus=1.0, gpus=2.0)
+    places = (Place("a" * 56, "one", "10.0.0.1", gpus) for gpus in (("0", "1"), ("2", "3")))
+    instructions = [placement.instruct(f"t{n}", pair, place, is_ready=False) for n, place in enumerate(places)]
+    assert (instructions, placement.count) == (["leave", "train"], 2)
+
+
 def test_a_worker_of_another_share_leaves() -> None:
     placement = Placement(Packing.fixed(SLOTS))
     place = Place("a" * 56, "one", "10.0.0.1", ("0",))

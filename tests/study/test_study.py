@@ -123,6 +123,13 @@ def test_what_a_call_returns_is_what_the_record_holds(stored: Settings) -> None:
     assert ended.seconds >= 0
 
 
+def test_how_many_gpus_trained_a_trial_is_recorded_where_they_were_several(stored: Settings) -> None:
+    with held(stored) as study:
+        assert study.finish(begun(study, 0), COMPLETE, cpus=1.0).gpus is None
+        assert study.finish(begun(study, 1), COMPLETE, cpus=1.0, gpus=4).gpus == 4
+    assert [trial.gpus for trial in Study.open("clock", stored).record().trials] == [None, 4]
+
+
 def test_a_result_is_stored_in_the_form_that_earlier_versions_read(stored: Settings) -> None:
     with held(stored) as study:
         study.finish(begun(study, 0), COMPLETE, cpus=1.0)

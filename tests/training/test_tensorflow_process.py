@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from tests.support.sweeping import PROGRAMS
 from tune_jobs.errors import SettingsError
-from tune_jobs.training import tensorflow_process
+from tune_jobs.training import replicas, tensorflow_process
+from tune_jobs.training.devices import FewGpusError
 
 FIGURES = [
     {"index": "0", "memory_used_mb": 0, "memory_total_mb": 16384, "utilisation": 0},
@@ -49,8 +50,10 @@ class Held:
         monkeypatch.setattr(tf.config, "set_logical_device_configuration", self._limit)
         monkeypatch.setattr(tensorflow_process.malloc, "keep_freed", lambda: None)
         monkeypatch.setattr(tensorflow_process.gc, "freeze", lambda: None)
+        monkeypatch.setattr(replicas, "_devices", ())
+        self.threads: list[int] = []
         for name in ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads"):
-            monkeypatch.setattr(tf.config.threading, name, lambda threads: None)
+            monkeypatch.setattr(tf.config.threading, name, self.threads.append)
 
     def _limit(self, gpu: str, parts: list[Any]) -> None:
         self.limits[gpu] = [part.memory_limit for part in parts]
@@ -69,6 +72,15 @@ def test_a_whole_gpu_grows(share: float | None, monkeypatch: pytest.MonkeyPatch)
     held = Held(monkeypatch, gpus=2)
     tensorflow_process.prepare_devices(1, share)
     assert (held.growth, held.limits) == (["gpu0", "gpu1"], {})
+    n_together = 2 if share == 2.0 else 1
+    assert (replicas.count(), held.threads) == (n_together, [1, n_together])
+
+
+def test_fewer_gpus_than_a_trial_was_given_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(monkeypatch, gpus=1)
+    with pytest.raises(FewGpusError, match="a trial was given 2 GPUs, and TensorFlow sees 1 of them: check"):
+        tensorflow_process.prepare_devices(1, 2)
+    assert (held.growth, replicas.count()) == ([], 1)
 
 
 @pytest.mark.usefixtures("figures")

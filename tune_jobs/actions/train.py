@@ -29,6 +29,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study.provenance import versions
 from tune_jobs.study.study import Study
 from tune_jobs.training import epochs, tensorflow_start, weights
+from tune_jobs.training.devices import FewGpusError
 from tune_jobs.training.trial import TrialRun, rerun
 from tune_jobs.words import Say, duration
 
@@ -82,7 +83,7 @@ def train(
         settings.prepare()
         tracking.check(settings)
     if data is not None and not task.trains_itself:
-        tensorflow_start.start(config.cpus)
+        _start(config.cpus, config.gpus, say)
         with_mlflow = _can_be_saved(config, task, data, output, with_mlflow, say)
     run = rerun(task, config.trial, config.params, config.seed, config.course, data)
     score, best_epoch = _train_again(run, task, say)
@@ -186,7 +187,7 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
     if data.digest != record.terms.data_digest:
         datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"study {name!r} has data {record.terms.data_digest}, and {data.name} is now {data.digest}")
-    start_tensorflow(trial.cpus or 1.0, say)
+    start_tensorflow(trial.cpus or 1.0, say, trial.gpus)
 
     kept = weights.load(settings.weights_dir(record.identity), trial.number)
     loaded = weights.scored_model(task, trial, data, kept)
@@ -215,10 +216,21 @@ def _task_of(record: StudyRecord) -> Task:
     return replace(datasets.on_data(task, terms.given_data), protocol=terms.protocol, objective=terms.objective)
 
 
-def start_tensorflow(cpus: float, say: Say) -> None:
-    """Import TensorFlow with this number of threads; leave it as it is, with a message, if it was used already."""
+def _start(cpus: float, gpus: int | None, say: Say) -> None:
+    """Import TensorFlow with the threads of a trial and, where they are here, as many GPUs together as it had."""
+    if gpus is not None:
+        try:
+            tensorflow_start.start(cpus, gpus)
+            return
+        except FewGpusError:
+            say(f"the trial had {gpus} GPUs together, and here are fewer: the last digits of its score may differ")
+    tensorflow_start.start(cpus)
+
+
+def start_tensorflow(cpus: float, say: Say, gpus: int | None = None) -> None:
+    """Import TensorFlow with these threads and GPUs; leave it as it is, with a message, if it was used already."""
     try:
-        tensorflow_start.start(cpus)
+        _start(cpus, gpus, say)
     except SettingsError:
         from tune_jobs.models.lazy_keras import keras
 

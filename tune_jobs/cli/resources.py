@@ -64,8 +64,8 @@ _PLACE = (
         "--gpus-per-trial",
         type=_Gpus(),
         metavar="G|auto",
-        help="GPUs of a trial (default: 1 if there are any). 0.25 runs four trials on a GPU; 'auto' measures the first "
-        "trials and runs as many on a GPU as fit.",
+        help="GPUs of a trial (default: 1 if there are any). 0.25 runs four trials on a GPU, 2 trains each trial on "
+        "two together; 'auto' measures the first trials and runs as many on a GPU as fit.",
     ),
     click.option(
         "--address", metavar="HOST:PORT", help="Address of a running Ray cluster (default: start Ray on this machine)."

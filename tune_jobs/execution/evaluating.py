@@ -29,7 +29,9 @@ def score_finalists(run: StudyRun, trials: list[TrialRecord]) -> None:
     with cluster.connection(resources.address, worker_forks.WorkerKind.training(cpus)):
         from tune_jobs.execution import evaluators
 
-        gpus = None if resources.gpus_per_trial == "auto" else resources.gpus_per_trial
+        gpus = resources.gpus_per_trial
+        if gpus is None or gpus == "auto":
+            gpus = trials[0].gpus  # several, where the trials had several
         slots = cluster.slots(cpus, gpus, resources.max_concurrent)
         job = evaluators.TestJob(
             source,

@@ -17,6 +17,7 @@ from tune_jobs.search_spaces.scalars import params_id
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import prepare_ray
 from tune_jobs.training.checkpoints import CheckpointFolder
+from tune_jobs.words import Say
 
 if TYPE_CHECKING:
     from tune_jobs.execution.packing import Packing
@@ -59,7 +60,8 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures
             ),
             measures_devices=packed.slots.gpus > 0 or resources.gpus_per_trial == "auto",
         )
-        ledger = TrialLedger(study, checkpoints, context.cpus)
+        n_gpus = _gpus_together(packed.slots.gpus, run.say, has_own_loop=context.has_own_loop)
+        ledger = TrialLedger(study, checkpoints, context.cpus, n_gpus)
         baseline = params_id(inputs.task.baseline)
         strategy = SearchStrategy(inputs.space, plan.sampler, plan.scheduler, population, spared=baseline)
         per_trial = rules.TrialLimits(resources.trial_limit_s, resources.max_retries)
@@ -143,6 +145,18 @@ def _packing(resources: Resources) -> Packing:
     if slots.gpus:
         return Packing(lambda n: cluster.slots(cpus, device_share(n), limit), measures=True)
     return Packing(lambda n: cluster.slots(cpus * device_share(n), 0, limit), measures=True, sharing=slots.count)
+
+
+def _gpus_together(gpus: float, say: Say, *, has_own_loop: bool) -> int | None:
+    """Return how many GPUs train a trial together; None where they are not several.
+
+    A task's own training is not divided among them, which the user is told.
+    """
+    if gpus < 2:
+        return None
+    if has_own_loop:
+        say(f"each trial has {gpus:g} GPUs, and the task's own training has to divide its work among them itself")
+    return int(gpus)
 
 
 def _progress(run: StudyRun, plan: Plan) -> Progress:

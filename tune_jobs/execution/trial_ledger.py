@@ -12,12 +12,19 @@ from tune_jobs.training.checkpoints import CheckpointFolder, key
 class TrialLedger:
     """Writes what happens to the trials of a sweep into the study.
 
-    Every method returns once its record is durable. `cpus` is how many CPU threads each trial trains with; the study
-    keeps it with the result. Without `checkpoints` an interrupted trial starts again from its first epoch.
+    Every method returns once its record is durable. `cpus` is how many CPU threads each trial trains with, and `gpus`
+    how many GPUs, where they are several; the study keeps both with the result. Without `checkpoints` an interrupted
+    trial starts again from its first epoch.
     """
 
-    def __init__(self, study: Study, checkpoints: CheckpointFolder | None = None, cpus: float = 1.0) -> None:
-        self._study, self._checkpoints, self._cpus = study, checkpoints, cpus
+    def __init__(
+        self,
+        study: Study,
+        checkpoints: CheckpointFolder | None = None,
+        cpus: float = 1.0,
+        gpus: int | None = None,
+    ) -> None:
+        self._study, self._checkpoints, self._cpus, self._gpus = study, checkpoints, cpus, gpus
         self.metric = study.terms.objective.metric  # which scores an epoch
 
     @property
@@ -41,7 +48,7 @@ class TrialLedger:
 
     def finish(self, trial: TrialRecord, result: TrialResult) -> TrialRecord:
         """Write the result, then delete the trial's checkpoint."""
-        trial = self._study.finish(trial, result, self._cpus)
+        trial = self._study.finish(trial, result, self._cpus, self._gpus)
         if self._checkpoints is not None:
             self._checkpoints.drop(key(trial.number))
         return trial

@@ -47,6 +47,7 @@ class BestConfig:
     versions: Mapping[str, str]
     course: Lineage = ()  # how the params changed in flight, in a population
     data_given: bool = False  # `dataset` was named at the launch, in place of the task's own
+    gpus: int | None = None  # that trained it together, where they were several
 
     @property
     def objective(self) -> Objective:
@@ -118,6 +119,7 @@ def _config(study: StudyRecord, row: Row) -> dict[str, Any]:
         **({"data_given": True} if terms.data_given else {}),
         "task_digest": terms.task_digest,
         "cpus": trial.cpus,
+        **({"gpus": trial.gpus} if trial.gpus else {}),
         "best_epoch": trial.best_epoch,
         "versions": dict(study.launch.versions) if study.launch else {},
         **({"course": [asdict(segment) for segment in trial.changes]} if trial.changes else {}),
@@ -212,6 +214,8 @@ def _what_is_wrong(config: BestConfig) -> str | None:
         return f"trial and seed need to be 0 or more; got {config.trial} and {config.seed}"
     if config.cpus <= 0:
         return f"cpus needs a number above 0; got {config.cpus}"
+    if config.gpus is not None and config.gpus < 2:
+        return f"gpus needs to be 2 or more where it is given; got {config.gpus}"
     if config.best_epoch is not None and config.best_epoch < 1:
         return f"best_epoch needs to be 1 or more; got {config.best_epoch}"
     firsts = [segment.first for segment in config.course]

@@ -40,6 +40,7 @@ class RecordedResult(TrialResult):
 
     finished: float  # unix seconds
     cpus: float | None = None  # that the trial was trained on; part of what makes a score repeatable
+    gpus: int | None = None  # that trained it together, where they were several
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,10 @@ class TrialRecord:
     @property
     def cpus(self) -> float | None:
         return None if self.result is None else self.result.cpus
+
+    @property
+    def gpus(self) -> int | None:
+        return None if self.result is None else self.result.gpus
 
     @property
     def changes(self) -> Lineage:

@@ -175,7 +175,7 @@ def _check_state(trial: TrialRecord, place: str) -> None:
 
 def _check_result(trial: TrialRecord, result: RecordedResult, aims: Sequence[Objective], place: str) -> None:
     _check_time(result.finished, f"{place}: result.finished")
-    _check_counts(vars(result), ("cpus", "weights"), f"{place}: result")
+    _check_counts(vars(result), ("cpus", "gpus", "weights"), f"{place}: result")
     if not 0 <= result.train_seconds < _LATEST:
         raise ContentError(f"{place}: result.train_seconds needs a time in seconds; got {result.train_seconds}")
     if result.state == "failed":

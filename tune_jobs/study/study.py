@@ -243,14 +243,15 @@ class Study:
         """Note a running trial's objective after an epoch, for those who watch from outside."""
         self._storage.set_trial_intermediate_value(self._trial_id(number), epoch, score)
 
-    def finish(self, trial: TrialRecord, result: TrialResult, cpus: float) -> TrialRecord:
+    def finish(self, trial: TrialRecord, result: TrialResult, cpus: float, gpus: int | None = None) -> TrialRecord:
         """Write a trial's result, then its state. The time it took is the monotonic clock's: the other may be set
         meanwhile."""
         trial_id = self._trial_id(trial.number)
         offset = self._start_offsets.pop(trial.number, None)
         finished = time.time() if offset is None else time.monotonic() - offset
-        recorded = RecordedResult(**vars(result), finished=finished, cpus=cpus)
-        self._storage.set_trial_user_attr(trial_id, "result", asdict(recorded))
+        recorded = RecordedResult(**vars(result), finished=finished, cpus=cpus, gpus=gpus)
+        stored = {name: value for name, value in asdict(recorded).items() if value is not None or name != "gpus"}
+        self._storage.set_trial_user_attr(trial_id, "result", stored)
         self._settle(trial_id)
         return self._record_of(self._storage.get_trial(trial_id))
 

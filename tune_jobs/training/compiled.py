@@ -20,7 +20,7 @@ import tensorflow as tf
 from tune_jobs.datasets import nests
 from tune_jobs.datasets.dataset import Nest, Split
 from tune_jobs.models.lazy_keras import keras
-from tune_jobs.training import steps
+from tune_jobs.training import replicas, steps
 from tune_jobs.training.numbers import as_numbers
 from tune_jobs.training.steps import Step
 
@@ -85,7 +85,7 @@ def as_in_fit(array: Any) -> Any:
 
 
 def _on_device(nest: Nest) -> Any:
-    return nests.mapped(lambda part: tf.constant(as_in_fit(part)), nest)
+    return nests.mapped(lambda part: replicas.copies(as_in_fit(part)), nest)
 
 
 def _identities(inputs: Sequence[Nest]) -> list[list[int]]:
@@ -107,6 +107,7 @@ class CompiledEpochs:
         self._epoch = 0
         self._final = steps.FinalWeights(model)
         self._train_step, self._test_step = steps.train_step(model), steps.test_step(model)
+        replicas.share_gradients(model)
         self._train = self._compiled(self._train_batches)
         self._evaluate = self._compiled(self._evaluate_batches)
 
@@ -128,7 +129,7 @@ class CompiledEpochs:
         if self._test_step is None:
             return {}
         self._model.reset_metrics()
-        logs = self._evaluate(data.parts)
+        logs = self._evaluate(data.parts, tf.range(data.size))
         return as_numbers(self._test_step.results(logs))
 
     @property
@@ -159,9 +160,10 @@ class CompiledEpochs:
     def _create_variables(self, data: ResidentSplit) -> None:
         """Create the variables of metrics and optimizer; a function that creates variables is traced a second time."""
         if self._test_step is not None:
-            self._model.test_step(_batch(data.parts, tf.range(1)))
+            replicas.run(self._model.test_step, self._model, _batch, tf.range(1), data.parts)
         if self._model.optimizer is not None:
-            self._model.optimizer.build(self._model.trainable_variables)
+            with replicas.scope():
+                self._model.optimizer.build(self._model.trainable_variables)
 
     def _compiled(self, loop: Callable[..., Any]) -> Callable[..., Any]:
         return loop if self._model.run_eagerly else tf.function(loop, autograph=True)
@@ -169,12 +171,11 @@ class CompiledEpochs:
     def _train_batches(self, parts: Any, order: Any) -> Any:
         return _over_batches(self._train_step, parts, order, self._batch_size)
 
-    def _evaluate_batches(self, parts: Any) -> Any:
+    def _evaluate_batches(self, parts: Any, rows: Any) -> Any:
         # what a step of its own returns may depend on the size of a batch, which is that of training in `fit`
         assert self._test_step is not None
         size = self._batch_size if self._test_step.is_own else EVALUATION_BATCH
-        n_rows = tf.shape(tf.nest.flatten(parts)[0])[0]
-        return _over_batches(self._test_step, parts, tf.range(n_rows), size)
+        return _over_batches(self._test_step, parts, rows, size)
 
 
 def _over_batches(step: Step, parts: Any, order: Any, size: int) -> Any:
@@ -184,13 +185,13 @@ def _over_batches(step: Step, parts: Any, order: Any, size: int) -> Any:
     """
     n_batches = -(-tf.shape(order)[0] // size)
     if step.is_own:
-        logs = step.run(_batch(parts, order[tf.constant(0) : tf.constant(size)]))
+        logs = step.on_batch(_batch, order[tf.constant(0) : tf.constant(size)], parts)
         for batch in tf.range(1, n_batches):
-            logs = step.run(_batch(parts, order[batch * size : (batch + 1) * size]))
+            logs = step.on_batch(_batch, order[batch * size : (batch + 1) * size], parts)
     else:
         logs = {}
         for batch in tf.range(n_batches):
-            step.run(_batch(parts, order[batch * size : (batch + 1) * size]))
+            step.on_batch(_batch, order[batch * size : (batch + 1) * size], parts)
     return logs
 
 
@@ -225,7 +226,7 @@ def count_weights(model: keras.Model) -> int:
     return int(model.count_params())
 
 
-def _batch(parts: Any, rows: Any) -> Any:
+def _batch(rows: Any, parts: Any) -> Any:
     """Return rows of each input, of each part of the targets, and of the weights where there are some."""
     return tf.nest.map_structure(lambda part: tf.gather(part, rows), parts)
 

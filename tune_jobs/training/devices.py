@@ -23,6 +23,10 @@ HOST = "host"  # the index of the machine itself, where it has no other device
 _MB = 2**20
 
 
+class FewGpusError(SettingsError):
+    """A trial is to train on several GPUs, and TensorFlow sees fewer."""
+
+
 @dataclass(frozen=True)
 class DeviceFigures:
     """What a device reports about itself; 0 for what it does not report."""

@@ -182,13 +182,14 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
     Raises:
         TrialError: the builder refuses the params, or the images have another type than the model's input.
     """
+    from tune_jobs.training import replicas
     from tune_jobs.training.precision import dtype_policy
 
     assert task.build is not None
     encoding, routed = fitted(_encoding(task, params), data.train.labels), task.route(params)
     schedule: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
     try:
-        with dtype_policy(task.protocol.precision):
+        with dtype_policy(task.protocol.precision), replicas.scope():
             model = task.build(**_given(task, encoding, data), **routed.builder)
             if not model.built:  # a subclass creates its weights when it first sees an image
                 model(_first_row(data))

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tune_jobs.models.lazy_keras import keras
+from tune_jobs.training import replicas
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class Step:
     model: keras.Model
     run: Callable[[Any], Any]
     is_own: bool
+
+    def on_batch(self, batch: Callable[..., Any], whole: Any, *copied: Any) -> Any:
+        """Run the step over `batch(whole, *copied)`; on several devices each over its share (`replicas.run`)."""
+        return replicas.run(self.run, self.model, batch, whole, *copied)
 
     def results(self, logs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what `fit` shows after an epoch whose last batch returned `logs`: the model's metrics over the epoch.
@@ -58,7 +63,9 @@ def trains_itself(model: keras.Model) -> bool:
 def _step(model: keras.Model, name: str) -> Step:
     function = getattr(model, name)
     is_own = _is_own(model, name) or _is_own(model, "compute_metrics")
-    if not model.run_eagerly and (is_own or model.jit_compile):  # `is_own`: it is called at two places, and traced once
+    is_shared = replicas.count() > 1  # a function within would hide what the devices add up
+    if not (model.run_eagerly or is_shared) and (is_own or model.jit_compile):
+        # one of its own is called at two places, and traced once
         function = tf.function(function, jit_compile=model.jit_compile or None, reduce_retracing=True)
     return Step(model, function, is_own)
 

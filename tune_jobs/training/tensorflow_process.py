@@ -12,7 +12,7 @@ from tensorflow.python.framework import ops as tf_ops
 
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.models.lazy_keras import keras
-from tune_jobs.training import devices, malloc
+from tune_jobs.training import devices, malloc, replicas
 
 # MiB that a process takes of a GPU beside its tensors: CUDA's context, cuBLAS, cuDNN. TensorFlow sets 500 to 1,800
 # aside for them where it has the whole of one, by its generation (MinSystemMemory in gpu_device.cc).
@@ -24,23 +24,26 @@ class BackendError(UserError):
 
 
 def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: float | None = None) -> None:
-    """Limit TensorFlow to `cpus` threads and to its share of a GPU; call it before the first op of the process.
+    """Limit TensorFlow to `cpus` threads and to its share of GPUs; call it before the first op of the process.
 
     Without this, TensorFlow takes every core it sees, and all of a GPU's memory. With `gpu_share` below 1 its tensors
-    get at most that share of the memory, or `memory_mb` MiB if that is given. With a whole GPU, or one that does not
-    report its memory, TensorFlow takes memory as it needs it. On a CPU, deterministic kernels are enabled: with the
-    same seed and number of threads a score repeats bit for bit. On a GPU they are slower; `enable_determinism` enables
-    them there.
+    get at most that share of the memory, or `memory_mb` MiB if that is given. With whole GPUs, or one that does not
+    report its memory, TensorFlow takes memory as it needs it. Two GPUs or more train each trial together (`replicas`).
+    On a CPU, deterministic kernels are enabled: with the same seed and number of threads a score repeats bit for bit.
+    On a GPU they are slower; `enable_determinism` enables them there.
 
     Raises:
         BackendError: Keras does not run on TensorFlow.
+        FewGpusError: TensorFlow does not see that many GPUs.
         SettingsError: the process has used TensorFlow already, or the share has no room for a tensor.
     """
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise BackendError(f"Keras runs on {backend} here, and the model is trained by TensorFlow: unset KERAS_BACKEND")
     malloc.keep_freed()
+    together = _devices_together(gpu_share)
     limit_devices(cpus, gpu_share, memory_mb)
+    replicas.use(together)
     keras.backend.clear_session()  # imports Keras whole
     _first_settings()
     gc.freeze()  # imported modules stay: collecting through them took half a second a trial
@@ -54,7 +57,7 @@ def limit_devices(cpus: float | None, gpu_share: float | None = None, memory_mb:
     try:
         if cpus is not None:
             tf.config.threading.set_intra_op_parallelism_threads(max(1, int(cpus)))
-            tf.config.threading.set_inter_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(len(_devices_together(gpu_share)) or 1)
         for gpu, limit in zip(gpus, limits, strict=True):
             if limit is None:
                 tf.config.experimental.set_memory_growth(gpu, True)
@@ -68,6 +71,23 @@ def limit_devices(cpus: float | None, gpu_share: float | None = None, memory_mb:
         ) from error
     if not gpus and cpus is not None:
         enable_determinism()
+
+
+def _devices_together(gpus: float | None) -> list[str]:
+    """Return the GPUs that train a trial together, by TensorFlow's names; none if there are not several.
+
+    Raises:
+        FewGpusError: TensorFlow sees fewer than that.
+    """
+    needed, there = int(gpus or 0), len(_gpus())
+    if needed < 2:
+        return []
+    if there < needed:
+        raise devices.FewGpusError(
+            f"a trial was given {needed} GPUs, and TensorFlow sees {there} of them: check NVIDIA's driver and that "
+            "TensorFlow was installed with CUDA, or ask for fewer with --gpus-per-trial"
+        )
+    return [f"GPU:{index}" for index in range(needed)]
 
 
 def check_unused() -> None:

@@ -25,7 +25,7 @@ _Around = Callable[[], AbstractContextManager[None]]
 def start(cpus: float, gpu_share: float | None = None) -> None:
     """Import TensorFlow and prepare its devices for `cpus` threads and a share of a GPU; call it before the first op.
 
-    Without a share it gets the whole GPU.
+    Without a share it gets the whole GPU; with 2 or more, as many GPUs together.
     """
     prepare_tensorflow()
     with _native_stderr_held_back():
