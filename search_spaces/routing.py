@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tune_jobs.models import optimizers
 from tune_jobs.search_spaces.scalars import Value
@@ -16,13 +16,14 @@ _GIVEN_TO_OPTIMIZER = frozenset({"steps_per_epoch", "epochs"})  # from the data 
 
 @dataclass(frozen=True)
 class Routed:
-    """Params divided among the builder, the encoding, the optimizer and the training loop."""
+    """Params divided among the builder, the encoding, the optimizer, the callbacks and the training loop."""
 
     builder: dict[str, Value]
     encoding: dict[str, Value]
     optimizer: dict[str, Value]
     batch_size: int
     loss: Value = None  # of a task without an encoding
+    callbacks: dict[str, Value] = field(default_factory=dict)
 
 
 @functools.cache

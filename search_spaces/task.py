@@ -68,6 +68,7 @@ class Task:
         loss: what Keras' `compile` takes for one, such as "mse", or one for each output. Without an encoding, a
             parameter of the space called `loss` is another name for it.
         metrics: what `compile` takes, such as `["mae"]`. The objective may be any of them.
+        callbacks: a function that returns Keras callbacks, new ones for each trial; it takes parameters of the space.
         train: a training loop of the task's own, instead of `build` and `encoding`.
         run: any function of params, instead of these and of the data set (`RunFunction`). A step counts as an epoch.
         source: where the task comes from, such as a report and its table.
@@ -94,6 +95,7 @@ class Task:
     encoding: LabelEncoding | EncodingBuilder | Mapping[str, LabelEncoding] | None = None
     loss: Any = field(default=None, hash=False)
     metrics: Any = field(default=None, hash=False)
+    callbacks: Callable[..., Any] | None = None
     train: TrainFunction | None = None
     run: RunFunction | None = None
     source: str = ""
@@ -191,6 +193,8 @@ class Task:
         """Check who says what is trained: the encoding, or the task itself, or the builder that compiles its model."""
         if self.encoding is not None and self.trains_itself:
             raise self._error(f"has {self.own_code}, which reads labels itself: it needs no encoding")
+        if self.callbacks is not None and (self.trains_itself or not is_known(self.callbacks)):
+            raise self._error(f"callbacks needs a function, and a network that build returns; got {self.callbacks!r}")
         if self.trains_itself and self.protocol.class_weight is not None:
             raise self._error(f"has {self.own_code}, which weights classes itself: leave class_weight out")
         for name in ("loss", "metrics"):
@@ -217,13 +221,17 @@ class Task:
 
     @property
     def own_code(self) -> str:
-        """What trains in a task that trains itself, in words."""
+        """What of the task's own does a part of the training, in words."""
+        if self.build is not None:
+            return "callbacks of its own"
         return "a training loop of its own" if self.run is None else "a function of its own"
 
     @property
     def can_resume(self) -> bool:
         """True if a trial can go on from a checkpoint."""
-        return self.build is not None or (self.run is not None and "checkpoint" in taken_by_run(self.run))
+        return (self.build is not None and self.callbacks is None) or (
+            self.run is not None and "checkpoint" in taken_by_run(self.run)
+        )
 
     @property
     def reports_files(self) -> bool:
@@ -233,9 +241,10 @@ class Task:
     def _check_build(self) -> None:
         taken, encoding = self._builder_parameters(), self._encoding_parameters()
         builder, optimizer = taken.keys() - GIVEN_TO_BUILDER, optimizer_parameters()
+        called = self._callback_parameters()
         for name in sorted(encoding.keys() & (builder | optimizer)):
             raise self._error(f"the encoding takes {name!r} and so does the network or its optimizer: rename one")
-        known = {*builder, *encoding, *optimizer, *self._own_parameters()}
+        known = {*builder, *encoding, *optimizer, *called, *self._own_parameters()}
         space = open_all(self.space)
         for name in space.names():
             if name not in known:
@@ -243,7 +252,8 @@ class Task:
                     f"neither {qualified(self.build)} nor the optimizer takes {name!r}{near(name, known)}; "
                     f"the builder takes: {', '.join(sorted(builder))}"
                 )
-        for function, needed in ((self.build, {name: taken[name] for name in builder}), (self.encoding, encoding)):
+        of_builder = {name: taken[name] for name in builder}
+        for function, needed in ((self.build, of_builder), (self.encoding, encoding), (self.callbacks, called)):
             for name in sorted(needed.keys() - space.always()):
                 if needed[name].default is inspect.Parameter.empty:
                     raise self._error(
@@ -284,6 +294,9 @@ class Task:
         """Return the parameters of the function that makes the encoding; none if one encoding serves all params."""
         return inspect.signature(self.encoding).parameters if callable(self.encoding) else {}
 
+    def _callback_parameters(self) -> Mapping[str, inspect.Parameter]:
+        return {} if self.callbacks is None else inspect.signature(self.callbacks).parameters
+
     def encoding_of(self, params: Params) -> LabelEncoding:
         """Return the label encoding for some params.
 
@@ -315,7 +328,9 @@ class Task:
         encoding_names = self._encoding_parameters().keys()
         builder = {name: value for name, value in params.items() if name in builder_names}
         encoding = {name: value for name, value in params.items() if name in encoding_names}
-        rest = {name: value for name, value in params.items() if name not in builder.keys() | encoding.keys()}
+        callbacks = {name: value for name, value in params.items() if name in self._callback_parameters()}
+        taken = builder.keys() | encoding.keys() | callbacks.keys()
+        rest = {name: value for name, value in params.items() if name not in taken}
         optimizer = {name: value for name, value in rest.items() if name in optimizer_parameters()}
         unknown = sorted(rest.keys() - optimizer.keys() - {*self._own_parameters()})
         if unknown:
@@ -323,7 +338,7 @@ class Task:
         batch_size = rest.get("batch_size", self.protocol.batch_size)
         if not isinstance(batch_size, int) or not is_count(batch_size):
             raise self._error(f"batch_size needs a whole number of 1 or more; got {batch_size!r}")
-        return Routed(builder, encoding, optimizer, batch_size, rest.get("loss"))
+        return Routed(builder, encoding, optimizer, batch_size, rest.get("loss"), callbacks)
 
     def digest(self) -> str:
         """Return 12 hex digits that change with everything a study depends on.
@@ -360,6 +375,8 @@ class Task:
         for name in ("loss", "metrics"):
             if getattr(self, name) is not None:
                 parts[name] = compiling.form(getattr(self, name), name_of)
+        if self.callbacks is not None:
+            parts["callbacks"] = name_of(self.callbacks)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
     def _encoding_name(self, name_of: Callable[[Any], str]) -> str | None:

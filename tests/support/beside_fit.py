@@ -24,31 +24,35 @@ def parts(split: Split, which: Any = slice(None)) -> tuple[Any, ...]:
     return tuple(nests.mapped(compiled.as_in_fit, nests.rows(part, which)) for part in whole)
 
 
-def orders(data: TrainingData) -> Iterator[np.ndarray]:
+def orders(data: TrainingData, epochs: int) -> Iterator[np.ndarray]:
     """The rows of our epochs, in their order."""
-    for epoch in range(EPOCHS):
+    for epoch in range(epochs):
         yield np.random.default_rng((SEED, epoch)).permutation(len(data.train))
 
 
-def batches(data: TrainingData) -> Iterator[tuple[Any, ...]]:
-    for order in orders(data):
+def batches(data: TrainingData, epochs: int) -> Iterator[tuple[Any, ...]]:
+    for order in orders(data, epochs):
         for start in range(0, len(order), BATCH):
             yield parts(data.train, order[start : start + BATCH])
 
 
-def fitted(model: keras.Model, data: TrainingData, *, validates: bool = True, **more: Any) -> list[dict[str, Any]]:
+def fitted(
+    model: keras.Model, data: TrainingData, *, validates: bool = True, epochs: int = EPOCHS, **more: Any
+) -> list[dict[str, Any]]:
     """What `fit` shows of each epoch."""
     history = model.fit(
-        batches(data),
+        batches(data, epochs),
         shuffle=False,
         steps_per_epoch=-(-len(data.train) // BATCH),
-        epochs=EPOCHS,
+        epochs=epochs,
         validation_data=parts(data.validation) if validates else None,
         validation_batch_size=BATCH,
         verbose=0,
         **more,
     ).history
-    return [{name: values[epoch] for name, values in history.items()} for epoch in range(EPOCHS)]
+    return [
+        {name: values[epoch] for name, values in history.items()} for epoch in range(len(next(iter(history.values()))))
+    ]
 
 
 def ours(model: keras.Model, data: TrainingData) -> list[dict[str, float]]:

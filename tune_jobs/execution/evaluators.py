@@ -11,13 +11,13 @@ import ray
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
-from tune_jobs.errors import TrialError, UserError
+from tune_jobs.errors import Reason, TrialError, UserError
 from tune_jobs.execution import lost_workers
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import TestResult, TrialRecord
-from tune_jobs.search_spaces.protocol import Objective, Protocol
+from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
 from tune_jobs.training import tensorflow_start, weights
 from tune_jobs.training.weights import Weights
 
@@ -103,3 +103,5 @@ class _Evaluator:
             return finalist.score(self._task, trial, self._job.data, self._job.test_split, kept)
         except TrialError as error:
             return error
+        except TaskError as error:
+            return TrialError(Reason.INVALID, str(error))

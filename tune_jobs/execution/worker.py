@@ -213,6 +213,14 @@ class TrialWorker:
         self._run, self._epochs = run, iter(run)
 
     def _train_epochs(self) -> StepReport:
+        try:
+            return self._train_until()
+        except TaskError as error:  # of what no trial of the task could do
+            self._refuse(error)
+            return StepReport(refusal=self._refusal)
+
+    def _train_until(self) -> StepReport:
+        """Train to a milestone, to the end, or for `_STEP_S`."""
         assert self._run is not None
         epochs, self._unreported = list(self._unreported), []
         until = time.monotonic() + _STEP_S

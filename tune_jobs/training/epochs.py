@@ -26,6 +26,7 @@ from tune_jobs.words import one_line
 if TYPE_CHECKING:
     from tune_jobs.models.label_encodings import LabelEncoding
     from tune_jobs.models.lazy_keras import keras
+    from tune_jobs.training.callbacks import EpochCallbacks
 
 
 class Training(Protocol):
@@ -102,16 +103,29 @@ class KerasTraining:
         self.n_weights = compiled.count_weights(self.model)
         self._epochs = compiled.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
         self._encoding, self._data = encoding, data
+        self._callbacks = _callbacks(task, params, self.model, math.ceil(self._train.size / batch_size))
         self._best_weights: list[np.ndarray] = []
 
     def epochs(self) -> Iterator[Metrics]:
+        if self._callbacks is not None:
+            yield from self._epochs_with(self._callbacks)
+            return
         while True:
             trained = self._epochs.train(self._train)
             validated = self._epochs.evaluate(self._validation)
             validated |= own_answers.further_scores(self.model, self._data.validation.x)
             yield trained | {f"val_{name}": value for name, value in validated.items()}
 
-    def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> Checkpoint:
+    def _epochs_with(self, callbacks: EpochCallbacks) -> Iterator[Metrics]:
+        callbacks.begin()
+        while callbacks.wants_more:
+            yield callbacks.epoch(
+                lambda: self._epochs.train(self._train), lambda: self._epochs.evaluate(self._validation)
+            )
+
+    def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> Checkpoint | None:
+        if self._callbacks is not None:  # what they have counted is not known
+            return None
         variables, best_weights = tuple(self._epochs.variables), tuple(self._best_weights)
         return Checkpoint(variables, best_weights, best_epoch, tuple(history), seconds)
 
@@ -125,6 +139,8 @@ class KerasTraining:
         self._best_weights = self.model.get_weights()
 
     def restore_best(self) -> None:
+        if self._callbacks is not None:
+            self._callbacks.end()
         self.model.set_weights(self._best_weights)
 
     def validation_errors(self) -> Errors:
@@ -140,6 +156,24 @@ class KerasTraining:
         from tune_jobs.training import compiled
 
         return compiled.measure_latency(self.model, nests.rows(self._data.validation.x, slice(1)))
+
+
+def _callbacks(task: Task, params: Params, model: keras.Model, steps: int) -> EpochCallbacks | None:
+    """Return the callbacks of a trial; None where the task has none.
+
+    Raises:
+        TaskError: they cannot be called as they ask.
+        TrialError: the function that makes them refuses the params.
+    """
+    from tune_jobs.training.callbacks import EpochCallbacks
+
+    if task.callbacks is None:
+        return None
+    try:
+        made = task.callbacks(**task.route(params).callbacks)
+    except ValueError as error:
+        raise TrialError(Reason.INVALID, one_line(error)) from error
+    return EpochCallbacks(made, model, epochs=task.protocol.epochs, steps=steps)
 
 
 def _weighted(train: Split, encoding: LabelEncoding, class_weight: Mapping[str, float] | None) -> Split:
@@ -195,6 +229,8 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
                 model(_first_row(data))
             if not model.compiled:
                 _compile(model, encoding, schedule | routed.optimizer)
+            elif task.encoding is None and encoding.loss() is not None:
+                raise ValueError("build compiles the model, and the task names a loss too: leave one of them out")
     except (ValueError, TypeError) as error:
         raise TrialError(Reason.INVALID, one_line(error)) from error
     _check_images(model, data)

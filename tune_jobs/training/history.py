@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.protocol import Objective, Protocol
+from tune_jobs.search_spaces.spelling import near
 from tune_jobs.training.checkpoints import Checkpoint
 
 
@@ -71,7 +72,8 @@ class EpochHistory:
             return TrialError(Reason.INVALID, "the task's own code ended without an epoch")
         names = tuple(dict.fromkeys(name for epoch in self.epochs for name in epoch))
         missing = next((name for name in self.required if name not in names), self.required[0])
-        return TrialError(Reason.INVALID, f"no metric {missing!r} to judge by; the trial has {', '.join(names)}")
+        words = f"no metric {missing!r} to judge by{near(missing, names)}; the trial has {', '.join(names)}"
+        return TrialError(Reason.INVALID, words)
 
     def _is_scored(self, metrics: Metrics) -> bool:
         return all(name in metrics for name in self.required)

@@ -20,7 +20,7 @@ from tune_jobs.models.presentation import Presentation
 from tune_jobs.records.objectives import LATENCY, TRAIN_SECONDS
 from tune_jobs.records.per_image import Errors, pack
 from tune_jobs.records.trials import Lineage, Metrics, TrialResult
-from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.search_spaces.protocol import Objective, TaskError
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import own_answers
@@ -100,8 +100,9 @@ class Copy:
 class TrialRun:
     """A trial as an iterator over its epochs, so that its caller can pause, look and stop between two of them.
 
-    It yields `(epoch, metrics)`, and never raises for a configuration that fails. `result` and `model` are final once
-    it is exhausted. A trial that completes has a value for each of `further_objectives`, too.
+    It yields `(epoch, metrics)`, and never raises for a configuration that fails, but TaskError for what no trial of
+    the task could do. `result` and `model` are final once it is exhausted. A trial that completes has a value for each
+    of `further_objectives`, too.
 
     With a checkpoint to `start` from, the trial resumes after that epoch; a checkpoint that does not fit the model is
     ignored. With a `Copy` that does not fit, the trial fails.
@@ -171,6 +172,8 @@ class TrialRun:
             self.result = self._result("stopped" if self._is_stopped else "complete")
         except TrialError as error:
             self.result = self._result("failed", error.reason, str(error))
+        except TaskError:  # it would end every trial
+            raise
         except (Exception, SystemExit) as error:  # a user's training may call sys.exit
             self.error = error
             reason = Reason.OUT_OF_MEMORY if _is_out_of_memory(error) else Reason.CRASHED

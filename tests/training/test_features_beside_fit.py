@@ -1,0 +1,120 @@
+"""What `fit` would honour of a model: a table of features, each trained beside it to the same epochs and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support.beside_fit import assert_same, ours
+from tune_jobs.datasets import Split, TrainingData
+from tune_jobs.training import tensorflow_process
+
+X = np.random.default_rng(0).normal(size=(120, 4))
+Y = X.sum(axis=1, keepdims=True)
+DATA = TrainingData("own", Split(X[:90], Y[:90]), Split(X[90:], Y[90:]), "none")
+TOKENS = np.random.default_rng(1).integers(0, 5, (120, 6))
+SEQUENCES = TrainingData("own", Split(TOKENS[:90], Y[:90]), Split(TOKENS[90:], Y[90:]), "none")
+
+
+def model_of(*layers: Any, kind: Any = keras.Sequential, inputs: Any = (4,), **compiling: Any) -> keras.Model:
+    model = kind([keras.Input(inputs), *layers, keras.layers.Dense(1)])
+    model.compile(**{"optimizer": keras.optimizers.SGD(0.05), "loss": "mse", "metrics": ["mae"]} | compiling)
+    return model
+
+
+def with_optimizer(make: Callable[[], Any]) -> Callable[[], keras.Model]:
+    return lambda: model_of(keras.layers.Dense(3), optimizer=make())
+
+
+def frozen() -> keras.Model:
+    """A layer with a batch normalization, both frozen, under one that learns."""
+    base = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()])
+    base.trainable = False
+    return model_of(base)
+
+
+class Penalized(keras.layers.Layer):  # type: ignore[misc]
+    def call(self, x: Any) -> Any:
+        self.add_loss(0.1 * keras.ops.mean(x**2))
+        return x
+
+
+class OwnLoss(keras.Sequential):  # type: ignore[misc]
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
+        return keras.ops.mean(keras.ops.abs(y - y_pred)) + 0.01 * keras.ops.mean(x)
+
+
+class OwnStep(keras.Sequential):  # type: ignore[misc]
+    """Trains twice on each batch."""
+
+    def train_step(self, data: Any) -> Any:
+        super().train_step(data)
+        return super().train_step(data)
+
+
+SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
+Schedules = keras.optimizers.schedules
+FEATURES: dict[str, Callable[[], keras.Model]] = {
+    "gradient accumulation": with_optimizer(lambda: SGD(0.05, gradient_accumulation_steps=2)),
+    "gradient accumulation that does not divide an epoch": with_optimizer(
+        lambda: Adam(0.05, gradient_accumulation_steps=4)
+    ),
+    "loss scaling": with_optimizer(lambda: keras.optimizers.LossScaleOptimizer(SGD(0.05))),
+    "a fixed loss scale": with_optimizer(lambda: SGD(0.05, loss_scale_factor=8.0)),
+    "clipped gradients": with_optimizer(lambda: SGD(0.05, global_clipnorm=0.1)),
+    "decay of weights": with_optimizer(lambda: keras.optimizers.AdamW(0.05, weight_decay=0.1)),
+    "averaged weights": with_optimizer(lambda: SGD(0.05, use_ema=True, ema_overwrite_frequency=3)),
+    "a schedule over steps": with_optimizer(lambda: SGD(Schedules.CosineDecay(0.1, 6))),
+    "optimizers with moments": with_optimizer(lambda: keras.optimizers.Lion(0.01)),
+    "frozen layers": frozen,
+    "a loss that a layer adds": lambda: model_of(Penalized()),
+    "regularizers": lambda: model_of(keras.layers.Dense(3, kernel_regularizer="l2", activity_regularizer="l1")),
+    "a loss of the model's own": lambda: model_of(kind=OwnLoss, loss=None),
+    "a step of the model's own": lambda: model_of(kind=OwnStep),
+    "batch normalization": lambda: model_of(keras.layers.Dense(3), keras.layers.BatchNormalization()),
+    "weights of losses": lambda: model_of(loss_weights=[0.3]),
+    "a function as the loss": lambda: model_of(loss=lambda y, read: keras.ops.mean(keras.ops.abs(y - read), axis=-1)),
+    "weighted metrics": lambda: model_of(weighted_metrics=["mse"]),
+    "metrics of two kinds": lambda: model_of(metrics=[keras.metrics.R2Score(), keras.metrics.RootMeanSquaredError()]),
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_feature_is_honoured_as_in_fit(feature: str) -> None:
+    def make() -> keras.Model:
+        tensorflow_process.reset(5)
+        return FEATURES[feature]()
+
+    first, last = assert_same(make, DATA)
+    assert last["loss"] != first["loss"]
+
+
+def test_masked_sequences_are_honoured_as_in_fit() -> None:
+    def make() -> keras.Model:
+        tensorflow_process.reset(5)
+        read = keras.layers.Embedding(5, 3, mask_zero=True), keras.layers.LSTM(3)
+        return model_of(*read, inputs=(6,))
+
+    assert_same(make, SEQUENCES)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, when it saves
+def test_a_warm_start_from_a_file_of_weights_is_honoured_as_in_fit(tmp_path: Any) -> None:
+    file = tmp_path / "base.weights.h5"
+    tensorflow_process.reset(7)
+    model_of(keras.layers.Dense(3)).save_weights(file)
+
+    def make() -> keras.Model:
+        tensorflow_process.reset(5)
+        model = model_of(keras.layers.Dense(3))
+        model.load_weights(file)
+        return model
+
+    warm = assert_same(make, DATA)
+    file.unlink()
+    tensorflow_process.reset(5)
+    assert warm[0]["loss"] != ours(model_of(keras.layers.Dense(3)), DATA)[0]["loss"]
