@@ -91,5 +91,5 @@ def optimizer(name: str, settings: Mapping[str, Any], rate: Any) -> keras.optimi
 def schedule(name: str, settings: Mapping[str, Any], rate: float, steps: int) -> Any:
     """Return a schedule of Keras from `rate`, over `steps` where nothing is said of its length."""
     check(name, settings, SCHEDULES)
-    length = next((setting for setting in ("decay_steps", "first_decay_steps") if setting in SCHEDULES[name]))
+    length = next(setting for setting in ("decay_steps", "first_decay_steps") if setting in SCHEDULES[name])
     return getattr(keras.optimizers.schedules, name)(rate, **{length: steps, **settings})

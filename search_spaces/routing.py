@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from dataclasses import dataclass, field
 
-from tune_jobs.models import optimizers
 from tune_jobs.search_spaces.scalars import Value
 
 # What a builder is given beside params, if it names it: of the data, and of the encoding.
 GIVEN_TO_BUILDER = frozenset({"input_shape", "head", "x_train", "y_train"})
-_GIVEN_TO_OPTIMIZER = frozenset({"steps_per_epoch", "epochs"})  # from the data and the protocol
 
 
 @dataclass(frozen=True)
@@ -24,9 +20,3 @@ class Routed:
     batch_size: int
     loss: Value = None  # of a task without an encoding
     callbacks: dict[str, Value] = field(default_factory=dict)
-
-
-@functools.cache
-def optimizer_parameters() -> frozenset[str]:
-    """Return the names of the params that optimizers and schedules take."""
-    return frozenset(inspect.signature(optimizers.build).parameters) - _GIVEN_TO_OPTIMIZER

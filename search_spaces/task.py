@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tune_jobs.models import label_encodings
+from tune_jobs.models import label_encodings, optimizers
 from tune_jobs.search_spaces import compiling, encoding_settings, function_names
 from tune_jobs.search_spaces.data import DataSource
 from tune_jobs.search_spaces.declarations import (
@@ -31,7 +31,7 @@ from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
 from tune_jobs.search_spaces.own_code import RunFunction, TrainFunction, taken_by_run, why_no_run, why_no_train
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError, is_count
 from tune_jobs.search_spaces.reported import Reported
-from tune_jobs.search_spaces.routing import GIVEN_TO_BUILDER, Routed, optimizer_parameters
+from tune_jobs.search_spaces.routing import GIVEN_TO_BUILDER, Routed
 from tune_jobs.search_spaces.scalars import Choice, Float, Params, Scalar, SpaceError, Value
 from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
@@ -122,7 +122,7 @@ class Task:
             if wrong:
                 raise self._error(f"what is reported as {reported.setting!r} does not belong to the space: {wrong}")
         if self.build is not None:
-            self.route(self.baseline)
+            self._check_optimizer(self.route(self.baseline))
 
     def _per_output(self, encodings: Mapping[str, LabelEncoding]) -> Any:
         from tune_jobs.models.several_outputs import PerOutput
@@ -240,9 +240,9 @@ class Task:
 
     def _check_build(self) -> None:
         taken, encoding = self._builder_parameters(), self._encoding_parameters()
-        builder, optimizer = taken.keys() - GIVEN_TO_BUILDER, optimizer_parameters()
+        builder, optimizer = taken.keys() - GIVEN_TO_BUILDER, optimizers.parameters()
         called = self._callback_parameters()
-        for name in sorted(encoding.keys() & (builder | optimizer)):
+        for name in sorted(encoding.keys() & (builder | optimizers.own_parameters())):
             raise self._error(f"the encoding takes {name!r} and so does the network or its optimizer: rename one")
         known = {*builder, *encoding, *optimizer, *called, *self._own_parameters()}
         space = open_all(self.space)
@@ -260,6 +260,12 @@ class Task:
                         f"{qualified(function)} needs {name!r} and the space does not always set it"
                         f"{near(name, space.names())}; give it a default or a place in the space"
                     )
+
+    def _check_optimizer(self, baseline: Routed) -> None:
+        try:
+            optimizers.check(baseline.optimizer)
+        except ValueError as error:
+            raise self._error(f"its baseline: {error}") from error
 
     def _builder_parameters(self) -> Mapping[str, inspect.Parameter]:
         assert self.build is not None
@@ -331,7 +337,7 @@ class Task:
         callbacks = {name: value for name, value in params.items() if name in self._callback_parameters()}
         taken = builder.keys() | encoding.keys() | callbacks.keys()
         rest = {name: value for name, value in params.items() if name not in taken}
-        optimizer = {name: value for name, value in rest.items() if name in optimizer_parameters()}
+        optimizer = {name: value for name, value in rest.items() if name in optimizers.parameters()}
         unknown = sorted(rest.keys() - optimizer.keys() - {*self._own_parameters()})
         if unknown:
             raise SpaceError(f"task {self.name!r}: nobody takes {unknown[0]!r}{near(unknown[0], self.space.names())}")

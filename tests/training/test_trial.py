@@ -438,8 +438,8 @@ def test_an_optimizer_that_refuses_its_params_makes_the_trial_invalid(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
     params = {**PARAMS, "optimizer": "adamm"}
-    space = Space(units=Choice(8), learning_rate=Choice(0.05), batch_size=Choice(16), optimizer=Choice("adamm"))
-    result = run_trial(tiny_task(space=space, baseline=params), params, tiny_data, seed=0)
+    space = Space(units=Choice(8), learning_rate=Choice(0.05), batch_size=Choice(16), optimizer=Choice("adam", "adamm"))
+    result = run_trial(tiny_task(space=space, baseline=params | {"optimizer": "adam"}), params, tiny_data, seed=0)
     assert_failed(result, "invalid", "adamm")
 
 

@@ -112,16 +112,16 @@ class KerasTraining:
             return
         while True:
             trained = self._epochs.train(self._train)
-            validated = self._epochs.evaluate(self._validation)
-            validated |= own_answers.further_scores(self.model, self._data.validation.x)
-            yield trained | {f"val_{name}": value for name, value in validated.items()}
+            yield trained | {f"val_{name}": value for name, value in self._validate().items()}
 
     def _epochs_with(self, callbacks: EpochCallbacks) -> Iterator[Metrics]:
         callbacks.begin()
         while callbacks.wants_more:
-            yield callbacks.epoch(
-                lambda: self._epochs.train(self._train), lambda: self._epochs.evaluate(self._validation)
-            )
+            yield callbacks.epoch(lambda: self._epochs.train(self._train), self._validate)
+
+    def _validate(self) -> dict[str, float]:
+        scores = self._epochs.evaluate(self._validation)
+        return scores | own_answers.further_scores(self.model, self._data.validation.x)
 
     def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> Checkpoint | None:
         if self._callbacks is not None:  # what they have counted is not known
@@ -216,6 +216,7 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
     Raises:
         TrialError: the builder refuses the params, or the images have another type than the model's input.
     """
+    from tune_jobs.models import optimizers
     from tune_jobs.training import replicas
     from tune_jobs.training.precision import dtype_policy
 
@@ -228,7 +229,7 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
             if not model.built:  # a subclass creates its weights when it first sees an image
                 model(_first_row(data))
             if not model.compiled:
-                _compile(model, encoding, schedule | routed.optimizer)
+                _compile(model, encoding, optimizers.from_params(routed.optimizer, **schedule))
             elif task.encoding is None and encoding.loss() is not None:
                 raise ValueError("build compiles the model, and the task names a loss too: leave one of them out")
     except (ValueError, TypeError) as error:
@@ -262,8 +263,7 @@ def _check_images(model: keras.Model, data: TrainingData) -> None:
         raise TrialError(Reason.INVALID, f"the model takes uint8 images of 0 to 255, and the data are {actual}")
 
 
-def _compile(model: keras.Model, encoding: LabelEncoding, optimizer: Mapping[str, Any]) -> None:
-    from tune_jobs.models import optimizers
+def _compile(model: keras.Model, encoding: LabelEncoding, optimizer: keras.optimizers.Optimizer) -> None:
     from tune_jobs.training import steps
 
     loss = encoding.loss()
@@ -273,7 +273,7 @@ def _compile(model: keras.Model, encoding: LabelEncoding, optimizer: Mapping[str
             'there, or name one, as in loss="mse"'
         )
     model.compile(
-        optimizer=optimizers.build(**optimizer),
+        optimizer=optimizer,
         loss=loss,
         metrics=encoding.metrics(),
         jit_compile=False,  # XLA takes seconds to compile, and is no faster on a CPU
