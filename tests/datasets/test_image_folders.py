@@ -212,6 +212,11 @@ def test_a_folder_in_the_data_folder_is_a_data_set(
     assert datasets.locate(name, data_dir).startswith(str(data_dir))
 
 
+def test_what_lies_in_the_data_folder_is_near_a_wrong_name(folder: Path) -> None:
+    message = refusal(lambda: datasets.load("colors@8", data_dir=folder.parent, validation=4))
+    assert "no data set named 'colors@8'; near it: colours; there are digits, mnist," in message
+
+
 @pytest.mark.parametrize("name", ["colour", "../data/colours", ".", "", "@3", ".hidden"])
 def test_what_is_no_name_in_the_data_folder_is_no_data_set(name: str, folder: Path) -> None:
     (folder.parent / ".hidden").mkdir()
@@ -326,6 +331,14 @@ def test_what_is_no_image_folder_is_refused_in_one_line(
     message = refusal(lambda: image_folder(folder).load(tmp_path))
     assert str(folder) in message
     assert says in message
+
+
+def test_images_that_need_more_than_memory_are_refused_before_they_are_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_memory", lambda: 2**20)
+    message = refusal(lambda: image_folder(folder, 1000, 3).load(tmp_path))
+    assert "the images of colours@1000x1000x3 need 0.1 GiB, and this machine has 0.0 GiB: resize" in message
 
 
 def test_an_empty_or_missing_folder_is_refused(tmp_path: Path) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
+from tune_jobs.errors import DataError
 from tune_jobs.models import mlp
 from tune_jobs.search_spaces import Task
-from tune_jobs.training import compiled, tensorflow_process
+from tune_jobs.training import compiled, devices, tensorflow_process
 from tune_jobs.training.compiled import CompiledEpochs, ResidentSplit
+from tune_jobs.training.devices import DeviceFigures
+from tune_jobs.training.trial import run_trial
 
 SEED = 5
 BATCH = 32  # 90 images: two whole batches and one of 26
@@ -47,6 +53,33 @@ def on_device(data: TrainingData, task: Task) -> tuple[ResidentSplit, ...]:
 def assert_same_weights(one: keras.Model, other: keras.Model) -> None:
     for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_inputs_that_no_device_could_hold_are_refused_before_training(
+    has_gpu: bool, tiny_data: TrainingData, tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """120 images of 4 x 4 in uint8 are 1,920 bytes; as floats they are four times as many."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"] * has_gpu)
+    room = DeviceFigures("0", 0, 2000 / 2**20, 0)
+    monkeypatch.setattr(devices, "device_reader", lambda: SimpleNamespace(read=lambda: (room,)))
+    monkeypatch.setattr(devices, "host_memory_mb", lambda: 2000 / 2**20)
+    monkeypatch.setattr(compiled, "_resident", [])
+    assert len(on_device(tiny_data, tiny_task())) == 2
+    as_floats = [replace(part, x=part.x.astype(np.float64)) for part in (tiny_data.train, tiny_data.validation)]
+    with pytest.raises(DataError, match=r"the inputs of the data set need 0\.0 GiB on the device, which has 0\.0 GiB"):
+        compiled.resident_splits(as_floats, lambda labels: labels)
+
+
+def test_a_trial_on_inputs_that_no_device_could_hold_fails_with_that_line(
+    tiny_data: TrainingData, tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "host_memory_mb", lambda: 1000 / 2**20)
+    monkeypatch.setattr(compiled, "_resident", [])
+    task = tiny_task()
+    result = run_trial(task, task.baseline, tiny_data, seed=0)
+    assert (result.state, result.reason, result.history) == ("failed", "crashed", ())
+    assert "train on fewer (--images)" in result.message
 
 
 @pytest.mark.slow

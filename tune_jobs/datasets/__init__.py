@@ -196,7 +196,8 @@ def _source(name: str, data_dir: Path) -> Source:
     source = known or in_folder.find(name, data_dir)
     if source is None:
         raise DataError(
-            f"no data set named {name!r}{near(name, names())}; there are {', '.join(names())}, and what lies in "
+            f"no data set named {name!r}{near(base, (*names(), *in_folder.names(data_dir)))}; there are "
+            f"{', '.join(names())}, and what lies in "
             f"{data_dir}: {in_folder.KINDS}"
         )
     return source

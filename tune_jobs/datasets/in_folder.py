@@ -33,6 +33,13 @@ def find(name: str, data_dir: Path) -> Source | None:
     return Source(name, load=loader.load, locate=lambda data_dir: path)
 
 
+def names(data_dir: Path) -> list[str]:
+    """Return what in the data folder may be a data set, by its name alone; nothing is opened."""
+    paths = sorted(data_dir.iterdir()) if data_dir.is_dir() else []
+    files = [path.stem for path in paths if path.suffix in (".zip", *tables.SUFFIXES)]
+    return files + [path.name for path in paths if path.is_dir() and path.name != reading.KEPT]
+
+
 def _path(path: Path) -> Path | None:
     """Return the folder or file that is meant by its name, with or without its ending."""
     if path.is_dir() or (path.suffix in (".zip", *tables.SUFFIXES) and path.is_file()):

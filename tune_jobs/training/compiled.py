@@ -19,8 +19,9 @@ import tensorflow as tf
 
 from tune_jobs.datasets import nests
 from tune_jobs.datasets.dataset import Nest, Split
+from tune_jobs.errors import DataError
 from tune_jobs.models.lazy_keras import keras
-from tune_jobs.training import replicas, steps
+from tune_jobs.training import devices, replicas, steps
 from tune_jobs.training.numbers import as_numbers
 from tune_jobs.training.steps import Step
 
@@ -56,12 +57,33 @@ def resident_splits(splits: Sequence[Split], targets: Callable[[Nest], Nest]) ->
 
     The images stay there for the next trial, until others are asked for. Targets do not stay: what they are depends on
     all that the trial's label encoding holds.
+
+    Raises:
+        DataError: the inputs need more than the whole memory of the device.
     """
     if _identities([split.x for split in splits]) != _identities([x for x, _ in _resident]):
+        _check_room(splits)
         _resident.clear()  # before others take their place
         _resident.extend((split.x, _on_device(split.x)) for split in splits)
     pairs = zip(splits, _resident, strict=True)
     return tuple(_with_targets(split, x, targets(split.labels)) for split, (_, x) in pairs)
+
+
+def _check_room(splits: Sequence[Split]) -> None:
+    """Refuse inputs that no trial could hold, however few share a device; where less is free, TensorFlow says so."""
+    needed_mb = sum(_size_mb(array) for split in splits for array in nests.arrays(split.x))
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    memory_mb = devices.least_memory_mb() if has_gpu else devices.host_memory_mb() / replicas.count()
+    if 0 < memory_mb < needed_mb:
+        raise DataError(
+            f"the inputs of the data set need {needed_mb / 1024:,.1f} GiB on the device, which has "
+            f"{memory_mb / 1024:,.1f} GiB: train on fewer (--images), or make them smaller"
+        )
+
+
+def _size_mb(array: np.ndarray) -> float:
+    itemsize = np.dtype(keras.config.floatx()).itemsize if array.dtype.kind == "f" else array.dtype.itemsize
+    return float(array.size * itemsize / 2**20)
 
 
 def to_device(split: Split, targets: Callable[[Nest], Nest]) -> ResidentSplit:

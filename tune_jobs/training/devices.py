@@ -56,6 +56,11 @@ def device_reader(file: Path | None = None, cpus: float = 1.0) -> DeviceReader:
     return NvmlReader() if NvmlReader().read() else HostReader(cpus)
 
 
+def least_memory_mb() -> float:
+    """Return the MiB that the smallest device of this process has, whoever uses them; 0 if it does not report it."""
+    return min((figures.memory_total_mb for figures in device_reader().read()), default=0.0)
+
+
 @dataclass(frozen=True)
 class NvmlReader:
     """Reads NVIDIA's GPUs from its driver; without the driver or its Python package there are none."""

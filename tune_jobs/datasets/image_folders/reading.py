@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -158,11 +159,18 @@ def _each(tree: Tree, files: Sequence[Entry], use: Callable[[int], Result], indi
 
 
 def _empty(shape: tuple[int, int, int, int], name: str) -> Array:
-    try:
-        return np.empty(shape, dtype=np.uint8)
-    except MemoryError as error:
-        size = shape[0] * shape[1] * shape[2] * shape[3] / 2**30
-        raise DataError(f"the images of {name} need {size:.0f} GiB, more than memory has: make them smaller") from error
+    needed, memory = math.prod(shape), _memory()
+    if needed > memory:
+        raise DataError(
+            f"the images of {name} need {needed / 2**30:,.1f} GiB, and this machine has {memory / 2**30:,.1f} GiB: "
+            "resize them to fewer pixels"
+        )
+    return np.empty(shape, dtype=np.uint8)
+
+
+def _memory() -> int:
+    """Return the bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _key(files: Sequence[Entry], form: Form) -> str:
