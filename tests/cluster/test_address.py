@@ -64,6 +64,7 @@ def test_another_version_than_the_clusters_is_said() -> None:
         reachability._check_versions("head:6379", metadata)
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_no_node_is_told_what_to_do(head: RayHead, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in head.client.items():
         monkeypatch.setenv(name, value)

@@ -496,6 +496,7 @@ def test_the_division_is_the_one_it_always_was() -> None:
     assert held.x.tolist() == [2, 4, 6, 10, 11, 21]  # of NumPy 2's PCG64; older studies lean on it
 
 
+@pytest.mark.slow
 @given(labels=st.lists(st.integers(0, 4), min_size=2, max_size=60), data=st.data())
 def test_a_division_loses_nothing_and_gives_each_class_its_share(labels: list[int], data: st.DataObject) -> None:
     n_held = data.draw(st.integers(1, len(labels) - 1))

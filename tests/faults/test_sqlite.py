@@ -64,6 +64,7 @@ def test_a_sweep_waits_for_a_locked_database_and_goes_on_after_one_that_stays_lo
     audit(filed, undisturbed(alone, tmp_path), own=own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.5, 0.95])
 def test_a_database_that_was_cut_is_refused_in_one_line(tmp_path: Path, filed: Settings, share: float) -> None:
     finished_study(own_task(tmp_path / "task", width="Choice(*range(1, 13))"), filed)

@@ -19,6 +19,7 @@ import pytest
 from tests.support.house import ROOT, module_of, sources
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         int(metadata.version("setuptools").split(".")[0]) < 77,
         reason="builds need setuptools 77 or later, which the extra `dev` brings",
@@ -200,7 +201,6 @@ def test_a_task_in_a_crowded_folder_has_its_own_models(
     assert "width" in _run([*command, "show", "task.py"], crowded, environment)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start", ["entry", "module"])
 def test_a_sweep_runs_in_a_crowded_folder(installed: Path, crowded: Path, tmp_path: Path, start: str) -> None:
     home = tmp_path / "home"
@@ -209,7 +209,6 @@ def test_a_sweep_runs_in_a_crowded_folder(installed: Path, crowded: Path, tmp_pa
     assert _finished_trials(home) == 1
 
 
-@pytest.mark.slow
 def test_a_sweep_of_a_task_with_its_own_models_runs_in_a_crowded_folder(
     installed: Path, crowded: Path, tmp_path: Path
 ) -> None:

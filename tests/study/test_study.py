@@ -290,6 +290,7 @@ def test_a_study_can_be_read_while_it_is_written(stored: Settings) -> None:
     assert reader.holder() is None
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_keeps_every_trial_it_acknowledged(stored: Settings) -> None:
     arguments = [sys.executable, str(PROGRAMS / "writer.py"), str(stored.home), stored.storage or ""]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as writer:
@@ -339,6 +340,7 @@ def written(settings: Settings) -> tuple[bytes, list[tuple[int, TrialRecord]]]:
     return journal.read_bytes(), [(size, trial) for trial, size in acknowledged]
 
 
+@pytest.mark.slow
 def test_a_journal_cut_at_any_byte_keeps_what_was_acknowledged_and_goes_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

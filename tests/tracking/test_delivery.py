@@ -36,6 +36,7 @@ def scores(settings: Settings, record: StudyRecord) -> dict[int, float | None]:
     return {t.number: found.run(t.number).data.metrics.get("best_val_accuracy") for t in record.trials}
 
 
+@pytest.mark.slow
 def test_a_study_is_delivered_beside_its_driver_and_sync_finds_nothing_left(own: Own, settings: Settings) -> None:
     record = finished_study(own, settings)
     with delivery.alongside("own", settings) as delivered:
@@ -46,6 +47,7 @@ def test_a_study_is_delivered_beside_its_driver_and_sync_finds_nothing_left(own:
     assert logged(settings, record).facts == before
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # that is the point
 def test_delivery_goes_on_to_the_end_when_the_driver_is_gone(own: Own, settings: Settings) -> None:
     record = finished_study(own, settings)

@@ -33,6 +33,7 @@ def test_a_name_becomes_the_nearest_that_mlflow_takes(name: str, near: str) -> N
     validation._validate_metric_name(near)
 
 
+@pytest.mark.slow
 @given(st.lists(ODD, unique=True, max_size=8), st.sets(ODD, max_size=3))
 def test_any_names_are_taken_and_told_apart(given_names: list[str], used: set[str]) -> None:
     found = names.taken(given_names, used)

@@ -167,6 +167,7 @@ def test_our_own_file_of_an_older_version_is_brought_up_to_date_and_a_copy_is_ke
     assert not list(home.home.glob(".mlflow.db.*"))
 
 
+@pytest.mark.slow
 def test_the_real_upgrade_brings_tables_back_that_an_older_version_had_not(home: Settings) -> None:
     with closing(sqlite3.connect(home.home / "mlflow.db")) as database, database:
         database.execute("DROP TABLE job_locks")
@@ -189,6 +190,7 @@ result TEXT, retry_count INTEGER NOT NULL, last_update_time BIGINT NOT NULL, sta
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_brought_up_to_date_is_as_it_was_and_the_command_is_named(home: Settings) -> None:
     file = home.home / "mlflow.db"
     set_version(file, "75868b020152")  # its tables are newer, so that the step cannot be taken again

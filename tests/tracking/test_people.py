@@ -25,6 +25,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> People:
     return People(tmp_path_factory.mktemp("people"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(ACTIONS))
 def test_what_people_do_in_mlflow_disturbs_nothing_and_stays(people: People, what: str) -> None:
     people.act(what)
