@@ -18,7 +18,9 @@ from tune_jobs.cli.options import home_option, print_text, read_settings
     metavar="FILE",
     help="Write to FILE (default: report.html beside the study's leaderboard).",
 )
-@click.option("--after-launch", is_flag=True, hidden=True)
+@click.option(
+    "--after-launch", is_flag=True, hidden=True, help="Write it for a launch that has ended: what a launch starts."
+)
 @home_option
 def report(study: str, output: Path | None, after_launch: bool, home: Path | None) -> None:
     """Write what came out of a study to one HTML file, and print where it is. It opens in a browser without a network.
