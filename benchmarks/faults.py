@@ -8,6 +8,8 @@ There is one function for each fault. Each ends with an audit of the study, MLfl
   process that delivers to MLflow; the same command follows each time. digits-mlp, a grid and a random search.
 * `processes`: one process at a time is killed, in turn the driver, a worker and Ray's raylet; the same command follows
   whenever the driver is gone. Trials do nothing for 0.6 s each.
+* `commands`: launch, extend, replicate, retry, evaluate, import-study and delete are killed, in turn the driver, a
+  worker, the raylet, the GCS and the process that delivers to MLflow, `--times` in all; the same command follows.
 * `mlflow`: the server answers 2 s late, answers 3 of 10 calls with error 500, or does not answer. digits-mlp; the time
   inside epochs is compared trial by trial with that of a sweep whose server is well.
 * `disk`: the disk of the home is filled and has room again; the same command follows. Needs root.
@@ -15,7 +17,7 @@ There is one function for each fault. Each ends with an audit of the study, MLfl
 * `clock`: the driver's clock jumps by days, both ways, over and over.
 * `fuzz`: all that is read from people and files, damaged in `--examples` ways each.
 
-In all but `kills` and `mlflow` trials do nothing. tests/faults has the same faults, once or twice each.
+In all but `kills`, `mlflow` and evaluations trials do nothing. tests/faults has the same faults, once or twice each.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +47,8 @@ def main() -> None:
     print_machine()
     results: list[Result] = []
     with work_folder(options.keep) as folder:
-        warm_disk()
+        if options.only != ["commands"]:
+            warm_disk()
         for name in options.only or FAULTS:
             results += FAULTS[name](options, folder / name)
     print_table(
@@ -111,6 +114,31 @@ def processes(options: argparse.Namespace, folder: Path) -> list[Result]:
         say(line)
     counts = ", ".join(f"{count} {victim}" for victim, count in Counter(killer.killed).most_common())
     return [Result("kill -9 of one process", f"{len(killer.killed)} kills: {counts}", not lines)]
+
+
+def commands(options: argparse.Namespace, folder: Path) -> list[Result]:
+    from tests.support.commands import GROUPS, CommandKiller, Course, Ground, Runner, Undisturbed
+    from tests.support.killing import VICTIMS
+    from tests.support.sweeping import shared_ray
+    from tests.support.warm import WarmServer
+
+    folder.mkdir(parents=True)
+    warm, n_courses = WarmServer(folder), 0
+    with closing(warm), shared_ray(warm) as ray:
+        say("commands: undisturbed")
+        ground = Ground.make(folder / "ground", Runner(warm, ray))
+        undisturbed = Undisturbed(Course(folder / "alone", ground))
+        undisturbed.run(list(GROUPS))
+        killer = CommandKiller(undisturbed, random.Random(options.seed), say)
+        while killer.killed.total() < options.times:
+            n_courses += 1
+            killer.run(Course(folder / f"home-{n_courses}", ground), GROUPS)
+    victims = (*VICTIMS, "deliverer")
+    print_table(["kills", *victims], [[name, *(killer.killed[name, one] for one in victims)] for name in GROUPS])
+    for line in killer.faults:
+        print(line)
+    count = f"{killer.killed.total()} kills in {n_courses} homes"
+    return [Result("kill -9 of a process of each command", count, not killer.faults)]
 
 
 def mlflow(options: argparse.Namespace, folder: Path) -> list[Result]:
@@ -246,7 +274,7 @@ def fuzz(options: argparse.Namespace, folder: Path) -> list[Result]:
 
 
 FAULTS: dict[str, Callable[[argparse.Namespace, Path], list[Result]]] = {
-    function.__name__: function for function in (kills, processes, mlflow, disk, postgres, clock, fuzz)
+    function.__name__: function for function in (kills, processes, commands, mlflow, disk, postgres, clock, fuzz)
 }
 
 

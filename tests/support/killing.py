@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 
 from tests.support.sweeping import PATIENCE_S, ended, kill_family
 
-Victim = Literal["driver", "worker", "raylet", "gcs_server"]
+if TYPE_CHECKING:
+    from tests.support.warm import Command
+
+Victim = Literal["driver", "worker", "raylet", "gcs_server", "deliverer"]
 VICTIMS: tuple[Victim, ...] = ("driver", "worker", "raylet", "gcs_server")
 
 
@@ -56,25 +59,50 @@ class Killer:
 
     def _kill(self, process: subprocess.Popen[str], rng: random.Random) -> None:
         victim = VICTIMS[len(self.killed) % len(VICTIMS)]
-        if victim == "driver":
-            process.kill()
-            process.wait()
-            time.sleep(0.1)  # its children end after it, and the next driver must bear with those that have not
-        else:
-            found = [one for one in _family(process) if _is(one, victim)]
-            if not found:
-                return
-            with suppress(psutil.NoSuchProcess):
-                rng.choice(found).kill()
-            if victim != "worker":  # without Ray there is no sweep: the driver has to end by itself
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=PATIENCE_S)
-                assert process.poll() is not None, f"the driver did not notice that its {victim} died"
-        self.killed.append(victim)
-        self.tell(f"kill {len(self.killed)}: {victim}")
+        if kill(process, victim, rng):
+            self.killed.append(victim)
+            self.tell(f"kill {len(self.killed)}: {victim}")
 
 
-def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def kill(
+    process: subprocess.Popen[str] | Command, victim: Victim, rng: random.Random, ray: psutil.Process | None = None
+) -> bool:
+    """Kill the driver `process` or one that it started; return False if there is none.
+
+    Workers are children of `ray` if that is not the driver's own.
+
+    The driver has to end by itself if it lost its Ray.
+    """
+    if victim == "driver":
+        process.kill()
+        process.wait(timeout=PATIENCE_S)
+        time.sleep(0.1)  # its children end after it, and the next driver must bear with those that have not
+        return True
+    found = _found(process, victim, ray)
+    if not found:
+        return False
+    with suppress(psutil.NoSuchProcess):
+        rng.choice(found).kill()
+    if victim in ("raylet", "gcs_server"):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=PATIENCE_S)
+        assert process.poll() is not None, f"the driver did not notice that its {victim} died"
+    return True
+
+
+def is_there(process: subprocess.Popen[str] | Command, victim: Victim, ray: psutil.Process | None = None) -> bool:
+    """Return True if a command has such a process, as `kill` finds it."""
+    return bool(_found(process, victim, ray))
+
+
+def _found(
+    process: subprocess.Popen[str] | Command, victim: Victim, ray: psutil.Process | None
+) -> list[psutil.Process]:
+    family = ray.children(recursive=True) if ray is not None and victim == "worker" else _family(process)
+    return [one for one in family if _is(one, victim)]
+
+
+def _family(process: subprocess.Popen[str] | Command) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(process.pid).children(recursive=True)
     return []
@@ -84,6 +112,8 @@ def _is(process: psutil.Process, victim: Victim) -> bool:
     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
         if victim == "worker":
             title = " ".join(process.cmdline()[:1])
-            return title.startswith("ray::") and not title.endswith("Agent")  # with those the raylet dies
+            return title.startswith("ray::") and not title.endswith(("Agent", "IDLE"))  # with agents the raylet dies
+        if victim == "deliverer":
+            return "--follow" in process.cmdline()
         return process.name() == victim
     return False

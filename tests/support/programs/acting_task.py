@@ -102,6 +102,12 @@ def doze(params: Params) -> None:
         time.sleep(0.2)
 
 
+def fail_until_go(params: Params) -> None:
+    """Fail if the width is odd and there is no file `go`."""
+    if params["width"] % 2 and not (FOLDER / "go").exists():
+        fail(params)
+
+
 def fail(params: Params) -> None:
     raise RuntimeError("no such\nthing")
 
@@ -158,6 +164,7 @@ ACTS: Mapping[str, Callable[[Params], object]] = {
     "slow": lambda params: time.sleep(1.5),
     "hang": lambda params: time.sleep(3600),
     "raise": fail,
+    "unready": fail_until_go,
     "unlucky": fail,
     "exit": lambda params: sys.exit("a loop that ends its process"),
     "die": lambda params: os._exit(3),
@@ -175,7 +182,7 @@ ACTS: Mapping[str, Callable[[Params], object]] = {
 def value_of(params: Params, seed: int, epoch: int) -> float:
     """Return the score of an epoch: noise, or the width where the act says so."""
     noise = random.Random(f"{seed} {params} {epoch}").random()
-    if params["act"] in ("level", "unlucky"):
+    if params["act"] in ("level", "unlucky", "unready"):
         return float(params["width"] / 10 + noise / 1000)  # the wider the better, whatever the seed
     if params["act"] == "lucky":
         return float((params["width"] if seed == 0 else (5 - params["width"]) / 2) / 10 + noise / 1000)
