@@ -234,6 +234,11 @@ class Task:
         )
 
     @property
+    def takes_seed(self) -> bool:
+        """False if the task runs a function that is not given a seed."""
+        return self.run is None or "seed" in taken_by_run(self.run)
+
+    @property
     def reports_files(self) -> bool:
         """True if the function that the task runs takes a folder for files that are kept."""
         return self.run is not None and "artifacts" in taken_by_run(self.run)

@@ -21,6 +21,7 @@ from tune_jobs.execution.plan import Plan, Resources
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.settings import Settings
+from tune_jobs.study import file
 from tune_jobs.study.study import Study
 from tune_jobs.study_report import reproduction, summary
 from tune_jobs.tracking import mlflow_form
@@ -87,6 +88,7 @@ def test_best_yaml_runs_it_again_to_the_same_score(finished: StudyRecord, own: O
             "task 'countdown' trains itself: it leaves no model that could be evaluated",
         ),
         (("launch", "{own}", "--images", "9", "--study", "new"), "which has no data set: leave out --images"),
+        (("launch", "{own}", "--data", "digits", "--study", "new"), "dataset digits is for build and train: the func"),
         (("launch", "{own}", "--precision", "mixed_float16", "--study", "new"), "which chooses its numbers itself"),
         (
             ("launch", "{own}", "--keep-weights", "--study", "new"),
@@ -105,6 +107,19 @@ def test_what_needs_a_model_or_data_is_refused_in_one_line(
     assert message in said
 
 
+def test_it_is_shown_without_data(own: Own, settings: Settings) -> None:
+    code, shown, _ = called(settings, "show", own.reference)
+    assert (code, shown.splitlines()[0]) == (0, "countdown")
+    assert "  protocol    as many steps as the function has, no early stopping\n" in shown
+    assert "  data  " not in shown
+
+
+def test_its_study_travels_as_a_file(finished: StudyRecord, settings: Settings, tmp_path: Path) -> None:
+    tj.open("own", home=settings.home).export_study(tmp_path / "own.study")
+    content = file.read(tmp_path / "own.study")
+    assert (content.record.terms, len(content.record.trials)) == (finished.terms, 4)
+
+
 def test_it_has_no_best_model(finished: StudyRecord, settings: Settings) -> None:
     with pytest.raises(UserError, match="task 'countdown' trains itself: it leaves no model"):
         tj.open("own", home=settings.home).best_model()
@@ -116,12 +131,29 @@ def test_it_is_replicated_retried_and_extended(
     plans: list[Plan] = []
     monkeypatch.setattr(Session, "run", lambda held, inputs, plan, resources: plans.append(plan))
     monkeypatch.setattr(replicate, "_announce_more", lambda *_: None)
-    replicate.replicate(replicate.ReplicateRequest("own", top=2, seeds=3), settings, print)
+    said: list[str] = []
+    replicate.replicate(replicate.ReplicateRequest("own", top=2, seeds=3), settings, said.append)
+    assert not [line for line in said if "takes no seed" in line]
     retry.retry(retry.RetryRequest("own"), settings, print)
     extend.extend(extend.ExtendRequest("own", 2, is_more=True), settings, print)
     asked = [plan.sampler.ask() for plan in plans]
     known = [None if one is None else (one.params.get("x"), one.seed) for one in asked]
     assert (known[:2], known[2] is not None, plans[2].total) == ([(2.0, 1), (1.0, 0)], True, 6)
+
+
+def test_replicates_without_a_seed_are_said_to_be_repetitions(
+    own: Own, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = own.file.read_text()
+    for with_seed, without in (("*, seed: int, ", "*, "), (" + seed", ""), ('"seed": seed, ', "")):
+        text = text.replace(with_seed, without)
+    own.file.write_text(text)
+    finished_study(own, settings, candidates=[Candidate({"act": "fine", "x": 1.0}, 0)])
+    monkeypatch.setattr(Session, "run", lambda *_: None)
+    monkeypatch.setattr(replicate, "_announce_more", lambda *_: None)
+    said: list[str] = []
+    replicate.replicate(replicate.ReplicateRequest("own", top=1, seeds=2), settings, said.append)
+    assert "the function of task 'countdown' takes no seed: replicates differ in what it draws itself" in said
 
 
 def test_it_is_launched_like_any_other_task(own: Own, resolved: Callable[[LaunchRequest], Any]) -> None:
