@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune_jobs.search_spaces.decisions import Chooser, Decision, Question
-from tune_jobs.search_spaces.scalars import Choice, Params, SpaceError, Value, params_id, plain, text, typed
+from tune_jobs.search_spaces.scalars import (
+    Choice,
+    Float,
+    Params,
+    Scalar,
+    SpaceError,
+    Value,
+    params_id,
+    plain,
+    text,
+    typed,
+)
 from tune_jobs.search_spaces.space import Space, check_name
 from tune_jobs.search_spaces.spelling import near
 
@@ -215,6 +226,18 @@ def space_from_json(data: Mapping[str, Any]) -> AnySpace:
     """
     is_one_factor = isinstance(data, Mapping) and "one_factor" in data
     return OneFactor.from_json(data) if is_one_factor else Space.from_json(data)
+
+
+def middle(space: AnySpace) -> Params:
+    """Return the point with the first option of each Choice and the middle of each range, rounded where it may be. Of
+    one factor at a time it is the baseline."""
+
+    def chosen(_name: str, domain: Scalar, _under: str) -> Value:
+        value = domain.at(0.0 if isinstance(domain, Choice) else 0.5)
+        short = float(f"{value:.3g}") if isinstance(domain, Float) else value
+        return value if domain.why_not(short) else short
+
+    return space.walk(chosen)
 
 
 def _check_mappings(baseline: object, factors: object) -> None:

@@ -18,21 +18,15 @@ from typing import TYPE_CHECKING, Any
 from tune_jobs.models import label_encodings, optimizers
 from tune_jobs.search_spaces import compiling, encoding_settings, function_names
 from tune_jobs.search_spaces.data import DataSource
-from tune_jobs.search_spaces.declarations import (
-    is_known,
-    plain_params,
-    why_no_encoding,
-    why_no_loader,
-    why_no_params,
-)
+from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_loader, why_no_params
 from tune_jobs.search_spaces.function_names import qualified
 from tune_jobs.search_spaces.narrowing import open_all
-from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
+from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor, middle
 from tune_jobs.search_spaces.own_code import RunFunction, TrainFunction, taken_by_run, why_no_run, why_no_train
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError, is_count
 from tune_jobs.search_spaces.reported import Reported
 from tune_jobs.search_spaces.routing import GIVEN_TO_BUILDER, Routed
-from tune_jobs.search_spaces.scalars import Choice, Float, Params, Scalar, SpaceError, Value
+from tune_jobs.search_spaces.scalars import Params, SpaceError
 from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
 
@@ -109,18 +103,15 @@ class Task:
         if isinstance(self.encoding, Mapping):
             object.__setattr__(self, "encoding", self._per_output(self.encoding))
         self._check_types()
-        object.__setattr__(self, "baseline", plain_params(self.baseline or _middle(self.space)))
+        object.__setattr__(self, "baseline", plain_params(self.baseline or middle(self.space)))
         object.__setattr__(self, "reported", tuple(self.reported))
         object.__setattr__(self, "further_objectives", tuple(self.further_objectives))
         if self.build is not None:
             self._check_build()
-        wrong = open_all(self.space).why_not(self.baseline)
-        if wrong:
-            raise TaskError(f"task {self.name!r}: the baseline does not belong to the space: {wrong}")
-        for reported in self.reported:
-            wrong = None if reported.params is None else open_all(self.space).why_not(reported.params)
-            if wrong:
-                raise self._error(f"what is reported as {reported.setting!r} does not belong to the space: {wrong}")
+        points = {f"what is reported as {figure.setting!r}": figure.params for figure in self.reported}
+        for what, params in {"the baseline": self.baseline, **points}.items():
+            if params is not None and (wrong := open_all(self.space).why_not(params)):
+                raise self._error(f"{what} does not belong to the space: {wrong}")
         if self.build is not None:
             self._check_optimizer(self.route(self.baseline))
 
@@ -234,14 +225,9 @@ class Task:
         )
 
     @property
-    def takes_seed(self) -> bool:
-        """False if the task runs a function that is not given a seed."""
-        return self.run is None or "seed" in taken_by_run(self.run)
-
-    @property
-    def reports_files(self) -> bool:
-        """True if the function that the task runs takes a folder for files that are kept."""
-        return self.run is not None and "artifacts" in taken_by_run(self.run)
+    def run_takes(self) -> tuple[str, ...]:
+        """What the function that the task runs takes by name, of `GIVEN_TO_RUN`."""
+        return () if self.run is None else taken_by_run(self.run)
 
     def _check_build(self) -> None:
         taken, encoding = self._builder_parameters(), self._encoding_parameters()
@@ -409,14 +395,3 @@ class Task:
 
     def _error(self, what: str) -> TaskError:
         return TaskError(f"task {self.name!r}: {what}")
-
-
-def _middle(space: AnySpace) -> Params:
-    """Return the point with the first option of each Choice and the middle of each range, rounded where it may be."""
-
-    def chosen(_name: str, domain: Scalar, _under: str) -> Value:
-        value = domain.at(0.0 if isinstance(domain, Choice) else 0.5)
-        short = float(f"{value:.3g}") if isinstance(domain, Float) else value
-        return value if domain.why_not(short) else short
-
-    return space.walk(chosen)

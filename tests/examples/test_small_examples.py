@@ -66,7 +66,7 @@ def test_the_pytorch_example_is_a_function_that_goes_on(tmp_path: Path, monkeypa
     torch.nn = ModuleType("torch.nn")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch", torch)
     task = example("function_pytorch.py", tmp_path, monkeypatch)["TASK"]
-    assert (task.can_resume, task.reports_files, task.protocol.epochs) == (True, True, 20)
+    assert (task.run_takes, task.protocol.epochs) == (("seed", "checkpoint", "artifacts"), 20)
 
 
 def test_a_model_of_keras_tuner_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def replicate(request: ReplicateRequest, settings: Settings, say: Say) -> Outcom
         raise UserError("--budget is for --until-separated; without it --top and --seeds say how many trials there are")
     with session.hold(request.study, settings, say) as held:
         inputs = held.resume()
-        if not inputs.task.takes_seed:
+        if inputs.task.run is not None and "seed" not in inputs.task.run_takes:
             say(f"the function of task {inputs.task.name!r} takes no seed: replicates differ in what it draws itself")
         plan = _plan(held.study, inputs, request, say)
         outcome = held.run(inputs, plan, request.resources)

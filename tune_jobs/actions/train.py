@@ -107,7 +107,7 @@ def train(
 
 
 def _check_output(output: Path | None, task: Task) -> None:
-    if output is not None and task.reports_files:
+    if output is not None and "artifacts" in task.run_takes:
         if output.exists():
             raise SettingsError(
                 f"{output} is there already: name another folder for the files that the function reports"

@@ -112,7 +112,7 @@ def _sweep_context(
         data=inputs.data,
         cpus=resources.cpus_per_trial,
         weights_keeper=keeper.start_weights(weights_dir) if resources.keep_weights else None,
-        files_keeper=keeper.start_files(files_dir) if inputs.task.reports_files else None,
+        files_keeper=keeper.start_files(files_dir) if "artifacts" in inputs.task.run_takes else None,
         checkpoint_keeper=keeper.start_checkpoints(checkpoints_dir) if keeps_checkpoints else None,
         checkpoint_every=resources.checkpoint_every,
         keeps_checkpoints=_goes_on(inputs.task) and not is_population,

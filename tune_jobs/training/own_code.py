@@ -14,7 +14,6 @@ from tune_jobs import temporary
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.records.trials import Metrics
-from tune_jobs.search_spaces.own_code import taken_by_run
 from tune_jobs.search_spaces.scalars import Params, plain
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import folders
@@ -87,7 +86,7 @@ class FunctionRun(_OwnCode):
         assert task.run is not None
         self._run, self._params, self._seed = task.run, params, seed
         self._metric = task.objective.metric
-        self._taken = taken_by_run(task.run)
+        self._taken = task.run_takes
         held = ExitStack()
         weakref.finalize(self, held.close)
         self._folder = held.enter_context(temporary.folder())
