@@ -123,16 +123,16 @@ def commands(options: argparse.Namespace, folder: Path) -> list[Result]:
     from tests.support.warm import WarmServer
 
     folder.mkdir(parents=True)
-    warm, n_courses = WarmServer(folder), 0
+    warm, n_courses, n_trials = WarmServer(folder), 0, 24
     with closing(warm), shared_ray(warm) as ray:
         say("commands: undisturbed")
         ground = Ground.make(folder / "ground", Runner(warm, ray))
-        undisturbed = Undisturbed(Course(folder / "alone", ground))
+        undisturbed = Undisturbed(Course(folder / "alone", ground, n_trials))
         undisturbed.run(list(GROUPS))
         killer = CommandKiller(undisturbed, random.Random(options.seed), say)
         while killer.killed.total() < options.times:
             n_courses += 1
-            killer.run(Course(folder / f"home-{n_courses}", ground), GROUPS)
+            killer.run(Course(folder / f"home-{n_courses}", ground, n_trials), GROUPS)
     victims = (*VICTIMS, "deliverer")
     print_table(["kills", *victims], [[name, *(killer.killed[name, one] for one in victims)] for name in GROUPS])
     for line in killer.faults:

@@ -134,25 +134,31 @@ class Step:
 
 @dataclass
 class Course:
-    """The commands in one home."""
+    """The commands in one home. A study that is begun here has `n_trials` before any is replicated."""
 
     folder: Path
     ground: Ground
+    n_trials: int = 8  # more than may end before the last kill of a command: one that has ended cannot be killed
     own: Own = field(init=False)
     settings: Settings = field(init=False)
 
     def __post_init__(self) -> None:
         self.settings = settings_of(self.folder / "home")
-        self.own = own_task(self.folder / "task", "unready", width="Choice(*range(1, 9))")
+        self.own = own_task(self.folder / "task", "unready", width=f"Choice(*range(1, {self.n_trials + 1}))")
         shutil.copytree(self.ground.folder / "home", self.settings.home)
 
     def steps(self, names: Iterable[str]) -> list[Step]:
         own, networks = self.own, self.ground.networks
         run = ("--max-concurrent", "2")
         steps = {
-            "launch": Step("launch", ("--search", "grid", "--trials", "4", "--max-retries", "99", *run), "own", own),
-            "extend": Step("extend", ("--trials", "8", *run), "own", own),
-            "replicate": Step("replicate", ("--top", "2", "--seeds", "3", *run), "own", own),
+            "launch": Step(
+                "launch",
+                ("--search", "grid", "--trials", str(self.n_trials // 2), "--max-retries", "99", *run),
+                "own",
+                own,
+            ),
+            "extend": Step("extend", ("--trials", str(self.n_trials), *run), "own", own),
+            "replicate": Step("replicate", ("--top", str(self.n_trials // 4), "--seeds", "3", *run), "own", own),
             "retry": Step("retry", run, "own", own),
             "evaluate": Step("evaluate", ("--top", "2", "--by", "a reader", *run), "networks", networks),
             "import-study": Step("import-study", (), "other"),
