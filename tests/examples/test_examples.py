@@ -25,7 +25,7 @@ def run(folder: Path, *words: str) -> str:
     """What a program prints that Python runs in this folder, with nothing of ours in its environment."""
     ours = ("RAY_", "TUNE_", "MLFLOW_", "PYTEST_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    environment |= {"TUNE_JOBS_HOME": str(folder / "home"), "MPLBACKEND": "agg"}
+    environment |= {"TUNE_JOBS_HOME": str(folder / "home"), "MPLBACKEND": "agg", "TUNE_JOBS_REPORT": "no"}
     command = [sys.executable, *words]
     answer = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False

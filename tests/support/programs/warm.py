@@ -21,7 +21,6 @@ prepare_ray(is_own_cluster=False)
 import psycopg  # noqa: E402, F401
 import ray.job_submission  # noqa: E402
 import ray.tune  # noqa: E402, F401
-import sklearn.datasets  # noqa: E402, F401
 import sqlalchemy.dialects.postgresql  # noqa: E402, F401
 from ray._raylet import WorkerID  # noqa: E402
 
