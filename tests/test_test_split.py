@@ -69,11 +69,13 @@ def reached(entry: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [*COMMANDS, "tune_jobs.tracking.delivery", "tune_jobs.execution.worker"])
 def test_no_command_but_evaluate_imports_a_reader_of_the_test_split(command: str) -> None:
     assert reached(command) & READERS == set()
 
 
+@pytest.mark.slow
 def test_evaluate_imports_them_all() -> None:
     assert reached(EVALUATES) >= READERS
     assert {f"tune_jobs.cli.{name}" for name in ("launch", "replicate", "transfer", "results_pages", "studies")} < {

@@ -22,6 +22,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_again_and_again_comes_to_what_an_undisturbed_one_does(tmp_path: Path) -> None:
     settings = Settings.read(home=tmp_path / "home")
     own, alone = (own_task(tmp_path / name, "doze", width="Choice(*range(32))") for name in ("task", "alone"))

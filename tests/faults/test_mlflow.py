@@ -52,6 +52,7 @@ def test_a_sweep_does_not_mind_an_mlflow_that_is_late_wrong_and_silent(
     audit(replace(settings, tracking_uri=mlflow_server.url), undisturbed(alone, tmp_path), own=own)
 
 
+@pytest.mark.slow
 def test_runs_that_were_made_by_calls_that_were_heard_late_are_removed(tmp_path: Path, settings: Settings) -> None:
     own, alone = (own_task(tmp_path / name, width="Choice(1, 2)") for name in ("task", "alone"))
     record = finished_study(own, settings)

@@ -60,6 +60,7 @@ def test_long_names_that_begin_alike_are_told_apart() -> None:
     assert len({*found.values()}) == 3
 
 
+@pytest.mark.slow
 @given(st.text(max_size=50), st.integers(0, 40))
 def test_a_value_that_was_cut_by_any_server_is_the_same_value(value: str, more: int) -> None:
     long = value + "x" * 6000 + "y" * more

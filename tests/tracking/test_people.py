@@ -33,6 +33,7 @@ def test_what_people_do_in_mlflow_disturbs_nothing_and_stays(people: People, wha
     assert people.differences() == []
 
 
+@pytest.mark.slow
 def test_people_at_random_leave_the_study_whole_and_find_what_they_added(tmp_path: Path) -> None:
     people, done = People(tmp_path, chance=random.Random(3)), []
     for _ in range(10):
@@ -43,6 +44,7 @@ def test_people_at_random_leave_the_study_whole_and_find_what_they_added(tmp_pat
     assert len(people.theirs) >= 10
 
 
+@pytest.mark.slow
 def test_delivering_again_changes_no_run_that_people_touched(people: People) -> None:
     people.act("tag")
     sync(people.settings, people.record)
@@ -57,6 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return settings_of(tmp_path_factory.mktemp("store") / "home")
 
 
+@pytest.mark.slow
 def test_what_is_taken_out_of_the_trash_is_said(home: Any) -> None:
     record = study(*TRIALS, task="trash")
     sync(home, record)
@@ -73,6 +76,7 @@ def test_what_is_taken_out_of_the_trash_is_said(home: Any) -> None:
     assert {run.info.run_id for run in logged(home, record).trials} == {run.info.run_id for run in runs.trials}
 
 
+@pytest.mark.slow
 def test_what_is_gone_for_good_is_made_again(home: Any) -> None:
     record = study(*TRIALS, task="gone")
     sync(home, record)

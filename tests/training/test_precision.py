@@ -77,12 +77,14 @@ def test_a_trial_computes_in_its_precision_repeats_and_goes_on(precision: Precis
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (precision == "mixed_float16")
 
 
+@pytest.mark.slow
 def test_the_three_precisions_are_three_computations() -> None:
     losses = {precision: trained(task_of(precision)).result.history[-1]["val_loss"] for precision in PRECISIONS}
     assert len(set(losses.values())) == 3
     assert max(losses.values()) - min(losses.values()) < 0.2
 
 
+@pytest.mark.slow
 def test_the_loss_is_scaled_where_gradients_are_of_half_precision() -> None:
     """A scale at which every gradient overflows: no step is taken, and the scale is halved at each."""
     task = task_of("mixed_float16")
@@ -105,6 +107,7 @@ def test_the_loss_is_scaled_where_gradients_are_of_half_precision() -> None:
     assert not np.array_equal(before[0], model.trainable_variables[0])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, when it saves
 @pytest.mark.parametrize("precision", PRECISIONS[1:])
 def test_a_saved_model_of_half_precision_is_loaded_and_predicts(precision: Precision, tmp_path: Path) -> None:
@@ -139,6 +142,7 @@ def test_a_saved_model_of_half_precision_is_loaded_and_predicts(precision: Preci
     assert reading.facts["label"] in range(10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS[1:])
 def test_networks_with_all_their_layers_train_in_half_precision(precision: Precision, tiny_data: TrainingData) -> None:
     with dtype_policy(precision):
