@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tune_jobs.models import label_encodings, optimizers
+from tune_jobs.models import optimizers
 from tune_jobs.search_spaces import compiling, encoding_settings, function_names
 from tune_jobs.search_spaces.data import DataSource
 from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_loader, why_no_params
@@ -303,7 +303,9 @@ class Task:
         """
         routed = self.route(params)
         if self.encoding is None:
-            return label_encodings.PlainLabels(routed.loss or self.loss, self.metrics)
+            from tune_jobs.models.label_encodings import PlainLabels  # brings NumPy, which no help text needs
+
+            return PlainLabels(routed.loss or self.loss, self.metrics)
         if not callable(self.encoding):
             return self.encoding  # type: ignore[return-value]  # a mapping became one
         encoding = self.encoding(**routed.encoding)
