@@ -61,6 +61,13 @@ SMALL = study(
 )
 
 
+def test_a_leaderboard_shows_the_unit_of_its_scores() -> None:
+    assert SMALL.launch is not None
+    in_euros = replace(SMALL, launch=replace(SMALL.launch, unit="euros"))
+    first = exports.render(in_euros, "table").splitlines()[0]
+    assert first == "study first: digits-mlp on digits, maximize val_accuracy (euros), seed 4"
+
+
 def test_the_table_as_a_whole() -> None:
     assert exports.render(SMALL, "table").splitlines() == [
         "study first: digits-mlp on digits, maximize val_accuracy, seed 4",

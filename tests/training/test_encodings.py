@@ -11,8 +11,10 @@ import pytest
 
 from tests.support.beside_fit import assert_same_weights
 from tune_jobs import datasets
+from tune_jobs.actions import session
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import DataError
+from tune_jobs.execution.plan import StudyInputs
 from tune_jobs.models.label_encodings import Binary, Classes
 from tune_jobs.models.regression import Regression
 from tune_jobs.records.per_image import unpack
@@ -83,6 +85,21 @@ def test_several_outputs_have_an_encoding_each() -> None:
     assert run.model is not None
     read = task.encoding_of(task.baseline).decode(compiled.predict(run.model, X[80:]))
     assert np.mean(read["kind"] == NAMES[80:]) == pytest.approx(run.result.score)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "metric", "unit"),
+    [
+        (Regression("euros"), "val_rmse", "euros"),
+        (Regression("euros"), "val_r2", ""),
+        ({"kind": Binary(), "size": Regression("cm")}, "val_size_mae", "cm"),
+        (Classes(2), "val_accuracy", ""),
+    ],
+)
+def test_a_launch_notes_the_unit_of_the_objective(encoding: Any, metric: str, unit: str, prices: TrainingData) -> None:
+    task = replace(PRICE, encoding=encoding, objective=Objective(metric, "minimize"))
+    inputs = StudyInputs(task, task.digest(), task.name, task.space, 0, prices, further=(), with_paths=(), code=None)
+    assert session.launch_note("random", 1, inputs).unit == unit
 
 
 def test_a_mapping_of_encodings_is_checked_and_counts_in_the_digest() -> None:

@@ -25,10 +25,12 @@ def log_model(
     import mlflow
     from mlflow.models import infer_signature
 
+    from tune_jobs.training import compiled
+
     client = store.client(settings, say)
     experiment = experiments.of_task(client, task, settings, say)
     run = client.create_run(experiment, run_name=f"{task}-train")
-    signature = infer_signature(sample, model.predict(sample, verbose=0))
+    signature = infer_signature(sample, compiled.predict(model, sample))  # Keras' own takes no columns of texts
     client.log_metric(run.info.run_id, near(f"best_{metric}"), score)
     with _tracking_at(store.address(settings)), mlflow.start_run(run_id=run.info.run_id):
         logged = mlflow.keras.log_model(
