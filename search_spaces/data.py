@@ -5,7 +5,7 @@ An array may be a mapping or a tuple of arrays wherever a model has several inpu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,3 +32,5 @@ class Data:
 
 
 DataSource = Callable[[], "tuple[Part, Part] | tuple[Part, Part, Part] | Data"]
+# Of a model, the data without the test part and the seed: pictures `(H, W, C)`, uint8, by their names.
+PicturesFunction = Callable[[Any, Any, int], Mapping[str, Any]]

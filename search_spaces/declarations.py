@@ -32,6 +32,18 @@ def why_no_loader(dataset: object) -> str | None:
     return f"needs a function without arguments: {wrong}" if wrong else None
 
 
+def why_no_pictures(pictures: object, *, has_model: bool) -> str | None:
+    """Return what is wrong with a function that makes pictures of a model, as `why_no_encoding` does."""
+    if pictures is None:
+        return None
+    if not has_model:
+        return "needs a model, and the task has code of its own that leaves none"
+    if not callable(pictures):
+        return f"needs a function; got {pictures!r}"
+    wrong = why_not_called(pictures, None, None, 0)
+    return f"needs to take (model, data, seed): {wrong}" if wrong else None
+
+
 def why_not_called(function: Callable[..., Any], *arguments: object, **named: object) -> str | None:
     """Return why a function cannot be called with these arguments; None if it can, or nothing is known of it."""
     if not is_known(function):

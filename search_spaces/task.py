@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tune_jobs.models import optimizers
-from tune_jobs.search_spaces import compiling, encoding_settings, function_names
-from tune_jobs.search_spaces.data import DataSource
+from tune_jobs.search_spaces import compiling, declarations, encoding_settings, function_names
+from tune_jobs.search_spaces.data import DataSource, PicturesFunction
 from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_loader, why_no_params
 from tune_jobs.search_spaces.function_names import qualified
 from tune_jobs.search_spaces.narrowing import open_all
@@ -65,11 +65,11 @@ class Task:
         callbacks: a function that returns Keras callbacks, new ones for each trial; it takes parameters of the space.
         train: a training loop of the task's own, instead of `build` and `encoding`.
         run: any function of params, instead of these and of the data set (`RunFunction`). A step counts as an epoch.
+        pictures: what a trial shows of its model at the best epoch (`PicturesFunction`).
         source: where the task comes from, such as a report and its table.
         assumptions: what was decided here because the source leaves it open.
         reported: the figures that the source prints.
-        further_objectives: what decides beside the objective, so that a study of the task looks for a front. `launch
-            --objective` names others.
+        further_objectives: what decides beside the objective, so that a study of the task looks for a front.
 
     A parameter of the space goes to the builder if that takes it, else to the encoding's function, else to the
     optimizer; `batch_size` goes to training.
@@ -92,6 +92,7 @@ class Task:
     callbacks: Callable[..., Any] | None = None
     train: TrainFunction | None = None
     run: RunFunction | None = None
+    pictures: PicturesFunction | None = None
     source: str = ""
     assumptions: str = ""
     reported: tuple[Reported, ...] = ()
@@ -144,7 +145,9 @@ class Task:
             for value in getattr(self, name):
                 if not isinstance(value, kind):
                     raise self._error(f"{name} needs values of type {kind.__name__}; got {value!r}")
-        self._check_objectives()
+        names = [objective.metric for objective in self.objectives]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise self._error(f"the objective {twice} is there {names.count(twice)} times: once is enough")
         self._check_functions()
         if self.run is not None:
             self._check_alone()
@@ -152,11 +155,6 @@ class Task:
             raise self._error(f"dataset {wrong}")
         elif self.protocol.epochs is None:
             raise self._error("its protocol needs epochs, as in Protocol(epochs=10)")
-
-    def _check_objectives(self) -> None:
-        names = [objective.metric for objective in self.objectives]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise self._error(f"the objective {twice} is there {names.count(twice)} times: once is enough")
 
     def _check_functions(self) -> None:
         given = [name for name in ("build", "train", "run") if getattr(self, name) is not None]
@@ -170,6 +168,8 @@ class Task:
         is_made = callable(self.encoding) and is_known(self.encoding)
         if self.encoding is not None and not is_made and (wrong := why_no_encoding(self.encoding)):
             raise self._error(f"encoding {wrong}")
+        if wrong := declarations.why_no_pictures(self.pictures, has_model=not self.trains_itself):
+            raise self._error(f"pictures {wrong}")
         if self.train is not None and (wrong := why_no_train(self.train)):
             raise self._error(f"train {wrong}")
         if self.run is not None and (wrong := why_no_run(self.run)):

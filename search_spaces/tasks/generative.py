@@ -6,10 +6,22 @@ negative evidence lower bound in nats, or the distance of samples from images by
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from tune_jobs.models.generative import autoencoder, gan, vae
-from tune_jobs.search_spaces import Choice, Fixed, Float, Objective, Params, Protocol, Space, Task, Variants
+from tune_jobs.search_spaces import (
+    Choice,
+    Fixed,
+    Float,
+    Objective,
+    Params,
+    Protocol,
+    Space,
+    Task,
+    TrainingData,
+    Variants,
+)
 
 # The classifier of each data set by whose features samples are scored: a file in `models/generative/feature_weights`.
 FEATURES: Final = {
@@ -67,6 +79,13 @@ _PLAYERS: Params = {
 }
 
 
+def _pictures(model: Any, data: TrainingData, seed: int) -> Mapping[str, Any]:
+    """Return what a trial shows; the module needs NumPy, and a list of the tasks does not."""
+    from tune_jobs.models.generative import pictures
+
+    return pictures.pictures(model, data, seed)
+
+
 def _cae(dataset: str) -> Task:
     return Task(
         name=f"{dataset}-cae",
@@ -87,6 +106,7 @@ def _cae(dataset: str) -> Task:
         protocol=Protocol(epochs=10),
         baseline=_AUTOENCODER,
         build=autoencoder.build,
+        pictures=_pictures,
         source=f"{SOURCE}; cae_latent_dim 32, cae_epoch 10",
         assumptions=ASSUMED.format(filters=16)
         + ". More latents always reconstruct better, so a study looks for a front",
@@ -103,6 +123,7 @@ def _vae(dataset: str) -> Task:
         protocol=Protocol(epochs=20),
         baseline=_vae_baseline(dataset),
         build=vae.build,
+        pictures=_pictures,
         source=f"{SOURCE}; vae_latent_dim 32, vae_epoch 20",
         assumptions=ASSUMED.format(filters=16) + ". The bound is a question about networks; that about beta is "
         f"{dataset}-vae-beta",
@@ -120,6 +141,7 @@ def _vae_beta(dataset: str) -> Task:
         protocol=Protocol(epochs=20),
         baseline=_vae_baseline(dataset),
         build=vae.build,
+        pictures=_pictures,
         source=f"{SOURCE}; vae_latent_dim 32, vae_epoch 20",
         assumptions=ASSUMED.format(filters=16)
         + ". Any beta is best for some weight of the two, so a study looks for a "
@@ -154,7 +176,7 @@ def _gan(dataset: str) -> Task:
         space=Space(
             latent_dim=Choice(32, 64, 128, 256),
             filters=Choice(8, 16, 32),
-            depth=Choice(2, 3, 4),
+            depth=Fixed(4, Choice(2, 3, 4)),
             upsampling=Choice(1, 2),
             kernel_size=KERNEL,
             adversarial_loss=ADVERSARIAL_LOSS,
@@ -170,6 +192,7 @@ def _gan(dataset: str) -> Task:
         protocol=Protocol(epochs=20),
         baseline={**_PLAYERS, "features": FEATURES[dataset]},
         build=gan.build,
+        pictures=_pictures,
         source=f"{SOURCE}; gan_latent_dim 256, gan_epoch 20",
         assumptions=ASSUMED.format(filters=16) + " with a rate of 0.0002 and beta_1 of 0.5 (Radford et al. 2016)",
     )
@@ -204,6 +227,7 @@ GENERATIVE_QUICK = Task(
         "features": FEATURES["digits"],
     },
     build=vae.build,
+    pictures=_pictures,
     source="Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits",
 )
 MNIST_CAE, FASHION_MNIST_CAE = (_cae(dataset) for dataset in ("mnist", "fashion-mnist"))
@@ -237,6 +261,7 @@ BUTTERFLIES_VAE = Task(
         "warmup_steps": 0,
     },
     build=vae.build,
+    pictures=_pictures,
     source=f"{SOURCE}; vae_latent_dim 32, vae_epoch 100",
     assumptions=ASSUMED.format(filters=32),
 )

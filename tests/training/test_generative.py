@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tune_jobs import datasets
 from tune_jobs.datasets import Dataset
 from tune_jobs.models.generative import features, sample_scores
+from tune_jobs.records import trial_pictures
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.trials import RecordedResult, TrialRecord
 from tune_jobs.search_spaces import Objective, Protocol, TaskError, catalog
@@ -60,6 +63,30 @@ def test_a_bound_is_the_mean_of_what_is_kept_of_each_image(vae_run: TrialRun, di
     parts = result.metrics["val_rate"] + result.metrics["val_distortion"]
     assert parts == pytest.approx(result.score, rel=1e-5)
     assert {"val_kid", "val_kid_error", "val_frechet", "val_recall", "val_classes"} <= result.metrics.keys()
+
+
+def test_a_trial_keeps_what_its_model_draws(vae_run: TrialRun, digits: Dataset) -> None:
+    kept = vae_run.result.pictures
+    assert kept is not None
+    sizes = {name: Image.open(io.BytesIO(trial_pictures.png(packed))).size for name, packed in kept.items()}
+    assert sizes == {"reconstructions": (64, 16), "samples": (64, 64), "nearest": (64, 16), "walk": (64, 32)}
+    first = np.asarray(Image.open(io.BytesIO(trial_pictures.png(kept["reconstructions"]))))[:8, :8]
+    np.testing.assert_array_equal(first, digits.validation.x[0, ..., 0])
+
+
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        (lambda model, data, seed: 1 / 0, "it has no pictures: ZeroDivisionError: division by zero"),
+        (lambda model, data, seed: {"No": np.zeros((2, 2), np.uint8)}, "a picture needs a name of a-z"),
+    ],
+)
+def test_pictures_that_fail_cost_no_trial(pictures: Any, message: str, digits: Dataset) -> None:
+    task = replace(QUICK, protocol=replace(SHORT, epochs=1, images=64), pictures=pictures)
+    result = run_trial(task, QUICK_PARAMS, digits.training, seed=1)
+    assert (result.state, result.pictures) == ("complete", None)
+    assert result.message is not None
+    assert message in result.message
 
 
 def test_a_trial_comes_to_the_same_score_again(vae_run: TrialRun, digits: Dataset) -> None:

@@ -18,7 +18,7 @@ from tune_jobs.words import printable
 def html_text(board: Board) -> str:
     """Return a whole page: the best score, the facts of the study, the table, and notes."""
     name = _safe(board.study.name)
-    body = [f"<h1>{name}</h1>", *_headline(board), *facts(board), *table(board), *notes(board)]
+    body = [f"<h1>{name}</h1>", *_headline(board), *facts(board), *table(board), *pictures(board), *notes(board)]
     return _PAGE.format(title=name, style=STYLE, body="\n".join(body))
 
 
@@ -85,6 +85,20 @@ def _cell(column: Column, index: int, mark: str) -> str:
     text = _safe(column.cells[index])
     kind = f"{column.kind} absent" if column.cells[index] == ABSENT else column.kind
     return f'<td class="{kind}">{text}{mark if column.kind == "score" else ""}</td>'
+
+
+def pictures(board: Board) -> Iterator[str]:
+    """Yield the pictures of the best configuration's first trial, if it has any."""
+    best = fronts.best(board.rows)
+    trial = None if best is None else board.study.trials[best.trials[0]]
+    if trial is None or not trial.pictures:
+        return
+    yield f"<h2>Pictures of trial {trial.number}</h2>"
+    for name, packed in trial.pictures.items():
+        yield (
+            f'<figure class="picture"><img alt="{_safe(name)}" src="data:image/png;base64,{escape(packed)}">'
+            f"<figcaption>{_safe(name)}</figcaption></figure>"
+        )
 
 
 def notes(board: Board) -> Iterator[str]:
@@ -162,7 +176,10 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-STYLE = """:root { color-scheme: light dark; --ink: #1d2126; --paper: #fff; --quiet: #636b75; --rule: #e2e5e9;
+STYLE = """figure.picture { display: inline-block; margin: 0 1.5rem 1.5rem 0; vertical-align: top; }
+figure.picture img { min-width: 14rem; max-width: 100%; image-rendering: pixelated; }
+figcaption { color: var(--quiet); font-size: .8rem; }
+:root { color-scheme: light dark; --ink: #1d2126; --paper: #fff; --quiet: #636b75; --rule: #e2e5e9;
   --mark: #2563a8; --tint: #f5f7f9; }
 @media screen and (prefers-color-scheme: dark) { :root { --ink: #e4e6e9; --paper: #16191d; --quiet: #969da6;
   --rule: #2d3239; --mark: #79b1ec; --tint: #1d2126; } }

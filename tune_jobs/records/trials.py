@@ -31,7 +31,8 @@ class TrialResult:
     weights: int | None = None  # how many the model has
     errors: str | None = None  # of each validation image at the best epoch (`per_image`), where they make up the score
     reason: str | None = None  # why it failed or was stopped, in one word
-    message: str | None = None  # the same in one line
+    message: str | None = None  # the same in one line; of a trial that did not fail, why it has no pictures
+    pictures: Mapping[str, str] | None = None  # at the best epoch, packed (`trial_pictures.py`), by their names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +134,10 @@ class TrialRecord:
     @property
     def message(self) -> str | None:
         return None if self.result is None else self.result.message
+
+    @property
+    def pictures(self) -> Mapping[str, str]:
+        return (None if self.result is None else self.result.pictures) or {}
 
     @property
     def finished(self) -> float | None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
-from tune_jobs.records import objectives, per_image
+from tune_jobs.records import objectives, per_image, trial_pictures
 from tune_jobs.records.objectives import metric_on_test
 from tune_jobs.records.studies import Launch, StudyRecord
 from tune_jobs.records.trials import Lineage, RecordedResult, TestResult, TrialRecord
@@ -178,6 +178,7 @@ def _check_result(trial: TrialRecord, result: RecordedResult, aims: Sequence[Obj
     _check_counts(vars(result), ("cpus", "gpus", "weights"), f"{place}: result")
     if not 0 <= result.train_seconds < _LATEST:
         raise ContentError(f"{place}: result.train_seconds needs a time in seconds; got {result.train_seconds}")
+    _made(lambda: trial_pictures.check(result.pictures or {}), f"{place}: result.pictures")
     if result.state == "failed":
         if result.score is not None or result.best_epoch is not None:
             raise ContentError(f"{place} failed, and has a score or a best epoch")

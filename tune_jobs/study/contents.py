@@ -212,6 +212,12 @@ def note_of_launch(launch: Launch) -> dict[str, Any]:
     return {name: part for name, part in note.items() if part or name not in _LATER}
 
 
+def note_of_result(result: RecordedResult) -> dict[str, Any]:
+    """Return a result as it is kept, without what came later and is not used: GPUs and pictures."""
+    later = ("gpus", "pictures")
+    return {name: value for name, value in asdict(result).items() if name not in later or value is not None}
+
+
 def plain(value: Any) -> Any:
     """Return a value as JSON gives it back: tuples become lists, dataclasses mappings."""
     return json.loads(json.dumps(value, default=asdict))

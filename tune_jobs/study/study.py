@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import optuna
@@ -250,8 +250,7 @@ class Study:
         offset = self._start_offsets.pop(trial.number, None)
         finished = time.time() if offset is None else time.monotonic() - offset
         recorded = RecordedResult(**vars(result), finished=finished, cpus=cpus, gpus=gpus)
-        stored = {name: value for name, value in asdict(recorded).items() if value is not None or name != "gpus"}
-        self._storage.set_trial_user_attr(trial_id, "result", stored)
+        self._storage.set_trial_user_attr(trial_id, "result", contents.note_of_result(recorded))
         self._settle(trial_id)
         return self._record_of(self._storage.get_trial(trial_id))
 

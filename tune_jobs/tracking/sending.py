@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import FileInfo
 
 _LONGEST_BATCH = 400_000  # characters of JSON; MLflow's limit is a million
 _MOST = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's limits
@@ -55,6 +57,22 @@ class Sender:
     def log_file(self, file: Path) -> None:
         """Log a file as an artifact."""
         self.call(f"the file {file.name!r}", lambda: self._log_file(file))
+
+    def log_picture(self, name: str, content: bytes, step: int) -> None:
+        """Log a PNG as a picture of a step, among which MLflow's UI has a slider."""
+        self.call(f"the picture {name!r}", lambda: self._log_picture(name, content, step))
+
+    def files(self, folder: str) -> Sequence[FileInfo]:
+        """Return the artifacts in a folder of the run."""
+        found: Sequence[FileInfo] = self.client.list_artifacts(self.run_id, folder)
+        return found
+
+    def _log_picture(self, name: str, content: bytes, step: int) -> None:
+        from PIL import Image
+
+        self._check_place()
+        with Image.open(io.BytesIO(content)) as image:
+            self.client.log_image(self.run_id, image, key=name, step=step, synchronous=True)
 
     def _log_file(self, file: Path) -> None:
         self._check_place()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_jobs import exports, temporary
+from tune_jobs.records import trial_pictures
 from tune_jobs.records.studies import StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.settings import Settings
@@ -152,6 +153,7 @@ class Tracker:
             _deliver_test(sender, study, trial, trial.tested, names)
             delivered.tested = mlflow_form.tested_digest(trial.tested)
         if trial.is_finished:
+            _deliver_pictures(sender, trial)
             _finish(sender, study, trial, names)
             delivered.is_final = True
             delivered.points.clear()
@@ -267,6 +269,14 @@ def _deliver_test(
             sender.log_folder(folder, "test")
     sender.log("metrics", mlflow_form.tested_metrics(trial, names))
     sender.log("tags", [RunTag(marks.TESTED, mlflow_form.tested_digest(tested))])
+
+
+def _deliver_pictures(sender: Sender, trial: TrialRecord) -> None:
+    """Add the pictures of a trial to its run, at the step of their epoch, as far as they are not there."""
+    if trial.pictures:
+        there = {file.path.removeprefix("images/").split("+")[0] for file in sender.files("images")}
+        for name in trial.pictures.keys() - there:
+            sender.log_picture(name, trial_pictures.png(trial.pictures[name]), trial.best_epoch or 0)
 
 
 def _finish(sender: Sender, study: StudyRecord, trial: TrialRecord, names: MetricNames) -> None:

@@ -14,6 +14,7 @@ from tune_jobs.datasets import Split, TrainingData, nests
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.label_encodings import fitted
 from tune_jobs.models.presentation import Presentation
+from tune_jobs.records import trial_pictures
 from tune_jobs.records.objectives import LATENCY, PARAMETERS
 from tune_jobs.records.per_image import Errors
 from tune_jobs.records.trials import Metrics
@@ -74,6 +75,9 @@ class Training(Protocol):
     def validation_errors(self) -> Errors | None:
         """Return how wrong the model is about each validation image, `(N,)`; None if that is not known."""
 
+    def pictures(self) -> dict[str, str] | None:
+        """Return the pictures that the task makes of the model, packed; None if it makes none."""
+
     def measure_latency(self) -> float:
         """Return the milliseconds that the model takes for one image."""
 
@@ -104,6 +108,7 @@ class KerasTraining:
         self._epochs = compiled.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
         self._encoding, self._data = encoding, data
         self._callbacks = _callbacks(task, params, self.model, math.ceil(self._train.size / batch_size))
+        self._make_pictures, self._seed = task.pictures, seed
         self._best_weights: list[np.ndarray] = []
 
     def epochs(self) -> Iterator[Metrics]:
@@ -151,6 +156,11 @@ class KerasTraining:
             return own_answers.image_errors(self.model, validation.x)
         predicted = self._encoding.decode(compiled.predict(self.model, validation.x))
         return Presentation(self._encoding).errors(predicted, validation.labels)
+
+    def pictures(self) -> dict[str, str] | None:
+        if self._make_pictures is None:
+            return None
+        return trial_pictures.pack(self._make_pictures(self.model, self._data, self._seed))
 
     def measure_latency(self) -> float:
         from tune_jobs.training import compiled

@@ -39,6 +39,9 @@ class _OwnCode:
     def validation_errors(self) -> None:
         """Return None: only metrics are known."""
 
+    def pictures(self) -> None:
+        """Return None: there is no model to make pictures of."""
+
     def measure_latency(self) -> float:
         raise NotImplementedError("there is no model to measure")
 

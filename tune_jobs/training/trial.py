@@ -126,6 +126,8 @@ class TrialRun:
         self._training: Training | None = None
         self._is_stopped = False
         self._measured: dict[str, float] = {}  # after the last epoch
+        self._pictures: dict[str, str] | None = None  # of the model with the best epoch's weights, packed
+        self._why_no_pictures: str | None = None
         self._errors: str | None = None  # of each validation image at the best epoch, packed
         self._mean_of = functools.partial(mean_of_score, task, params)  # later: an encoding may refuse the params
         self._epochs = self._run(functools.partial(_training_of, task, params, data, seed), start)
@@ -216,8 +218,16 @@ class TrialRun:
         mean_of = self._mean_of(self.model)
         if mean_of is not None:
             self._errors = pack_matching(training.validation_errors(), self._history.score, mean_of)
+        self._draw(training)
         if LATENCY in self._further and LATENCY in training.known_objectives and not self._is_stopped:
             self._measured = {LATENCY: training.measure_latency()}
+
+    def _draw(self, training: Training) -> None:
+        """Make the pictures of the model. What is wrong with them costs the pictures and not the trial."""
+        try:
+            self._pictures = training.pictures()
+        except Exception as error:  # of the task's own code
+            self._why_no_pictures = f"it has no pictures: {one_line(error)}"
 
     def _result(
         self, state: Literal["complete", "stopped", "failed"], reason: str | None = None, message: str | None = None
@@ -234,7 +244,8 @@ class TrialRun:
             weights=None if self._training is None else self._training.n_weights,
             errors=self._errors,
             reason=None if reason is None else str(reason),
-            message=message,
+            message=message or self._why_no_pictures,
+            pictures=self._pictures,
         )
 
 
