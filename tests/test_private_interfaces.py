@@ -524,6 +524,17 @@ def test_keras_train_step() -> None:
     assert parameters(keras.Model.test_step) == ["self", "data"]
 
 
+def test_keras_optimizer_state() -> None:
+    import keras
+
+    weight = keras.Variable([1.0])
+    optimizer = keras.optimizers.SGD()
+    optimizer.build([weight])
+    assert [each is weight for each in optimizer._trainable_variables] == [True]
+    optimizer.apply([keras.ops.ones(1)])
+    assert int(optimizer._iterations) == 1
+
+
 def test_keras_gradient_sum() -> None:
     import keras
 
