@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -133,6 +134,13 @@ def test_a_weight_goes_to_the_rows_of_its_class(labels: np.ndarray) -> None:
     from tune_jobs.training import class_weights
 
     assert class_weights.of_rows(labels, {"2": 3.0, "7": 9.0}).tolist() == [1, 3, 1]
+
+
+def test_class_weights_are_kept_in_json_and_count_in_the_protocol() -> None:
+    weighted = Protocol(epochs=1, class_weight={0: 2, 3: 1.5})
+    assert Protocol(**json.loads(json.dumps(weighted.to_dict()))) == weighted
+    assert weighted.special == ("classes weighted",)
+    assert "class_weight" not in Protocol(epochs=1).to_dict()
 
 
 def test_class_weights_beside_other_weights_are_refused(tmp_path: Any) -> None:
