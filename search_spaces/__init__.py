@@ -11,6 +11,7 @@ from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
 from tune_jobs.search_spaces.reported import Reported
 from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, SpaceError, Value, params_id
 from tune_jobs.search_spaces.space import Fixed, Space, Variants
+from tune_jobs.search_spaces.streamed import streamed
 from tune_jobs.search_spaces.task import Task
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "open_all",
     "open_parameters",
     "params_id",
+    "streamed",
 ]

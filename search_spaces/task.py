@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tune_jobs.models import optimizers
 from tune_jobs.search_spaces import compiling, declarations, encoding_settings, function_names
 from tune_jobs.search_spaces.data import DataSource, PicturesFunction
-from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_loader, why_no_params
+from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_params
 from tune_jobs.search_spaces.function_names import qualified
 from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor, middle
@@ -29,6 +29,7 @@ from tune_jobs.search_spaces.routing import GIVEN_TO_BUILDER, Routed
 from tune_jobs.search_spaces.scalars import Params, SpaceError
 from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
+from tune_jobs.search_spaces.streamed import Streamed, why_no_data
 
 if TYPE_CHECKING:
     import keras
@@ -51,7 +52,7 @@ class Task:
         objective: the metric that decides.
         summary: a few words for the list of tasks.
         dataset: a name that `tune_jobs.datasets` knows, or a function that returns `((x, y), (x_test, y_test))`, as
-            those of `keras.datasets` do, with a part for validation between the two, or a `Data`.
+            those of `keras.datasets` do, perhaps with a part for validation between, or a `Data`; or a `streamed` one.
         protocol: how every trial is trained.
         baseline: the configuration to beat. It may use values that the space holds Fixed. Where none is given, it has
             the first option of each Choice and the middle of each range.
@@ -82,7 +83,7 @@ class Task:
     space: AnySpace = field(kw_only=False)
     objective: Objective = field(kw_only=False)
     summary: str = ""
-    dataset: str | DataSource | None = None
+    dataset: str | DataSource | Streamed | None = None
     protocol: Protocol = field(default_factory=Protocol)
     baseline: Params = field(default_factory=dict, hash=False)
     build: Builder | None = None
@@ -151,7 +152,7 @@ class Task:
         self._check_functions()
         if self.run is not None:
             self._check_alone()
-        elif wrong := why_no_loader(self.dataset):
+        elif wrong := why_no_data(self.dataset, self.train is not None, self.given_names):
             raise self._error(f"dataset {wrong}")
         elif self.protocol.epochs is None:
             raise self._error("its protocol needs epochs, as in Protocol(epochs=10)")

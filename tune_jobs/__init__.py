@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
     from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError
     from tune_jobs.search_spaces.space import Fixed, Space, Variants
+    from tune_jobs.search_spaces.streamed import streamed
     from tune_jobs.search_spaces.task import Task
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "launch",
     "open",
     "run_trial",
+    "streamed",
     "studies",
     "table",
     "tasks",
@@ -77,7 +79,7 @@ _MODULES = {  # where each public name is defined
     "records.trials": ("TrialResult",),
     "search_spaces": (
         *("Choice", "Data", "Fixed", "Float", "Int", "Objective", "OneFactor", "Protocol"),
-        *("Space", "SpaceError", "Task", "TaskError", "Variants"),
+        *("Space", "SpaceError", "Task", "TaskError", "Variants", "streamed"),
     ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

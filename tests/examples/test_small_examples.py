@@ -79,3 +79,12 @@ def test_a_model_of_keras_tuner_is_a_task(tmp_path: Path, monkeypatch: pytest.Mo
     params = {"layers": "2", "units_1": 32, "dropout": "true", "dropout_rate": 0.2}
     result = tj.run_trial(task, params, images=300, epochs=1)
     assert (result.state, result.weights) == ("complete", 64 * 16 + 16 + 16 * 32 + 32 + 32 * 10 + 10)
+
+
+def test_a_streamed_data_set_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = example("streamed.py", tmp_path, monkeypatch)
+    names["SIZES"].update(train=2000, validation=200)
+    result = tj.run_trial(names["TASK"], home=tmp_path / "home")
+    assert result.state == "complete", result.message
+    assert result.score is not None
+    assert result.score < 0.6  # the median alone is 1 off

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import numpy as np
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.models.label_encodings import Classes
-from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, streamed
 
 BATCH = 32
 REFUSED = ({"gradient_accumulation_steps": 2}, {"use_ema": True, "ema_overwrite_frequency": 3})
@@ -49,6 +50,16 @@ def TASK(precision: Any) -> Task:  # noqa: N802
         build=build,
         encoding=Classes(3),
     )
+
+
+def blobs(*, part: str, batch_size: int, seed: int, params: Any) -> Any:
+    import tensorflow as tf
+
+    split = DATA.train if part == "train" else DATA.validation
+    return tf.data.Dataset.from_tensor_slices((split.x, split.labels)).shuffle(100, seed=seed).batch(batch_size)
+
+
+STREAMED = replace(TASK("float32"), dataset=streamed(blobs))
 
 
 class Gathering(keras.Model):  # type: ignore[misc]

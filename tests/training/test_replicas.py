@@ -51,6 +51,10 @@ def test_half_precision_scales_the_loss_as_on_one_device(answer: dict[str, Any])
     assert_same(answer["half, two"], answer["half, one"], tolerance=5e-3)
 
 
+def test_streamed_batches_are_divided_too(answer: dict[str, Any]) -> None:
+    assert_same(answer["streamed, two"], answer["streamed, one"])
+
+
 def test_a_step_of_its_own_with_batch_normalization_is_trained_as_by_fit(answer: dict[str, Any]) -> None:
     ours, by_fit = answer["own step"], answer["own step by fit"]
     for epoch, expected in zip(ours["logs"], by_fit["logs"], strict=True):

@@ -6,17 +6,21 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.support.sweeping import PROGRAMS
-from tune_jobs.errors import SettingsError
+from tune_jobs.datasets import Split, StreamedData, TrainingData
+from tune_jobs.errors import DataError, SettingsError
 from tune_jobs.training import replicas, tensorflow_process
-from tune_jobs.training.devices import FewGpusError
+from tune_jobs.training.devices import DeviceFigures, FewGpusError
 
 FIGURES = [
     {"index": "0", "memory_used_mb": 0, "memory_total_mb": 16384, "utilisation": 0},
@@ -104,6 +108,27 @@ def test_a_share_without_room_for_a_tensor_is_refused(monkeypatch: pytest.Monkey
         tensorflow_process.prepare_devices(1, 0.05)
     assert "0.05 of a GPU of 16,384 MB was given" in str(refused.value)
     assert (held.growth, held.limits) == ([], {})
+
+
+@pytest.mark.usefixtures("figures")
+@pytest.mark.parametrize(
+    ("gpus", "share", "place"), [(1, 0.5, "0.5 of a GPU has 7,168 MB"), (0, None, "the machine has 64")]
+)
+def test_data_that_do_not_fit_the_device_are_refused_before_they_are_trained_on(
+    gpus: int, share: float | None, place: str, tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Held(monkeypatch, gpus)
+    (figure, *_) = FIGURES
+    reader = SimpleNamespace(read=lambda: (DeviceFigures(**figure),))
+    monkeypatch.setattr(tensorflow_process.devices, "device_reader", lambda: reader)
+    monkeypatch.setattr(tensorflow_process.devices, "host_memory_mb", lambda: 64.0)
+    large = Split(np.broadcast_to(np.float32(0), (2**21, 1024)), np.zeros(2**21, np.int8))  # 8 GB, and none of it there
+    tensorflow_process.check_room(tiny_data, share)
+    tensorflow_process.check_room(StreamedData("own", ""), share)
+    with pytest.raises(
+        DataError, match=rf"^the data set tiny takes 8,194 MB, and {place}.*\(tj.streamed, docs/data.md\)$"
+    ):
+        tensorflow_process.check_room(replace(tiny_data, train=large), share)
 
 
 @pytest.mark.gpu

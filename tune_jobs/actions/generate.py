@@ -69,6 +69,8 @@ def _latent_map(generator: Generator, settings: Settings, place: tuple[str, Sequ
     """Return the map of the validation images that the model was scored on."""
     task = catalog.find(*place)
     data = datasets.load_for_task(task, settings.data_dir).training
+    if isinstance(data, datasets.StreamedData):
+        raise DataError(f"the data set {data.name} is streamed: there are no validation images to make a map of")
     if data.digest != generator.origin.data_digest:
         raise DataError(
             f"the model was trained on data {generator.origin.data_digest}, and {data.name} is now {data.digest}"

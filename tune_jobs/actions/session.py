@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tune_jobs import datasets, exports, tracking
 from tune_jobs.actions import report
-from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.errors import Reason, SettingsError, StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
 from tune_jobs.execution.rules import CodeError, Failures, TaskFailure
@@ -205,7 +205,7 @@ def study_inputs(
     )
 
 
-def _load(task: Task, settings: Settings, say: Say, *, is_first: bool) -> TrainingData | None:
+def _load(task: Task, settings: Settings, say: Say, *, is_first: bool) -> AnyTrainingData | None:
     """Return the data of a task, if it has some. Before a study is begun, a function that is quick is called twice.
 
     Raises:
@@ -225,7 +225,7 @@ def _known_digest(task: Task, terms: StudyTerms) -> str:
     return terms.task_digest if is_known else task.digest()
 
 
-def _known_data(task: Task, data: TrainingData, terms: StudyTerms, settings: Settings) -> TrainingData:
+def _known_data(task: Task, data: AnyTrainingData, terms: StudyTerms, settings: Settings) -> AnyTrainingData:
     """Return the data under the name that a study has for them, which in earlier versions was that of a file too.
 
     Raises:

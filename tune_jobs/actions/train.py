@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tune_jobs import datasets, files, neutral_keras, tracking
 from tune_jobs.actions.moved import find_place
-from tune_jobs.datasets import TrainingData, nests
+from tune_jobs.datasets import AnyTrainingData, TrainingData, nests
 from tune_jobs.errors import DataError, SettingsError, StudyError, TrialError, UserError
 from tune_jobs.exports.best import BestConfig, best_row, load_best
 from tune_jobs.prediction import keras_files, saved_models
@@ -82,9 +82,11 @@ def train(
     if with_mlflow:
         settings.prepare()
         tracking.check(settings)
+    form: TrainingData | None = None
     if data is not None and not task.trains_itself:
         _start(config.cpus, config.gpus, say)
         with_mlflow = _can_be_saved(config, task, data, output, with_mlflow, say)
+        form = epochs.form_of(task, config.params, data, config.seed)
     run = rerun(task, config.trial, config.params, config.seed, config.course, data)
     score, best_epoch = _train_again(run, task, say)
     retrained = Retrained(config.metric, score, config.score, best_epoch, None)
@@ -92,14 +94,14 @@ def train(
         shutil.copytree(run.artifacts, output)
         say(f"the files of the function are in {output}")
         return replace(retrained, files=output)
-    if run.model is None or data is None:
+    if run.model is None or form is None:
         return retrained
     if output is not None:
-        _save(run.model, output, _origin(config, task, data, score))
+        _save(run.model, output, _origin(config, task, form, score))
         say(f"model saved to {output}")
     if with_mlflow:
         say("logging the model to MLflow …")
-        sample = nests.rows(data.validation.x, slice(_SAMPLE))
+        sample = nests.rows(form.validation.x, slice(_SAMPLE))
         bare = keras_files.bare(run.model)
         uri = tracking.log_model(settings, config.task, bare, sample, score, config.metric, say)
         return replace(retrained, model_uri=uri)
@@ -123,7 +125,7 @@ def _check_output(output: Path | None, task: Task) -> None:
 
 
 def _can_be_saved(
-    config: BestConfig, task: Task, data: TrainingData, output: Path | None, with_mlflow: bool, say: Say
+    config: BestConfig, task: Task, data: AnyTrainingData, output: Path | None, with_mlflow: bool, say: Say
 ) -> bool:
     """Check before training that the model can be saved where it is asked for; return whether MLflow can have it.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from tune_jobs.datasets import checking, cifar10, digits, in_folder, mnist, nests, own
 from tune_jobs.datasets.clocks import faces, files
-from tune_jobs.datasets.dataset import Dataset, Original, Split, TrainingData, digest
+from tune_jobs.datasets.dataset import AnyTrainingData, Dataset, Original, Split, StreamedData, TrainingData, digest
 from tune_jobs.datasets.image_folders.loading import ImageFolder, image_folder
 from tune_jobs.datasets.image_folders.reading import form_of
 from tune_jobs.datasets.own import LoadData
@@ -26,18 +26,21 @@ from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.datasets.tables import Table, table
 from tune_jobs.errors import DataError
 from tune_jobs.search_spaces import function_names
-from tune_jobs.search_spaces.protocol import DEFAULT_VALIDATION
+from tune_jobs.search_spaces.protocol import DEFAULT_VALIDATION, Protocol
 from tune_jobs.search_spaces.spelling import near
+from tune_jobs.search_spaces.streamed import Streamed
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.words import Say
 
 __all__ = [
     "SOURCES",
+    "AnyTrainingData",
     "Dataset",
     "LoadData",
     "Original",
     "Source",
     "Split",
+    "StreamedData",
     "TrainingData",
     "check_fits",
     "check_steady",
@@ -104,7 +107,7 @@ def load(
     return Dataset(name, train, held_out, test, digest(train, held_out, test), original.classes)
 
 
-def training_data(task: Task, data_dir: Path, say: Say = silent) -> TrainingData | None:
+def training_data(task: Task, data_dir: Path, say: Say = silent) -> AnyTrainingData | None:
     """Load what the trials of a task see of its data; None for a task that runs a function.
 
     Raises:
@@ -122,14 +125,22 @@ def _divided(original: Original, validation: int | float) -> tuple[Split, Split]
     return original.train, original.validation
 
 
-def load_for_task(task: Task, data_dir: Path, say: Say = silent) -> Dataset:
-    """Load the data of a task that has some, divided as its protocol says.
+def load_for_task(task: Task, data_dir: Path, say: Say = silent) -> Dataset | StreamedData:
+    """Load the data of a task that has some, divided as its protocol says. Batches that are streamed are not read.
 
     Raises:
         DataError: as `load`, or a network of the task cannot be trained on the data.
     """
+    if isinstance(task.dataset, Streamed):
+        return _streamed(task.dataset, task.protocol)
+    return _whole(task, data_dir, say)
+
+
+def _whole(task: Task, data_dir: Path, say: Say) -> Dataset:
+    """Load the data of a task that are not streamed."""
     protocol = task.protocol
     assert task.dataset is not None
+    assert not isinstance(task.dataset, Streamed)
     return load(
         task.dataset,
         data_dir=data_dir,
@@ -145,7 +156,7 @@ def on_data(task: Task, name: str | None) -> Task:
     return task if name is None else replace(task, dataset=name)
 
 
-def check_fits(data: TrainingData, task: Task, data_dir: Path, say: Say = silent) -> None:
+def check_fits(data: AnyTrainingData, task: Task, data_dir: Path, say: Say = silent) -> None:
     """Check that data in place of a task's own have input of the same form: as many axes, and the same kind of number.
 
     Loading them has checked that the task's encoding takes their labels. Data of the task's own that cannot be had are
@@ -155,9 +166,11 @@ def check_fits(data: TrainingData, task: Task, data_dir: Path, say: Say = silent
         DataError: they have another form.
     """
     form = checking.IMAGES
+    if isinstance(data, StreamedData) or isinstance(task.dataset, Streamed):
+        return  # nothing of it is read here
     if task.dataset not in names():
         try:
-            form = checking.form(load_for_task(task, data_dir, say).train.x)
+            form = checking.form(_whole(task, data_dir, say).train.x)
         except DataError as error:
             say(f"the data set {data.name} is not compared with that of task {task.name}: {error}")
             return
@@ -168,13 +181,21 @@ def check_fits(data: TrainingData, task: Task, data_dir: Path, say: Say = silent
         )
 
 
+def _streamed(dataset: Streamed, protocol: Protocol) -> StreamedData:
+    if unused := [name for name in protocol.about_data if name != "batch_size"]:
+        raise DataError(
+            f"the data set {dataset.data_name} is streamed, and divides itself: leave {' and '.join(unused)} out"
+        )
+    return StreamedData(dataset.data_name, dataset.digest)
+
+
 def check_steady(task: Task, digest: str, data_dir: Path) -> None:
     """Check that a task's own function returns the same data again; `digest` is that of what it returned before.
 
     Raises:
         DataError: it does not.
     """
-    is_function = not isinstance(task.dataset, str | ImageFolder | Table)
+    is_function = not isinstance(task.dataset, str | ImageFolder | Table | Streamed)
     if is_function and load_for_task(task, data_dir).digest != digest:
         raise DataError(
             f"the data set {task.dataset_name} has other data each time it is called, so that no study on it can go "

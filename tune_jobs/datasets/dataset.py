@@ -18,7 +18,18 @@ from tune_jobs.datasets import nests
 from tune_jobs.datasets.nests import Array, Nest
 from tune_jobs.errors import DataError
 
-__all__ = ["Array", "Dataset", "Nest", "Original", "Pairs", "Split", "TrainingData", "digest"]
+__all__ = [
+    "AnyTrainingData",
+    "Array",
+    "Dataset",
+    "Nest",
+    "Original",
+    "Pairs",
+    "Split",
+    "StreamedData",
+    "TrainingData",
+    "digest",
+]
 
 Pairs = tuple[tuple[Array, Array], tuple[Array, Array]]  # (x, labels), (x_test, labels_test)
 
@@ -126,6 +137,32 @@ class Dataset:
         return TrainingData(
             self.name, self.train, self.validation, self.digest, self.classes, test_digest=digest(self.test)
         )
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedData:
+    """A data set of batches that the task's own function opens, part by part. Nothing of it is in memory."""
+
+    name: str
+    digest: str  # of what it says of itself
+
+    @property
+    def test_digest(self) -> str:
+        """What says whose test part it is: that of the same name and version."""
+        return self.digest
+
+    @property
+    def training(self) -> StreamedData:
+        """The same: a trial opens the parts for training and validation."""
+        return self
+
+    @property
+    def test(self) -> None:
+        """None: an evaluation opens the part for tests."""
+        return None
+
+
+AnyTrainingData = TrainingData | StreamedData
 
 
 def digest(*splits: Split) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import Reason, TrialError, UserError
 from tune_jobs.execution import lost_workers
@@ -33,8 +33,8 @@ class TestJob:
     source: TaskSource
     protocol: Protocol
     objective: Objective
-    data: TrainingData
-    test_split: Split
+    data: AnyTrainingData
+    test_split: Split | None
     cpus: float
     kept: Path  # the folder of kept weights, on the driver's machine
 

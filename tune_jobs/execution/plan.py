@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tune_jobs.datasets import TrainingData, on_data
+from tune_jobs.datasets import AnyTrainingData, on_data
 from tune_jobs.errors import UserError
 from tune_jobs.records.studies import StudyTerms
 from tune_jobs.search.budgets import BudgetedSampler
@@ -104,7 +104,7 @@ class StudyInputs:
     reference: str
     space: AnySpace  # as narrowed
     seed: int
-    data: TrainingData | None  # None where the task runs a function
+    data: AnyTrainingData | None  # None where the task runs a function
     further: tuple[Objective, ...] = ()  # objectives after the first
     with_paths: tuple[Path, ...] = ()  # what goes with the task's file, from --with
     code: str | None = None  # a digest of the code of the task's file, where it has one

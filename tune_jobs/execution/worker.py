@@ -19,7 +19,7 @@ from typing import Any
 
 import ray
 
-from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.errors import UserError
 from tune_jobs.execution import nodes
 from tune_jobs.execution.keeper import FilesKeeper, WeightsKeeper
@@ -53,7 +53,7 @@ class SweepContext:
     source: TaskSource
     protocol: Protocol
     objectives: tuple[Objective, ...]
-    data: TrainingData | None  # None where the task runs a function
+    data: AnyTrainingData | None  # None where the task runs a function
     cpus: float  # threads of each trial
     weights_keeper: WeightsKeeper | None = None  # takes the weights of each trial, where they are kept
     files_keeper: FilesKeeper | None = None  # takes the files that each trial reports, where there are any
@@ -178,7 +178,9 @@ class TrialWorker:
                 if self._context.has_own_loop:
                     prepare_own_training()
                 else:
-                    tensorflow_start.start(self._context.cpus, self._assignment.gpus or None)
+                    share = self._assignment.gpus or None
+                    tensorflow_start.start(self._context.cpus, share)
+                    tensorflow_start.check_room(self._context.data, share)
                 self._task = self._task or self._load_task()
                 _is_warm = True
             except Exception as error:

@@ -8,6 +8,7 @@ failures are the business of `trial.py`.
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from tune_jobs.models.lazy_keras import keras
 from tune_jobs.training import devices, replicas, steps
 from tune_jobs.training.numbers import as_numbers
 from tune_jobs.training.steps import Step
+from tune_jobs.training.streams import Stream
 
 EVALUATION_BATCH = 500  # images; it bounds the memory, and the results of Keras' own steps do not depend on it
 
@@ -132,26 +134,34 @@ class CompiledEpochs:
         replicas.share_gradients(model)
         self._train = self._compiled(self._train_batches)
         self._evaluate = self._compiled(self._evaluate_batches)
+        self._train_streamed = self._compiled(functools.partial(_over_stream, self._train_step))
+        self._evaluate_streamed = self._compiled(functools.partial(_over_stream, self._test_step or self._train_step))
 
-    def train(self, data: ResidentSplit) -> dict[str, float]:
+    def train(self, data: ResidentSplit | Stream) -> dict[str, float]:
         """Train one epoch, and return the means of the model's metrics over it, such as `loss` and `accuracy`."""
-        order = np.random.default_rng((self._seed, self._epoch)).permutation(data.size).astype(np.int32)
         if self._epoch == 0:
             self._create_variables(data)
-        self._epoch += 1
         self._final.give_back()
         self._model.reset_metrics()
-        logs = self._train(data.parts, tf.constant(order))
+        if isinstance(data, ResidentSplit):
+            order = np.random.default_rng((self._seed, self._epoch)).permutation(data.size).astype(np.int32)
+            logs = self._train(data.parts, tf.constant(order))
+        else:
+            logs = self._train_streamed(data.epoch(self._epoch))
+        self._epoch += 1
         metrics = as_numbers(self._train_step.results(logs))
         self._final.take()
         return metrics
 
-    def evaluate(self, data: ResidentSplit) -> dict[str, float]:
+    def evaluate(self, data: ResidentSplit | Stream) -> dict[str, float]:
         """Return the model's metrics over `data`, without training; none for a model that nothing scores."""
         if self._test_step is None:
             return {}
         self._model.reset_metrics()
-        logs = self._evaluate(data.parts, tf.range(data.size))
+        if isinstance(data, ResidentSplit):
+            logs = self._evaluate(data.parts, tf.range(data.size))
+        else:
+            logs = self._evaluate_streamed(data.epoch(0))
         return as_numbers(self._test_step.results(logs))
 
     @property
@@ -159,7 +169,7 @@ class CompiledEpochs:
         """Copies of all that training changes: weights, states of random generators, the optimizer's moments."""
         return [np.asarray(self._final.as_trained(variable)).copy() for variable in self._variables()]
 
-    def resume(self, variables: Sequence[np.ndarray], epoch: int, data: ResidentSplit) -> bool:
+    def resume(self, variables: Sequence[np.ndarray], epoch: int, data: ResidentSplit | Stream) -> bool:
         """Continue after `epoch`, with the `variables` that the training had there.
 
         The learning rate stays the model's own. Return False, and change nothing, if they are another model's.
@@ -179,10 +189,13 @@ class CompiledEpochs:
         of_optimizer = [] if optimizer is None else optimizer.variables
         return [*self._model.variables, *(each for each in of_optimizer if each.name != "learning_rate")]
 
-    def _create_variables(self, data: ResidentSplit) -> None:
+    def _create_variables(self, data: ResidentSplit | Stream) -> None:
         """Create the variables of metrics and optimizer; a function that creates variables is traced a second time."""
         if self._test_step is not None:
-            replicas.run(self._model.test_step, self._model, _batch, tf.range(1), data.parts)
+            if isinstance(data, ResidentSplit):
+                replicas.run(self._model.test_step, self._model, _batch, tf.range(1), data.parts)
+            else:
+                replicas.run(self._model.test_step, self._model, _whole, _as_tensors(data.first_row()))
         if self._model.optimizer is not None:
             with replicas.scope():
                 self._model.optimizer.build(self._model.trainable_variables)
@@ -214,6 +227,19 @@ def _over_batches(step: Step, parts: Any, order: Any, size: int) -> Any:
         logs = {}
         for batch in tf.range(n_batches):
             step.on_batch(_batch, order[batch * size : (batch + 1) * size], parts)
+    return logs
+
+
+def _over_stream(step: Step, batches: Any) -> Any:
+    """Run a step over all batches of an iterator, as `_over_batches` does."""
+    if step.is_own:
+        logs = step.on_batch(_whole, next(batches))
+        for batch in batches:
+            logs = step.on_batch(_whole, batch)
+    else:
+        logs = {}
+        for batch in batches:
+            step.on_batch(_whole, batch)
     return logs
 
 
@@ -251,6 +277,15 @@ def count_weights(model: keras.Model) -> int:
 def _batch(rows: Any, parts: Any) -> Any:
     """Return rows of each input, of each part of the targets, and of the weights where there are some."""
     return tf.nest.map_structure(lambda part: tf.gather(part, rows), parts)
+
+
+def _as_tensors(nest: Any) -> Any:
+    return tf.nest.map_structure(tf.constant, nest)
+
+
+def _whole(batch: Any) -> Any:
+    """Return a batch as it is."""
+    return batch
 
 
 def _as_array(outputs: Any) -> np.ndarray:

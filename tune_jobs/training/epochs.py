@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tune_jobs.datasets import Split, TrainingData, nests
+from tune_jobs.datasets import AnyTrainingData, TrainingData, nests
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.label_encodings import fitted
 from tune_jobs.models.presentation import Presentation
@@ -94,20 +92,17 @@ class KerasTraining:
     must_be_finite = ("loss", "val_loss")
     scores_each_epoch = True
 
-    def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
-        from tune_jobs.training import compiled
+    def __init__(self, task: Task, params: Params, data: AnyTrainingData, seed: int) -> None:
+        from tune_jobs.training import compiled, parts
 
         _reset(task, seed)
-        encoding = _encoding(task, params)
-        train = _weighted(data.train, encoding, task.protocol.class_weight)
-        splits = compiled.resident_splits((train, data.validation), encoding.targets)
-        self._train, self._validation = splits
+        self._encoding = _encoding(task, params)
+        self._parts = parts.opened(task, params, data, self._encoding, seed)
         batch_size = task.route(params).batch_size
-        self.model = _compiled_model(task, params, data, math.ceil(self._train.size / batch_size))
+        self.model = _compiled_model(task, params, self._parts.form, self._parts.n_batches(batch_size))
         self.n_weights = compiled.count_weights(self.model)
         self._epochs = compiled.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
-        self._encoding, self._data = encoding, data
-        self._callbacks = _callbacks(task, params, self.model, math.ceil(self._train.size / batch_size))
+        self._callbacks = _callbacks(task, params, self.model, self._parts.n_batches(batch_size) or 1)
         self._make_pictures, self._seed = task.pictures, seed
         self._best_weights: list[np.ndarray] = []
 
@@ -116,17 +111,17 @@ class KerasTraining:
             yield from self._epochs_with(self._callbacks)
             return
         while True:
-            trained = self._epochs.train(self._train)
+            trained = self._epochs.train(self._parts.train)
             yield trained | {f"val_{name}": value for name, value in self._validate().items()}
 
     def _epochs_with(self, callbacks: EpochCallbacks) -> Iterator[Metrics]:
         callbacks.begin()
         while callbacks.wants_more:
-            yield callbacks.epoch(lambda: self._epochs.train(self._train), self._validate)
+            yield callbacks.epoch(lambda: self._epochs.train(self._parts.train), self._validate)
 
     def _validate(self) -> dict[str, float]:
-        scores = self._epochs.evaluate(self._validation)
-        return scores | own_answers.further_scores(self.model, self._data.validation.x)
+        scores = self._epochs.evaluate(self._parts.validation)
+        return scores | own_answers.further_scores(self.model, self._parts.images)
 
     def checkpoint(self, best_epoch: int | None, history: Sequence[Metrics], seconds: float) -> Checkpoint | None:
         if self._callbacks is not None:  # what they have counted is not known
@@ -135,7 +130,7 @@ class KerasTraining:
         return Checkpoint(variables, best_weights, best_epoch, tuple(history), seconds)
 
     def resume(self, start: Checkpoint) -> bool:
-        if not self._epochs.resume(start.variables, start.epoch, self._train):
+        if not self._epochs.resume(start.variables, start.epoch, self._parts.train):
             return False
         self._best_weights = list(start.best_weights)
         return True
@@ -148,10 +143,12 @@ class KerasTraining:
             self._callbacks.end()
         self.model.set_weights(self._best_weights)
 
-    def validation_errors(self) -> Errors:
+    def validation_errors(self) -> Errors | None:
         from tune_jobs.training import compiled
 
-        validation = self._data.validation
+        if self._parts.is_streamed:
+            return None
+        validation = self._parts.form.validation
         if own_answers.has_image_errors(self.model):
             return own_answers.image_errors(self.model, validation.x)
         predicted = self._encoding.decode(compiled.predict(self.model, validation.x))
@@ -160,12 +157,12 @@ class KerasTraining:
     def pictures(self) -> dict[str, str] | None:
         if self._make_pictures is None:
             return None
-        return trial_pictures.pack(self._make_pictures(self.model, self._data, self._seed))
+        return trial_pictures.pack(self._make_pictures(self.model, self._parts.form, self._seed))
 
     def measure_latency(self) -> float:
         from tune_jobs.training import compiled
 
-        return compiled.measure_latency(self.model, nests.rows(self._data.validation.x, slice(1)))
+        return compiled.measure_latency(self.model, nests.rows(self._parts.form.validation.x, slice(1)))
 
 
 def _callbacks(task: Task, params: Params, model: keras.Model, steps: int) -> EpochCallbacks | None:
@@ -186,23 +183,26 @@ def _callbacks(task: Task, params: Params, model: keras.Model, steps: int) -> Ep
     return EpochCallbacks(made, model, epochs=task.protocol.epochs, steps=steps)
 
 
-def _weighted(train: Split, encoding: LabelEncoding, class_weight: Mapping[str, float] | None) -> Split:
-    """Return the part that is trained on, with what each row's class counts."""
-    from tune_jobs.training import class_weights
-
-    if class_weight is None:
-        return train
-    return replace(train, weights=class_weights.of_rows(encoding.targets(train.labels), class_weight))
-
-
-def build_model(task: Task, params: Params, data: TrainingData, *, seed: int) -> keras.Model:
+def build_model(task: Task, params: Params, data: AnyTrainingData, *, seed: int) -> keras.Model:
     """Return the compiled, untrained model of `params`.
 
     Raises:
         TrialError: the builder refuses them.
     """
+    from tune_jobs.training import parts
+
     _reset(task, seed)
-    return _compiled_model(task, params, data, math.ceil(len(data.train) / task.route(params).batch_size))
+    opened = parts.opened(task, params, data, _encoding(task, params), seed)
+    return _compiled_model(task, params, opened.form, opened.n_batches(task.route(params).batch_size))
+
+
+def form_of(task: Task, params: Params, data: AnyTrainingData, seed: int) -> TrainingData:
+    """Return what shows the form of the data: the data, or a batch of those that are streamed."""
+    from tune_jobs.training import parts
+
+    return (
+        data if isinstance(data, TrainingData) else parts.opened(task, params, data, _encoding(task, params), seed).form
+    )
 
 
 def _reset(task: Task, seed: int) -> None:
@@ -220,7 +220,7 @@ def _encoding(task: Task, params: Params) -> LabelEncoding:
         raise TrialError(Reason.INVALID, one_line(error)) from error
 
 
-def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_epoch: int) -> keras.Model:
+def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_epoch: int | None) -> keras.Model:
     """Build and compile the model of `params`, and check that it takes the images.
 
     Raises:
@@ -232,13 +232,14 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
 
     assert task.build is not None
     encoding, routed = fitted(_encoding(task, params), data.train.labels), task.route(params)
-    schedule: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": task.protocol.epochs}
+    schedule: dict[str, Any] = {"steps_per_epoch": steps_per_epoch or 1, "epochs": task.protocol.epochs}
     try:
         with dtype_policy(task.protocol.precision), replicas.scope():
             model = task.build(**_given(task, encoding, data), **routed.builder)
             if not model.built:  # a subclass creates its weights when it first sees an image
                 model(_first_row(data))
             if not model.compiled:
+                _check_schedule(routed.optimizer, steps_per_epoch)
                 _compile(model, encoding, optimizers.from_params(routed.optimizer, **schedule))
             elif task.encoding is None and encoding.loss() is not None:
                 raise ValueError("build compiles the model, and the task names a loss too: leave one of them out")
@@ -246,6 +247,12 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
         raise TrialError(Reason.INVALID, one_line(error)) from error
     _check_images(model, data)
     return model
+
+
+def _check_schedule(optimizer: Mapping[str, Any], steps_per_epoch: int | None) -> None:
+    is_constant = optimizer.get("schedule", "constant") == "constant" and not optimizer.get("warmup_epochs")
+    if steps_per_epoch is None and not is_constant:
+        raise ValueError("a schedule of the learning rate needs to know how long an epoch is: streamed(…, rows=…)")
 
 
 def _given(task: Task, encoding: LabelEncoding, data: TrainingData) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.means import MeanOf
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
 
 
-def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_weights: Weights | None) -> TestResult:
+def score(
+    task: Task, trial: TrialRecord, data: AnyTrainingData, test: Split | None, kept_weights: Weights | None
+) -> TestResult:
     """Return the scores of a complete trial's model on the test split; `kept_weights` are those of the study.
+
+    Of streamed data, whose test part is opened here, nothing is kept of each row.
 
     Kept weights are used if they repeat the trial's validation score. Otherwise the model is trained again, up to the
     trial's best epoch.
@@ -38,6 +42,8 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
     """
     model, val_score = weights.scored_model(task, trial, data, kept_weights) or _trained(task, trial, data)
     metrics = _metrics(task, trial, model, test)
+    if test is None:
+        return TestResult(metrics, val_score=val_score)
     mean_of, encoding = mean_of_objective(task, trial.params, model), task.encoding_of(trial.params)
     if own_answers.has_image_errors(model):
         return TestResult(metrics, _own_errors(task, model, test, mean_of, metrics), val_score)
@@ -52,13 +58,13 @@ def score(task: Task, trial: TrialRecord, data: TrainingData, test: Split, kept_
     return TestResult(metrics, errors, val_score, readings=read, worst=worst)
 
 
-def _metrics(task: Task, trial: TrialRecord, model: keras.Model, test: Split) -> dict[str, float]:
-    from tune_jobs.training import compiled
+def _metrics(task: Task, trial: TrialRecord, model: keras.Model, test: Split | None) -> dict[str, float]:
+    from tune_jobs.training import compiled, parts
 
-    on_device = compiled.to_device(test, task.encoding_of(trial.params).targets)
+    part = parts.scored_on(task, trial.params, test, "test")
     batch_size = task.route(trial.params).batch_size
-    scored = compiled.CompiledEpochs(model, batch_size=batch_size, seed=trial.seed).evaluate(on_device)
-    scored |= own_answers.further_scores(model, test.x, thorough=True)
+    scored = compiled.CompiledEpochs(model, batch_size=batch_size, seed=trial.seed).evaluate(part)
+    scored |= own_answers.further_scores(model, None if test is None else test.x, thorough=True)
     if not scored:
         raise TrialError(Reason.INVALID, "its model has neither a test_step nor a loss: nothing scores it on new data")
     return {f"test_{name}": value for name, value in scored.items() if math.isfinite(value)}
@@ -85,7 +91,7 @@ def _of_each_image(
     return errors, *readings.pack_evaluation(encoding, predicted, test.labels, test.x)
 
 
-def _trained(task: Task, trial: TrialRecord, data: TrainingData) -> tuple[keras.Model, float]:
+def _trained(task: Task, trial: TrialRecord, data: AnyTrainingData) -> tuple[keras.Model, float]:
     run = rerun(task, trial.number, trial.params, trial.seed, trial.course, data)
     for epoch, _ in run:
         if epoch == trial.best_epoch:

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
 
 
-def further_scores(model: keras.Model, images: Any, *, thorough: bool = False) -> dict[str, float]:
-    """Return the metrics that the model has beside those of its steps.
+def further_scores(model: keras.Model, images: Any | None, *, thorough: bool = False) -> dict[str, float]:
+    """Return the metrics that the model has beside those of its steps; none without images, as of streamed data.
 
     Raises:
         TrialError: one of them is no number.
     """
     method = _method(model, "further_scores")
-    return {} if method is None else as_numbers(method(images, thorough=thorough))
+    return {} if method is None or images is None else as_numbers(method(images, thorough=thorough))
 
 
 def mean_of(model: keras.Model | None, metric: str) -> MeanOf | None:

@@ -127,8 +127,9 @@ def _on_replica(
     A device for which there is none takes one row all the same, with a gradient of weight 0, and forgets its metrics:
     the mean loss of no row is no number.
     """
-    first, size, weight = _share(tf.shape(tf.nest.flatten(whole)[0])[0])
-    share = tf.nest.map_structure(lambda part: part[first : first + tf.maximum(size, 1)], whole)
+    with tf.device("CPU:0"):  # so that a device gets its share of a batch only
+        first, size, weight = _share(tf.shape(tf.nest.flatten(whole)[0])[0])
+        share = tf.nest.map_structure(lambda part: part[first : first + tf.maximum(size, 1)], whole)
     counts = model.metrics_variables
     before = [tf.identity(variable) for variable in counts]
     token = _weight.set(weight)

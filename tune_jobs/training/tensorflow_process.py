@@ -10,7 +10,8 @@ import tensorflow as tf
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.framework import ops as tf_ops
 
-from tune_jobs.errors import SettingsError, UserError
+from tune_jobs.datasets import AnyTrainingData, TrainingData, nests
+from tune_jobs.errors import DataError, SettingsError, UserError
 from tune_jobs.models.lazy_keras import keras
 from tune_jobs.training import devices, malloc, replicas
 
@@ -88,6 +89,33 @@ def _devices_together(gpus: float | None) -> list[str]:
             "TensorFlow was installed with CUDA, or ask for fewer with --gpus-per-trial"
         )
     return [f"GPU:{index}" for index in range(needed)]
+
+
+def check_room(data: AnyTrainingData | None, gpu_share: float | None = None) -> None:
+    """Check that data which are to stay on the device fit there, where its memory is known.
+
+    Raises:
+        DataError: they do not.
+    """
+    if not isinstance(data, TrainingData):
+        return
+    nested = (nest for split in (data.train, data.validation) for nest in (split.x, split.labels))
+    needed_mb = sum(array.nbytes for nest in nested for array in nests.arrays(nest)) / 2**20
+    room_mb, place = _room_mb(gpu_share)
+    if room_mb and needed_mb > room_mb:
+        raise DataError(
+            f"the data set {data.name} takes {needed_mb:,.0f} MB, and {place} has {room_mb:,.0f} MB: train on "
+            "fewer rows (--images), or stream it (tj.streamed, docs/data.md)"
+        )
+
+
+def _room_mb(gpu_share: float | None) -> tuple[float, str]:
+    """Return how many MiB data may take, 0 if that is not known, and of what."""
+    if not _gpus():
+        return devices.host_memory_mb(), "the machine"
+    totals = [device.memory_total_mb for device in devices.device_reader().read() if device.index != devices.HOST]
+    total, share = min(totals, default=0.0), min(1.0, gpu_share or 1.0)
+    return max(0.0, share * total - CONTEXT_MB), f"{share:g} of a GPU" if share < 1 else "a GPU"
 
 
 def check_unused() -> None:

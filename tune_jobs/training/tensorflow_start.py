@@ -15,9 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tune_jobs.settings import prepare_tensorflow, tensorflow_is_quiet
+
+if TYPE_CHECKING:
+    from tune_jobs.datasets import AnyTrainingData
 
 _Around = Callable[[], AbstractContextManager[None]]
 
@@ -32,6 +35,13 @@ def start(cpus: float, gpu_share: float | None = None) -> None:
         from tune_jobs.training import tensorflow_process
 
         tensorflow_process.prepare_devices(cpus, gpu_share)
+
+
+def check_room(data: AnyTrainingData | None, gpu_share: float | None = None) -> None:
+    """Check, once TensorFlow has started, that data which are to stay on the device fit there. Raises DataError."""
+    from tune_jobs.training import tensorflow_process
+
+    tensorflow_process.check_room(data, gpu_share)
 
 
 def preload() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tune_jobs.datasets import TrainingData
+from tune_jobs.datasets import AnyTrainingData, StreamedData
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.means import MeanOf
 from tune_jobs.models.presentation import Presentation
@@ -39,7 +39,7 @@ EpochReporter = Callable[[int, Metrics], bool]  # takes the epoch, from one, and
 def run_trial(
     task: Task,
     params: Params,
-    data: TrainingData | None,
+    data: AnyTrainingData | None,
     *,
     seed: int,
     further_objectives: Sequence[Objective] = (),
@@ -57,7 +57,9 @@ def run_trial(
     return run.result
 
 
-def rerun(task: Task, number: int, params: Params, seed: int, lineage: Lineage, data: TrainingData | None) -> TrialRun:
+def rerun(
+    task: Task, number: int, params: Params, seed: int, lineage: Lineage, data: AnyTrainingData | None
+) -> TrialRun:
     """Return a run that repeats a trial, and comes to the same score.
 
     A member of a population is repeated segment by segment: all but the last one are trained here, and the run that is
@@ -112,7 +114,7 @@ class TrialRun:
         self,
         task: Task,
         params: Params,
-        data: TrainingData | None,
+        data: AnyTrainingData | None,
         *,
         seed: int,
         further_objectives: Sequence[Objective] = (),
@@ -249,11 +251,14 @@ class TrialRun:
         )
 
 
-def _training_of(task: Task, params: Params, data: TrainingData | None, seed: int) -> Training:
+def _training_of(task: Task, params: Params, data: AnyTrainingData | None, seed: int) -> Training:
     if task.run is not None:
         return FunctionRun(task, params, seed)
     assert data is not None  # only a function that is run has none
-    return OwnTraining(task, params, data, seed) if task.train else KerasTraining(task, params, data, seed)
+    if task.train is None:
+        return KerasTraining(task, params, data, seed)
+    assert not isinstance(data, StreamedData)  # a task refuses that
+    return OwnTraining(task, params, data, seed)
 
 
 def mean_of_score(task: Task, params: Params, model: keras.Model | None) -> MeanOf | None:

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_jobs import files
+from tune_jobs.datasets import StreamedData
 from tune_jobs.errors import UserError
 
 if TYPE_CHECKING:
-    from tune_jobs.datasets import TrainingData
+    from tune_jobs.datasets import AnyTrainingData
     from tune_jobs.models.lazy_keras import keras
     from tune_jobs.records.trials import TrialRecord
     from tune_jobs.search_spaces.task import Task
@@ -52,10 +53,10 @@ def load(folder: Path, number: int) -> Weights | None:
 
 
 def scored_model(
-    task: Task, trial: TrialRecord, data: TrainingData, kept_weights: Weights | None
+    task: Task, trial: TrialRecord, data: AnyTrainingData, kept_weights: Weights | None
 ) -> tuple[keras.Model, float] | None:
     """Return a trial's model with its kept weights and the score these reach; None unless it is the trial's score."""
-    from tune_jobs.training import compiled, own_answers
+    from tune_jobs.training import compiled, own_answers, parts
     from tune_jobs.training.epochs import build_model
 
     if kept_weights is None:
@@ -65,10 +66,11 @@ def scored_model(
         model.set_weights(kept_weights)
     except ValueError:  # of another network
         return None
-    validation = compiled.to_device(data.validation, task.encoding_of(trial.params).targets)
+    split = None if isinstance(data, StreamedData) else data.validation
+    validation = parts.scored_on(task, trial.params, split, "validation")
     batch_size = task.route(trial.params).batch_size
     scored = compiled.CompiledEpochs(model, batch_size=batch_size, seed=trial.seed).evaluate(validation)
-    scored |= own_answers.further_scores(model, data.validation.x)
+    scored |= own_answers.further_scores(model, None if split is None else split.x)
     val_score = scored.get(task.objective.metric.removeprefix("val_"), math.nan)
     return (model, val_score) if val_score == trial.score else None
 

@@ -11,7 +11,8 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from tests.support.several_devices import BATCH, DATA, GATHERING, REFUSED, TASK, Gathering, gathering  # noqa: E402
+from tests.support.several_devices import BATCH, DATA, GATHERING, REFUSED, STREAMED, TASK, Gathering, gathering  # noqa: E402
+from tune_jobs.datasets import StreamedData  # noqa: E402
 from tune_jobs.errors import TrialError  # noqa: E402
 from tune_jobs.training import compiled, replicas, tensorflow_process  # noqa: E402
 from tune_jobs.training.trial import TrialRun  # noqa: E402
@@ -25,11 +26,11 @@ def together(n: int) -> None:
     replicas.use([f"CPU:{index}" for index in range(n)])
 
 
-def trained(n: int, precision: Any = "float32", start: Any = None) -> dict[str, Any]:
+def trained(n: int, precision: Any = "float32", start: Any = None, *, is_streamed: bool = False) -> dict[str, Any]:
     """A trial of two epochs: its metrics, its weights, and what it measured."""
     together(n)
-    task = TASK(precision)
-    run = TrialRun(task, task.baseline, DATA, seed=3, further_objectives=(), start=start)
+    task, data = (STREAMED, StreamedData("blobs", "")) if is_streamed else (TASK(precision), DATA)
+    run = TrialRun(task, task.baseline, data, seed=3, further_objectives=(), start=start)
     checkpoints = [run.checkpoint() for _ in run]
     result = run.result
     assert result.state == "complete", result.message
@@ -83,6 +84,8 @@ answer = {
     "four resumed from one": trained(4, start=alone["checkpoint"]),
     "half, one": trained(1, "mixed_float16"),
     "half, two": trained(2, "mixed_float16"),
+    "streamed, one": trained(1, is_streamed=True),
+    "streamed, two": trained(2, is_streamed=True),
     "own step": own_step(by_fit=False),
     "own step again": own_step(by_fit=False),
     "own step by fit": own_step(by_fit=True),
