@@ -202,7 +202,7 @@ def test_another_score_is_said_to_be_another(best: Path, train: Callable[..., tr
     [
         ({"data_digest": "feedfeedfeedfeed"}, None, DataError, "was found on data feedfeedfeedfeed, and digits is now"),
         ({}, Path("model.h5"), SettingsError, "FILE.keras; got model.h5"),
-        ({}, Path("model.keras"), SettingsError, "a training loop of its own, which leaves no model to save to model.keras"),
+        ({}, Path("model.keras"), SettingsError, "a training loop of its own, which leaves no model to save to"),
         ({"reference": "gone.py:OWN", "study": "gone"}, None, ValueError, "gone.py"),
         ({"params": {"act": "raise", "width": 1, "depth": 1}}, None, UserError, "RuntimeError: no such thing"),
         (
