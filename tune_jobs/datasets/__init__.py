@@ -104,7 +104,8 @@ def load(
     except DataError as error:
         raise DataError(f"cannot take a validation part from {name}: {error}") from error
     train, held_out, test = _contiguous(train), _contiguous(held_out), _contiguous(original.test)
-    return Dataset(name, train, held_out, test, digest(train, held_out, test), original.classes)
+    of_all = digest(train, held_out, test)
+    return Dataset(name, train, held_out, test, of_all, original.classes, digest(test))
 
 
 def training_data(task: Task, data_dir: Path, say: Say = silent) -> AnyTrainingData | None:

@@ -121,7 +121,8 @@ class TrainingData:
 class Dataset:
     """A data set ready for a study. Its arrays are contiguous, so that Ray maps them into workers without a copy.
 
-    `digest`: 16 hex digits that change with any value, shape, type or place of an image in the three parts.
+    `digest`: 16 hex digits that change with any value, shape, type or place of an image in the three parts;
+    `test_digest`: those of the test part alone.
     """
 
     name: str
@@ -130,13 +131,12 @@ class Dataset:
     test: Split
     digest: str
     classes: tuple[str, ...] = ()
+    test_digest: str = ""
 
     @property
     def training(self) -> TrainingData:
         """The data without its test part, for trials."""
-        return TrainingData(
-            self.name, self.train, self.validation, self.digest, self.classes, test_digest=digest(self.test)
-        )
+        return TrainingData(self.name, self.train, self.validation, self.digest, self.classes, self.test_digest)
 
 
 @dataclass(frozen=True, eq=False)
