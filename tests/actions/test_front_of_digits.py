@@ -54,7 +54,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory, ray: SharedRay) -> Sweep:
 def test_every_trial_has_a_value_in_each_objective(sweep: Sweep) -> None:
     code, stdout, stderr = sweep.launch
     assert code == 0, stderr
-    assert stdout.startswith(
+    assert " ".join(stdout.split()).startswith(
         "study digits-mlp: digits-mlp on digits, maximize val_accuracy, minimize parameters, minimize"
     )
     assert sweep.record.launch is not None

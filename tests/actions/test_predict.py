@@ -65,7 +65,7 @@ def test_the_task_of_a_model_is_found_where_its_study_was_last_launched(moved: M
     with pytest.raises(DataError, match=r"a/dense_task\.py, which is missing: say where it is now with --task FILE"):
         open_reader(moved.model, settings)
     launch_from(moved.now, settings)
-    assert open_reader(moved.model, settings)._encoding.name == "classes-3"
+    assert open_reader(moved.model, settings)._saved.encoding.name == "classes-3"
 
 
 def test_a_study_of_other_data_says_nothing_about_the_task(moved: Moved, settings: Settings, tmp_path: Path) -> None:
@@ -92,4 +92,4 @@ def test_a_model_of_an_earlier_version_names_no_study(moved: Moved, settings: Se
     with zipfile.ZipFile(model, "w") as archive:
         archive.writestr(MEMBER, json.dumps({"format": 1, **old}))
     assert saved_models.read(model) == replace(moved.origin, study=None)
-    assert open_reader(model, settings, moved.now)._encoding.name == "classes-3"
+    assert open_reader(model, settings, moved.now)._saved.encoding.name == "classes-3"

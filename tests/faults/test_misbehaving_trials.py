@@ -61,7 +61,7 @@ def test_each_ends_with_its_reason_and_none_harms_another(tmp_path: Path) -> Non
     assert found["text"].message == "metric 'val_accuracy' needs a number; got 'good'"
     assert "--trial-time-limit allows 4 s" in (found["slow"].message or "")
     footer = "9 failed (3 crashed, 2 invalid, 2 timed-out, 1 diverged, 1 out-of-memory)"
-    assert footer in stdout
+    assert footer in " ".join(stdout.split())
     _, status, _ = called(settings, "status", "own")
     assert footer in status
     assert f"trial {found['mute'].number} failed: invalid (no metric 'val_accuracy' to judge by" in status

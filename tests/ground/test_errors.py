@@ -20,7 +20,8 @@ def test_a_failed_trial_is_no_mistake_of_the_user() -> None:
 
 
 def test_reasons_are_the_words_of_the_design() -> None:
-    assert [str(reason) for reason in Reason] == ["diverged", "out-of-memory", "crashed", "timed-out", "invalid"]
+    words = ["diverged", "out-of-memory", "crashed", "timed-out", "invalid", "collapsed"]
+    assert [str(reason) for reason in Reason] == words
 
 
 def test_a_trial_error_says_its_message_and_keeps_its_reason() -> None:

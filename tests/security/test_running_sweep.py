@@ -128,7 +128,7 @@ def test_its_ports_are_on_this_machine_and_answer_nobody_without_the_token(sweep
     assert {at.ip.removeprefix("::ffff:") for at in listening} == {"127.0.0.1"}
 
     def answer(port: int) -> str:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as client, suppress(OSError):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" + b"\x00" * 64)
             return client.recv(200).decode("latin-1")
         return ""
