@@ -164,6 +164,7 @@ SHAPES = {
     "clock-faces": (75, 75, 1),
     "clock-faces-upright": (32, 32, 1),
     "clock-faces-small": (32, 32, 1),
+    "butterflies@64": (64, 64, 3),
 }
 BUILDERS = {"mlp": mlp.build, "cnn": cnn.build}
 
@@ -312,6 +313,11 @@ def test_what_a_space_proposes_can_be_built(task):
         points = [task.space.walk(lambda name, domain, under: _drawn(rng, domain)) for _ in range(4)]
     points.append(task.baseline)
     assert all(isinstance(optimizer(task, params), keras.optimizers.Optimizer) for params in points)
+    if task.encoding is None:
+        for params in points[-2:]:
+            model = task.build(input_shape=SHAPES[task.dataset], **task.route(params).builder)
+            assert isinstance(model, keras.Model)
+        return
     networks = {params_id(task.route(params).builder | task.route(params).encoding): params for params in points}
     for params in networks.values():
         assert network(task, params).output_shape == (None, outputs_of(task, params))
