@@ -168,6 +168,7 @@ def test_what_keeps_a_study_from_mlflow_is_said_by_launch_status_and_sync(
     monkeypatch.setattr(delivery, "_input_closed", lambda _: True)
     monkeypatch.setattr(delivery.signal, "signal", lambda *_: None)
     monkeypatch.setattr(delivery.os, "nice", lambda _: None)
+    monkeypatch.setattr(delivery.os, "umask", lambda _: None)
     assert delivery.follow("own", settings) == 1
     ended = type("Ended", (), {"stdin": open("/dev/null"), "wait": lambda self: 1})()  # noqa: PTH123, SIM115
     assert not delivery.Delivery(ended, Path("log"), "own", settings).wait()  # what a launch waits for
