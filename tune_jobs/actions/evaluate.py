@@ -90,7 +90,7 @@ def _known_studies(settings: Settings, say: Say) -> list[StudyRecord]:
         try:
             known.append(Study.open(name, settings).record())
         except StudyError as error:
-            say(f"its readings of the test split are not counted: {error}")
+            say(f"readings of the test split by study {name!r} are not counted, for it cannot be read: {error}")
     return known
 
 
