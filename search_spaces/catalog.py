@@ -28,6 +28,7 @@ from tune_jobs.search_spaces.tasks.fashion_mnist import (
     FASHION_MNIST_MLP_OPEN,
 )
 from tune_jobs.search_spaces.tasks.generative import (
+    BUTTERFLIES_GAN,
     BUTTERFLIES_VAE,
     FASHION_MNIST_CAE,
     FASHION_MNIST_GAN,
@@ -77,6 +78,7 @@ GROUPS: Mapping[str, tuple[Task, ...]] = {
         FASHION_MNIST_VAE_BETA,
         FASHION_MNIST_GAN,
         BUTTERFLIES_VAE,
+        BUTTERFLIES_GAN,
     ),
 }
 TASKS: tuple[Task, ...] = tuple(task for tasks in GROUPS.values() for task in tasks)

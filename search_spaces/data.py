@@ -32,5 +32,6 @@ class Data:
 
 
 DataSource = Callable[[], "tuple[Part, Part] | tuple[Part, Part, Part] | Data"]
-# Of a model, the data without the test part and the seed: pictures `(H, W, C)`, uint8, by their names.
-PicturesFunction = Callable[[Any, Any, int], Mapping[str, Any]]
+# Of a model, the data without the test part and the seed: pictures `(H, W, C)`, uint8, by their names. One that has a
+# fourth parameter `epoch` is called in training too; it is None once the model has the best epoch's weights.
+PicturesFunction = Callable[..., Mapping[str, Any]]

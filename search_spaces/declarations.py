@@ -44,6 +44,11 @@ def why_no_pictures(pictures: object, *, has_model: bool) -> str | None:
     return f"needs to take (model, data, seed): {wrong}" if wrong else None
 
 
+def takes_epoch(pictures: Callable[..., Any]) -> bool:
+    """Return whether a function that makes pictures of a model makes some in training too: it has an `epoch`."""
+    return is_known(pictures) and "epoch" in inspect.signature(pictures).parameters
+
+
 def why_not_called(function: Callable[..., Any], *arguments: object, **named: object) -> str | None:
     """Return why a function cannot be called with these arguments; None if it can, or nothing is known of it."""
     if not is_known(function):

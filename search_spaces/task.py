@@ -66,7 +66,7 @@ class Task:
         callbacks: a function that returns Keras callbacks, new ones for each trial; it takes parameters of the space.
         train: a training loop of the task's own, instead of `build` and `encoding`.
         run: any function of params, instead of these and of the data set (`RunFunction`). A step counts as an epoch.
-        pictures: what a trial shows of its model at the best epoch (`PicturesFunction`).
+        pictures: what a trial shows of its model at the best epoch, and in training (`PicturesFunction`).
         source: where the task comes from, such as a report and its table.
         assumptions: what was decided here because the source leaves it open.
         reported: the figures that the source prints.

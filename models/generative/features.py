@@ -37,12 +37,15 @@ class FeatureNetwork:
 
 
 def build(input_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Return an untrained network: images `(B, H, W, C)` from 0 to 1 to features `(B, 64)` and logits `(B, n)`."""
+    """Return an untrained network: images `(B, H, W, C)` from 0 to 1 to features `(B, 64)` and logits `(B, n)`.
+
+    Images of 64 pixels a side or more are halved once more, so that all networks are of one size.
+    """
     inputs = keras.Input(input_shape, dtype="float32", name="images")
     x = inputs
-    for filters in (16, 32, 64):
+    for number, filters in enumerate((16, 32, 64, 64) if min(input_shape[:2]) >= 64 else (16, 32, 64), start=1):
         x = keras.layers.Conv2D(
-            filters, 3, strides=2, padding="same", activation="relu", dtype="float32", name=f"convolution_{filters}"
+            filters, 3, strides=2, padding="same", activation="relu", dtype="float32", name=f"convolution_{number}"
         )(x)
     x = keras.layers.Flatten(name="flatten")(x)
     features = keras.layers.Dense(64, activation="relu", dtype="float32", name="features")(x)

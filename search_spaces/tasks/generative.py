@@ -1,12 +1,14 @@
 """Networks that make pictures: report A's third task, on digits, MNIST, Fashion-MNIST and butterflies.
 
 The report prints no number. What decides here is measured on the validation part: the error of reconstructions, the
-negative evidence lower bound in nats, or the distance of samples from images by the features of a classifier.
+negative evidence lower bound in nats, or the distance of samples from images by the features of a classifier. Walks
+through the latents are along the coordinates that the report shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tune_jobs.models.generative import autoencoder, gan, vae
@@ -28,6 +30,7 @@ FEATURES: Final = {
     "digits": "digits-d772a178",
     "mnist": "mnist-7baa2f24",
     "fashion-mnist": "fashion-mnist-aff763d7",
+    "butterflies": "butterflies-81498ac3",
 }
 
 NEGATIVE_ELBO = Objective("val_negative_elbo", "minimize")
@@ -54,6 +57,7 @@ ADVERSARIAL_LOSS = Variants(
         "wgan-gp": Space(),
     }
 )
+RATES_OF_DCGAN = " with a rate of 0.0002 and beta_1 of 0.5 (Radford et al. 2016)"
 _RATE_OF_A_PLAYER = Float(5e-5, 2e-3, log=True)
 
 _HALVES: Params = {"filters": 16, "depth": 4, "upsampling": 1, "kernel_size": 3}
@@ -79,11 +83,15 @@ _PLAYERS: Params = {
 }
 
 
-def _pictures(model: Any, data: TrainingData, seed: int) -> Mapping[str, Any]:
+def _pictures(
+    walked: Sequence[int], model: Any, data: TrainingData, seed: int, epoch: int | None = None
+) -> Mapping[str, Any]:
     """Return what a trial shows; the module needs NumPy, and a list of the tasks does not."""
     from tune_jobs.models.generative import pictures
 
-    return pictures.pictures(model, data, seed)
+    if epoch is not None:
+        return pictures.in_training(model, data, seed)
+    return pictures.pictures(model, data, seed, walked)
 
 
 def _cae(dataset: str) -> Task:
@@ -106,7 +114,7 @@ def _cae(dataset: str) -> Task:
         protocol=Protocol(epochs=10),
         baseline=_AUTOENCODER,
         build=autoencoder.build,
-        pictures=_pictures,
+        pictures=functools.partial(_pictures, ()),
         source=f"{SOURCE}; cae_latent_dim 32, cae_epoch 10",
         assumptions=ASSUMED.format(filters=16)
         + ". More latents always reconstruct better, so a study looks for a front",
@@ -123,7 +131,7 @@ def _vae(dataset: str) -> Task:
         protocol=Protocol(epochs=20),
         baseline=_vae_baseline(dataset),
         build=vae.build,
-        pictures=_pictures,
+        pictures=functools.partial(_pictures, (10, 27)),
         source=f"{SOURCE}; vae_latent_dim 32, vae_epoch 20",
         assumptions=ASSUMED.format(filters=16) + ". The bound is a question about networks; that about beta is "
         f"{dataset}-vae-beta",
@@ -141,7 +149,7 @@ def _vae_beta(dataset: str) -> Task:
         protocol=Protocol(epochs=20),
         baseline=_vae_baseline(dataset),
         build=vae.build,
-        pictures=_pictures,
+        pictures=functools.partial(_pictures, (10, 27)),
         source=f"{SOURCE}; vae_latent_dim 32, vae_epoch 20",
         assumptions=ASSUMED.format(filters=16)
         + ". Any beta is best for some weight of the two, so a study looks for a "
@@ -168,33 +176,35 @@ def _vae_baseline(dataset: str) -> Params:
     return {**_AUTOENCODER, "beta": 1.0, "warmup_steps": 0, "features": FEATURES[dataset]}
 
 
+def _players(dataset: str, **networks: Choice | Fixed) -> Space:
+    return Space(
+        latent_dim=Choice(32, 64, 128, 256),
+        **networks,
+        kernel_size=KERNEL,
+        adversarial_loss=ADVERSARIAL_LOSS,
+        critic_steps=Choice(1, 2, 5),
+        generator_rate=_RATE_OF_A_PLAYER,
+        critic_rate=_RATE_OF_A_PLAYER,
+        beta_1=Choice(0.0, 0.5, 0.9),
+        average=Choice(0.0, 0.9, 0.99, 0.999),
+        batch_size=BATCHES,
+        features=Choice(FEATURES[dataset]),
+    )
+
+
 def _gan(dataset: str) -> Task:
     return Task(
         name=f"{dataset}-gan",
         summary=f"adversarial networks on {dataset}, by the kernel distance of their samples from images",
         dataset=dataset,
-        space=Space(
-            latent_dim=Choice(32, 64, 128, 256),
-            filters=Choice(8, 16, 32),
-            depth=Fixed(4, Choice(2, 3, 4)),
-            upsampling=Choice(1, 2),
-            kernel_size=KERNEL,
-            adversarial_loss=ADVERSARIAL_LOSS,
-            critic_steps=Choice(1, 2, 5),
-            generator_rate=_RATE_OF_A_PLAYER,
-            critic_rate=_RATE_OF_A_PLAYER,
-            beta_1=Choice(0.0, 0.5, 0.9),
-            average=Choice(0.0, 0.9, 0.99, 0.999),
-            batch_size=BATCHES,
-            features=Choice(FEATURES[dataset]),
-        ),
+        space=_players(dataset, filters=Choice(8, 16, 32), depth=Fixed(4, Choice(2, 3, 4)), upsampling=Choice(1, 2)),
         objective=KID,
         protocol=Protocol(epochs=20),
         baseline={**_PLAYERS, "features": FEATURES[dataset]},
         build=gan.build,
-        pictures=_pictures,
+        pictures=functools.partial(_pictures, (1, 120, 126)),
         source=f"{SOURCE}; gan_latent_dim 256, gan_epoch 20",
-        assumptions=ASSUMED.format(filters=16) + " with a rate of 0.0002 and beta_1 of 0.5 (Radford et al. 2016)",
+        assumptions=ASSUMED.format(filters=16) + RATES_OF_DCGAN,
     )
 
 
@@ -227,7 +237,7 @@ GENERATIVE_QUICK = Task(
         "features": FEATURES["digits"],
     },
     build=vae.build,
-    pictures=_pictures,
+    pictures=functools.partial(_pictures, ()),
     source="Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits",
 )
 MNIST_CAE, FASHION_MNIST_CAE = (_cae(dataset) for dataset in ("mnist", "fashion-mnist"))
@@ -249,6 +259,7 @@ BUTTERFLIES_VAE = Task(
         warmup_steps=Choice(0, 200, 1000),
         learning_rate=RATE_OF_LEARNING,
         batch_size=BATCHES,
+        features=Choice(FEATURES["butterflies"]),
     ),
     objective=NEGATIVE_ELBO,
     protocol=Protocol(epochs=100, validation=0.1),
@@ -259,9 +270,28 @@ BUTTERFLIES_VAE = Task(
         "upsampling": 4,
         "beta": 1.0,
         "warmup_steps": 0,
+        "features": FEATURES["butterflies"],
     },
     build=vae.build,
-    pictures=_pictures,
+    pictures=functools.partial(_pictures, (6, 29)),
     source=f"{SOURCE}; vae_latent_dim 32, vae_epoch 100",
     assumptions=ASSUMED.format(filters=32),
+)
+BUTTERFLIES_GAN = Task(
+    name="butterflies-gan",
+    summary="adversarial networks on 64 x 64 colour pictures of butterflies, of a folder of your own",
+    dataset="butterflies@64",
+    space=_players(
+        "butterflies",
+        filters=Choice(16, 32, 64),
+        depth=Fixed(5, Choice(3, 4, 5)),
+        upsampling=Choice(2, 3, 4),
+    ),
+    objective=KID,
+    protocol=Protocol(epochs=250, validation=0.1),
+    baseline={**_PLAYERS, "filters": 32, "depth": 5, "upsampling": 4, "features": FEATURES["butterflies"]},
+    build=gan.build,
+    pictures=functools.partial(_pictures, (40,)),
+    source=f"{SOURCE}; gan_latent_dim 256, gan_epoch 250",
+    assumptions=ASSUMED.format(filters=32) + RATES_OF_DCGAN,
 )

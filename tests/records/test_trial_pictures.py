@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tune_jobs.records import trial_pictures
+from tune_jobs.records.trial_pictures import EpochPictures
 
 RNG = np.random.default_rng(0)
 GREY, COLOUR = RNG.integers(0, 256, (5, 7), dtype=np.uint8), RNG.integers(0, 256, (4, 6, 3), dtype=np.uint8)
@@ -18,9 +19,40 @@ GREY, COLOUR = RNG.integers(0, 256, (5, 7), dtype=np.uint8), RNG.integers(0, 256
 def test_pictures_come_back_as_they_were() -> None:
     packed = trial_pictures.pack({"grey": GREY, "one-channel": GREY[..., None], "colour": COLOUR})
     trial_pictures.check(packed)
-    back = {name: np.asarray(Image.open(io.BytesIO(trial_pictures.png(text)))) for name, text in packed.items()}
+    back = {name: np.asarray(Image.open(io.BytesIO(trial_pictures.content(text)))) for name, text in packed.items()}
     for name, expected in (("grey", GREY), ("one-channel", GREY), ("colour", COLOUR)):
         np.testing.assert_array_equal(back[name], expected)
+        assert trial_pictures.media_type(packed[name]) == "image/png"
+
+
+def test_a_large_colour_picture_is_kept_as_jpeg_and_looks_the_same() -> None:
+    photograph = np.kron(RNG.integers(0, 256, (16, 32, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+    photograph = np.clip(photograph + RNG.normal(0, 4, photograph.shape), 0, 255).astype(np.uint8)
+    packed = trial_pictures.pack({"photograph": photograph, "grey": photograph[..., 0]})
+    trial_pictures.check(packed)
+    assert trial_pictures.media_type(packed["photograph"]) == "image/jpeg"
+    assert trial_pictures.media_type(packed["grey"]) == "image/png"
+    back = np.asarray(Image.open(io.BytesIO(trial_pictures.content(packed["photograph"]))))
+    assert np.abs(back.astype(int) - photograph).mean() < 10
+
+
+def test_a_trial_keeps_pictures_of_epochs_that_are_ever_further_apart() -> None:
+    assert [epoch for epoch in range(1, 251) if trial_pictures.is_kept(epoch)] == [1, 2, 4, 8, 16, 32, 64, 128]
+
+
+def test_pictures_of_epochs_are_checked() -> None:
+    packed = trial_pictures.pack({"training": GREY})
+    trial_pictures.check_progress([EpochPictures(1, packed), EpochPictures(4, packed)])
+    large = trial_pictures.pack({"training": RNG.integers(0, 256, (200, 200), dtype=np.uint8)})
+    for progress, message in (
+        ([EpochPictures(2, packed), EpochPictures(1, packed)], r"in their order; got \[2, 1\]"),
+        ([EpochPictures(0, packed)], r"got \[0\]"),
+        ([EpochPictures(n, packed) for n in range(1, 18)], "pictures of at most 16 epochs"),
+        ([EpochPictures(1, {"x": "eHh4"})], "no packed picture"),
+        ([EpochPictures(1, large)], "the pictures of an epoch have at most 32,768 bytes"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            trial_pictures.check_progress(progress)
 
 
 @pytest.mark.parametrize(

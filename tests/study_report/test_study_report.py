@@ -12,13 +12,16 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
 from tests.support.sweeping import called, data_of, own_task, terms_of
-from tests.support.trials import trial_record
+from tests.support.trials import changed, trial_record
 from tune_jobs import exports
+from tune_jobs.records import trial_pictures
 from tune_jobs.records.studies import Evaluation, Launch, StudyRecord
+from tune_jobs.records.trial_pictures import EpochPictures
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
 from tune_jobs.search_spaces import Choice, Float, Objective, Space, Variants
 from tune_jobs.settings import Settings
@@ -95,7 +98,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "input"):
+        if tag not in ("meta", "input", "img"):
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -134,6 +137,20 @@ def test_each_figure_has_its_data_and_a_text_and_plotly_is_there_once(text: str)
     images = [attributes for _, attributes in shown.tags if attributes.get("role") == "img"]
     assert len(images) == len(drawn)
     assert all(attributes["aria-label"] for attributes in images)
+
+
+def test_the_pictures_of_the_best_trial_are_in_the_page_and_in_its_contents(snapshot: Snapshot) -> None:
+    packed = trial_pictures.pack({"samples": np.eye(4, dtype=np.uint8)})
+    best = exports.best_row(snapshot.record)
+    assert best is not None
+    trials = list(snapshot.record.trials)
+    first = best.trials[0]
+    trials[first] = changed(trials[first], pictures=packed, progress=(EpochPictures(1, packed),))
+    shown = page.html_text(replace(snapshot, record=replace(snapshot.record, trials=tuple(trials))))
+    images = [attributes for tag, attributes in Page(shown).tags if tag == "img"]
+    assert [image["alt"] for image in images] == ["samples, epoch 2, the best", "samples, epoch 1"]
+    assert {image["src"] for image in images} == {f"data:image/png;base64,{packed['samples']}"}
+    assert '<a href="#pictures">What the best model draws</a>' in shown
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])

@@ -499,13 +499,14 @@ def test_the_files_that_trials_report_are_artifacts_of_their_runs(
     assert sent == ["leaderboard", "artifacts", "leaderboard"]
 
 
-def test_the_pictures_of_a_trial_are_images_of_its_best_epoch_and_sent_once(store: Settings) -> None:
+def test_the_pictures_of_a_trial_are_images_of_their_epochs_and_sent_once(store: Settings) -> None:
     import numpy as np
 
     from tune_jobs.records import trial_pictures
 
     packed = trial_pictures.pack({"samples": np.eye(4, dtype=np.uint8), "walk": np.zeros((4, 8, 3), np.uint8)})
-    record = study(ended(0, 0.5, 0.9, pictures=packed))
+    progress = tuple(trial_pictures.EpochPictures(epoch, {"training": packed["samples"]}) for epoch in (1, 2))
+    record = study(ended(0, 0.5, 0.9, pictures=packed, progress=progress))
     for _ in range(2):  # the second does not know of the first
         tracker = Tracker(store)
         tracker.deliver(record)
@@ -514,4 +515,9 @@ def test_the_pictures_of_a_trial_are_images_of_its_best_epoch_and_sent_once(stor
         tracker.deliver(record)
     client = tracker._connect(record).client
     files = [file.path for file in client.list_artifacts(run.run_id, "images") if file.path.endswith(".png")]
-    assert sorted(path.split("+timestamp")[0] for path in files) == ["images/samples+step+2", "images/walk+step+2"]
+    assert sorted(path.removeprefix("images/").split("+timestamp")[0] for path in files) == [
+        "samples+step+2",
+        "training+step+1",
+        "training+step+2",
+        "walk+step+2",
+    ]

@@ -21,6 +21,7 @@ from tune_jobs.records.trials import RecordedResult, TrialRecord
 from tune_jobs.search_spaces import Objective, Protocol, TaskError, catalog
 from tune_jobs.search_spaces.tasks import generative
 from tune_jobs.training import finalist, weights
+from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.trial import TrialRun, run_trial
 
 pytestmark = pytest.mark.slow  # each trial traces its model
@@ -68,10 +69,53 @@ def test_a_bound_is_the_mean_of_what_is_kept_of_each_image(vae_run: TrialRun, di
 def test_a_trial_keeps_what_its_model_draws(vae_run: TrialRun, digits: Dataset) -> None:
     kept = vae_run.result.pictures
     assert kept is not None
-    sizes = {name: Image.open(io.BytesIO(trial_pictures.png(packed))).size for name, packed in kept.items()}
-    assert sizes == {"reconstructions": (64, 16), "samples": (64, 64), "nearest": (64, 16), "walk": (64, 32)}
-    first = np.asarray(Image.open(io.BytesIO(trial_pictures.png(kept["reconstructions"]))))[:8, :8]
-    np.testing.assert_array_equal(first, digits.validation.x[0, ..., 0])
+    shapes = {name: opened(packed).shape for name, packed in kept.items()}
+    assert shapes == {"reconstructions": (16, 64), "samples": (64, 64), "nearest": (16, 64), "walk": (32, 64)}
+    np.testing.assert_array_equal(opened(kept["reconstructions"])[:8, :8], digits.validation.x[0, ..., 0])
+
+
+def test_a_trial_keeps_how_its_training_went_and_draws_the_same_things_each_time(
+    vae_run: TrialRun, digits: Dataset
+) -> None:
+    progress = vae_run.result.progress
+    assert [each.epoch for each in progress] == [1, 2]
+    first, second = (opened(each.pictures["training"]) for each in progress)
+    assert first.shape == (4 * 8, 8 * 8)  # images, reconstructions, two rows of samples
+    np.testing.assert_array_equal(first[:8], second[:8])
+    assert (first[8:] != second[8:]).any()
+    if vae_run.result.best_epoch == 2:
+        kept = vae_run.result.pictures
+        assert kept is not None
+        np.testing.assert_array_equal(second[8:16], opened(kept["reconstructions"])[8:])
+        np.testing.assert_array_equal(second[16:], opened(kept["samples"])[:16])
+    begun = TrialRun(QUICK, QUICK_PARAMS, digits.training, seed=3)
+    next(iter(begun))
+    checkpoint = begun.checkpoint()
+    assert checkpoint is not None
+    resumed = TrialRun(QUICK, QUICK_PARAMS, digits.training, seed=3, start=Checkpoint.from_bytes(checkpoint.to_bytes()))
+    list(resumed)
+    assert resumed.result.progress == progress
+    assert resumed.result.history == vae_run.result.history
+
+
+def opened(packed: str) -> Any:
+    return np.asarray(Image.open(io.BytesIO(trial_pictures.content(packed))))
+
+
+def test_pictures_in_training_change_no_score(vae_run: TrialRun, digits: Dataset) -> None:
+    without = run_trial(replace(QUICK, pictures=None), QUICK_PARAMS, digits.training, seed=3)
+    assert (without.history, without.progress) == (vae_run.result.history, ())
+
+
+def test_pictures_that_fail_in_training_cost_no_trial(digits: Dataset) -> None:
+    task = replace(QUICK, protocol=replace(SHORT, epochs=1, images=64), pictures=fails_in_training)
+    result = run_trial(task, QUICK_PARAMS, digits.training, seed=1)
+    assert (result.state, list(result.pictures or ()), result.progress) == ("complete", ["fine"], ())
+    assert result.message == "it has no pictures of epoch 1: ZeroDivisionError: division by zero"
+
+
+def fails_in_training(model: Any, data: Any, seed: int, epoch: int | None = None) -> dict[str, Any]:
+    return {"fine": np.zeros((2, 2), np.uint8)} if epoch is None else {"x": 1 / 0}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Put every figure of the reports beside ours.")
 @click.argument("study", nargs=-1)
-@click.option("--page", type=click.Choice(["images", "clock"]), default="images", show_default=True, help="Which half.")
+@click.option(
+    "--page",
+    type=click.Choice(["images", "clock", "generative"]),
+    default="images",
+    show_default=True,
+    help="Which part of the reports.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the terminal.")
 @click.option("--machine", help="What the studies were run on; this machine where not given.")
 @home_option
@@ -34,7 +40,7 @@ def results(
 
     With -o, the plots of the page are written beside it. For images they are the learning curves of one-factor studies;
     for clocks, the learning curves of the label encodings, the errors over the time shown, and the images with the
-    largest errors.
+    largest errors; for generative networks, what the baseline and the best of each study draw.
 
     \b
     Example:  tune-jobs results -o results.md

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from tune_jobs.exports import numbers
+from tune_jobs.exports import numbers, pictures
 from tune_jobs.exports.board import ABSENT, Board, Column
 from tune_jobs.leaderboard import fronts
 from tune_jobs.records import objectives
@@ -18,7 +18,14 @@ from tune_jobs.words import printable
 def html_text(board: Board) -> str:
     """Return a whole page: the best score, the facts of the study, the table, and notes."""
     name = _safe(board.study.name)
-    body = [f"<h1>{name}</h1>", *_headline(board), *facts(board), *table(board), *pictures(board), *notes(board)]
+    body = [
+        f"<h1>{name}</h1>",
+        *_headline(board),
+        *facts(board),
+        *table(board),
+        *pictures.section(board),
+        *notes(board),
+    ]
     return _PAGE.format(title=name, style=STYLE, body="\n".join(body))
 
 
@@ -85,20 +92,6 @@ def _cell(column: Column, index: int, mark: str) -> str:
     text = _safe(column.cells[index])
     kind = f"{column.kind} absent" if column.cells[index] == ABSENT else column.kind
     return f'<td class="{kind}">{text}{mark if column.kind == "score" else ""}</td>'
-
-
-def pictures(board: Board) -> Iterator[str]:
-    """Yield the pictures of the best configuration's first trial, if it has any."""
-    best = fronts.best(board.rows)
-    trial = None if best is None else board.study.trials[best.trials[0]]
-    if trial is None or not trial.pictures:
-        return
-    yield f"<h2>Pictures of trial {trial.number}</h2>"
-    for name, packed in trial.pictures.items():
-        yield (
-            f'<figure class="picture"><img alt="{_safe(name)}" src="data:image/png;base64,{escape(packed)}">'
-            f"<figcaption>{_safe(name)}</figcaption></figure>"
-        )
 
 
 def notes(board: Board) -> Iterator[str]:
@@ -178,6 +171,7 @@ _PAGE = """<!doctype html>
 
 STYLE = """figure.picture { display: inline-block; margin: 0 1.5rem 1.5rem 0; vertical-align: top; }
 figure.picture img { min-width: 14rem; max-width: 100%; image-rendering: pixelated; }
+.progress figure.picture img { min-width: 10rem; }
 figcaption { color: var(--quiet); font-size: .8rem; }
 :root { color-scheme: light dark; --ink: #1d2126; --paper: #fff; --quiet: #636b75; --rule: #e2e5e9;
   --mark: #2563a8; --tint: #f5f7f9; }

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tune_jobs.records.trial_pictures import EpochPictures
 from tune_jobs.search_spaces.scalars import Value, params_id
 
 Metrics = Mapping[str, float]
@@ -33,6 +34,7 @@ class TrialResult:
     reason: str | None = None  # why it failed or was stopped, in one word
     message: str | None = None  # the same in one line; of a trial that did not fail, why it has no pictures
     pictures: Mapping[str, str] | None = None  # at the best epoch, packed (`trial_pictures.py`), by their names
+    progress: tuple[EpochPictures, ...] = ()  # pictures after some of the epochs, in their order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +140,10 @@ class TrialRecord:
     @property
     def pictures(self) -> Mapping[str, str]:
         return (None if self.result is None else self.result.pictures) or {}
+
+    @property
+    def progress(self) -> tuple[EpochPictures, ...]:
+        return () if self.result is None else self.result.progress
 
     @property
     def finished(self) -> float | None:

@@ -20,6 +20,7 @@ from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.reproduction.clock_studies import CLOCK_TASKS, is_of_clocks
+from tune_jobs.reproduction.generative_studies import is_generative
 from tune_jobs.reproduction.page import Origin, Section, coverage, rendered
 from tune_jobs.reproduction.reported import (
     ABSENT,
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 
 
 def of_images(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
-    """Return all studies but those of clocks."""
-    return [study for study in studies if not is_of_clocks(study)]
+    """Return all studies but those of clocks and of networks that make pictures."""
+    return [study for study in studies if not (is_of_clocks(study) or is_generative(study))]
 
 
 def figures(studies: Sequence[StudyRecord]) -> tuple[Figure, ...]:

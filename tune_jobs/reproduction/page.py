@@ -1,4 +1,4 @@
-"""The layout that both pages of results share: a title, what it was made from, and sections."""
+"""The layout that the pages of results share: a title, what it was made from, and sections."""
 
 from __future__ import annotations
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.errors import UserError
 from tune_jobs.records.studies import StudyRecord
-from tune_jobs.reproduction import clocks, images
+from tune_jobs.reproduction import clocks, generative, images
 from tune_jobs.reproduction.clock_studies import is_of_clocks
+from tune_jobs.reproduction.generative_studies import is_generative
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PageName = Literal["images", "clock"]
+PageName = Literal["images", "clock", "generative"]
 Records = Sequence[StudyRecord]
 
 
@@ -33,11 +34,14 @@ class Page:
 PAGES: Mapping[PageName, Page] = {
     "images": Page(images.page, images.drawings),
     "clock": Page(clocks.page, clocks.drawings),
+    "generative": Page(generative.page, generative.drawings),
 }
 
 
 def page_of(study: StudyRecord) -> PageName:
     """Return the page that a study stands on."""
+    if is_generative(study):
+        return "generative"
     return "clock" if is_of_clocks(study) else "images"
 
 

@@ -179,6 +179,7 @@ def _check_result(trial: TrialRecord, result: RecordedResult, aims: Sequence[Obj
     if not 0 <= result.train_seconds < _LATEST:
         raise ContentError(f"{place}: result.train_seconds needs a time in seconds; got {result.train_seconds}")
     _made(lambda: trial_pictures.check(result.pictures or {}), f"{place}: result.pictures")
+    _made(lambda: trial_pictures.check_progress(result.progress), f"{place}: result.progress")
     if result.state == "failed":
         if result.score is not None or result.best_epoch is not None:
             raise ContentError(f"{place} failed, and has a score or a best epoch")

@@ -20,6 +20,7 @@ from plotly.offline import get_plotlyjs
 
 from tune_jobs import exports
 from tune_jobs.exports import page as leaderboard_page
+from tune_jobs.exports import pictures
 from tune_jobs.exports.board import Board
 from tune_jobs.leaderboard import fronts
 from tune_jobs.study.optuna_view import Snapshot
@@ -80,6 +81,7 @@ def _sections(snapshot: Snapshot, board: Board) -> Iterator[Section]:
     pairs = tuple(figures.contours(snapshot, assessed))
     yield Section("contours", "Two parameters", _CONTOURS, pairs, chooses=True)
     yield Section("curves", "Learning curves", _CURVES, tuple(curves.curves(snapshot, board.rows)))
+    yield Section("pictures", "What the best model draws", _PICTURES, tables=tuple(_pictures(board)))
     drawn = tuple(timeline.timeline(record.trials))
     yield Section("timeline", "Workers", _TIMELINE, drawn, tuple(tables.workers(record.trials)))
     yield Section("failures", "Failures", _FAILURES, tables=tuple(tables.failures(record.trials)))
@@ -139,6 +141,13 @@ def _key(section: Section, n: int) -> str:
 def _leaderboard(board: Board) -> str:
     inner = "\n".join([*leaderboard_page.table(board), *leaderboard_page.notes(board)])
     return f'<div class="board" id="board">{inner}</div>'
+
+
+def _pictures(board: Board) -> Iterator[str]:
+    trial = pictures.shown_trial(board)
+    if trial is not None:
+        yield f"<p>Trial {trial.number}, the first seed of the best configuration.</p>"
+        yield from pictures.figures(trial)
 
 
 def _reproduction(snapshot: Snapshot) -> Iterator[str]:
@@ -218,6 +227,10 @@ _CURVES = (
     "click shows all."
 )
 _TIMELINE = "When and where trials ran. Times in which nothing ran for over a minute do not count as idle."
+_PICTURES = (
+    "Pictures that the task makes of a model: with the weights of the best epoch, and in the course of training, after "
+    "epochs 1, 2, 4, 8 and so on. Images and noise are the same in all of them."
+)
 _FAILURES = "Why trials failed. A configuration that failed and was run again counts once for each try."
 
 _PAGE = """<!doctype html>

@@ -59,7 +59,7 @@ class Sender:
         self.call(f"the file {file.name!r}", lambda: self._log_file(file))
 
     def log_picture(self, name: str, content: bytes, step: int) -> None:
-        """Log a PNG as a picture of a step, among which MLflow's UI has a slider."""
+        """Log the content of an image file as a picture of a step, among which MLflow's UI has a slider."""
         self.call(f"the picture {name!r}", lambda: self._log_picture(name, content, step))
 
     def files(self, folder: str) -> Sequence[FileInfo]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tune_jobs import exports, temporary
 from tune_jobs.records import trial_pictures
 from tune_jobs.records.studies import StudyRecord, StudyTerms
+from tune_jobs.records.trial_pictures import EpochPictures
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import marks, mlflow_form, store
@@ -273,10 +274,13 @@ def _deliver_test(
 
 def _deliver_pictures(sender: Sender, trial: TrialRecord) -> None:
     """Add the pictures of a trial to its run, at the step of their epoch, as far as they are not there."""
-    if trial.pictures:
-        there = {file.path.removeprefix("images/").split("+")[0] for file in sender.files("images")}
-        for name in trial.pictures.keys() - there:
-            sender.log_picture(name, trial_pictures.png(trial.pictures[name]), trial.best_epoch or 0)
+    best = EpochPictures(trial.best_epoch or 0, trial.pictures)
+    pictures = {(name, each.epoch): text for each in (*trial.progress, best) for name, text in each.pictures.items()}
+    if pictures:
+        there = {tuple(file.path.removeprefix("images/").split("+")[:3:2]) for file in sender.files("images")}
+        for (name, epoch), text in pictures.items():
+            if (name, str(epoch)) not in there:
+                sender.log_picture(name, trial_pictures.content(text), epoch)
 
 
 def _finish(sender: Sender, study: StudyRecord, trial: TrialRecord, names: MetricNames) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tune_jobs import files
 from tune_jobs.decoding import decode_json
+from tune_jobs.records.trial_pictures import EpochPictures
 from tune_jobs.records.trials import Metrics
 
 Arrays = tuple[NDArray[Any], ...]
@@ -34,6 +35,7 @@ class _Header:
     best_epoch: int | None  # None where no epoch was scored yet
     history: tuple[Metrics, ...]
     seconds: float
+    progress: tuple[EpochPictures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,14 @@ class Checkpoint:
     best_epoch: int | None  # None where no epoch was scored yet
     history: tuple[Metrics, ...]
     seconds: float  # trained so far
+    progress: tuple[EpochPictures, ...] = ()  # pictures after some of the epochs
 
     @property
     def epoch(self) -> int:
         return len(self.history)
 
     def to_bytes(self) -> bytes:
-        header = json.dumps(asdict(_Header(self.best_epoch, self.history, self.seconds)))
+        header = json.dumps(asdict(_Header(self.best_epoch, self.history, self.seconds, self.progress)))
         arrays = {f"v{number}": array for number, array in enumerate(self.variables)}
         arrays |= {f"b{number}": array for number, array in enumerate(self.best_weights)}
         content = io.BytesIO()

@@ -16,6 +16,7 @@ from tune_jobs.records import trial_pictures
 from tune_jobs.records.objectives import LATENCY, PARAMETERS
 from tune_jobs.records.per_image import Errors
 from tune_jobs.records.trials import Metrics
+from tune_jobs.search_spaces.declarations import takes_epoch
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import own_answers
@@ -73,8 +74,11 @@ class Training(Protocol):
     def validation_errors(self) -> Errors | None:
         """Return how wrong the model is about each validation image, `(N,)`; None if that is not known."""
 
-    def pictures(self) -> dict[str, str] | None:
-        """Return the pictures that the task makes of the model, packed; None if it makes none."""
+    def pictures(self, epoch: int | None = None) -> dict[str, str] | None:
+        """Return the pictures that the task makes of the model, packed; None if it makes none.
+
+        With an `epoch`, counted from one, these are the smaller ones of a training in its course.
+        """
 
     def measure_latency(self) -> float:
         """Return the milliseconds that the model takes for one image."""
@@ -154,10 +158,13 @@ class KerasTraining:
         predicted = self._encoding.decode(compiled.predict(self.model, validation.x))
         return Presentation(self._encoding).errors(predicted, validation.labels)
 
-    def pictures(self) -> dict[str, str] | None:
-        if self._make_pictures is None:
+    def pictures(self, epoch: int | None = None) -> dict[str, str] | None:
+        if self._make_pictures is None or (epoch is not None and not takes_epoch(self._make_pictures)):
             return None
-        return trial_pictures.pack(self._make_pictures(self.model, self._parts.form, self._seed))
+        if epoch is None:
+            return trial_pictures.pack(self._make_pictures(self.model, self._parts.form, self._seed))
+        drawn = self._make_pictures(self.model, self._parts.form, self._seed, epoch=epoch)
+        return trial_pictures.pack(drawn, trial_pictures.MOST_BYTES_OF_AN_EPOCH)
 
     def measure_latency(self) -> float:
         from tune_jobs.training import compiled

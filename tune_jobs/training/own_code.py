@@ -39,7 +39,7 @@ class _OwnCode:
     def validation_errors(self) -> None:
         """Return None: only metrics are known."""
 
-    def pictures(self) -> None:
+    def pictures(self, epoch: int | None = None) -> None:
         """Return None: there is no model to make pictures of."""
 
     def measure_latency(self) -> float:

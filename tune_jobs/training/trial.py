@@ -17,8 +17,10 @@ from tune_jobs.datasets import AnyTrainingData, StreamedData
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.means import MeanOf
 from tune_jobs.models.presentation import Presentation
+from tune_jobs.records import trial_pictures
 from tune_jobs.records.objectives import LATENCY, TRAIN_SECONDS
 from tune_jobs.records.per_image import Errors, pack
+from tune_jobs.records.trial_pictures import EpochPictures
 from tune_jobs.records.trials import Lineage, Metrics, TrialResult
 from tune_jobs.search_spaces.protocol import Objective, TaskError
 from tune_jobs.search_spaces.scalars import Params
@@ -129,6 +131,7 @@ class TrialRun:
         self._is_stopped = False
         self._measured: dict[str, float] = {}  # after the last epoch
         self._pictures: dict[str, str] | None = None  # of the model with the best epoch's weights, packed
+        self._progress: list[EpochPictures] = []
         self._why_no_pictures: str | None = None
         self._errors: str | None = None  # of each validation image at the best epoch, packed
         self._mean_of = functools.partial(mean_of_score, task, params)  # later: an encoding may refuse the params
@@ -147,7 +150,8 @@ class TrialRun:
         history = self._history
         if self._training is None:
             return None
-        return self._training.checkpoint(history.best_epoch, history.epochs, history.seconds)
+        checkpoint = self._training.checkpoint(history.best_epoch, history.epochs, history.seconds)
+        return None if checkpoint is None else replace(checkpoint, progress=tuple(self._progress))
 
     @property
     def artifacts(self) -> Path | None:
@@ -194,6 +198,7 @@ class TrialRun:
         checkpoint = start.checkpoint if isinstance(start, Copy) else start
         if checkpoint is not None and training.resume(checkpoint):
             self._history.resume(checkpoint, is_copy=isinstance(start, Copy))
+            self._progress = list(checkpoint.progress)
         elif isinstance(start, Copy):
             raise TrialError(Reason.INVALID, "the weights that it was to copy are gone, or another network's")
 
@@ -206,6 +211,8 @@ class TrialRun:
                 break
             if history.add(metrics):
                 training.save_best()
+            if trial_pictures.is_kept(len(history)):
+                self._draw(training, len(history))
             yield len(history), history.epochs[-1]
         if history.is_over:
             self._is_stopped = False  # nothing was cut off
@@ -224,12 +231,18 @@ class TrialRun:
         if LATENCY in self._further and LATENCY in training.known_objectives and not self._is_stopped:
             self._measured = {LATENCY: training.measure_latency()}
 
-    def _draw(self, training: Training) -> None:
+    def _draw(self, training: Training, epoch: int | None = None) -> None:
         """Make the pictures of the model. What is wrong with them costs the pictures and not the trial."""
         try:
-            self._pictures = training.pictures()
+            drawn = training.pictures(epoch)
         except Exception as error:  # of the task's own code
-            self._why_no_pictures = f"it has no pictures: {one_line(error)}"
+            after = "" if epoch is None else f" of epoch {epoch}"
+            self._why_no_pictures = f"it has no pictures{after}: {one_line(error)}"
+            return
+        if epoch is None:
+            self._pictures = drawn
+        elif drawn:
+            self._progress.append(EpochPictures(epoch, drawn))
 
     def _result(
         self, state: Literal["complete", "stopped", "failed"], reason: str | None = None, message: str | None = None
@@ -248,6 +261,7 @@ class TrialRun:
             reason=None if reason is None else str(reason),
             message=message or self._why_no_pictures,
             pictures=self._pictures,
+            progress=tuple(self._progress),
         )
 
 

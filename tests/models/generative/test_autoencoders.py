@@ -143,7 +143,7 @@ def test_the_reports_network_has_four_convolutions_and_one_transposed() -> None:
         ({"latent_dim": 0}, "latent_dim must be a whole number of at least 1; got 0"),
         ({"beta": 0}, "beta must be a finite number above 0; got 0"),
         ({"warmup_steps": -1}, "warmup_steps must be a whole number of at least 0; got -1"),
-        ({"features": "letters"}, "features must be those of digits"),
+        ({"features": "letters"}, "features must be those of butterflies, digits"),
         ({"features": "digits-00000000"}, "samples were scored by the features digits-00000000, and this version"),
     ],
 )

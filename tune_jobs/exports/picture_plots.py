@@ -1,0 +1,68 @@
+"""Plots of what trials draw: their pictures beside each other, and those of their training from left to right."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from tune_jobs.exports.plots import INK, add_axes, new_figure, styled
+from tune_jobs.records import trial_pictures
+from tune_jobs.records.trial_pictures import EpochPictures
+
+_LEFT, _TOP, _WORDS, _GAP = 0.2, 0.75, 0.3, 0.3  # inches
+_WIDE, _NARROW = 3.0, 1.35  # inches, of a picture and of one in training
+
+Pixels = NDArray[np.uint8]
+
+
+def pictures_plot(title: str, columns: Sequence[tuple[str, Mapping[str, str]]]) -> Figure:
+    """Draw the packed pictures of trials: a column for each, with its heading, and a row for each name of a picture."""
+    names = list(dict.fromkeys(name for _, pictures in columns for name in pictures))
+    table = [[(name, pictures.get(name)) for _, pictures in columns] for name in names]
+    below = ", ".join(f"{place}: {heading}" for place, (heading, _) in zip(("left", "right"), columns, strict=False))
+    return _table(title, below, table, _WIDE)
+
+
+def progress_plot(title: str, rows: Sequence[tuple[str, Sequence[EpochPictures]]]) -> Figure:
+    """Draw the first picture of each kept epoch: a row for each trial, whose heading says which it is."""
+    table = [
+        [(f"{heading}, epoch {each.epoch}", next(iter(each.pictures.values()))) for each in progress]
+        for heading, progress in rows
+    ]
+    return _table(title, "after epochs 1, 2, 4, 8, …: the same images and noise each time", table, _NARROW)
+
+
+def _table(title: str, below: str, table: Sequence[Sequence[tuple[str, str | None]]], side: float) -> Figure:
+    """Draw rows of packed pictures, each `side` inches wide, with its name above; None leaves a gap."""
+    images = [[None if packed is None else _unpacked(packed) for _, packed in row] for row in table]
+    heights = [max(side * _ratio(image) for image in row if image is not None) for row in images]
+    width = _LEFT + max(map(len, table), default=0) * (side + _GAP)
+    height = _TOP + sum(heights) + _WORDS * len(table) + 0.15
+    with styled():
+        figure = new_figure(width, height, title, below, left=_LEFT)
+        foot = height - _TOP
+        for row, of_row, high in zip(table, images, heights, strict=True):
+            foot -= high + _WORDS
+            for column, ((name, _), image) in enumerate(zip(row, of_row, strict=True)):
+                if image is not None:
+                    tall = side * _ratio(image)
+                    axes = add_axes(figure, _LEFT + column * (side + _GAP), foot + high - tall, side, tall)
+                    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="none", aspect="auto")
+                    axes.set_axis_off()
+                    axes.set_title(name, loc="left", fontsize=8.5, color=INK, pad=3)
+    return figure
+
+
+def _unpacked(packed: str) -> Pixels:
+    with Image.open(io.BytesIO(trial_pictures.content(packed))) as image:
+        return np.asarray(image)
+
+
+def _ratio(image: NDArray[Any]) -> float:
+    return float(image.shape[0] / image.shape[1])
