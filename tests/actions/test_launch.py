@@ -34,6 +34,7 @@ from tests.support.sweeping import (
 )
 from tests.support.warm import Command, WarmServer
 from tune_jobs.actions import launch as launch_action
+from tune_jobs.actions import search_plan
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.execution.plan import Resources
@@ -91,9 +92,9 @@ def test_a_factors_study_counts_its_points_and_what_it_has_beside_them() -> None
     space = find("mnist-mlp-factors").space
     (first, *_) = points = list(space.grid())
     asked = Launch("tpe", 100, "host", 0.0, None, {})
-    assert launch_action._total(space, asked, points) == len(points)
-    assert launch_action._total(space, asked, [first, {"units": "elsewhere"}]) == len(points) + 1
-    assert launch_action._total(space, replace(asked, trials=5), points) == 5
+    assert search_plan._total(space, asked, points) == len(points)
+    assert search_plan._total(space, asked, [first, {"units": "elsewhere"}]) == len(points) + 1
+    assert search_plan._total(space, replace(asked, trials=5), points) == 5
 
 
 def test_a_study_keeps_its_scheduler_and_its_budgets(

@@ -5,16 +5,16 @@ Everything that can be refused is refused here, before Ray starts and before any
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tune_jobs.actions import session
+from tune_jobs.actions.search_plan import LISTS, make_plan
 from tune_jobs.actions.session import Outcome
 from tune_jobs.datasets.progress import silent
 from tune_jobs.errors import StudyError, UserError
-from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, check_counts
+from tune_jobs.execution.plan import Conditions, Resources, StudyInputs, check_counts
 from tune_jobs.leaderboard import ranking
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import (
@@ -28,12 +28,12 @@ from tune_jobs.records.studies import (
     Search,
     StudyRecord,
 )
-from tune_jobs.search import auto, budgets, candidates, samplers, schedulers, warm_starts
+from tune_jobs.search import auto, candidates, samplers, schedulers, warm_starts
 from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Precision, Protocol
-from tune_jobs.search_spaces.scalars import Params, params_id
+from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
@@ -45,8 +45,6 @@ DEFAULT_SEARCH: Search = "tpe"
 DEFAULT_TRIALS = 20  # of a search that has no end of its own, as a grid has
 BEST = 5  # configurations of another study to begin with
 _GENERATIONS = 8  # of a population whose comparisons the user did not space
-_UNCOUNTED = 10**12  # trials
-_LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that the task itself names
 
 
 @dataclass(frozen=True)
@@ -129,14 +127,14 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         samplers.check_search(search, inputs.space, inputs.further)
         first = _first(launching, search)
         scheduling = _scheduling(launching, search)
-        is_population = scheduling.name == "pbt" and search not in _LISTS
+        is_population = scheduling.name == "pbt" and search not in LISTS
         session.check(inputs.task, request.resources, is_population=is_population)
         held.study.begin(inputs.terms)
         if begun is not None:
             session.say_changed_code(begun, inputs, say)
         now = replace(session.launch_note(search, trials, inputs), scheduling=scheduling, budget=_budget(launching))
         held.study.note_launch(now)
-        plan = _plan(held.study, inputs, now, first, say)
+        plan = make_plan(held.study, inputs, now, first, say)
         outcome = held.run(inputs, plan, request.resources)
         if plan is not None and plan.bounded is not None and plan.bounded.end_reason is not None:
             say(f"no further trial began: {plan.bounded.end_reason}")
@@ -187,7 +185,7 @@ def _protocol(task: Task, request: LaunchRequest, before: Conditions) -> Protoco
 def _search(launching: _Launching) -> tuple[Search, int | None]:
     """Return the search and its number of trials. A study that only ran a task's own list has no search yet."""
     request, inputs = launching.request, launching.inputs
-    last = launching.last if launching.last and launching.last.search not in _LISTS else None
+    last = launching.last if launching.last and launching.last.search not in LISTS else None
     trials = request.trials or (last.trials if last else None)
     if request.search == "auto":
         search, why = auto.pick_search(inputs.space, trials or DEFAULT_TRIALS, multi_objective=bool(inputs.further))
@@ -196,7 +194,7 @@ def _search(launching: _Launching) -> tuple[Search, int | None]:
         launching.say(f"search: {search}, for {why}")
     else:
         search = request.search or (last.search if last else DEFAULT_SEARCH)
-    if trials is None and search != "grid" and search not in _LISTS:
+    if trials is None and search != "grid" and search not in LISTS:
         trials = DEFAULT_TRIALS
     return search, trials
 
@@ -211,7 +209,7 @@ def _first(launching: _Launching, search: Search) -> list[candidates.Candidate]:
             list.
     """
     request, inputs = launching.request, launching.inputs
-    if search in _LISTS:
+    if search in LISTS:
         if request.tried or request.seed_from or request.no_baseline:
             options = "--try, --seed-from and --no-baseline are about what a search begins with"
             raise UserError(f"{options}; --search {search} has a list of its own")
@@ -254,7 +252,7 @@ def _scheduling(launching: _Launching, search: Search) -> Scheduling:
             names = ", ".join(scheduler for scheduler in SCHEDULERS if scheduler != "none")
             raise UserError(f"--grace and --eta are a scheduler's: say which with --scheduler ({names})")
         return Scheduling()
-    if search in _LISTS:
+    if search in LISTS:
         if request.scheduler:
             raise UserError(f"--search {search} runs every trial to its end: leave out --scheduler {name}")
         return last
@@ -270,76 +268,6 @@ def _budget(launching: _Launching) -> Budget:
     last = launching.last.budget if launching.last else Budget()
     request = launching.request
     return Budget(request.total_epochs or last.epochs, request.stop_when_flat or last.flat)
-
-
-def _plan(study: Study, inputs: StudyInputs, now: Launch, first: list[candidates.Candidate], say: Say) -> Plan | None:
-    """Return what is left to run, or None, with a message on why, if nothing is."""
-    unfinished = study.unfinished()  # before the record: it settles trials that a crash left with their result
-    record = study.record()
-    if unfinished:
-        say(f"study {study.name}: {len(unfinished)} of {len(record.trials)} trials did not finish and run again")
-    if now.search in _LISTS:
-        plan, done = _listed(record, inputs, now.search)
-    else:
-        plan, done = _searched(record, inputs, now, first)
-    if done and not unfinished:
-        say(done)
-        return None
-    return plan
-
-
-def _listed(record: StudyRecord, inputs: StudyInputs, search: Search) -> tuple[Plan, str | None]:
-    """Return the plan to run configurations that the task itself names, and a message if all were run."""
-    points = [inputs.task.baseline]
-    if search == "reported":
-        points += [reported.params for reported in inputs.task.reported if reported.params is not None]
-    wanted = {params_id(point): candidates.Candidate(point, inputs.seed) for point in points}
-    missing = wanted.keys() - {trial.params_id for trial in record.trials}
-    done = None if missing else f"study {record.name} has run its task's {search}{' ones' * (search == 'reported')}"
-    return Plan(candidates.ListSampler(wanted.values(), record.trials), None, len(record.trials) + len(missing)), done
-
-
-def _searched(
-    record: StudyRecord, inputs: StudyInputs, now: Launch, first: list[candidates.Candidate]
-) -> tuple[Plan, str | None]:
-    """Return the plan of a search, and a message if it is at its end."""
-    searched, others = record.searched, len(record.trials) - len(record.searched)
-    objective = inputs.task.objective
-    sampler = samplers.make_sampler(
-        now.search, inputs.space, objective, inputs.seed, searched, further_objectives=inputs.further
-    )
-    if first:
-        sampler = warm_starts.WarmStartSampler(first, sampler, searched)
-    bounded = budgets.BudgetedSampler(sampler, now.budget, objective, record.trials) if now.budget != Budget() else None
-    total = _total(inputs.space, now, [trial.params for trial in searched] + [candidate.params for candidate in first])
-    judge = schedulers.make_scheduler(now.scheduling, objective, inputs.task.protocol.epochs, searched)
-    compare_every = now.scheduling.grace if now.scheduling.name == "pbt" else None
-    total = None if total is None else total + others
-    plan = Plan(bounded or sampler, now.trials, total, judge, bounded, compare_every)
-    return plan, _end(record, inputs.space, now, bounded)
-
-
-def _total(space: AnySpace, now: Launch, known: Sequence[Params]) -> int | None:
-    """Return how many trials the search comes to: no more than its space has, beside what is known outside of it. None
-    if there are more than anybody can count down."""
-    if space.size is None:
-        return now.trials
-    outside = {params_id(params) for params in known if space.why_not(params) is not None}
-    total = min(space.size + len(outside), now.trials or math.inf)
-    return int(total) if total < _UNCOUNTED else None
-
-
-def _end(record: StudyRecord, space: AnySpace, now: Launch, bounded: budgets.BudgetedSampler | None) -> str | None:
-    """Return why the search is at its end; None while it is not."""
-    searched = record.searched
-    inside = sum(space.why_not(trial.params) is None for trial in searched)  # what was transferred may be outside
-    if now.trials is not None and len(searched) >= now.trials:
-        return f"study {record.name} has its {len(searched)} trials; --trials asks for more"
-    if space.size is not None and inside >= space.size:
-        return f"study {record.name} has tried all {space.size} configurations of its space"
-    if bounded is not None and bounded.end_reason is not None:
-        return f"study {record.name}: {bounded.end_reason}"
-    return None
 
 
 def from_study(name: str, task: Task, settings: Settings) -> list[Params]:

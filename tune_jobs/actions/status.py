@@ -6,7 +6,7 @@ What MLflow has not of a study is said too.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from tune_jobs.errors import StudyError
@@ -18,6 +18,7 @@ from tune_jobs.live.activity import Activity, Device
 from tune_jobs.live.drains import Drained
 from tune_jobs.records.studies import Launch, StudyRecord
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.scalars import Params, text
 from tune_jobs.settings import Settings
 from tune_jobs.study.locks import Holder
 from tune_jobs.study.storage import study_names
@@ -63,6 +64,7 @@ class Status:
     activity: Activity
     drained: Drained
     delivery: Report
+    enqueued: tuple[Params, ...] = ()  # points that wait to become trials, the next one first
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -79,6 +81,8 @@ class Status:
             yield f"  search    {_search(launch)}"
         of = f" of {launch.trials}" if launch is not None and launch.trials else ""
         yield f"  trials    {len(record.trials)}{of}: {_counted(record)}"
+        if self.enqueued:
+            yield f"  enqueued  {_waiting(self.enqueued)}"
         if activity.packing:
             yield f"  packing   {activity.packing}"
         if self.drained.spots:
@@ -107,6 +111,7 @@ class Status:
                 for trial in record.trials
                 if not trial.is_finished and not self._is_running(trial)
             ],
+            "enqueued": [dict(point) for point in self.enqueued],
             "packing": activity.packing or None,
             "devices": [asdict(device) for device in activity.devices],
             "mlflow": list(self.delivery.lines()),
@@ -151,7 +156,8 @@ def status(name: str, settings: Settings) -> Status:
     record, holder = study.record(), study.holder()
     idle = live_activity.Activity()
     activity = idle if holder is None else live_activity.read(settings.activity_file(name), holder.pid)
-    return Status(record, holder, activity, drains.read(settings.drained_file(name)), report.read(name, settings))
+    drained, delivery = drains.read(settings.drained_file(name)), report.read(name, settings)
+    return Status(record, holder, activity, drained, delivery, study.enqueued())
 
 
 def _failures(record: StudyRecord) -> Iterator[str]:
@@ -189,6 +195,11 @@ def _search(launch: Launch) -> str:
     if budget.flat is not None:
         parts.append(f"until {budget.flat} trials in a row have no better score")
     return ", ".join(parts)
+
+
+def _waiting(points: Sequence[Params]) -> str:
+    first = ", ".join(f"{name} {text(value)}" for name, value in points[0].items())
+    return f"{len(points)} point{'s' * (len(points) > 1)}, first {first}"
 
 
 def _counted(record: StudyRecord) -> str:

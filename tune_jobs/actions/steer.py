@@ -17,6 +17,7 @@ from tune_jobs.live.signals import DRAIN
 from tune_jobs.masking import redact
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
+from tune_jobs.study import enqueued
 from tune_jobs.study.locks import Holder
 from tune_jobs.study.study import Study
 from tune_jobs.words import one_line
@@ -116,6 +117,7 @@ def delete(name: str, settings: Settings) -> tuple[StudyRecord, str | None]:
         for file in (settings.activity_file, settings.drained_file, settings.delivery_file):
             file(name).unlink(missing_ok=True)
         report.turns_file(name, settings).unlink(missing_ok=True)
+        enqueued.file_of(name, settings).unlink(missing_ok=True)
         study.delete()  # last: whoever is killed before deletes it again, and finds what is left by it
     return record, left
 

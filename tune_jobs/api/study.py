@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from tune_jobs import exports
-from tune_jobs.actions import evaluate, extend, portable, replicate, report, retry, status, steer, train, transfer
+from tune_jobs.actions import (
+    enqueue,
+    evaluate,
+    extend,
+    portable,
+    replicate,
+    report,
+    retry,
+    status,
+    steer,
+    train,
+    transfer,
+)
 from tune_jobs.actions.session import Outcome
 from tune_jobs.api.console import raise_early_end, say
 from tune_jobs.api.leaderboard import Leaderboard
@@ -20,7 +32,7 @@ from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.protocol import TaskError
-from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.search_spaces.scalars import Params, Value
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
@@ -154,6 +166,30 @@ class Study:
         )
         self._remember(task)
         return self._after(extend.extend(request, self._settings, say))
+
+    def enqueue(self, points: Path | str | Params | Sequence[Params], *, task: Task | None = None) -> Study:
+        """Hand points to the study, to be tried before all that its search would propose, in their order.
+
+        A point is params, of which the baseline fills what they lack; a path is a YAML file of them. A process that
+        runs the study takes them at once, else the next `launch` or `extend`. What the study has already is left out.
+
+        >>> study = tj.open("digits-mlp").enqueue([{"units": "64-32"}, {"units": "128-64"}])
+        >>> [point["units"] for point in study.enqueued]
+        ['64-32', '128-64']
+        >>> study.extend(2).enqueued
+        ()
+        """
+        self._remember(task)
+        tried = [points] if isinstance(points, Mapping) else points
+        outcome = enqueue.enqueue(self.name, Path(tried) if isinstance(tried, str) else tried, self._settings)
+        for why in outcome.left_out:
+            say(f"Left out: {why}")
+        return self
+
+    @property
+    def enqueued(self) -> tuple[Params, ...]:
+        """The points that wait to become trials, the next one first."""
+        return StoredStudy.open(self.name, self._settings).enqueued()
 
     @with_options(RunOptions)
     def replicate(

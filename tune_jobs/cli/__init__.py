@@ -23,6 +23,7 @@ _GROUPS = {
     "Begin and steer": {
         "launch": "launch",
         "extend": "steer",
+        "enqueue": "enqueue",
         "retry": "retry",
         "stop": "steer",
         "drain": "steer",

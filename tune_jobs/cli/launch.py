@@ -6,22 +6,10 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, read_settings, say
+from tune_jobs.cli.options import assignments, data_dir_option, home_option, read_settings, say
 from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 from tune_jobs.records.studies import SCHEDULERS, SEARCHES
 from tune_jobs.search_spaces.protocol import PRECISIONS
-
-
-def _assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise click.BadParameter(f"needs NAME=VALUE, NAME=A,B or NAME=LOW..HIGH; got {text!r}")
-        if name in values:
-            raise click.BadParameter(f"{name} is set twice; give all its values at once: {name}={values[name]},{value}")
-        values[name] = value
-    return values
 
 
 @click.command(short_help="Begin or continue a study.")
@@ -71,7 +59,7 @@ def _assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, .
     "--set",
     "narrowed",
     multiple=True,
-    callback=_assignments,
+    callback=assignments,
     metavar="NAME=VALUE",
     help="Narrow the space: optimizer=adam, units=128,512, learning_rate=1e-4..1e-2. Repeatable.",
 )

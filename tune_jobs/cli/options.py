@@ -34,6 +34,23 @@ address_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
+def assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    """Read NAME=VALUE of an option that can be repeated.
+
+    Raises:
+        click.BadParameter: a text of another form, or a name twice.
+    """
+    values: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise click.BadParameter(f"needs NAME=VALUE, NAME=A,B or NAME=LOW..HIGH; got {text!r}")
+        if name in values:
+            raise click.BadParameter(f"{name} is set twice; give all its values at once: {name}={values[name]},{value}")
+        values[name] = value
+    return values
+
+
 def read_settings(home: Path | None, data_dir: Path | None = None) -> Settings:
     return Settings.read(home, data_dir)
 

@@ -11,6 +11,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.records.studies import StudyTerms
 from tune_jobs.search.budgets import BudgetedSampler
 from tune_jobs.search.candidates import Sampler
+from tune_jobs.search.enqueued import EnqueuedSampler
 from tune_jobs.search.schedulers import Scheduler
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
@@ -138,6 +139,7 @@ class Plan:
     scheduler: Scheduler | None = None
     bounded: BudgetedSampler | None = None  # the sampler again, where a budget ends it
     compare_every: int | None = None  # epochs, where the trials are a population
+    enqueued: EnqueuedSampler | None = None  # the sampler again, where what users enqueue comes first
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,9 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures
         n_gpus = _gpus_together(packed.slots.gpus, run.say, has_own_loop=context.has_own_loop)
         ledger = TrialLedger(study, checkpoints, context.cpus, n_gpus)
         baseline = params_id(inputs.task.baseline)
-        strategy = SearchStrategy(inputs.space, plan.sampler, plan.scheduler, population, spared=baseline)
+        strategy = SearchStrategy(
+            inputs.space, plan.sampler, plan.scheduler, population, spared=baseline, enqueued=plan.enqueued
+        )
         per_trial = rules.TrialLimits(resources.trial_limit_s, resources.max_retries)
         limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial)
         progress = _progress(run, plan)

@@ -1,4 +1,5 @@
-"""Which trial of a sweep runs next: one to run again, one that the sampler proposes, or a member of a population."""
+"""Which trial of a sweep runs next: one to run again, a point that a user enqueued, a proposal, or a member of a
+population."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 from tune_jobs.execution.populations import Population
 from tune_jobs.execution.trial_ledger import TrialLedger
 from tune_jobs.records.trials import TrialRecord
-from tune_jobs.search.candidates import Sampler
+from tune_jobs.search.candidates import Candidate, Sampler
+from tune_jobs.search.enqueued import EnqueuedSampler
 from tune_jobs.search.schedulers import Scheduler
 from tune_jobs.search_spaces.one_factor import AnySpace
 
@@ -17,7 +19,8 @@ from tune_jobs.search_spaces.one_factor import AnySpace
 class SearchStrategy:
     """Who proposes the trials of a sweep, who stops them early, and who advances them together.
 
-    The configuration of the params id `spared` is never stopped early.
+    Points that are `enqueued` come first, beyond all limits. The configuration of the params id `spared` is never
+    stopped early.
     """
 
     space: AnySpace
@@ -25,6 +28,7 @@ class SearchStrategy:
     scheduler: Scheduler | None = None
     population: Population | None = None
     spared: str | None = None
+    enqueued: EnqueuedSampler | None = None
 
     def milestones(self, trial: TrialRecord) -> tuple[int, ...]:
         """Return the epochs after which a trial may be stopped."""
@@ -63,8 +67,12 @@ class TrialQueue:
 
     @property
     def has_more(self) -> bool:
-        """True if a trial waits, or the sampler may propose another."""
-        return bool(self._queued) or bool(self.at_boundary) or self._may_propose
+        """True if a trial or an enqueued point waits, or the sampler may propose another."""
+        return bool(self._queued) or bool(self.at_boundary) or self._may_propose or self._has_enqueued
+
+    @property
+    def _has_enqueued(self) -> bool:
+        return self._strategy.enqueued is not None and self._strategy.enqueued.has_enqueued()
 
     @property
     def _may_propose(self) -> bool:
@@ -77,7 +85,7 @@ class TrialQueue:
         With `is_idle` no trial is on its way. A population advances only then: all its members are at a boundary.
         """
         if not self._queued:
-            proposed = self._propose()
+            proposed = self._propose(is_idle=is_idle)
             if proposed is not None:
                 return proposed
             if is_idle and self._population is not None:
@@ -95,15 +103,21 @@ class TrialQueue:
         self._strategy.sampler.tell(trial)
         self._sampler_exhausted = False
 
-    def _propose(self) -> TrialRecord | None:
-        if not self._may_propose:
-            return None
-        candidate = self._strategy.sampler.ask()
+    def _propose(self, *, is_idle: bool) -> TrialRecord | None:
+        enqueued = self._strategy.enqueued
+        candidate = None if enqueued is None else enqueued.ask_enqueued(now=is_idle)  # idle, it is the last look
+        candidate = candidate or self._ask_sampler()
         if candidate is None:
-            self._sampler_exhausted = True
             return None
         self._n_searched += 1
         trial = self._ledger.add(self._strategy.space, candidate)
         if self._population is not None:
             self._population.add(trial)
         return trial
+
+    def _ask_sampler(self) -> Candidate | None:
+        if not self._may_propose:
+            return None
+        candidate = self._strategy.sampler.ask()
+        self._sampler_exhausted = candidate is None
+        return candidate

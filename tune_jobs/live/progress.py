@@ -140,6 +140,13 @@ class Progress:
     def _n_finished(self) -> int:
         return sum(self._counts.values())
 
+    @property
+    def _total(self) -> int | None:
+        """How many trials there will be, with those that were enqueued meanwhile beyond the number asked for."""
+        if self._outline.total is None:
+            return None
+        return max(self._outline.total, self._n_finished + len(self._running))
+
     def _update_best(self, trial: TrialRecord) -> None:
         if trial.state != "complete" or trial.score is None:
             return
@@ -156,17 +163,16 @@ class Progress:
         if not self._n_ended:
             return duration(elapsed)
         rate = f"{duration(elapsed)} · {self._n_ended / elapsed * 60:.3g} trials/min"
-        if self._outline.total is None:
+        if self._total is None:
             return rate
-        return f"{rate} · {duration((self._outline.total - self._n_finished) * elapsed / self._n_ended)} left"
+        return f"{rate} · {duration((self._total - self._n_finished) * elapsed / self._n_ended)} left"
 
     def _bar(self) -> RenderableType:
-        if self._outline.total is None:
+        if self._total is None:
             return Text("")
         grid = Table.grid(padding=(0, 1))
         grid.add_row(
-            ProgressBar(total=self._outline.total, completed=self._n_finished, width=60),
-            f"{self._n_finished}/{self._outline.total}",
+            ProgressBar(total=self._total, completed=self._n_finished, width=60), f"{self._n_finished}/{self._total}"
         )
         return grid
 
@@ -200,7 +206,7 @@ class Progress:
 
     def _line(self, trial: TrialRecord) -> str:
         """Return the line for a finished trial."""
-        total = "?" if self._outline.total is None else str(self._outline.total)
+        total = "?" if self._total is None else str(self._total)
         if trial.state == "failed":
             what = f"failed: {trial.reason} ({trial.message})"
         else:

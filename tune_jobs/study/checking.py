@@ -20,6 +20,7 @@ from tune_jobs.records.studies import Launch, StudyRecord
 from tune_jobs.records.trials import Lineage, RecordedResult, TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.study.contents import Notes, StudyContent, check_name, note_of_test, notes_of
 from tune_jobs.words import short
 
@@ -118,6 +119,8 @@ def _check_notes(notes: Notes) -> AnySpace:
         _check_count(transfer.place, f"transfers[{i}].place")
     for number, course in notes.courses.items():
         _check_course(course, f"courses.{short(number)}")
+    for i, point in enumerate(notes.enqueued):
+        _check_names(point, f"enqueued[{i}]")
     for i, evaluation in enumerate(notes.readings):
         _check_time(evaluation.at, f"readings[{i}].at")
     _made(lambda: objectives.check(terms.objectives), "terms.further_objectives")
@@ -147,14 +150,18 @@ def _made(make: Callable[[], T], where: str) -> T:
 
 
 def _check_params(trial: TrialRecord, space: AnySpace, place: str, *, is_outside: bool) -> None:
-    for name in trial.params:
-        if not name.isprintable():
-            raise ContentError(f"{place} has a parameter with the name {short(name)}")
+    _check_names(trial.params, place)
     why_not = _made(lambda: space.why_not(trial.params), f"{place}: params")
     if why_not is not None and not is_outside:
         raise ContentError(f"{place} lies outside the study's space: {why_not[:300]}")
     if why_not is None and is_outside:
         raise ContentError(f"{place} is said to lie outside the study's space, and does not")
+
+
+def _check_names(params: Params, where: str) -> None:
+    for name in params:
+        if not name.isprintable():
+            raise ContentError(f"{where} has a parameter with the name {short(name)}")
 
 
 def _check_state(trial: TrialRecord, place: str) -> None:

@@ -38,6 +38,7 @@ class _NamedNotes:
     readings: tuple[Evaluation, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     courses: Mapping[str, Lineage] = field(default_factory=dict)  # by the numbers of trials
+    enqueued: tuple[Params, ...] = ()  # points that waited when the study was exported
 
 
 @dataclass(frozen=True, kw_only=True)

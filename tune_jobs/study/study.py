@@ -33,6 +33,7 @@ from tune_jobs.search_spaces.spelling import near
 from tune_jobs.settings import Settings
 from tune_jobs.study import checking, contents, journal
 from tune_jobs.study.contents import Notes, StudyContent, TrialContent, plain
+from tune_jobs.study.enqueued import Mailbox, waiting
 from tune_jobs.study.locks import Holder, StudyLock, lock_of
 from tune_jobs.study.optuna_form import optuna_form
 from tune_jobs.study.optuna_trials import content_of, frozen_trial, outcome_of
@@ -49,8 +50,9 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 class Study:
     """One study: opened for reading with `open`, or for writing with `hold`."""
 
-    def __init__(self, name: str, storage: BaseStorage, lock: StudyLock) -> None:
+    def __init__(self, name: str, storage: BaseStorage, lock: StudyLock, mailbox: Mailbox) -> None:
         self.name = name
+        self._mailbox = mailbox
         self._storage = storage
         self._lock = lock
         self._id = study_id(storage, name)
@@ -71,7 +73,7 @@ class Study:
         names = study_names(settings)
         if name not in names:
             raise StudyError(f"no study named {name!r}{near(name, names)}. `tune-jobs studies` lists all")
-        study = cls(name, open_storage(name, settings), lock_of(name, settings))
+        study = cls(name, open_storage(name, settings), lock_of(name, settings), Mailbox(name, settings))
         if not study.has_begun:
             what = "was killed before it began: launch it again"
             if _IMPORTING in study._attributes:
@@ -91,7 +93,7 @@ class Study:
         path = journal_file(name, settings)
         with writing(name, settings) as (server, lock), lock.hold():
             journal.mend_end(path)
-            study = cls(name, server or open_storage(name, settings), lock)
+            study = cls(name, server or open_storage(name, settings), lock, Mailbox(name, settings))
             study._drop_half_import()
             try:
                 yield study
@@ -168,9 +170,12 @@ class Study:
         return record
 
     def content(self) -> StudyContent:
-        """Return all that is kept of the study, as it is now."""
+        """Return all that is kept of the study, as it is now, with the points that wait."""
         notes = contents.only_notes(self._attributes)  # before the trials, as above
         trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)
+        enqueued = plain(self.enqueued())
+        notes = {name: note for name, note in notes.items() if name != "enqueued"}
+        notes |= {"enqueued": enqueued} if enqueued else {}
         return StudyContent(self.name, notes, tuple(content_of(trial) for trial in trials))
 
     def unfinished(self) -> tuple[TrialRecord, ...]:
@@ -185,6 +190,33 @@ class Study:
             else:
                 again.append(contents.with_notes(self._record_of(trial), notes))
         return tuple(again)
+
+    def enqueue(self, points: Sequence[Params]) -> None:
+        """Hand points to whoever runs the study, which nobody has to hold for that; durable when this returns.
+
+        Raises:
+            StudyError: they cannot be written.
+        """
+        self._mailbox.add(self.identity, points)
+
+    @property
+    def handed(self) -> tuple[Params, ...]:
+        """All points that were ever handed to the study, whether trials have them or not, in their order.
+
+        Raises:
+            StudyError: they are damaged, or cannot be read.
+        """
+        notes = self._notes
+        return (*notes.enqueued, *self._mailbox.points(notes.identity))
+
+    def enqueued(self) -> tuple[Params, ...]:
+        """Return the points that wait: those that were handed to the study and that no trial of it has.
+
+        Raises:
+            StudyError: as `handed`.
+        """
+        points = self.handed
+        return waiting(points, (trial.params_id for trial in self.record().trials)) if points else ()
 
     def note_launch(self, launch: Launch) -> None:
         """Note how the study is run from now on."""

@@ -1,0 +1,111 @@
+"""What is left to run of a launch: who proposes its trials, what comes first, and whether it is at its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from tune_jobs.execution.plan import Plan, StudyInputs
+from tune_jobs.records.studies import Budget, Launch, Search, StudyRecord
+from tune_jobs.search import budgets, candidates, samplers, schedulers, warm_starts
+from tune_jobs.search.enqueued import EnqueuedSampler
+from tune_jobs.search_spaces.narrowing import open_all
+from tune_jobs.search_spaces.one_factor import AnySpace
+from tune_jobs.search_spaces.scalars import Params, params_id
+from tune_jobs.study.enqueued import waiting
+from tune_jobs.study.study import Study
+from tune_jobs.words import Say
+
+LISTS: tuple[Search, ...] = ("baseline", "reported")  # of configurations that the task itself names
+_UNCOUNTED = 10**12  # trials
+_Points = Callable[[], Sequence[Params]]
+
+
+def make_plan(
+    study: Study, inputs: StudyInputs, now: Launch, first: list[candidates.Candidate], say: Say
+) -> Plan | None:
+    """Return what is left to run, or None, with a message on why, if nothing is."""
+    unfinished = study.unfinished()  # before the record: it settles trials that a crash left with their result
+    record = study.record()
+    if unfinished:
+        say(f"study {study.name}: {len(unfinished)} of {len(record.trials)} trials did not finish and run again")
+    points = _enqueued(study, inputs, say)
+    if now.search in LISTS:
+        plan, done = _listed(record, inputs, now.search, points)
+    else:
+        plan, done = _searched(record, inputs, now, first, points)
+    if done and not unfinished and not (plan.enqueued and plan.enqueued.has_enqueued(now=True)):
+        say(done)
+        return None
+    return plan
+
+
+def _enqueued(study: Study, inputs: StudyInputs, say: Say) -> _Points:
+    """Return a function that returns the points that users handed to the study, those of this task alone."""
+    whole = open_all(inputs.task.space)
+    enqueued = study.enqueued()
+    misfits = [wrong for point in enqueued if (wrong := whole.why_not(point)) is not None]
+    if misfits:
+        say(f"study {study.name}: {len(misfits)} of its enqueued points do not belong to the task now: {misfits[0]}")
+    if n := len(enqueued) - len(misfits):
+        say(f"study {study.name}: {n} enqueued {'points come' if n > 1 else 'point comes'} first")
+    return lambda: [point for point in study.handed if whole.why_not(point) is None]
+
+
+def _listed(record: StudyRecord, inputs: StudyInputs, search: Search, points: _Points) -> tuple[Plan, str | None]:
+    """Return the plan to run configurations that the task itself names, and a message if all were run."""
+    named = [inputs.task.baseline]
+    if search == "reported":
+        named += [reported.params for reported in inputs.task.reported if reported.params is not None]
+    wanted = {params_id(point): candidates.Candidate(point, inputs.seed) for point in named}
+    missing = wanted.keys() - {trial.params_id for trial in record.trials}
+    done = None if missing else f"study {record.name} has run its task's {search}{' ones' * (search == 'reported')}"
+    listed = candidates.ListSampler(wanted.values(), record.trials)
+    sampler = EnqueuedSampler(points, listed, inputs.seed, record.trials)
+    return Plan(sampler, None, len(record.trials) + len(missing), enqueued=sampler), done
+
+
+def _searched(
+    record: StudyRecord, inputs: StudyInputs, now: Launch, first: list[candidates.Candidate], points: _Points
+) -> tuple[Plan, str | None]:
+    """Return the plan of a search, and a message if it is at its end."""
+    searched, others = record.searched, len(record.trials) - len(record.searched)
+    objective = inputs.task.objective
+    search = samplers.make_sampler(
+        now.search, inputs.space, objective, inputs.seed, searched, further_objectives=inputs.further
+    )
+    if first:
+        search = warm_starts.WarmStartSampler(first, search, searched)
+    sampler = EnqueuedSampler(points, search, inputs.seed, searched)
+    bounded = budgets.BudgetedSampler(sampler, now.budget, objective, record.trials) if now.budget != Budget() else None
+    known = [trial.params for trial in searched] + [candidate.params for candidate in first]
+    total = _total(inputs.space, now, known)
+    judge = schedulers.make_scheduler(now.scheduling, objective, inputs.task.protocol.epochs, searched)
+    compare_every = now.scheduling.grace if now.scheduling.name == "pbt" else None
+    n_first = len(searched) + len(waiting(points(), (trial.params_id for trial in searched)))
+    total = None if total is None else max(total, n_first) + others
+    plan = Plan(bounded or sampler, now.trials, total, judge, bounded, compare_every, sampler)
+    return plan, _end(record, inputs.space, now, bounded)
+
+
+def _total(space: AnySpace, now: Launch, known: Sequence[Params]) -> int | None:
+    """Return how many trials the search comes to: no more than its space has, beside what is known outside of it. None
+    if there are more than anybody can count down."""
+    if space.size is None:
+        return now.trials
+    outside = {params_id(params) for params in known if space.why_not(params) is not None}
+    total = min(space.size + len(outside), now.trials or math.inf)
+    return int(total) if total < _UNCOUNTED else None
+
+
+def _end(record: StudyRecord, space: AnySpace, now: Launch, bounded: budgets.BudgetedSampler | None) -> str | None:
+    """Return why the search is at its end; None while it is not."""
+    searched = record.searched
+    inside = sum(space.why_not(trial.params) is None for trial in searched)  # what was transferred may be outside
+    if now.trials is not None and len(searched) >= now.trials:
+        return f"study {record.name} has its {len(searched)} trials; --trials asks for more"
+    if space.size is not None and inside >= space.size:
+        return f"study {record.name} has tried all {space.size} configurations of its space"
+    if bounded is not None and bounded.end_reason is not None:
+        return f"study {record.name}: {bounded.end_reason}"
+    return None
