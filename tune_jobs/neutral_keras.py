@@ -1,6 +1,6 @@
-"""Keras as it is out of the box, whatever the user's `keras.json` says: scores must not depend on it.
+"""Keras as it is out of the box, whatever the user's `keras.json` and variables say: scores must not depend on them.
 
-Keras reads that file while it is imported. What it took from there is put back at the end of the import, before a
+Keras reads them while it is imported. What it took from there is put back at the end of the import, before a
 task's own code can use it. A task may still choose other settings in its code.
 """
 
@@ -16,7 +16,13 @@ from typing import Any
 from tune_jobs import later_imports
 from tune_jobs.errors import SettingsError
 
-SETTINGS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}  # of `keras.config`
+SETTINGS = {  # of `keras.config`
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "max_epochs": None,  # of `fit` in a training loop of the task's own
+    "max_steps_per_epoch": None,
+}
 
 
 def install() -> None:
@@ -55,7 +61,7 @@ class _NeutralLoader(Loader):
             with later_imports.at_first_use():
                 self._loader.exec_module(module)
         except ValueError as error:  # a setting that does not exist
-            raise SettingsError(f"Keras refuses its settings file keras.json: {error}") from error
+            raise SettingsError(f"Keras refuses its settings, keras.json or variables KERAS_…: {error}") from error
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader

@@ -211,20 +211,25 @@ def prepare_tensorflow() -> None:
     - oneDNN uses the system's allocator: its own keeps what the largest trial needed until the process ends (`malloc`).
     - TensorFlow's start-up messages are off.
     - Keras uses TensorFlow, and has none of the user's settings (`neutral_keras`): these two do not stay.
+    - `tf.keras` is that Keras, and not the older one of TF_USE_LEGACY_KERAS, with which no model can be mixed.
     """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"
     neutral_keras.install()
 
 
 def prepare_keras() -> None:
     """Prepare for a task's file, which may import Keras: without the user's settings, and with a backend that exists.
 
-    A backend that is installed stays for now, because a task's own training loop may need it.
+    A backend that is installed stays for now, and so does the older Keras of TF_USE_LEGACY_KERAS, because a task's own
+    training loop may need it.
     """
+    if find_spec("tf_keras") is None:
+        os.environ["TF_USE_LEGACY_KERAS"] = "0"
     if os.environ.get("KERAS_BACKEND") not in _OTHER_BACKENDS or find_spec(os.environ["KERAS_BACKEND"]) is None:
         os.environ["KERAS_BACKEND"] = "tensorflow"
     neutral_keras.install()

@@ -15,6 +15,7 @@ class Autoencoder(keras.Model):  # type: ignore[misc]  # Keras comes without typ
 
     has_prior = False  # nothing says how its latents are distributed, so it cannot be sampled from
     image_metric = "reconstruction"  # the metric that `image_errors` has the parts of
+    evaluation_batch = 500  # images: noise that is drawn for a batch is the same whatever a trial trains in
 
     def __init__(self, *, encoder: keras.Model, decoder: keras.Model, likelihood: str, **kwargs: Any) -> None:
         super().__init__(**{"name": "autoencoder", **kwargs})

@@ -25,6 +25,7 @@ class GenerativeAdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras 
     """Images `(B, H, W, C)`, uint8, to how real its critic finds them, `(B, 1)`; `decode` draws images from noise."""
 
     has_prior = True
+    evaluation_batch = 500  # images: noise that is drawn for a batch is the same whatever a trial trains in
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tune_jobs import settings
 from tune_jobs.neutral_keras import other_settings
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,9 @@ class config:
     set_floatx = lambda value: config.values.update(floatx=value)
     set_epsilon = lambda value: config.values.update(epsilon=value)
     set_image_data_format = lambda value: config.values.update(image_data_format=value)
+    max_epochs = lambda: config.values.get("max_epochs", os.environ.get("KERAS_MAX_EPOCHS"))
+    set_max_epochs = lambda value: config.values.update(max_epochs=value)
+    set_max_steps_per_epoch = lambda value: None
 """
 
 
@@ -84,7 +88,26 @@ def test_what_a_tasks_own_code_chooses_stays(likeness: Path) -> None:
 def test_a_setting_that_keras_refuses_is_named(likeness: Path) -> None:
     settings_file(likeness / "home", floatx="float7")
     done = run(PREPARE, likeness, KERAS_HOME=str(likeness / "home"))
-    assert "SettingsError: Keras refuses its settings file keras.json: Invalid `floatx`" in done.stderr
+    assert "SettingsError: Keras refuses its settings, keras.json or variables KERAS_…: Invalid `floatx`" in done.stderr
+
+
+def test_what_variables_say_is_reset_too(likeness: Path) -> None:
+    code = PREPARE + "print(keras.config.max_epochs())"
+    done = run(code, likeness, KERAS_HOME=str(likeness / "home"), KERAS_BACKEND="", KERAS_MAX_EPOCHS="1")
+    assert done.stdout.split() == ["None"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("prepare", "is_installed", "expected"), [("keras", False, "0"), ("keras", True, "1"), ("tensorflow", True, "0")]
+)
+def test_an_older_keras_is_for_loops_of_the_tasks_own_alone(
+    prepare: str, is_installed: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "find_spec", lambda name: name if is_installed else None)
+    monkeypatch.setattr(settings.neutral_keras, "install", lambda: None)
+    monkeypatch.setattr(os, "environ", {"TF_USE_LEGACY_KERAS": "1"})
+    getattr(settings, f"prepare_{prepare}")()
+    assert os.environ["TF_USE_LEGACY_KERAS"] == expected
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
@@ -118,6 +141,7 @@ def test_other_settings_are_named() -> None:
         floatx = staticmethod(lambda: "float16")
         epsilon = staticmethod(lambda: 1e-7)
         image_data_format = staticmethod(lambda: "channels_first")
+        max_epochs = max_steps_per_epoch = staticmethod(lambda: None)
 
     assert other_settings(Config) == "floatx float16, image_data_format channels_first"
     Config.floatx, Config.image_data_format = staticmethod(lambda: "float32"), staticmethod(lambda: "channels_last")

@@ -109,13 +109,12 @@ def test_the_last_shorter_batch_is_trained_and_counted(tiny_task: Callable[..., 
 
 @pytest.mark.parametrize("batch", [7, 500])
 def test_evaluation_is_that_of_keras_whatever_the_batch(
-    batch: int, tiny_task: Callable[..., Task], tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+    batch: int, tiny_task: Callable[..., Task], tiny_data: TrainingData
 ) -> None:
-    monkeypatch.setattr(compiled, "EVALUATION_BATCH", batch)
     model = model_of(tiny_task())
     before = model.get_weights()
     train, validation = on_device(tiny_data, tiny_task())
-    epochs = CompiledEpochs(model, batch_size=BATCH, seed=SEED)
+    epochs = CompiledEpochs(model, batch_size=batch, seed=SEED)
     epochs.evaluate(train)  # what was counted before must not be counted again
     ours = epochs.evaluate(validation)
     expected = model.evaluate(tiny_data.validation.x, tiny_data.validation.labels, verbose=0, return_dict=True)
@@ -128,7 +127,7 @@ def test_evaluation_is_that_of_keras_whatever_the_batch(
 def test_outputs_are_those_of_keras_predict_whatever_the_batch(
     batch: int, tiny_task: Callable[..., Task], tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiled, "EVALUATION_BATCH", batch)
+    monkeypatch.setattr(compiled, "PREDICTION_BATCH", batch)
     model, x = model_of(tiny_task()), tiny_data.validation.x
     outputs = compiled.predict(model, x)
     assert isinstance(outputs, np.ndarray)
@@ -139,7 +138,7 @@ def test_outputs_are_those_of_keras_predict_whatever_the_batch(
 def test_outputs_of_several_heads_come_in_the_models_own_form(
     tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiled, "EVALUATION_BATCH", 7)
+    monkeypatch.setattr(compiled, "PREDICTION_BATCH", 7)
     model, x = two_heads(), tiny_data.validation.x
     outputs, expected = compiled.predict(model, x), model.predict(x, verbose=0)
     assert sorted(outputs) == sorted(expected) == ["parity", "row"]

@@ -11,12 +11,12 @@ import pytest
 
 from tests.support.beside_fit import assert_same, ours
 from tune_jobs.datasets import Split, TrainingData
-from tune_jobs.training import tensorflow_process
+from tune_jobs.training import compiled, tensorflow_process
 
-X = np.random.default_rng(0).normal(size=(120, 4))
+X = np.random.default_rng(0).normal(size=(160, 4))  # 70 rows to validate on: more than a batch of 32
 Y = X.sum(axis=1, keepdims=True)
 DATA = TrainingData("own", Split(X[:90], Y[:90]), Split(X[90:], Y[90:]), "none")
-TOKENS = np.random.default_rng(1).integers(0, 5, (120, 6))
+TOKENS = np.random.default_rng(1).integers(0, 5, (160, 6))
 SEQUENCES = TrainingData("own", Split(TOKENS[:90], Y[:90]), Split(TOKENS[90:], Y[90:]), "none")
 
 
@@ -46,6 +46,16 @@ class Penalized(keras.layers.Layer):  # type: ignore[misc]
 class OwnLoss(keras.Sequential):  # type: ignore[misc]
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
         return keras.ops.mean(keras.ops.abs(y - y_pred)) + 0.01 * keras.ops.mean(x)
+
+
+def in_batch(y: Any, read: Any) -> Any:
+    """A loss that compares each row with all others of its batch."""
+    distances = keras.ops.abs(read - keras.ops.transpose(read)) - keras.ops.abs(y - keras.ops.transpose(y))
+    return keras.ops.mean(distances**2)
+
+
+def rmse(y: Any, read: Any) -> Any:
+    return keras.ops.sqrt(keras.ops.mean((y - read) ** 2))
 
 
 class OwnStep(keras.Sequential):  # type: ignore[misc]
@@ -78,6 +88,9 @@ FEATURES: dict[str, Callable[[], keras.Model]] = {
     "batch normalization": lambda: model_of(keras.layers.Dense(3), keras.layers.BatchNormalization()),
     "weights of losses": lambda: model_of(loss_weights=[0.3]),
     "a function as the loss": lambda: model_of(loss=lambda y, read: keras.ops.mean(keras.ops.abs(y - read), axis=-1)),
+    "a loss that is a sum over the batch": lambda: model_of(loss=keras.losses.MeanSquaredError(reduction="sum")),
+    "a loss within the batch": lambda: model_of(loss=in_batch),
+    "a function of the batch as a metric": lambda: model_of(metrics=[rmse]),
     "weighted metrics": lambda: model_of(weighted_metrics=["mse"]),
     "metrics of two kinds": lambda: model_of(metrics=[keras.metrics.R2Score(), keras.metrics.RootMeanSquaredError()]),
 }
@@ -100,6 +113,28 @@ def test_masked_sequences_are_honoured_as_in_fit() -> None:
         return model_of(*read, inputs=(6,))
 
     assert_same(make, SEQUENCES)
+
+
+def test_masked_answers_for_each_token_are_honoured_as_in_fit() -> None:
+    def make() -> keras.Model:
+        tensorflow_process.reset(5)
+        read = keras.layers.Embedding(5, 3, mask_zero=True), keras.layers.LSTM(3, return_sequences=True)
+        return model_of(*read, inputs=(6,))
+
+    targets = np.cumsum(TOKENS, axis=1)[..., None].astype(np.float32)
+    assert_same(make, TrainingData("own", Split(TOKENS[:90], targets[:90]), Split(TOKENS[90:], targets[90:]), "none"))
+
+
+def test_a_model_of_a_fixed_batch_is_honoured_as_in_fit() -> None:
+    def make() -> keras.Model:
+        tensorflow_process.reset(5)
+        inputs = keras.Input(batch_shape=(32, 4))
+        model = keras.Model(inputs, keras.layers.Dense(1)(keras.ops.reshape(inputs, (32, 4))))
+        model.compile("sgd", "mse")
+        return model
+
+    assert_same(make, TrainingData("own", Split(X[:96], Y[:96]), Split(X[96:], Y[96:]), "none"))
+    assert compiled.predict(make(), X[:64]).shape == (64, 1)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, when it saves

@@ -22,12 +22,12 @@ from tune_jobs.datasets import nests
 from tune_jobs.datasets.dataset import Nest, Split
 from tune_jobs.errors import DataError
 from tune_jobs.models.lazy_keras import keras
-from tune_jobs.training import devices, replicas, steps
+from tune_jobs.training import devices, own_answers, replicas, steps
 from tune_jobs.training.numbers import as_numbers
 from tune_jobs.training.steps import Step
 from tune_jobs.training.streams import Stream
 
-EVALUATION_BATCH = 500  # images; it bounds the memory, and the results of Keras' own steps do not depend on it
+PREDICTION_BATCH = 500  # rows; it bounds the memory, and outputs do not depend on it
 
 _LATENCY_CALLS = 500  # at most
 _LATENCY_S = 2.0  # at most
@@ -193,7 +193,8 @@ class CompiledEpochs:
         """Create the variables of metrics and optimizer; a function that creates variables is traced a second time."""
         if self._test_step is not None:
             if isinstance(data, ResidentSplit):
-                replicas.run(self._model.test_step, self._model, _batch, tf.range(1), data.parts)
+                rows = tf.range(_fixed_batch(self._model) or 1)
+                replicas.run(self._model.test_step, self._model, _batch, rows, data.parts)
             else:
                 replicas.run(self._model.test_step, self._model, _whole, _as_tensors(data.first_row()))
         if self._model.optimizer is not None:
@@ -207,9 +208,9 @@ class CompiledEpochs:
         return _over_batches(self._train_step, parts, order, self._batch_size)
 
     def _evaluate_batches(self, parts: Any, rows: Any) -> Any:
-        # what a step of its own returns may depend on the size of a batch, which is that of training in `fit`
+        # scores may depend on the size of a batch, as sums and masked means do; in `fit` it is that of training
         assert self._test_step is not None
-        size = self._batch_size if self._test_step.is_own else EVALUATION_BATCH
+        size = own_answers.evaluation_batch(self._model, self._batch_size)
         return _over_batches(self._test_step, parts, rows, size)
 
 
@@ -246,12 +247,23 @@ def _over_stream(step: Step, batches: Any) -> Any:
 def predict(model: keras.Model, x: Nest) -> Any:
     """Return the model's outputs for inputs `(N, ...)`: an array, or one for each head.
 
-    Nothing is traced, because tracing takes longer than the few batches do.
+    In float32 nothing is traced, because tracing takes longer than the few batches do. In half precision processors
+    may round otherwise in a compiled call, and outputs have to be those that were scored.
     """
     x = nests.mapped(as_in_fit, x)
-    firsts = range(0, nests.size(x), EVALUATION_BATCH)
-    parts = [model(nests.rows(x, slice(first, first + EVALUATION_BATCH)), training=False) for first in firsts]
+    size = _fixed_batch(model) or PREDICTION_BATCH
+    firsts = range(0, nests.size(x), size)
+    forward = functools.partial(model, training=False)
+    if model.compute_dtype != "float32":
+        forward = tf.function(forward, reduce_retracing=True)
+    parts = [forward(nests.rows(x, slice(first, first + size))) for first in firsts]
     return tf.nest.map_structure(lambda *part: np.concatenate([_as_array(piece) for piece in part]), *parts)
+
+
+def _fixed_batch(model: keras.Model) -> int | None:
+    """Return how many rows a model takes at once; None if it takes any number."""
+    inputs = tf.nest.flatten(getattr(model, "inputs", None))
+    return inputs[0].shape[0] if inputs and inputs[0] is not None else None
 
 
 def measure_latency(model: keras.Model, row: Nest) -> float:

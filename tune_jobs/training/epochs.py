@@ -102,7 +102,7 @@ class KerasTraining:
         _reset(task, seed)
         self._encoding = _encoding(task, params)
         self._parts = parts.opened(task, params, data, self._encoding, seed)
-        batch_size = task.route(params).batch_size
+        self._batch_size = batch_size = task.route(params).batch_size
         self.model = _compiled_model(task, params, self._parts.form, self._parts.n_batches(batch_size))
         self.n_weights = compiled.count_weights(self.model)
         self._epochs = compiled.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
@@ -154,7 +154,7 @@ class KerasTraining:
             return None
         validation = self._parts.form.validation
         if own_answers.has_image_errors(self.model):
-            return own_answers.image_errors(self.model, validation.x)
+            return own_answers.image_errors(self.model, validation.x, self._batch_size)
         predicted = self._encoding.decode(compiled.predict(self.model, validation.x))
         return Presentation(self._encoding).errors(predicted, validation.labels)
 

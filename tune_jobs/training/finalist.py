@@ -46,7 +46,7 @@ def score(
         return TestResult(metrics, val_score=val_score)
     mean_of, encoding = mean_of_objective(task, trial.params, model), task.encoding_of(trial.params)
     if own_answers.has_image_errors(model):
-        return TestResult(metrics, _own_errors(task, model, test, mean_of, metrics), val_score)
+        return TestResult(metrics, _own_errors(task, trial, model, test, mean_of, metrics), val_score)
     if mean_of is None and Presentation(encoding).scale is None:
         return TestResult(metrics, val_score=val_score)
     try:
@@ -70,12 +70,15 @@ def _metrics(task: Task, trial: TrialRecord, model: keras.Model, test: Split | N
     return {f"test_{name}": value for name, value in scored.items() if math.isfinite(value)}
 
 
-def _own_errors(task: Task, model: keras.Model, test: Split, mean_of: MeanOf | None, metrics: Metrics) -> str | None:
+def _own_errors(
+    task: Task, trial: TrialRecord, model: keras.Model, test: Split, mean_of: MeanOf | None, metrics: Metrics
+) -> str | None:
     """Return the errors of the images that the model itself states, packed, if the objective is their mean."""
     score = metrics.get(metric_on_test(task.objective))
     if mean_of is None or score is None:
         return None
-    return pack_matching(own_answers.image_errors(model, test.x), score, mean_of)
+    errors = own_answers.image_errors(model, test.x, task.route(trial.params).batch_size)
+    return pack_matching(errors, score, mean_of)
 
 
 def _of_each_image(

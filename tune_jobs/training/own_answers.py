@@ -1,9 +1,11 @@
-"""What a model says of itself beside its metrics, if its class has methods for it.
+"""What a model says of itself beside its metrics, if its class has these parts.
 
 * `further_scores(images, *, thorough)` returns further metrics by name: of the validation images after each epoch, and
   of the test images at an evaluation, which is `thorough`.
 * `image_errors(images)` returns what each image adds to the metric that `image_metric` names, `(N,)`; that is their
   mean.
+* `evaluation_batch` is how many rows are scored at once. Without it they are as many as in a batch of training, as in
+  `fit`: what a loss comes to may depend on it.
 * `why_failed(metrics)` says why a model with these metrics of its best epoch is no result, or returns None.
 """
 
@@ -44,11 +46,14 @@ def has_image_errors(model: keras.Model | None) -> bool:
     return _method(model, "image_errors") is not None
 
 
-def image_errors(model: keras.Model, images: Any) -> Errors:
-    """Return what each image adds to the metric, `(N,)`: by the batches of an evaluation, whose noise they share."""
-    from tune_jobs.training import compiled
+def evaluation_batch(model: keras.Model, batch_size: int) -> int:
+    """Return how many rows are scored at once of a model that is trained in batches of `batch_size`."""
+    return int(getattr(model, "evaluation_batch", batch_size))
 
-    size = compiled.EVALUATION_BATCH
+
+def image_errors(model: keras.Model, images: Any, batch_size: int) -> Errors:
+    """Return what each image adds to the metric, `(N,)`: by the batches of an evaluation, whose noise they share."""
+    size = evaluation_batch(model, batch_size)
     parts = [model.image_errors(images[first : first + size]) for first in range(0, len(images), size)]
     return np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
 
