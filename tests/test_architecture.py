@@ -179,6 +179,7 @@ def test_the_nevers_are_kept(path: str) -> None:
     assert violations(path, (ROOT / path).read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.slow
 def test_no_circle_of_files() -> None:
     assert house.circles(house.graph(house.texts())) == []
 

@@ -128,6 +128,7 @@ def test_the_page_on_searches_has_the_words_of_its_benchmark() -> None:
     assert re.fullmatch(".+?".join(map(re.escape, words)), page, re.S)
 
 
+@pytest.mark.slow
 def test_the_messages_on_the_page_of_faults_are_those_of_the_program() -> None:
     """A message there leaves out what varies, with an ellipsis."""
     said = "\n".join(

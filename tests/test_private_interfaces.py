@@ -67,6 +67,7 @@ def test_the_page_and_the_tests_name_the_same_interfaces() -> None:
     assert len(names) > 15
 
 
+@pytest.mark.slow
 def test_the_page_names_every_private_name_in_the_source() -> None:
     page = PAGE.read_text()
     used = {name: path for path, text in house.texts().items() for name in private_names(ast.parse(text))}

@@ -193,6 +193,7 @@ def test_optuna_has_the_trials_as_a_sweep_would_have_left_them(file: Path, setti
         assert (here.datetime_complete is None) == (was.datetime_complete is None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undelivered")
 def test_importing_again_changes_nothing(full: StudyRecord, file: Path, anywhere: Settings) -> None:
     imported(file, anywhere)
@@ -201,6 +202,7 @@ def test_importing_again_changes_nothing(full: StudyRecord, file: Path, anywhere
     assert study_names(anywhere) == ("own",)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undelivered")
 def test_a_study_may_have_another_name_there_but_not_two(full: StudyRecord, file: Path, anywhere: Settings) -> None:
     assert imported(file, anywhere, "moved").study == replace(full, name="moved")
@@ -320,6 +322,7 @@ def test_a_study_launched_over_a_killed_import_has_nothing_of_it(
         imported(file, anywhere)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undelivered")
 def test_an_import_that_fails_leaves_nothing(
     file: Path, anywhere: Settings, full: StudyRecord, monkeypatch: pytest.MonkeyPatch
@@ -621,6 +624,7 @@ def said_of(found: Logged) -> Any:
     return [fact | {"tags": fact["tags"] | {"mlflow.parentRunId": ""}} for fact in found.facts]
 
 
+@pytest.mark.slow
 def test_an_mlflow_that_is_away_does_not_lose_the_import(
     full: StudyRecord, file: Path, there: Settings, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

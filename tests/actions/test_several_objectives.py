@@ -114,6 +114,7 @@ def test_a_finite_space_is_used_up(search: Any) -> None:
     assert sorted(map(params_id, asked)) == sorted(map(params_id, FINITE.grid()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [SPACE, FINITE])
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_search_continued_from_the_record_proposes_what_an_undisturbed_one_would(search: Any, space: Space) -> None:

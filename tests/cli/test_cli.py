@@ -329,6 +329,7 @@ def test_the_defaults_that_help_states_are_the_ones_that_act() -> None:
     assert stated("retry", "reason").replace(" and ", ", ").split(", ") == [str(reason) for reason in retry.BY_ITSELF]
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys\nfrom tune_jobs.cli import run\n"

@@ -132,6 +132,7 @@ def test_a_ctrl_c_that_the_shell_ignores_stays_ignored() -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_traceback() -> None:
     """As `tune-jobs tasks | head -1`."""
     read, write = os.pipe()
@@ -189,6 +190,7 @@ def test_a_python_without_docstrings_is_no_matter(options: tuple[str, ...], vari
     assert "Example:  tune-jobs show" in stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables",
     [
@@ -210,3 +212,25 @@ def test_a_process_that_calls_us_keeps_its_warnings_and_its_ctrl_c() -> None:
     before = list(warnings.filters), signal.getsignal(signal.SIGINT)
     assert run(["--version"]) == 0
     assert (list(warnings.filters), signal.getsignal(signal.SIGINT)) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="processors are not shared among sessions")
+def test_a_process_that_leads_a_session_gives_way_with_all_of_it() -> None:
+    program = """
+import os
+from pathlib import Path
+from tune_jobs import process
+
+def show(): print(os.nice(0), Path("/proc/self/autogroup").read_text().split()[-1], flush=True)
+
+if os.fork():
+    os.wait()
+else:
+    process.give_way(3)
+    show()
+    os._exit(0)
+process.give_way(7)
+show()
+"""
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, start_new_session=True)
+    assert answer.stdout.split() == [b"3", b"0", b"7", b"7"]

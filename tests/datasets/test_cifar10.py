@@ -125,6 +125,7 @@ def test_a_batch_is_the_same_in_every_protocol_and_order_in_memory(protocol: int
     assert read.labels.tolist() == batch[b"labels"]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 5), st.integers(0, 9))
 def test_a_batch_written_by_python_2_is_read(n: int, seed: int) -> None:
     batch = rows(n, seed)

@@ -229,6 +229,7 @@ def test_a_set_is_the_same_with_one_process_and_with_two_and_in_two_runs() -> No
     assert len({sha256(split.x) for split in drawn}) == 1
 
 
+@pytest.mark.slow
 def test_a_picture_depends_on_its_own_place_and_the_seed_alone() -> None:
     chosen = replace(SMALL, per_time=2, difficulty=FULL, seed=7)
     drawn = faces.draw(chosen, processes=1)
@@ -244,6 +245,7 @@ def test_another_seed_draws_other_pictures_of_the_same_times() -> None:
     assert np.array_equal(first.labels, other.labels)
 
 
+@pytest.mark.slow
 def test_each_time_has_as_many_pictures_and_no_two_are_alike() -> None:
     chosen = replace(SMALL, per_time=3)
     drawn = faces.draw(chosen)
@@ -341,6 +343,7 @@ def test_a_set_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         faces.load(replace(SMALL, seed=1), tmp_path)
 
 
+@pytest.mark.slow
 def test_beside_the_pictures_lies_their_checksum_and_nothing_else(tmp_path: Path) -> None:
     faces.load(SMALL, tmp_path)
     path = faces.locate(SMALL, tmp_path)
@@ -364,6 +367,7 @@ def remove_the_checksum(path: Path) -> None:
     path.with_name(f"{path.name}.sha256").unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [flip_a_pixel, cut, remove_the_checksum, Path.unlink])
 def test_damaged_pictures_are_drawn_again(damage: Callable[[Path], None], tmp_path: Path) -> None:
     first = faces.load(SMALL, tmp_path)

@@ -199,6 +199,7 @@ def test_an_archive_of_several_arrays_is_refused(tmp_path: Path) -> None:
     assert "archive of several" in refusal(lambda: files.load(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_published_files_are_recognized(tmp_path: Path) -> None:
     """The reports' labels are known by their form, 25 of each time in order, and so is their published checksum."""
     times = np.repeat(np.arange(720), 25)

@@ -77,6 +77,7 @@ def refusal(call: Callable[[], object]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_heavy() -> None:
     heavy = "{'keras', 'tensorflow', 'sklearn', 'ray', 'mlflow', 'optuna'}"
     code = f"import sys, tune_jobs.datasets; sys.exit(str(set(sys.modules) & {heavy} or ''))"

@@ -89,6 +89,7 @@ def test_only_mlflow_and_the_dashboard_are_published_and_on_loopback() -> None:
     assert not any(service.get("privileged") for service in services().values())
 
 
+@pytest.mark.slow
 def test_no_service_starts_without_its_secrets_and_none_has_a_default() -> None:
     for file in COMPOSE:
         for name, value in re.findall(r"^ +([A-Z_]*(?:PASSWORD|TOKEN|SECRET_KEY)): (.*)$", file.read_text(), re.M):

@@ -84,6 +84,7 @@ def status(url: str, user: str | None = None, password: str = "") -> int:
             return error.code
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_a_sweep_with_passwords_tells_nobody(
     tmp_path: Path, server: MlflowServer, postgres: str, short_folder: Path
@@ -246,6 +247,7 @@ def test_a_name_of_a_study_is_no_path(
     assert after == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WICKED[:-3])
 def test_a_study_of_such_a_name_in_a_shared_database_is_none_of_ours(name: str, settings: Settings) -> None:
     settings.prepare()
@@ -299,6 +301,7 @@ def test_a_pickle_in_a_checkpoint_is_not_opened(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_yaml_is_bounded_and_says_nothing_by_reference(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.yaml"
     lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30))]

@@ -373,6 +373,7 @@ def simulated(name: str, world: World) -> Figures:
     return figures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORLDS)
 def test_in_simulated_studies_intervals_and_places_hold_as_often_as_they_say(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -384,6 +385,7 @@ def test_in_simulated_studies_intervals_and_places_hold_as_often_as_they_say(
     assert figures.best_not_tied < 0.05
 
 
+@pytest.mark.slow
 def test_the_winner_of_many_is_lucky_by_as_much_as_the_document_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty configurations within 0.6 % of accuracy (standard deviation), three seeds each."""
     monkeypatch.setattr(inference, "_DRAWS", 500)
@@ -407,6 +409,7 @@ def test_the_winner_of_many_is_lucky_by_as_much_as_the_document_says(monkeypatch
     assert abs(np.mean(said) - np.mean(was)) < 0.15
 
 
+@pytest.mark.slow
 def test_spreads_tenfold_apart_cost_intervals_a_few_percent_and_places_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "_DRAWS", 2)
     figures = simulated("3 seeds, 2,000 images, spreads over seeds up to tenfold apart", UNEQUAL)
@@ -444,6 +447,7 @@ def any_study(rng: np.random.Generator) -> list[Sample]:
     return [kinds[int(rng.integers(3))]() for _ in range(int(rng.integers(1, 12)))]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_results_belong_to_samples_whatever_their_order(seed: int, maximize: bool) -> None:
@@ -477,6 +481,7 @@ def test_the_order_has_no_influence_among_equal_scores(equals: list[Sample]) -> 
         assert uncertainties([samples[at] for at in order], maximize=True) == tuple(results[at] for at in order)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_less_is_better_is_more_is_better_of_the_negative(seed: int) -> None:
@@ -510,6 +515,7 @@ def test_a_clear_winner_is_the_best_with_near_certainty() -> None:
     assert (uncertainties(samples, maximize=True)[3].p_best or 0) > 0.99
 
 
+@pytest.mark.slow
 def test_beyond_the_best_hundred_there_are_intervals_only() -> None:
     rng = np.random.default_rng(0)
     samples = [Sample(rng.normal(at, 0.1, 3)) for at in range(103)]

@@ -126,6 +126,7 @@ TRIALS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(TRIALS, st.randoms(use_true_random=False), st.sampled_from([HIGHER, LOWER]))
 def test_ranking_is_total_and_does_not_depend_on_the_order_of_trials(
     drawn: list[tuple[int, float | None, State]], shuffler: random.Random, objective: Objective

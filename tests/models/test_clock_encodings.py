@@ -90,6 +90,7 @@ def test_targets_are_minutes_and_labels_come_back(name: str) -> None:
     np.testing.assert_array_equal(targets, np.arange(720))
 
 
+@pytest.mark.slow
 @every_encoding
 def test_a_network_learns_by_it(name: str) -> None:
     """Gradients reach the features: a few steps on four times lower the loss."""
@@ -133,6 +134,7 @@ def test_its_metrics_are_means_of_its_errors(name: str) -> None:
     assert measured["hour_slips"] == pytest.approx(np.mean(slips), abs=1 / 64)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 719), st.integers(0, 719))
 def test_an_error_is_the_shorter_way_round_the_dial(first: int, second: int) -> None:
     encoding = encoding_of("regression")

@@ -77,6 +77,7 @@ def test_every_wrong_label_is_an_error_above_zero(case: Case) -> None:
         assert (errors > 0).all()
 
 
+@pytest.mark.slow
 @over_all_encodings
 def test_the_head_fits_the_loss_and_gradients_reach_every_weight(case: Case) -> None:
     keras.utils.set_random_seed(2)
@@ -91,6 +92,7 @@ def test_the_head_fits_the_loss_and_gradients_reach_every_weight(case: Case) -> 
     assert case.encoding.decode(model.predict(images, verbose=0)).shape == case.labels.shape
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=50))
 def test_targets_of_classes_are_the_labels_as_int32(labels: list[int]) -> None:
@@ -253,6 +255,7 @@ def test_a_regression_learns_scaled_labels_and_answers_in_their_unit() -> None:
     assert shown.label_text(labels[1]) == "3000 1 euros"
 
 
+@pytest.mark.slow
 def test_each_output_has_a_head_a_loss_and_metrics_of_its_own() -> None:
     labels = {"kind": np.array([0, 1, 1]), "pet": np.array(["cat", "ox", "dog"], object), "size": np.array([1.0, 2, 6])}
     encoding = PerOutput((("kind", Binary()), ("pet", Classes(names=WORDS)), ("size", Regression("cm")))).fitted(labels)

@@ -24,6 +24,7 @@ def stepped(optimizer: keras.optimizers.Optimizer, gradients: list[float], *, st
     return float(weight.numpy()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("knobs", "kind"),
     [

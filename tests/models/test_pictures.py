@@ -204,6 +204,7 @@ def test_what_is_random_comes_from_the_seed(augmentation: str) -> None:
     assert not np.array_equal(first[0], first[1])
 
 
+@pytest.mark.slow
 def test_every_epoch_of_a_training_is_augmented_anew_and_repeats_with_its_seed() -> None:
     x, labels = images(16, 8, 8, 1), np.arange(16) % 10
 
@@ -223,6 +224,7 @@ def test_every_epoch_of_a_training_is_augmented_anew_and_repeats_with_its_seed()
 # --- saved and refused ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept:DeprecationWarning"
 )  # Keras', when it saves
@@ -239,6 +241,7 @@ def test_a_saved_network_is_loaded_by_keras_alone_and_answers_the_same(family: s
     assert '"module": "models' not in config  # nothing in it is ours
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept:DeprecationWarning"
 )  # Keras', when it saves

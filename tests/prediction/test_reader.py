@@ -157,6 +157,7 @@ def test_a_class_that_has_a_name_is_read_by_it(digits: Saved, tmp_path: Path) ->
 # --- times ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_clock_is_read_as_the_model_decodes_it(clock: Saved, ten_past_ten: Path) -> None:
     hour, minute = clock.decoded(image_files.load(ten_past_ten, (32, 32, 1)))
     reading = Reader(clock.path).read(ten_past_ten)
@@ -164,6 +165,7 @@ def test_a_clock_is_read_as_the_model_decodes_it(clock: Saved, ten_past_ten: Pat
     assert reading.text == f"{round(60 * hour + minute) // 60 % 12:02d}:{round(minute) % 60:02d}"
 
 
+@pytest.mark.slow
 def test_how_sure_it_is_comes_from_the_views(clock: Saved, ten_past_ten: Path) -> None:
     seen = reader.views(image_files.load(ten_past_ten, (32, 32, 1)))
     minutes = np.array([60 * hour + minute for hour, minute in map(clock.decoded, seen)])
@@ -201,6 +203,7 @@ def test_few_views_that_agree_are_unsure() -> None:
 # --- classes ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_class_is_read_with_its_mean_softmax(digits: Saved, tmp_path: Path) -> None:
     import keras
 
@@ -329,6 +332,7 @@ def test_a_picture_of_one_colour_is_not_read(clock: Saved, tmp_path: Path) -> No
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_reads_what_it_can_and_says_what_it_cannot(
     clock: Saved, ten_past_ten: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -352,6 +356,7 @@ def test_the_command_reads_what_it_can_and_says_what_it_cannot(
     assert len(failures) == 2
 
 
+@pytest.mark.slow
 def test_readings_for_programs(clock: Saved, ten_past_ten: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reading = Reader(clock.path).read(ten_past_ten)
     assert run(["predict", str(clock.path), str(ten_past_ten), "--json"]) == 0
@@ -400,6 +405,7 @@ def test_a_model_that_is_none_is_one_line(ten_past_ten: Path, capfd: pytest.Capt
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_fresh_process_prints_the_reading_and_nothing_else(
     clock: Saved, ten_past_ten: Path, settings: Settings
 ) -> None:
@@ -409,6 +415,7 @@ def test_a_fresh_process_prints_the_reading_and_nothing_else(
     assert out.startswith(f"{ten_past_ten}  {reading.text}  ")
 
 
+@pytest.mark.slow
 def test_without_a_picture_neither_keras_nor_the_model_is_loaded(clock: Saved, settings: Settings) -> None:
     import subprocess
     import sys

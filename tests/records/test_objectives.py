@@ -77,6 +77,7 @@ def test_what_cannot_be_meant_is_refused_in_a_line(words: list[str], said: str) 
 # --- what a trial comes to ---
 
 
+@pytest.mark.slow
 def test_a_network_has_its_weights_its_time_and_its_latency(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     task = tiny_task()
     result = run_trial(task, TINY, tiny_data, seed=0, further_objectives=(PARAMETERS, SECONDS, LATENCY))
@@ -93,6 +94,7 @@ def test_a_network_has_its_weights_its_time_and_its_latency(tiny_task: MakeTask,
     assert (plain.score, plain.best_epoch, plain.history) == (result.score, result.best_epoch, result.history)
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_stopped_is_not_measured(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     stop = {"seed": 0, "further_objectives": (LATENCY,), "report": lambda epoch, metrics: True}
     result = run_trial(tiny_task(), TINY, tiny_data, **stop)  # type: ignore[arg-type]

@@ -40,6 +40,7 @@ def test_whole_minutes_come_back_exactly_and_a_test_split_takes_little_room() ->
     assert len(text) < 12_000
 
 
+@pytest.mark.slow
 @given(times)
 def test_errors_and_slips_are_those_of_the_encodings(minutes: list[float]) -> None:
     true, read = np.array(minutes), np.array(minutes[::-1])

@@ -414,6 +414,7 @@ def saved(settings: Settings, record: StudyRecord) -> None:
                 held.note_test(ended.number, one.tested)
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page_with_its_plots(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
     record = of_errors(AS_REPORTED)
     first = replace(record.trials[-3], tested=evaluated(3.0))

@@ -147,6 +147,7 @@ def bowl(params: Params) -> float:
     return -off - (params["kind"] != "a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_it_comes_closer_to_the_bottom_of_a_bowl_than_random_search(direction: Any) -> None:
     objective = Objective("val_accuracy", direction)
@@ -157,6 +158,7 @@ def test_it_comes_closer_to_the_bottom_of_a_bowl_than_random_search(direction: A
     assert missing["gp"] < missing["random"] / 10
 
 
+@pytest.mark.slow
 def test_those_asked_at_the_same_time_get_different_answers() -> None:
     trials = tuple(ended_trial(index, params, bowl(params)) for index, params in enumerate(proposals("gp", 0, n=12)))
     sampler = samplers.make_sampler("gp", VALLEY, MAXIMIZE, 0, trials)
@@ -166,6 +168,7 @@ def test_those_asked_at_the_same_time_get_different_answers() -> None:
     assert min(apart) > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["failed", "stopped"])
 def test_what_did_not_end_is_never_taken_for_the_best(state: Any) -> None:
     """A quarter of the space fails, or is stopped with a score that looks good: the search keeps away from it."""
@@ -182,6 +185,7 @@ def test_what_did_not_end_is_never_taken_for_the_best(state: Any) -> None:
     assert max(number(params, "x") for params in late if number(params, "y") <= 0.5) > 0.95
 
 
+@pytest.mark.slow
 def test_scores_that_are_all_alike_do_no_harm() -> None:
     sampler = samplers.make_sampler("gp", SPACE, MAXIMIZE, 0, ())
     proposed = []
@@ -191,6 +195,7 @@ def test_scores_that_are_all_alike_do_no_harm() -> None:
     assert len(set(map(params_id, proposed))) == 16
 
 
+@pytest.mark.slow
 def test_every_fifth_trial_takes_another_option_than_the_best_one() -> None:
     """Whatever the scores say: `a` alone looks good, and `b` would only be good where nobody has looked yet."""
     space = Space(kind=Variants(a=Space(), b=Space(inner=Float(0.0, 1.0))), x=Float(0.0, 1.0))
@@ -211,6 +216,7 @@ def test_more_trials_than_it_fits_are_the_best_and_the_latest() -> None:
     assert _most_informative(losses, 4).tolist() == [1, 3, 6, 7]
 
 
+@pytest.mark.slow
 def test_a_large_finite_space_is_searched_without_listing_it() -> None:
     space = Space(**{f"n{index}": Int(1, 40) for index in range(4)})
     sampler = samplers.make_sampler("gp", space, MAXIMIZE, 0, ())

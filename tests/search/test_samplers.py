@@ -119,6 +119,7 @@ def test_a_finite_space_is_used_up_without_a_repeat_and_then_nothing_is_left(sea
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ENDLESSLY)
 def test_what_is_proposed_belongs_to_the_space_and_never_twice(search: Any) -> None:
     proposed = walk(search, ENDLESS, 30)
@@ -127,6 +128,7 @@ def test_what_is_proposed_belongs_to_the_space_and_never_twice(search: Any) -> N
     assert {params["optimizer"] for params in proposed} == {"sgd", "adam"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("search", "space"), [*((search, ENDLESS) for search in ENDLESSLY), *((search, FINITE) for search in ALGORITHMS)]
 )
@@ -139,6 +141,7 @@ def test_a_search_continued_from_the_record_proposes_what_an_undisturbed_one_wou
         assert walk(search, space, 26 - cut, record, seed=3) == whole[cut:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ["random", "qmc", "tpe", "gp"])
 def test_trials_that_still_run_count_the_same_before_and_after_a_restart(search: Any) -> None:
     """Four run at a time: twelve have ended when the driver is killed, and the others begin again in the next one."""
@@ -172,6 +175,7 @@ def test_random_search_is_uniform_over_each_domain() -> None:
     assert abs(low - optimizers["adam"] / 2) < 5 * (optimizers["adam"] / 4) ** 0.5  # half a log scale
 
 
+@pytest.mark.slow
 def test_tpe_reaches_a_good_point_of_a_conditional_space_sooner_than_random() -> None:
     """The median over seeds of the best score after 40 trials."""
 
@@ -312,6 +316,7 @@ def best_of(search: Any, n: int, seed: int, objective: Objective = MAXIMIZE) -> 
     return max(scores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_cma_es_comes_closer_to_the_bottom_of_a_bowl_than_random_search(direction: Any) -> None:
     objective = Objective("val_accuracy", direction)
@@ -434,6 +439,7 @@ DOMAINS: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
 }
 
 
+@pytest.mark.slow
 @hypothesis_settings(deadline=None, max_examples=25)
 @given(
     st.tuples(*(make() for make in DOMAINS.values())),

@@ -218,6 +218,7 @@ def _ended(number: int, params: Params) -> TrialRecord:
     return trial_record(number, params, 0, "complete", score=int(params_id(params)[:6], 16) / 16**6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
 def test_what_was_given_is_first_and_nothing_comes_twice(search: Any, tmp_path: Path) -> None:
     plain = propose(search, [], 40)
@@ -227,6 +228,7 @@ def test_what_was_given_is_first_and_nothing_comes_twice(search: Any, tmp_path: 
     assert len({params_id(params) for params in proposed}) == len(proposed) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ["grid", "random", "qmc", "tpe", "gp"])
 def test_a_warm_search_that_was_killed_goes_on_as_it_would_have(search: Any) -> None:
     given = propose(search, [], 9)[5:8]
@@ -236,6 +238,7 @@ def test_a_warm_search_that_was_killed_goes_on_as_it_would_have(search: Any) -> 
         assert propose(search, given, 20, trials) == whole[cut:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ["random", "qmc", "tpe", "gp", "cmaes"])
 def test_what_a_search_began_with_counts_the_same_while_it_runs_and_after_a_restart(search: Any) -> None:
     space = Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0))

@@ -108,6 +108,7 @@ def test_tasks_have_digests_of_their_own(task):
     assert [other.name for other in TASKS if other.digest() == task.digest()] == [task.name]
 
 
+@pytest.mark.slow
 def test_the_catalogue_imports_nothing_heavy():
     heavy = ("keras", "tensorflow", "ray", "mlflow", "optuna")
     code = f"import sys, tune_jobs.search_spaces.catalog; print([name for name in {heavy} if name in sys.modules])"

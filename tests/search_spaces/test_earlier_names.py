@@ -114,6 +114,7 @@ def test_an_earlier_name_is_the_very_module_of_today(name: str) -> None:
     assert module.__spec__.name == MODULES[name]
 
 
+@pytest.mark.slow
 def test_the_names_exist_only_for_who_loads_a_task_file() -> None:
     code = (
         "import sys, tune_jobs, tune_jobs.models, tune_jobs.search_spaces.catalog as c; c.find('digits-mlp'); "
@@ -140,6 +141,7 @@ def test_a_name_that_we_never_had_is_not_found(find: Find) -> None:
 OWN_AND_OURS = EARLIER.replace("mlp.build", "build").replace("from models import mlp", "from models import build")
 
 
+@pytest.mark.slow
 def test_a_users_own_models_file_stands_beside_ours(find: Find) -> None:
     own = "def build(*, input_shape, head, units):\n    return units"
     task = find(task=OWN_AND_OURS, models=own)

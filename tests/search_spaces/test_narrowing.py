@@ -21,12 +21,14 @@ from tune_jobs.search_spaces import (
 )
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_opening_only_adds_points(space):
     assert all(open_all(space).why_not(point) is None for point in space.grid())
     assert open_all(open_all(space)) == open_all(space)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(spaces, st.data())
 def test_narrowing_to_a_point_keeps_it_and_enlarges_nothing(space, data):
@@ -38,6 +40,7 @@ def test_narrowing_to_a_point_keeps_it_and_enlarges_nothing(space, data):
     assert all(whole.why_not(found) is None for found in narrowed.grid())
 
 
+@pytest.mark.slow
 @given(spaces, st.data())
 def test_narrowing_one_open_parameter_never_enlarges(space, data):
     point = data.draw(st.sampled_from(list(space.grid())))

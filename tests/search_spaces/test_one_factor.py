@@ -73,6 +73,7 @@ def test_a_grid_is_the_baseline_and_then_each_level_once(space):
     assert [params_id(point) for point in space.grid()] == list(expected)
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_every_point_belongs_and_none_comes_twice(space):
     points = list(space.grid())
@@ -105,6 +106,7 @@ def test_a_label_leads_to_its_point_and_back(space):
     assert found == [[label] for label in labels]
 
 
+@pytest.mark.slow
 @given(spaces, st.randoms(use_true_random=False))
 def test_a_walk_asks_what_its_decisions_say(space, rng):
     asked = []
@@ -117,6 +119,7 @@ def test_a_walk_asks_what_its_decisions_say(space, rng):
     assert [(choice.name, choice.domain, choice.under, choice.value) for choice in space.decisions(point)] == asked
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_json_gives_the_same_space_back(space):
     written = json.loads(json.dumps(space.to_json(), sort_keys=True))
@@ -125,6 +128,7 @@ def test_json_gives_the_same_space_back(space):
     assert pickle.loads(pickle.dumps(space)) == space
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_names_are_those_of_the_points(space):
     points = list(space.grid())
@@ -135,6 +139,7 @@ def test_names_are_those_of_the_points(space):
     assert set(space.varied()) == {name for name, written in spellings.items() if len(written) > 1}
 
 
+@pytest.mark.slow
 @given(spaces, st.data())
 def test_narrowing_to_a_value_keeps_the_points_that_have_it(space, data):
     point = data.draw(st.sampled_from(list(space.grid())))
@@ -148,6 +153,7 @@ def test_narrowing_to_a_value_keeps_the_points_that_have_it(space, data):
     assert expected <= kept <= {params_id(other) for other in space.grid() if name in other}
 
 
+@pytest.mark.slow
 @given(spaces, st.data())
 def test_what_narrowing_left_out_belongs_no_more(space, data):
     point = data.draw(st.sampled_from(list(space.grid())))

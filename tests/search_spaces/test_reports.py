@@ -303,6 +303,7 @@ def _taken(params):
     return [name for name in params if name not in ("optimizer", "learning_rate", "batch_size")]
 
 
+@pytest.mark.slow
 @every_task
 def test_what_a_space_proposes_can_be_built(task):
     """All points of a table; of other spaces a few, drawn at random."""

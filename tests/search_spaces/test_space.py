@@ -25,6 +25,7 @@ from tune_jobs.search_spaces import (
 )
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_every_point_of_a_grid_belongs_and_none_comes_twice(space):
     points = list(space.grid())
@@ -46,6 +47,7 @@ def test_a_walk_of_any_choices_belongs(space, rng):
     assert len(set(asked)) == len(asked)
 
 
+@pytest.mark.slow
 @given(spaces, st.randoms(use_true_random=False))
 def test_decisions_are_what_a_walk_was_asked_and_answered(space, rng):
     asked = []
@@ -58,18 +60,21 @@ def test_decisions_are_what_a_walk_was_asked_and_answered(space, rng):
     assert [(choice.name, choice.domain, choice.under, choice.value) for choice in space.decisions(point)] == asked
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_json_gives_the_same_space_back(space):
     assert Space.from_json(json.loads(json.dumps(space.to_json(), sort_keys=True))) == space
     assert pickle.loads(pickle.dumps(space)) == space
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_a_space_says_every_parameter_in_words(space):
     text = "\n".join(space.describe())
     assert all(f"{name}: " in text for name in open_all(space).names())
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_what_is_always_there_is_in_every_point(space):
     assert space.always() == set.intersection(*(set(point) for point in space.grid()))

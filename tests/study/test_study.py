@@ -92,6 +92,7 @@ def filled(settings: Settings) -> StudyRecord:
 # What holds for every storage
 
 
+@pytest.mark.slow
 def test_a_study_opened_again_has_equal_records(stored: Settings) -> None:
     record = filled(stored)
     assert Study.open("clock", stored).record() == record
@@ -162,6 +163,7 @@ def test_interrupted_trials_are_run_again_and_ended_ones_are_not(stored: Setting
         assert len(study.record().trials) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("result", [COMPLETE, STOPPED, FAILED])
 def test_a_trial_killed_between_its_result_and_its_state_is_settled_not_run_again(
     result: TrialResult, stored: Settings, monkeypatch: pytest.MonkeyPatch
@@ -191,6 +193,7 @@ def test_a_launch_is_noted_and_replaced_by_the_next(stored: Settings) -> None:
     assert Study.open("clock", stored).record().launch == replace(launch, trials=None)
 
 
+@pytest.mark.slow
 def test_what_is_noted_of_the_protocol_comes_back(stored: Settings) -> None:
     """Replications, readings of the test split with what came of them, and transfers with the places they have last."""
     replication = Replication(2, 3, True, None, (params_id(PARAMS[0]), params_id(PARAMS[1])), begun_at=5)
@@ -213,6 +216,7 @@ def test_what_is_noted_of_the_protocol_comes_back(stored: Settings) -> None:
     assert record.transfers == (Transfer("other", 1, "a"), Transfer("other", 1, "b"), Transfer("third", 1, "a"))
 
 
+@pytest.mark.slow
 def test_studies_are_listed_by_name_and_kept_apart(stored: Settings) -> None:
     assert study_names(stored) == ()
     for name in ("b", "a.1", "C_2"):

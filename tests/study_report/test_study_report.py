@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.sweeping import called, data_of, own_task, terms_of
 from tests.support.trials import changed, trial_record
-from tune_jobs import exports
+from tune_jobs import exports, process
 from tune_jobs.records import trial_pictures
 from tune_jobs.records.studies import Evaluation, Launch, StudyRecord
 from tune_jobs.records.trial_pictures import EpochPictures
@@ -168,6 +168,7 @@ def own_study(trials: Sequence[OptunaTrial], direction: str = "maximize") -> opt
     return study
 
 
+@pytest.mark.slow
 def test_importances_are_those_that_optuna_computes_on_the_same_trials(snapshot: Snapshot) -> None:
     chosen = trials.searched(snapshot)
     by_label = {group.label: group.trials for group in trials.groups(chosen)} | {"all configurations": chosen}
@@ -209,6 +210,7 @@ def test_fanova_of_a_large_group_takes_an_even_sample() -> None:
     assert importances.thinned(numbers, 5) == (0, 249, 499, 749, 999)  # type: ignore[arg-type, comparison-overlap]
 
 
+@pytest.mark.slow
 def test_figures_are_of_the_trials_that_they_say(snapshot: Snapshot) -> None:
     complete = sum(trial.state == "complete" for trial in snapshot.record.trials)
     (history,) = figures.histories(snapshot)
@@ -312,6 +314,7 @@ def test_the_command_begins_such_a_study(snapshot: Snapshot) -> None:
     assert (context.params["trials"], context.params["search"], context.params["seed"]) == (60, "random", 0)
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_it_and_prints_where(settings: Settings, tmp_path: Path) -> None:
     make_study(settings, tmp_path, 12)
     code, out, _ = called(settings, "report", "shown", "-o", str(tmp_path / "own.html"))
@@ -322,8 +325,12 @@ def test_the_command_line_writes_it_and_prints_where(settings: Settings, tmp_pat
     assert called(settings, "report", "shown", "-o", str(tmp_path / "no" / "folder.html"))[0] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
-def test_what_a_launch_starts_leaves_a_deleted_study_alone(settings: Settings, tmp_path: Path) -> None:
+def test_what_a_launch_starts_leaves_a_deleted_study_alone(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "give_way", lambda _: None)  # this process has more tests to run
     make_study(settings, tmp_path, 3)
     settings.exports_dir("shown").mkdir(parents=True)
     assert called(settings, "report", "shown", "--after-launch")[0] == 0  # MLflow has never heard of it

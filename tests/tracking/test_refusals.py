@@ -167,7 +167,7 @@ def test_what_keeps_a_study_from_mlflow_is_said_by_launch_status_and_sync(
     line = "the tables are of another version: run `mlflow db upgrade`"
     monkeypatch.setattr(delivery, "_input_closed", lambda _: True)
     monkeypatch.setattr(delivery.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(delivery.os, "nice", lambda _: None)
+    monkeypatch.setattr(delivery.process, "give_way", lambda _: None)
     monkeypatch.setattr(delivery.os, "umask", lambda _: None)
     assert delivery.follow("own", settings) == 1
     ended = type("Ended", (), {"stdin": open("/dev/null"), "wait": lambda self: 1})()  # noqa: PTH123, SIM115

@@ -130,6 +130,7 @@ def shown(store: Settings, record: StudyRecord) -> Logged:
     return logged(store, record)
 
 
+@pytest.mark.slow
 def test_a_file_whose_making_was_killed_is_made_anew(tmp_path: Path, settings: Settings) -> None:
     code = "import sys; from pathlib import Path; from tune_jobs.tracking import own_file; "
     code += "own_file.make(*map(Path, sys.argv[1:]))"
@@ -254,6 +255,7 @@ def test_a_new_study_of_the_same_name_gets_runs_of_its_own(store: Settings, reco
     assert len(logged(store, new).parents) == 1
 
 
+@pytest.mark.slow
 def test_what_a_restored_study_does_not_remember_is_gone_from_mlflow(store: Settings) -> None:
     lost = study(*(ended(number, 0.2, 0.3) for number in range(6)))
     Tracker(store).deliver(lost)
@@ -343,6 +345,7 @@ def _without_links(fact: dict[str, Any]) -> dict[str, Any]:
     return fact | {"tags": {name: value for name, value in fact["tags"].items() if name not in links}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_heard", [True, False], ids=["heard", "unheard"])
 @pytest.mark.parametrize("error", [_Killed, _AwayError])
 def test_a_deliverer_that_fails_at_any_call_leaves_nothing_missing_and_nothing_twice(
@@ -371,6 +374,7 @@ def test_a_deliverer_that_fails_at_any_call_leaves_nothing_missing_and_nothing_t
     raise AssertionError("every call failed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scores", [(0.5, 0.9, 0.7), (0.5, 0.9), (0.5, 0.8, 0.7)], ids=["same", "shorter", "other"])
 def test_an_attempt_that_mlflow_had_in_part_leaves_no_point_beside_those_of_the_next(
     store: Settings, failing: Callable[..., None], scores: tuple[float, ...]
@@ -420,6 +424,7 @@ class _Losing:
         return change
 
 
+@pytest.mark.slow
 def test_a_call_whose_answer_was_lost_is_repeated_without_harm(
     store: Settings, shown: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -471,6 +476,7 @@ def test_the_default_store_is_accepted(tmp_path: Path) -> None:
     tracking.check(replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}"))
 
 
+@pytest.mark.slow
 def test_the_files_that_trials_report_are_artifacts_of_their_runs(
     store: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

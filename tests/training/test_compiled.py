@@ -71,6 +71,7 @@ def test_inputs_that_no_device_could_hold_are_refused_before_training(
         compiled.resident_splits(as_floats, lambda labels: labels)
 
 
+@pytest.mark.slow
 def test_a_trial_on_inputs_that_no_device_could_hold_fails_with_that_line(
     tiny_data: TrainingData, tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ def test_epochs_are_those_of_keras_fit_on_the_same_order(
     assert_same_weights(ours, keras_own)
 
 
+@pytest.mark.slow
 def test_the_last_shorter_batch_is_trained_and_counted(tiny_task: Callable[..., Task], tiny_data: TrainingData) -> None:
     model = model_of(tiny_task())
     train, _ = on_device(tiny_data, tiny_task())
@@ -107,6 +109,7 @@ def test_the_last_shorter_batch_is_trained_and_counted(tiny_task: Callable[..., 
     assert right == pytest.approx(round(right), abs=1e-3)  # a share of all 90 images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [7, 500])
 def test_evaluation_is_that_of_keras_whatever_the_batch(
     batch: int, tiny_task: Callable[..., Task], tiny_data: TrainingData

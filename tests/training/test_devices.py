@@ -147,6 +147,7 @@ def test_a_file_that_is_none_is_refused_in_a_line(content: str | None, needed: s
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_the_host_tells_of_this_process() -> None:
     reader = pickle.loads(pickle.dumps(HostReader(cpus=1.0)))
     held = b"x" * (200 * MB)

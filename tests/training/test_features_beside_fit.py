@@ -96,6 +96,7 @@ FEATURES: dict[str, Callable[[], keras.Model]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feature", FEATURES)
 def test_a_feature_is_honoured_as_in_fit(feature: str) -> None:
     def make() -> keras.Model:

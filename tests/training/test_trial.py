@@ -56,6 +56,7 @@ def scores(*values: float) -> list[dict[str, float]]:
 CLOCK = {"units": 8, "batch_size": 16, "learning_rate": 0.01}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", [{"encoding": "two-hands", "decoding": "joint"}, {"encoding": "regression"}])
 def test_an_encoding_is_trained_as_the_params_say(
     tiny_task: MakeTask, tiny_data: TrainingData, params: dict[str, Any]
@@ -90,6 +91,7 @@ def test_an_encoding_is_trained_as_the_params_say(
     assert {"val_within_1_minute", "val_hour_slips"} <= result.metrics.keys()
 
 
+@pytest.mark.slow
 def test_the_model_ends_with_the_weights_of_the_best_epoch(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     """The largest loss is asked for, because the first epoch has it: the last weights would be the wrong ones."""
     task = tiny_task(objective=Objective("val_loss", "maximize"))
@@ -106,6 +108,7 @@ def test_the_model_ends_with_the_weights_of_the_best_epoch(tiny_task: MakeTask, 
     assert run.model.evaluate(x, labels, verbose=0, return_dict=True) == pytest.approx(evaluated, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_trial_keeps_what_each_validation_image_added_to_its_score(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
@@ -119,6 +122,7 @@ def test_a_trial_keeps_what_each_validation_image_added_to_its_score(
     assert run.result.score == pytest.approx(1 - errors.mean())
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_the_best_epoch(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     """The lowest accuracy is asked for, because the first epoch has it: the last errors would be the wrong ones."""
     run = TrialRun(tiny_task(objective=Objective("val_accuracy", "minimize")), PARAMS, tiny_data, seed=2)
@@ -128,6 +132,7 @@ def test_errors_are_those_of_the_best_epoch(tiny_task: MakeTask, tiny_data: Trai
     assert 1 - unpack(run.result.errors).mean() == pytest.approx(curve[0])
 
 
+@pytest.mark.slow
 def test_a_trial_stopped_early_has_its_errors_too(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     result = run_trial(tiny_task(), PARAMS, tiny_data, seed=2, report=lambda epoch, metrics: True)
     assert result.state == "stopped"
@@ -135,6 +140,7 @@ def test_a_trial_stopped_early_has_its_errors_too(tiny_task: MakeTask, tiny_data
     assert result.score == pytest.approx(1 - unpack(result.errors).mean())
 
 
+@pytest.mark.slow
 def test_errors_that_do_not_make_up_the_score_are_not_kept(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     result = run_trial(tiny_task(objective=Objective("val_loss", "minimize")), PARAMS, tiny_data, seed=2)
     assert result.state == "complete"
@@ -146,6 +152,7 @@ def test_a_loop_of_its_own_has_no_errors(tiny_data: TrainingData) -> None:
     assert run_trial(own_task(*scores(0.4, 0.5)), {}, tiny_data, seed=0).errors is None
 
 
+@pytest.mark.slow
 def test_a_trial_that_failed_has_no_errors(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     task = tiny_task(objective=Objective("val_f1", "maximize"))
     assert run_trial(task, PARAMS, tiny_data, seed=0).errors is None
@@ -173,6 +180,7 @@ def test_errors_explain_a_score_that_is_what_is_declared_of_them(
         assert unpack(packed).tolist() == errors
 
 
+@pytest.mark.slow
 def test_history_has_training_and_validation_metrics_of_every_epoch(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
@@ -184,6 +192,7 @@ def test_history_has_training_and_validation_metrics_of_every_epoch(
     assert result.history[-1]["loss"] < result.history[0]["loss"]
 
 
+@pytest.mark.slow
 def test_a_trial_repeats_bit_for_bit_whatever_was_trained_before_it_in_the_process(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
@@ -194,6 +203,7 @@ def test_a_trial_repeats_bit_for_bit_whatever_was_trained_before_it_in_the_proce
     assert run_trial(tiny_task(), PARAMS, tiny_data, seed=3).history == first.history  # bit for bit
 
 
+@pytest.mark.slow
 def test_params_reach_the_batches_and_the_optimizer(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     run = TrialRun(tiny_task(), {**PARAMS, "batch_size": 32}, tiny_data, seed=0)
     epochs = len(list(run))
@@ -202,6 +212,7 @@ def test_params_reach_the_batches_and_the_optimizer(tiny_task: MakeTask, tiny_da
     assert float(run.model.optimizer.learning_rate) == pytest.approx(0.05)
 
 
+@pytest.mark.slow
 def test_a_model_that_comes_compiled_keeps_its_own_optimizer(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     def build(*, input_shape: tuple[int, ...], head: Head, units: int) -> keras.Model:
         inputs = keras.Input(input_shape)
@@ -218,6 +229,7 @@ def test_a_model_that_comes_compiled_keeps_its_own_optimizer(tiny_task: MakeTask
     assert float(run.model.optimizer.learning_rate) == 0.125
 
 
+@pytest.mark.slow
 def test_a_subclass_that_builds_its_weights_when_called_is_trained(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
@@ -302,6 +314,7 @@ def assert_failed(result: TrialResult, reason: str, *words: str) -> None:
         assert word in result.message
 
 
+@pytest.mark.slow
 def test_a_learning_rate_out_of_all_bounds_diverges_at_its_epoch(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     params = {**PARAMS, "learning_rate": 1e30, "optimizer": "sgd"}
     space = Space(units=Choice(8), learning_rate=Choice(1e30), batch_size=Choice(16), optimizer=Choice("sgd"))
@@ -378,6 +391,7 @@ def test_a_score_that_is_built_up_may_be_that_of_the_last_epoch(tiny_data: Train
     assert (result.state, result.score, result.best_epoch) == ("complete", 0.8, 3)
 
 
+@pytest.mark.slow
 def test_a_model_whose_last_epoch_counts_ends_with_its_weights(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     protocol = Protocol(epochs=3, batch_size=16, scored_epoch="last")
     task = tiny_task(objective=Objective("val_loss", "maximize"), protocol=protocol)
@@ -389,6 +403,7 @@ def test_a_model_whose_last_epoch_counts_ends_with_its_weights(tiny_task: MakeTa
     assert run.model.evaluate(x, labels, verbose=0)[0] == pytest.approx(curve[-1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_objective_that_is_said_to_be_of_nothing_keeps_no_errors_though_they_are_near_it(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
@@ -408,6 +423,7 @@ def test_an_objective_that_is_said_to_be_of_nothing_keeps_no_errors_though_they_
     assert (again.score, again.errors) == (first.score, None)
 
 
+@pytest.mark.slow
 def test_a_score_of_the_training_images_is_not_of_the_validation_errors(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
@@ -416,6 +432,7 @@ def test_a_score_of_the_training_images_is_not_of_the_validation_errors(
     assert (result.state, result.errors) == ("complete", None)
 
 
+@pytest.mark.slow
 def test_a_missing_objective_is_invalid_and_the_message_has_what_there_is(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
@@ -423,6 +440,7 @@ def test_a_missing_objective_is_invalid_and_the_message_has_what_there_is(
     assert_failed(run_trial(task, PARAMS, tiny_data, seed=0), "invalid", "'val_f1'", "val_accuracy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [ValueError("no such\nwidth"), TypeError("no such width")])
 def test_a_builder_that_refuses_its_params_makes_the_trial_invalid(
     error: Exception, tiny_task: MakeTask, tiny_data: TrainingData
@@ -434,6 +452,7 @@ def test_a_builder_that_refuses_its_params_makes_the_trial_invalid(
     assert_failed(result, "invalid", f"{type(error).__name__}: no such width")
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_refuses_its_params_makes_the_trial_invalid(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
@@ -460,6 +479,7 @@ def test_an_exception_is_a_result_in_one_line(
     assert result.history == tuple(scores(0.4))
 
 
+@pytest.mark.slow
 def test_a_device_without_memory_left_is_out_of_memory(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     import tensorflow as tf
 
@@ -470,6 +490,7 @@ def test_a_device_without_memory_left_is_out_of_memory(tiny_task: MakeTask, tiny
     assert_failed(result, "out-of-memory", "OOM when allocating")
 
 
+@pytest.mark.slow
 def test_images_of_another_type_than_the_models_are_invalid(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     def halved(split: Split) -> Split:
         return Split((split.x / 255).astype(np.float32), split.labels)

@@ -6,13 +6,12 @@ the lowest priority writes it beside the leaderboard and sends it to MLflow afte
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tune_jobs import files, study_report
+from tune_jobs import files, process, study_report
 from tune_jobs.errors import UserError
 from tune_jobs.settings import Settings, writes_reports
 from tune_jobs.study.locks import taking_turns
@@ -55,7 +54,7 @@ def write_after_launch(name: str, settings: Settings) -> None:
     A study or a folder that was deleted meanwhile stays deleted. An MLflow that is away is not waited for: the next
     launch sends another report.
     """
-    os.nice(19)
+    process.give_way(19)
     path = settings.exports_dir(name) / study_report.FILE
     with taking_turns(turns_file(name, settings)), suppress(UserError):
         record = Study.open(name, settings).record()

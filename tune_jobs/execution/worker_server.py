@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tune_jobs import process
+
 _REQUEST_S = 10.0  # to send a request
 _CLUSTER = ("RAY_JOB_ID", "RAY_RAYLET_PID")  # variables that Ray reads at its import alone
 
@@ -127,6 +129,7 @@ def _seed_anew() -> None:
 
 
 if __name__ == "__main__":
+    process.collect_seldom()
     forked = serve(int(sys.argv[1]), has_tensorflow=sys.argv[2] == "1")
     if forked is not None:
         run(forked)

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_jobs import files
+from tune_jobs import files, process
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import redact
 from tune_jobs.records.studies import StudyRecord
@@ -70,8 +70,8 @@ def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
     file = settings.home / "delivery.log"
     report.write(study_name, settings, Report())
     with files.opened(file, mode=0o600) as log:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
-    delivery = Delivery(process, file, study_name, settings)
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+    delivery = Delivery(child, file, study_name, settings)
     try:
         yield delivery
     finally:
@@ -85,7 +85,7 @@ def follow(study_name: str, settings: Settings) -> int:
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray sends it to all processes of a job; the driver handles it
     os.umask(0o077)  # of what MLflow writes
-    os.nice(10)
+    process.give_way(10)
     study = Study.open(study_name, settings)
     with _one_at_a_time(study_name, settings):
         tracker = Tracker(settings, study.record)

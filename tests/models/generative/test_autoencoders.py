@@ -51,6 +51,7 @@ def test_a_density_is_never_finer_than_a_step_of_a_pixel() -> None:
     np.testing.assert_allclose(at, below, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_bound_is_that_of_two_normal_distributions(model: Any) -> None:
     mean, log_variance = np.split(array(model.encoder(IMAGES)).astype(float), 2, axis=1)
     rate = -0.5 * (1 + log_variance - mean**2 - np.exp(log_variance)).sum(axis=1)  # Kingma and Welling, appendix B
@@ -87,6 +88,7 @@ def test_with_a_posterior_like_the_prior_and_a_deaf_decoder_all_bounds_are_the_l
     np.testing.assert_allclose(array(model.importance_bound(IMAGES, 3)), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_model_reconstructs_and_counts_its_squared_errors() -> None:
     model = autoencoder.build(**SMALL, likelihood="l1")
     drawn = array(model(IMAGES))
@@ -110,6 +112,7 @@ def test_beta_grows_with_the_steps_and_is_whole_in_an_evaluation(warmup_steps: i
         assert loss == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_scale_of_a_density_is_trained() -> None:
     model = vae.build(**SMALL, likelihood="gaussian", learning_rate=0.01)
     model.run_eagerly = True  # a trace takes longer

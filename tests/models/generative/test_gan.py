@@ -50,6 +50,7 @@ def plain_losses(model: Any, loss: str, smoothing: float) -> tuple[Any, Any, Any
     return critic, generator, tape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "smoothing"), [("non-saturating", 0.0), ("non-saturating", 0.1), ("hinge", 0.0), ("wgan-gp", 0.0)]
 )
@@ -79,6 +80,7 @@ def test_the_slope_in_closed_form_is_the_gradients_norm(kernel_size: int, shape:
     np.testing.assert_allclose(critic.slopes(images, critic.kernels_now(training=False)), norms, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_power_iteration_finds_the_largest_singular_value_of_each_kernel() -> None:
     critic = built(spectral_normalization=True).critic
     for _ in range(60):
@@ -117,6 +119,7 @@ def test_the_generator_waits_for_the_critics_steps_and_each_has_its_own_rate() -
     np.testing.assert_allclose(moved, 0.01, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_generator_ends_with_the_average_of_its_weights_and_the_critic_with_its_last() -> None:
     model = built(average=0.5, generator_rate=0.1)
     seen = []
