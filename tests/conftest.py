@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import uuid
@@ -16,8 +17,10 @@ import numpy as np
 import pytest
 import sqlalchemy
 
+from tune_jobs import process
 from tune_jobs.settings import Settings, prepare_ray, prepare_tensorflow
 
+process.collect_seldom()  # as commands do
 os.environ["TUNE_JOBS_REPORT"] = "no"  # seconds of CPU for each sweep
 prepare_tensorflow()  # before any test imports Keras
 prepare_ray(is_own_cluster=True)  # or Ray: it reads them once, and its processes again
@@ -52,6 +55,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what the test files imported stays
 
 
 @pytest.fixture(scope="session")

@@ -565,6 +565,7 @@ def paths(form: Any) -> Iterator[tuple[Any, ...]]:
         yield from ((key, *rest) for rest in paths(value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [

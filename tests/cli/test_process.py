@@ -182,6 +182,7 @@ def test_warnings_are_no_errors_in_a_command(options: tuple[str, ...]) -> None:
     assert ("heard" in stderr, "hush" in stderr, stdout) == (True, False, "[]\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "variable"), [(("-OO",), ""), ((), "2"), (("-O", "-O"), "1"), (("-O",), "")])
 def test_a_python_without_docstrings_is_no_matter(options: tuple[str, ...], variable: str) -> None:
     process = start(*options, "-m", "tune_jobs", "show", "--help", PYTHONOPTIMIZE=variable)

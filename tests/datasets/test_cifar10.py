@@ -227,6 +227,7 @@ def test_another_content_is_refused_with_what_came(content: object, why: str, pr
         pickled_batch.parse(pickle.dumps(content, protocol))
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_a_damaged_pickle_is_a_value_error_of_one_line_or_a_batch(data: st.DataObject) -> None:
     damaged = bytearray(as_python_2_writes(rows(1)))

@@ -239,6 +239,7 @@ def test_a_picture_depends_on_its_own_place_and_the_seed_alone() -> None:
         assert np.array_equal(drawn.x[index, ..., 0], alone)
 
 
+@pytest.mark.slow
 def test_another_seed_draws_other_pictures_of_the_same_times() -> None:
     first, other = faces.draw(SMALL), faces.draw(replace(SMALL, seed=1))
     assert (first.x != other.x).any(axis=(1, 2, 3)).all()

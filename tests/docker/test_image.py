@@ -136,6 +136,7 @@ class _Health(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_health_is_what_the_address_answers() -> None:
     server = HTTPServer(("127.0.0.1", 0), _Health)
     Thread(target=server.serve_forever, daemon=True).start()

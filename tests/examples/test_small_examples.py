@@ -25,6 +25,7 @@ def example(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
     return runpy.run_path(str(path))
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = example("image_folder.py", tmp_path, monkeypatch)
     names["draw_shapes"](tmp_path / "shapes", 40)
@@ -69,6 +70,7 @@ def test_the_pytorch_example_is_a_function_that_goes_on(tmp_path: Path, monkeypa
     assert (task.run_takes, task.protocol.epochs) == (("seed", "checkpoint", "artifacts"), 20)
 
 
+@pytest.mark.slow
 def test_a_model_of_keras_tuner_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = example("migrated_keras_tuner.py", tmp_path, monkeypatch)
     task, unit = names["TASK"], tj.Int(16, 64, step=16)
@@ -81,6 +83,7 @@ def test_a_model_of_keras_tuner_is_a_task(tmp_path: Path, monkeypatch: pytest.Mo
     assert (result.state, result.weights) == ("complete", 64 * 16 + 16 + 16 * 32 + 32 + 32 * 10 + 10)
 
 
+@pytest.mark.slow
 def test_a_streamed_data_set_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = example("streamed.py", tmp_path, monkeypatch)
     names["SIZES"].update(train=2000, validation=200)

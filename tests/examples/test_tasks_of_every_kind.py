@@ -23,6 +23,7 @@ METRICS: dict[str, Any] = {  # that say what kind of task it is
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS)
 def test_an_example_is_short_and_trains(name: str, tmp_path: Path) -> None:
     file = EXAMPLES / name
@@ -32,6 +33,7 @@ def test_an_example_is_short_and_trains(name: str, tmp_path: Path) -> None:
     assert METRICS[name] <= result.metrics.keys()
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_keras_is_chosen_with_its_own_settings(tmp_path: Path) -> None:
     task = tj.find_task(str(EXAMPLES / "table_regression.py"))
     lion = {"optimizer": "Lion", "learning_rate": 0.003, "weight_decay": 0.1}

@@ -17,6 +17,7 @@ def slots(n: int) -> Slots:
     return Slots(1.0, device_share(n), 2 * n, 2 * n + 1)
 
 
+@pytest.mark.slow
 @given(st.lists(st.builds(Usage, shares, shares), min_size=1, max_size=5))
 def test_as_many_trials_fit_as_their_memory_and_time_allow(usages: list[Usage]) -> None:
     n = trials_per_device(usages)

@@ -102,6 +102,7 @@ def made(**changes: Any) -> Task:
     return replace(task, **changes)
 
 
+@pytest.mark.slow
 def test_what_a_task_holds_of_this_machine_cannot_travel_and_that_is_said_in_one_line() -> None:
     lock = threading.Lock()
 
@@ -121,6 +122,7 @@ def test_what_does_not_become_a_task_on_a_worker_is_said_in_one_line() -> None:
         unpickle_task(b"no task")
 
 
+@pytest.mark.slow
 def test_pickling_leaves_no_module_registered() -> None:
     from ray import cloudpickle
 
@@ -135,6 +137,7 @@ def test_a_task_of_the_catalogue_travels_by_its_name_also_when_it_is_passed_as_a
     assert TaskSource.of("digits-mlp").pickled is None
 
 
+@pytest.mark.slow
 def test_a_changed_task_of_the_catalogue_is_one_made_in_python() -> None:
     task = replace(catalog.find("digits-mlp"), summary="another")
     reference = catalog.reference_of(task)

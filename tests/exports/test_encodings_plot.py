@@ -123,6 +123,7 @@ def test_many_encodings_with_long_names_keep_their_labels_apart() -> None:
     apart_and_inside(encodings_plot("a study", crowd, MINUTES, SCALE))
 
 
+@pytest.mark.slow
 @every_plot
 def test_the_same_plot_is_the_same_small_file_without_a_date(make: Callable[[], Figure]) -> None:
     text = plots.svg_text(make())

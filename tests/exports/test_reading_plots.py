@@ -106,11 +106,13 @@ def test_bad_readings_of_any_scale_have_their_values_and_unit() -> None:
     assert titles[0] == "-20.0, read as -19.5\n0.5 degrees Celsius off"
 
 
+@pytest.mark.slow
 @every_plot
 def test_no_text_covers_another_or_leaves_the_figure(make: Callable[[], Figure]) -> None:
     apart_and_inside(make())
 
 
+@pytest.mark.slow
 @every_plot
 def test_the_same_plot_is_the_same_small_file_without_a_date(make: Callable[[], Figure]) -> None:
     text = plots.svg_text(make())

@@ -20,6 +20,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_an_audit_passes_what_is_whole_and_finds_what_is_not(tmp_path: Path, settings: Settings) -> None:
     own = own_task(tmp_path / "task", "fine", "raise", width="Choice(1, 2)")
     record = finished_study(own, settings)
@@ -33,6 +34,7 @@ def test_an_audit_passes_what_is_whole_and_finds_what_is_not(tmp_path: Path, set
     assert [line[:30] for line in found][:2] == ["the study has beyond that (0, ", "MLflow has another order"]
 
 
+@pytest.mark.slow
 def test_an_audit_finds_a_trial_that_was_counted_twice(tmp_path: Path, settings: Settings) -> None:
     own = own_task(tmp_path / "task", width="Choice(1, 2)")
     points = [Candidate(params, 0) for params in own.task.space.grid()]

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.faults
 N_EXAMPLES = 60  # `benchmarks/faults.py --only fuzz` tries as many as there is time for
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name.replace(" ", "-"))
 def test_what_cannot_be_read_is_refused_in_one_line(target: Target) -> None:
     @hypothesis.settings(max_examples=N_EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))

@@ -113,6 +113,7 @@ def test_keys_of_json_may_stand_for_whole_numbers() -> None:
         decode_json(dict[int, str], '{"x": "x"}', "it")
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_floats_are_read_exactly(numbers: list[float]) -> None:
     assert decode_json(tuple[float, ...], json.dumps(numbers), "it") == tuple(numbers)

@@ -130,6 +130,7 @@ def test_what_trains_models_has_tensorflow_whatever_is_installed(likeness: Path)
     assert done.stdout.split() == NEUTRAL, done.stderr
 
 
+@pytest.mark.slow
 def test_keras_itself_has_no_settings_of_the_users(tmp_path: Path) -> None:
     settings_file(tmp_path / ".keras")
     done = run(PREPARE + SHOW + LATER, tmp_path, HOME=str(tmp_path), KERAS_BACKEND="jax")

@@ -168,6 +168,7 @@ def test_a_drain_is_checked_against_the_nodes_of_the_running_driver(tmp_path: Pa
         steer.drain("another", settings, None, ("0",))
 
 
+@pytest.mark.slow
 def test_deleting_a_study_forgets_its_drains(tmp_path: Path, settings: Settings) -> None:
     finished_study(own_task(tmp_path / "task"), settings)
     steer.drain("own", settings, None, ("0",))

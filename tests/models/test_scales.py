@@ -45,6 +45,7 @@ def test_an_error_has_its_unit_and_one_has_its_own() -> None:
     assert WEIGHT.error_text(1.0) == "1.00 kg"
 
 
+@pytest.mark.slow
 @given(st.floats(0, 360), st.floats(0, 360))
 def test_an_error_is_the_shorter_way_round_a_period(read: float, true: float) -> None:
     apart = abs(read - true)

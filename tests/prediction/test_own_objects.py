@@ -173,6 +173,7 @@ def test_a_model_without_a_configuration_cannot_be_saved(task: Callable[..., Tas
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", [None, Path("model.keras")])
 def test_before_training_it_is_said_that_a_model_cannot_be_saved(
     output: Path | None, task: Callable[..., Task]

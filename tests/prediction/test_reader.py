@@ -118,6 +118,7 @@ def ten_past_ten(tmp_path: Path) -> Path:
 # --- the saved file ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_saved_model_says_where_it_is_from(clock: Saved) -> None:
     origin = saved_models.read(clock.path)
     task = catalog.find("clock-quick")
@@ -130,6 +131,7 @@ def test_a_saved_model_says_where_it_is_from(clock: Saved) -> None:
     assert [path.name for path in clock.path.parent.iterdir()] == ["model.keras"]
 
 
+@pytest.mark.slow
 def test_training_says_nothing_of_tensorflows_start(clock: Saved) -> None:
     said = clock.said.splitlines()
     assert said[0].startswith("epoch 1/1")
@@ -139,6 +141,7 @@ def test_training_says_nothing_of_tensorflows_start(clock: Saved) -> None:
 # --- classes ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_class_that_has_a_name_is_read_by_it(digits: Saved, tmp_path: Path) -> None:
     names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     named = tmp_path / "model.keras"
@@ -175,6 +178,7 @@ def test_how_sure_it_is_comes_from_the_views(clock: Saved, ten_past_ten: Path) -
     assert reading.spread == pytest.approx(np.median(apart))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "I;16"])
 def test_a_clock_is_read_the_same_in_any_colours(mode: str, clock: Saved, ten_past_ten: Path) -> None:
     grey = Image.open(ten_past_ten)
@@ -185,6 +189,7 @@ def test_a_clock_is_read_the_same_in_any_colours(mode: str, clock: Saved, ten_pa
     assert reading.read(other) == reading.read(ten_past_ten)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["large.png", "large.jpg"])
 def test_a_large_clock_is_read_too(name: str, clock: Saved, tmp_path: Path) -> None:
     words = np.random.PCG64(7)
@@ -283,6 +288,7 @@ def test_a_model_that_no_task_explains_is_one_line(change: dict[str, Any], says:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_file_without_weights_is_one_line(clock: Saved, ten_past_ten: Path, tmp_path: Path) -> None:
     hollow = tmp_path / "hollow.keras"
     with zipfile.ZipFile(clock.path) as whole, zipfile.ZipFile(hollow, "w") as rest:
@@ -305,6 +311,7 @@ def test_code_in_a_model_file_is_not_run(tmp_path: Path, ten_past_ten: Path) -> 
         Reader(path).read(ten_past_ten)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("units", "weight", "says"), [(2, 0.1, "do not fit its label encoding two-hands"), (4, np.nan, "not finite")]
 )
@@ -323,6 +330,7 @@ def test_a_model_that_answers_otherwise_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_picture_of_one_colour_is_not_read(clock: Saved, tmp_path: Path) -> None:
     Image.new("RGB", (200, 200), "white").save(tmp_path / "white.png")
     with pytest.raises(PictureError, match="there is nothing on it"):
@@ -378,6 +386,7 @@ def test_readings_for_programs(clock: Saved, ten_past_ten: Path, capsys: pytest.
     assert err == ""
 
 
+@pytest.mark.slow
 def test_classes_for_people_and_programs(digits: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x = datasets.load("digits", data_dir=tmp_path, validation=0.2).validation.x[0, ..., 0]
     file = tmp_path / "digit.png"

@@ -21,6 +21,7 @@ def test_right_and_wrong_come_back_as_whole_numbers(wrong: list[bool]) -> None:
         assert back.tolist() == [int(one) for one in wrong]
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 720, width=32), min_size=1, max_size=70))
 def test_any_other_error_comes_back_to_the_accuracy_of_32_bits(minutes: list[float]) -> None:
     back = unpack(pack(np.array(minutes)))

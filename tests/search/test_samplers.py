@@ -204,6 +204,7 @@ def test_tpe_minimizes_where_the_objective_does() -> None:
     assert statistics.mean(float(params["x"]) for params in proposed[25:]) < 0.25  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_tpe_goes_on_where_its_favourite_can_be_tried_only_once() -> None:
     """Drawing alone would propose the one flat point for ever, and what is left of a Float cannot be listed."""
     space = Space(kind=Variants(flat=Space(), deep=Space(rate=Float(0.0, 1.0))))

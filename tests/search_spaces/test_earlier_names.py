@@ -151,6 +151,7 @@ def test_a_users_own_models_file_stands_beside_ours(find: Find) -> None:
     assert type(task.encoding).__module__ == "tune_jobs.models.label_encodings"
 
 
+@pytest.mark.slow
 def test_a_users_own_package_wins_where_it_has_the_module(find: Find) -> None:
     text = OWN_AND_OURS.replace("from models import build", "from models.cnn import build\nfrom models import mlp")
     task = find(

@@ -65,6 +65,7 @@ def _point(*parts):
 spaces = wholes | _narrowed()
 
 
+@pytest.mark.slow
 @given(wholes)
 def test_a_grid_is_the_baseline_and_then_each_level_once(space):
     rows = [change for _, named in space.factors for _, change in named]
@@ -81,6 +82,7 @@ def test_every_point_belongs_and_none_comes_twice(space):
     assert len({params_id(point) for point in points}) == len(points) == space.size
 
 
+@pytest.mark.slow
 @given(wholes, st.data())
 def test_a_point_of_two_factors_belongs_only_if_it_is_that_of_one(space, data):
     rows = [[change for _, change in named] for _, named in space.factors]
@@ -97,6 +99,7 @@ def test_a_point_of_two_factors_belongs_only_if_it_is_that_of_one(space, data):
         assert belongs or is_same or name in reason
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_a_label_leads_to_its_point_and_back(space):
     labels = _labels(space)

@@ -27,6 +27,7 @@ HUGE = {
 }
 
 
+@pytest.mark.slow
 @given(spaces)
 def test_the_place_of_a_point_is_that_of_the_grid(space):
     for place, point in enumerate(itertools.islice(space.grid(), 200)):

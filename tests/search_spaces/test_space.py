@@ -33,6 +33,7 @@ def test_every_point_of_a_grid_belongs_and_none_comes_twice(space):
     assert len({params_id(point) for point in points}) == len(points) == space.size
 
 
+@pytest.mark.slow
 @given(spaces, st.randoms(use_true_random=False))
 def test_a_walk_of_any_choices_belongs(space, rng):
     asked = []

@@ -65,6 +65,7 @@ def test_modules_where_a_command_is_typed_do_not_run(
     assert not (open_folder / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [("import-study", "{}"), ("train", "{}"), ("launch", "digits-mlp", "--try", "{}")],
@@ -80,6 +81,7 @@ def test_a_pipe_in_place_of_a_file_holds_up_no_command(
     assert "no regular file, and another user's" in refusal(stderr)
 
 
+@pytest.mark.slow
 def test_a_link_that_is_exchanged_while_a_file_is_read_shows_one_file_or_the_other(
     open_folder: Path, open_home: Settings, tmp_path: Path, intruder: Intruder
 ) -> None:

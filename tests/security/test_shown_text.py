@@ -86,6 +86,7 @@ def prints(tree: ast.AST) -> Iterator[ast.Call]:
             yield node
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_in_another_way() -> None:
     others = [
         f"{path}:{call.lineno}: {ast.unparse(call)}"

@@ -139,6 +139,7 @@ def test_each_figure_has_its_data_and_a_text_and_plotly_is_there_once(text: str)
     assert all(attributes["aria-label"] for attributes in images)
 
 
+@pytest.mark.slow
 def test_the_pictures_of_the_best_trial_are_in_the_page_and_in_its_contents(snapshot: Snapshot) -> None:
     packed = trial_pictures.pack({"samples": np.eye(4, dtype=np.uint8)})
     best = exports.best_row(snapshot.record)

@@ -138,6 +138,7 @@ def test_a_store_that_stays_away_is_given_up_only_when_the_sweep_is_over(
     assert capfd.readouterr().out.count("MLflow does not answer, trying again: ConnectionError: nobody answers") == 1
 
 
+@pytest.mark.slow
 def test_syncing_to_a_server_that_is_away_changes_nothing_and_can_be_done_again(own: Own, settings: Settings) -> None:
     record = finished_study(own, settings)
     with socket.socket() as nobody:

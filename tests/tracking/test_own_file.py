@@ -46,6 +46,7 @@ def files_of(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["a#b", "a?b", "a%b", "a%20b", "a&b;c", "mit Leerzeichen", "größe-漢", "😀", "?x=%23#"]
 )
@@ -70,6 +71,7 @@ def test_a_file_is_made_in_a_home_with_a_question_mark(tmp_path: Path) -> None:
     assert store.client(settings).get_experiment("0").artifact_location == f"{settings.artifacts_dir.as_uri()}/0"
 
 
+@pytest.mark.slow
 def test_a_home_that_was_moved_is_written_to_where_it_is(home: Settings, tmp_path: Path) -> None:
     record = study(*TRIALS)
     sync(home, record)
@@ -88,6 +90,7 @@ def test_a_home_that_was_moved_is_written_to_where_it_is(home: Settings, tmp_pat
     assert before.items() <= facts(home, more).items()
 
 
+@pytest.mark.slow
 def test_two_copies_of_a_home_are_both_used_and_neither_writes_to_the_other(home: Settings, tmp_path: Path) -> None:
     record = study(*TRIALS)
     sync(home, record)
@@ -101,6 +104,7 @@ def test_two_copies_of_a_home_are_both_used_and_neither_writes_to_the_other(home
     assert (len(logged(home, record).trials), len(logged(copy, record).trials)) == (5, 4)
 
 
+@pytest.mark.slow
 def test_experiments_that_people_keep_elsewhere_stay_there(home: Settings, tmp_path: Path) -> None:
     sync(home, study(*TRIALS))
     place = (tmp_path / "data" / "mlartifacts" / "theirs").as_uri()
@@ -109,6 +113,7 @@ def test_experiments_that_people_keep_elsewhere_stay_there(home: Settings, tmp_p
     assert store.client(settings_of(tmp_path / "moved")).get_experiment_by_name("theirs").artifact_location == place
 
 
+@pytest.mark.slow
 def test_files_of_a_home_that_is_gone_are_named_and_left_out(made: Path, tmp_path: Path) -> None:
     """The database is not the home's, so it cannot follow the home."""
     shutil.copy(made / "mlflow.db", tmp_path / "shared.db")
@@ -147,6 +152,7 @@ def set_version(file: Path, version: str) -> None:
         database.execute("UPDATE alembic_version SET version_num = ?", [version])
 
 
+@pytest.mark.slow
 def test_our_own_file_of_an_older_version_is_brought_up_to_date_and_a_copy_is_kept(
     home: Settings, upgrades: list[str]
 ) -> None:

@@ -92,6 +92,7 @@ def test_what_is_gone_for_good_is_made_again(home: Any) -> None:
     assert facts(home, record) == expected
 
 
+@pytest.mark.slow
 def test_a_study_of_a_version_without_marks_is_taken_over_as_it_is(home: Any) -> None:
     record = study(*TRIALS, task="legacy")
     sync(home, record)
@@ -108,6 +109,7 @@ def test_a_study_of_a_version_without_marks_is_taken_over_as_it_is(home: Any) ->
     assert all(marks.END in run.data.tags for run in now.trials)
 
 
+@pytest.mark.slow
 def test_a_forgotten_run_to_which_people_added_stays_beside_the_study(home: Any) -> None:
     record = study(*TRIALS, task="forgotten")
     sync(home, record)
@@ -127,6 +129,7 @@ def mark_of(run: Any) -> int:
     return int(run.data.tags[marks.TRIAL].partition("/")[0])
 
 
+@pytest.mark.slow
 def test_a_second_parent_with_a_note_of_somebodys_stays(home: Any) -> None:
     record = study(*TRIALS, task="second")
     sync(home, record)
@@ -138,6 +141,7 @@ def test_a_second_parent_with_a_note_of_somebodys_stays(home: Any) -> None:
     assert client.get_run(second.info.run_id).info.lifecycle_stage == "active"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_deleted_while_a_sweep_runs_gets_the_rest(home: Any) -> None:
     waiting = replace(TRIALS[1], state="running", result=None, scores=(0.1,))
     record = study(TRIALS[0], waiting, task="meanwhile")

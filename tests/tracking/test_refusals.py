@@ -30,6 +30,7 @@ def reporting(number: int, epoch: dict[str, float], objective: str = "val_accura
     return trial(number, history=({objective: 0.1, **epoch},), metrics={objective: 0.1, **epoch}, best_epoch=1)
 
 
+@pytest.mark.slow
 def test_metrics_of_any_name_are_there_under_the_nearest_name_with_the_true_one_in_a_tag(home: Settings) -> None:
     epoch = {"precision@1": 0.1, "precision#1": 0.2, "rate[0]": 0.3, "größe": 0.4, "/x": 0.5, "a" * 300: 0.6}
     epoch |= {"..": 0.7, "best_epoch": 0.8, "val_f1 (%)": 0.9}
@@ -64,6 +65,7 @@ def test_an_objective_of_an_odd_name_is_there_epoch_by_epoch(home: Settings) -> 
     assert found.parents[0].data.metrics == {"best_precision_1": 0.05}
 
 
+@pytest.mark.slow
 def test_odd_params_and_long_values_are_there_and_the_same_at_the_next_delivery(home: Settings) -> None:
     texts = ("x" * 9000, "😀\n" * 4000, "")
     space = Space(rate=Float(0.0, 1.0), text=Choice(*texts), länge=Choice(1, 2))
@@ -78,6 +80,7 @@ def test_odd_params_and_long_values_are_there_and_the_same_at_the_next_delivery(
     assert again.deliver(record) == 0
 
 
+@pytest.mark.slow
 def test_a_long_failure_and_values_that_are_not_finite_are_there(home: Settings) -> None:
     epoch = {"loss": float("nan"), "norm": float("inf"), "low": float("-inf")}
     long = trial(1, state="failed", score=None, best_epoch=None, reason="crashed", message="why " * 4000)
@@ -90,6 +93,7 @@ def test_a_long_failure_and_values_that_are_not_finite_are_there(home: Settings)
     assert sync(home, record).deliver(record) == 0
 
 
+@pytest.mark.slow
 def test_a_param_that_somebody_logged_otherwise_is_named_and_the_rest_is_there(home: Settings) -> None:
     record, client = study(*TRIALS, task="taken"), store.client(home)
     with pytest.MonkeyPatch.context() as patch:
@@ -129,6 +133,7 @@ class Poisoned(Meddling):
         return self._client.create_run(*words, **more)
 
 
+@pytest.mark.slow
 def test_a_trial_with_which_the_server_fails_holds_up_no_other(home: Settings) -> None:
     record, client = study(*TRIALS, task="poison"), store.client(home)
     with pytest.MonkeyPatch.context() as patch:
@@ -179,6 +184,7 @@ def test_what_keeps_a_study_from_mlflow_is_said_by_launch_status_and_sync(
         delivery.deliver_once("own", settings)
 
 
+@pytest.mark.slow
 def test_a_sync_says_what_happened_and_a_later_one_clears_it(own: tuple[Own, Settings]) -> None:
     _, settings = own
     delivery.deliver_once("own", settings)
@@ -190,6 +196,7 @@ def test_a_sync_says_what_happened_and_a_later_one_clears_it(own: tuple[Own, Set
     assert report.read("own", settings) == Report()
 
 
+@pytest.mark.slow
 def test_a_sync_that_leaves_something_out_has_exit_code_1(tmp_path: Path) -> None:
     own, settings = own_task(tmp_path / "task"), settings_of(tmp_path / "home")
     record = finished_study(own, settings)

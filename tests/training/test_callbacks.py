@@ -85,6 +85,7 @@ CALLBACKS: dict[str, Callable[[], list[Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_callbacks_do_what_they_do_in_fit(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -102,6 +103,7 @@ def test_callbacks_do_what_they_do_in_fit(name: str, tmp_path: Any, monkeypatch:
         assert found[-1]["learning_rate"] < 0.1
 
 
+@pytest.mark.slow
 def test_callbacks_are_called_in_the_order_of_fit() -> None:
     ours, theirs = Diary(), Diary()
     made = task(lambda: [ours])
@@ -111,6 +113,7 @@ def test_callbacks_are_called_in_the_order_of_fit() -> None:
     assert ours.pages[-1][0] == "end"
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_best_epoch_win_over_those_that_a_callback_restores() -> None:
     made = task(
         lambda: [keras.callbacks.EarlyStopping("loss", mode="max", patience=3, restore_best_weights=True)],
@@ -122,6 +125,7 @@ def test_the_weights_of_the_best_epoch_win_over_those_that_a_callback_restores()
     assert len(run.result.history) == 4
 
 
+@pytest.mark.slow
 def test_callbacks_take_parameters_of_the_space() -> None:
     def callbacks(*, drop: float) -> list[Any]:
         return [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 * drop)]
@@ -145,6 +149,7 @@ class OfBatches(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None: ...
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("callbacks", "message"),
     [
@@ -161,6 +166,7 @@ def test_what_an_epoch_in_one_call_cannot_do_is_refused_before_it_trains(callbac
     assert run.result.history == ()
 
 
+@pytest.mark.slow
 def test_a_task_with_callbacks_cannot_be_taken_up_in_the_middle() -> None:
     made = task(CALLBACKS["plateau"])
     run = TrialRun(made, {"width": 4}, DATA, seed=0)

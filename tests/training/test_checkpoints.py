@@ -93,6 +93,7 @@ def test_who_copies_weights_has_its_best_epoch_still_before_it_and_trains_again_
     assert repeated.result.score == run.result.score
 
 
+@pytest.mark.slow
 def test_a_segment_that_fails_in_a_rerun_says_why_itself() -> None:
     task = task_of("digits-mlp", epochs=4)
     broken = {**task.baseline, "units": "no number"}

@@ -202,6 +202,7 @@ def test_several_heads_are_trained_on_targets_in_several_parts(
     assert_same_weights(ours, keras_own)
 
 
+@pytest.mark.slow
 def test_a_model_with_a_train_step_of_its_own_is_trained_by_it(tiny_data: TrainingData) -> None:
     class Counting(keras.Model):  # type: ignore[misc]
         """Learns nothing: its one weight counts the images it was shown."""

@@ -53,6 +53,7 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return datasets.load_for_task(PRICE, tmp_path_factory.mktemp("data")).training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_errors_of_a_regression_are_in_the_unit_of_its_labels(precision: Any, prices: TrainingData) -> None:
     task = replace(PRICE, protocol=replace(PRICE.protocol, precision=precision))
@@ -69,6 +70,7 @@ def test_errors_of_a_regression_are_in_the_unit_of_its_labels(precision: Any, pr
     assert run.result.metrics["val_loss"] < 1  # of labels that are scaled
 
 
+@pytest.mark.slow
 def test_several_outputs_have_an_encoding_each() -> None:
     task = replace(
         PRICE,
@@ -112,6 +114,7 @@ def test_a_mapping_of_encodings_is_checked_and_counts_in_the_digest() -> None:
         replace(PRICE, encoding={"a": "binary"})
 
 
+@pytest.mark.slow
 def test_classes_are_weighted_as_in_fit() -> None:
     labels = (X[:, 0] > 0.5).astype(int)
     data = TrainingData("own", datasets.Split(X[:90], labels[:90]), datasets.Split(X[90:], labels[90:]), "none")

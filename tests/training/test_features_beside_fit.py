@@ -107,6 +107,7 @@ def test_a_feature_is_honoured_as_in_fit(feature: str) -> None:
     assert last["loss"] != first["loss"]
 
 
+@pytest.mark.slow
 def test_masked_sequences_are_honoured_as_in_fit() -> None:
     def make() -> keras.Model:
         tensorflow_process.reset(5)
@@ -116,6 +117,7 @@ def test_masked_sequences_are_honoured_as_in_fit() -> None:
     assert_same(make, SEQUENCES)
 
 
+@pytest.mark.slow
 def test_masked_answers_for_each_token_are_honoured_as_in_fit() -> None:
     def make() -> keras.Model:
         tensorflow_process.reset(5)
@@ -126,6 +128,7 @@ def test_masked_answers_for_each_token_are_honoured_as_in_fit() -> None:
     assert_same(make, TrainingData("own", Split(TOKENS[:90], targets[:90]), Split(TOKENS[90:], targets[90:]), "none"))
 
 
+@pytest.mark.slow
 def test_a_model_of_a_fixed_batch_is_honoured_as_in_fit() -> None:
     def make() -> keras.Model:
         tensorflow_process.reset(5)
@@ -138,6 +141,7 @@ def test_a_model_of_a_fixed_batch_is_honoured_as_in_fit() -> None:
     assert compiled.predict(make(), X[:64]).shape == (64, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, when it saves
 def test_a_warm_start_from_a_file_of_weights_is_honoured_as_in_fit(tmp_path: Any) -> None:
     file = tmp_path / "base.weights.h5"

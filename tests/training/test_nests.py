@@ -38,6 +38,7 @@ def dense(*sizes: int, kind: Any = keras.Sequential, **compiling: Any) -> keras.
     return model
 
 
+@pytest.mark.slow
 def test_several_inputs_and_outputs_by_name() -> None:
     def make() -> keras.Model:
         tensorflow_process.reset(5)
@@ -57,6 +58,7 @@ def test_several_inputs_and_outputs_by_name() -> None:
     assert {"val_sign_accuracy", "val_sum_mae", "val_loss"} <= found[0].keys()
 
 
+@pytest.mark.slow
 def test_several_inputs_and_outputs_in_a_tuple_weighted_alike() -> None:
     def make() -> keras.Model:
         tensorflow_process.reset(5)
@@ -72,6 +74,7 @@ def test_several_inputs_and_outputs_in_a_tuple_weighted_alike() -> None:
     assert_same(make, data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", [WEIGHTS, WEIGHTS[:, None]])
 def test_weights_of_rows(weights: np.ndarray) -> None:
     data = data_of(lambda rows: X[rows], lambda rows: X[rows, :1], lambda rows: weights[rows])
@@ -80,6 +83,7 @@ def test_weights_of_rows(weights: np.ndarray) -> None:
     assert weighted[0]["val_mse"] != assert_same(lambda: dense(1, weighted_metrics=["mse"]), plain)[0]["val_mse"]
 
 
+@pytest.mark.slow
 def test_texts_reach_a_layer_that_reads_them() -> None:
     def make() -> keras.Model:
         tensorflow_process.reset(5)
@@ -111,6 +115,7 @@ class Pairs(keras.Model):  # type: ignore[misc]
         return super().train_step((x, y, weights * 2))
 
 
+@pytest.mark.slow
 def test_a_step_of_its_own_gets_the_whole_nest() -> None:
     def make() -> keras.Model:
         tensorflow_process.reset(5)
@@ -153,6 +158,7 @@ TASK = Task(
 )
 
 
+@pytest.mark.slow
 def test_a_task_without_an_encoding_is_trained_with_what_it_names(tmp_path: Any) -> None:
     data = datasets.load_for_task(TASK, tmp_path).training
     first, second = (run_trial(TASK, TASK.baseline, data, seed=seed) for seed in (0, 0))
@@ -167,6 +173,7 @@ def compiling(*, units: int) -> keras.Model:
     return dense(units, 1, loss="mae", metrics=["mse"])
 
 
+@pytest.mark.slow
 def test_a_builder_may_compile_its_model_and_take_nothing_of_the_data() -> None:
     task = replace(
         TASK,

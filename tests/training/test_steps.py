@@ -68,11 +68,13 @@ def autoencoder() -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 def test_a_model_without_a_step_that_scores_is_trained(tiny_data: TrainingData) -> None:
     first, last = assert_same(autoencoder, tiny_data, validates=False)
     assert last["reconstruction"] < first["reconstruction"]
 
 
+@pytest.mark.slow
 def test_a_trial_may_be_judged_by_its_training(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     def build(*, input_shape: tuple[int, ...], head: Head, units: int) -> keras.Model:
         return autoencoder()
@@ -101,6 +103,7 @@ class TwoPlayers(keras.Model):  # type: ignore[misc]
         return {"losses": losses, "gap": losses["g"] - losses["d"]}
 
 
+@pytest.mark.slow
 def test_what_a_step_returns_beside_its_metrics_is_shown_as_of_the_last_batch(tiny_data: TrainingData) -> None:
     found = assert_same(lambda: network(TwoPlayers, loss=None, metrics=None), tiny_data, validates=False)
     assert sorted(found[0]) == ["d", "g", "gap"]
@@ -115,6 +118,7 @@ class BatchMeans(keras.Model):  # type: ignore[misc]
         return {"loss": loss, "twice": 2 * loss}
 
 
+@pytest.mark.slow
 def test_a_step_of_its_own_scores_the_batches_of_fit(tiny_data: TrainingData) -> None:
     data = replace(tiny_data, validation=tiny_data.train)  # 90 images: the last batch is the smaller one
     last = assert_same(lambda: network(BatchMeans), data)[-1]
@@ -127,6 +131,7 @@ class Measuring(keras.Model):  # type: ignore[misc]
         return {**results, "largest": keras.ops.max(y_pred)}
 
 
+@pytest.mark.slow
 def test_metrics_that_a_model_computes_itself_are_shown(tiny_data: TrainingData) -> None:
     assert "val_largest" in assert_same(lambda: network(Measuring), tiny_data)[0]
 
@@ -140,11 +145,13 @@ class Looking(keras.Model):  # type: ignore[misc]
         return logs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Looking, keras.Model])
 def test_a_model_that_asks_for_it_is_run_eagerly(kind: Any, tiny_data: TrainingData) -> None:
     assert_same(lambda: network(kind, run_eagerly=True), tiny_data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiling", [{"steps_per_execution": 2}, {"jit_compile": True}])
 def test_how_steps_are_executed_changes_no_epoch(compiling: dict[str, Any], tiny_data: TrainingData) -> None:
     plain = ours(network(), tiny_data)
@@ -168,6 +175,7 @@ class PerClass(keras.metrics.Metric):  # type: ignore[misc]
         return {"first": shares[0], "rest": shares[1:]} if self.as_mapping else shares
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_mapping", [False, True])
 def test_a_metric_of_several_values_becomes_one_a_value(as_mapping: bool, tiny_data: TrainingData) -> None:
     def make() -> keras.Model:
@@ -193,6 +201,7 @@ class OneHot(Classes):
         return [keras.metrics.CategoricalAccuracy(name="accuracy"), keras.metrics.F1Score()]
 
 
+@pytest.mark.slow
 def test_a_value_of_one_class_may_decide(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     task = tiny_task(encoding=OneHot(3), objective=Objective("val_f1_score/2", "maximize"))
     result = run_trial(task, PARAMS, tiny_data, seed=0)
@@ -208,6 +217,7 @@ def averaging(**more: Any) -> keras.Model:
     return network(optimizer=keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.8, **more))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", AVERAGES)
 def test_averaged_weights_are_those_that_fit_leaves_behind(more: dict[str, Any], tiny_data: TrainingData) -> None:
     model, keras_own = averaging(**more), averaging(**more)
@@ -227,6 +237,7 @@ class Halving(keras.optimizers.SGD):  # type: ignore[misc]
             variable.assign(variable / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaled", [False, True])
 def test_an_optimizer_may_end_in_its_own_way(scaled: bool, tiny_data: TrainingData) -> None:
     def make() -> keras.Model:
@@ -239,6 +250,7 @@ def test_an_optimizer_may_end_in_its_own_way(scaled: bool, tiny_data: TrainingDa
     assert_same_weights(model, keras_own)
 
 
+@pytest.mark.slow
 def test_a_trial_with_averaged_weights_keeps_those_it_was_scored_with_and_resumes(
     tiny_task: MakeTask, tiny_data: TrainingData
 ) -> None:
@@ -262,6 +274,7 @@ def test_a_trial_with_averaged_weights_keeps_those_it_was_scored_with_and_resume
     assert resumed.result.history == whole.result.history
 
 
+@pytest.mark.slow
 def test_a_finalist_that_nothing_scores_is_said_to_be_so(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     from tests.support.trials import trial_record
     from tune_jobs.errors import TrialError

@@ -89,6 +89,7 @@ def trained(task: Task, start: Checkpoint | None = None) -> tuple[TrialRun, list
     return run, [run.checkpoint() for _ in run]
 
 
+@pytest.mark.slow
 def test_epochs_are_those_of_fit_on_the_same_pipeline() -> None:
     opened = Opened()
     task = task_of(opened)
@@ -112,6 +113,7 @@ def test_epochs_are_those_of_fit_on_the_same_pipeline() -> None:
         np.testing.assert_allclose(weights, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_trial_repeats_goes_on_and_opens_no_test_part() -> None:
     opened = Opened()
     run, checkpoints = trained(task_of(opened))
@@ -127,6 +129,7 @@ def test_a_trial_repeats_goes_on_and_opens_no_test_part() -> None:
     assert again.result.history == resumed.result.history == run.result.history
 
 
+@pytest.mark.slow
 def test_a_pydataset_is_read_once_an_epoch_in_an_order_of_the_seed() -> None:
     def py_batches(*, part: str, batch_size: int, seed: int, params: Any) -> Any:
         return Batches(part, batch_size)
@@ -144,6 +147,7 @@ def test_a_pydataset_is_read_once_an_epoch_in_an_order_of_the_seed() -> None:
     assert reads() == seen
 
 
+@pytest.mark.slow
 def test_an_evaluation_opens_the_test_part_and_keeps_no_errors() -> None:
     opened = Opened()
     task = task_of(opened)
@@ -157,6 +161,7 @@ def test_an_evaluation_opens_the_test_part_and_keeps_no_errors() -> None:
     assert tested.errors is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pipeline", "says"),
     [
@@ -177,6 +182,7 @@ def test_what_is_no_pipeline_of_batches_fails_in_a_line(pipeline: Callable[[Any]
     assert re.search(says, run.result.message)
 
 
+@pytest.mark.slow
 def test_a_schedule_needs_to_know_how_long_an_epoch_is() -> None:
     def unknown(*, part: str, batch_size: int, seed: int, params: Any) -> Any:
         return Opened()(part=part, batch_size=batch_size, seed=seed, params=params).filter(lambda x, y: True)
@@ -214,6 +220,7 @@ def test_what_a_streamed_data_set_cannot_have_is_refused() -> None:
         task_of(Opened(), build=whole)
 
 
+@pytest.mark.slow
 def test_a_pipeline_uses_the_threads_of_the_trial() -> None:
     task = task_of(Opened())
     tensorflow_process.reset(0)

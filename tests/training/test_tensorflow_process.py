@@ -28,6 +28,7 @@ FIGURES = [
 ]
 
 
+@pytest.mark.slow
 def test_a_share_of_a_gpu_is_a_limit_that_is_set_before_the_first_op(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     figures.write_text(json.dumps(FIGURES))
@@ -142,6 +143,7 @@ def test_a_real_gpu_is_held_to_a_share_and_tells_its_peak() -> None:
     assert process_state["again"] < process_state["peak"] + 64
 
 
+@pytest.mark.slow
 def test_what_a_trials_code_set_for_the_whole_process_is_undone_before_the_next() -> None:
     def settings() -> tuple[Any, ...]:
         config = keras.config

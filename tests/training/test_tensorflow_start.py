@@ -127,6 +127,7 @@ print(tf.config.threading.get_intra_op_parallelism_threads(), config.is_op_deter
 """
 
 
+@pytest.mark.slow
 def test_devices_are_prepared_before_code_that_imports_tensorflow_can_use_it() -> None:
     program = [sys.executable, "-c", PROGRAM.format(cpus=2)]
     answer = subprocess.run(program, capture_output=True, text=True, check=False)

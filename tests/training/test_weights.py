@@ -42,6 +42,7 @@ def test_a_network_with_kept_weights_answers_as_the_one_they_are_of(tmp_path: Pa
     np.testing.assert_array_equal(again(x), network(1)(x))
 
 
+@pytest.mark.slow
 def test_each_trial_has_weights_of_its_own_and_the_last_kept_count(tmp_path: Path) -> None:
     for seed, number in ((1, 7), (2, 8), (3, 7)):
         weights.keep(weights.packed(network(seed)), tmp_path, number)

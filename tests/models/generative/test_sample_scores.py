@@ -49,6 +49,7 @@ def test_without_some_classes_their_share_is_missing(network: features.FeatureNe
     assert scored(network, OTHERS[np.isin(CLASSES, np.arange(n))])["classes"] == pytest.approx(share)
 
 
+@pytest.mark.slow
 def test_without_half_of_the_classes_samples_are_far_from_real_ones(network: features.FeatureNetwork) -> None:
     half = OTHERS[np.isin(CLASSES, np.arange(5))]
     scores, whole = scored(network, half), scored(network, OTHERS[: len(half)])
@@ -67,6 +68,7 @@ def test_one_repeated_image_is_a_collapse(network: features.FeatureNetwork) -> N
     assert why_collapsed({"val_loss": 0.5}) is None
 
 
+@pytest.mark.slow
 def test_scores_repeat_and_are_those_of_the_features(network: features.FeatureNetwork) -> None:
     def decode(noise: np.ndarray) -> Any:
         return np.clip(noise.mean(axis=1).reshape(-1, 1, 1, 1) + np.linspace(0, 1, 64).reshape(8, 8, 1), 0, 1)

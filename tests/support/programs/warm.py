@@ -5,6 +5,7 @@ Standard input is a Unix socket. A request is a JSON object: the `words` of a co
 are the process id of the child and, once it has ended, its exit code.
 """
 
+import gc
 import json
 import os
 import signal
@@ -14,8 +15,10 @@ import threading
 from select import select
 from typing import Any
 
+from tune_jobs import process
 from tune_jobs.settings import prepare_ray
 
+process.collect_seldom()
 prepare_ray(is_own_cluster=False)
 
 import psycopg  # noqa: E402, F401
@@ -81,6 +84,7 @@ def draw(number: int) -> None:
         WorkerID.from_random()
 
 
+gc.freeze()  # so that the children share it
 request = serve()
 exec(request["before"])
 cli.main(request["words"])
