@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.support.trials import trial_record
 from tune_jobs.records.studies import Search
-from tune_jobs.records.trials import State, TrialRecord
+from tune_jobs.records.trials import LOST, State, TrialRecord
 from tune_jobs.search import optuna_sampler, samplers
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
 from tune_jobs.search.untried import draw_untried
@@ -117,6 +117,18 @@ def test_a_finite_space_is_used_up_without_a_repeat_and_then_nothing_is_left(sea
     assert (
         samplers.make_sampler(search, FINITE, MAXIMIZE, 0, tuple(map(ended_trial, range(10), proposed))).ask() is None
     )
+
+
+@pytest.mark.parametrize(
+    ("search", "space"), [*((search, ENDLESS) for search in ENDLESSLY), *((search, FINITE) for search in ALGORITHMS)]
+)
+def test_a_search_goes_on_after_a_trial_whose_params_are_lost(search: Search, space: Space) -> None:
+    first, second = walk(search, space, 2)
+    lost = trial_record(0, {}, seed=0, state="failed", reason=LOST)
+    proposed = walk(search, space, 2, (lost, ended_trial(1, second)))
+    assert all(space.why_not(params) is None for params in proposed)
+    assert second not in proposed
+    assert search != "grid" or proposed[0] == first
 
 
 @pytest.mark.slow

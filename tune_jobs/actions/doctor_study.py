@@ -69,7 +69,7 @@ def repair_file(name: str, settings: Settings) -> tuple[str, ...]:
     if not path.exists():
         raise StudyError(f"no study named {name!r}. `tune-jobs studies` lists all")
     with lock_of(name, settings).hold():
-        mended = mending.mended(_content(path))
+        mended = mending.mended(_content(path), name)
         if not mended.changes:
             return ()
         with temporary.folder() as folder:  # a home with nothing else, where it has to pass every check first
@@ -83,11 +83,11 @@ def repair_file(name: str, settings: Settings) -> tuple[str, ...]:
 
 def _file(path: Path) -> Finding:
     try:
-        changes = mending.mended(_content(path)).changes
+        changes = mending.mended(_content(path), path.stem).changes
     except StudyError as error:
         return Finding("file", "bad", str(error))
     if changes:
-        return Finding("file", "bad", f"{path}: {'; '.join(changes)} with --repair")
+        return Finding("file", "bad", f"{path}: {'; '.join(changes)}: with --repair")
     return Finding("file", "ok", f"{path}: every record is as it was written")
 
 

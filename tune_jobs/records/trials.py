@@ -17,6 +17,7 @@ from tune_jobs.search_spaces.scalars import Value, params_id
 Metrics = Mapping[str, float]
 State = Literal["waiting", "running", "complete", "stopped", "failed"]
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
+LOST = "lost"  # why a trial failed of which a damaged file has nothing left; no trial ends so by itself
 
 
 @dataclass(frozen=True)

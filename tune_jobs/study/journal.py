@@ -5,7 +5,6 @@ Each reading compares every line with its checksum.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -57,7 +56,7 @@ class Journal(BaseJournalBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         place, content = self.end, b""
         for log in logs:
-            line = lines.sealed(json.dumps(log, separators=(",", ":")).encode(), place.number, place.checksum)
+            line = lines.sealed(log, place)
             place = lines.read(line, place)[1]
             content += line
         with _whole_or_nothing(self._path), self._path.open("ab") as file:

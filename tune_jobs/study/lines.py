@@ -1,5 +1,5 @@
 """The lines of a study's file: each is a record of Optuna's in JSON, with its number, from zero, and two checksums: its
-own and that of all lines up to it.
+own and that of all lines up to it. One that begins a trial has Optuna's id of that too, which is else only counted.
 
 Optuna passes over these, so that it reads the files too. Lines without them are those of older files: the next line
 that has them covers them.
@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
 _TAIL = b',"sum":"%08x%08x"}\n'  # the record's own checksum, then that of the file up to it
-OURS = ("line", "sum")  # of a record's names
+OURS = ("line", "trial", "sum")  # of a record's names
 TAIL = len(_TAIL % (0, 0))
 _DISTINCT = re.compile(rb'"op_code":(\d+)\b'), re.compile(rb'"trial_id":(\d+)\b'), re.compile(rb'attr":\{"([\w:]+)"')
+_BEGUN = re.compile(rb'"trial":(\d+),"sum":')
 CREATE_STUDY, DELETE_STUDY, NOTE, CREATE_TRIAL, STATE, EPOCH, ATTRIBUTE = 0, 1, 2, 4, 6, 7, 8  # Optuna's op codes
 
 
@@ -34,6 +35,7 @@ class Place(NamedTuple):
     offset: int = 0
     checksum: int = 0  # of all lines before
     is_sealed: bool = False  # a line before has a checksum, and so has every one after
+    trials: int = 0  # that were begun before
 
 
 START = Place()
@@ -44,10 +46,11 @@ def chained(own: int, before: int) -> int:
     return zlib.crc32(own.to_bytes(4, "big"), before)
 
 
-def sealed(record: bytes, number: int, before: int) -> bytes:
-    """Return a record, the JSON text of a mapping, as the line after `number` lines with the checksum `before`."""
-    body = b'%s,"line":%d' % (record[:-1], number)
-    return body + tail(body, before)
+def sealed(record: Mapping[str, Any], place: Place) -> bytes:
+    """Return a record of Optuna's as the line at `place`."""
+    ours = {"line": place.number} | ({"trial": place.trials} if record["op_code"] == CREATE_TRIAL else {})
+    body = json.dumps({**record, **ours}, separators=(",", ":")).encode()[:-1]
+    return body + tail(body, place.checksum)
 
 
 def tail(body: bytes, before: int) -> bytes:
@@ -66,15 +69,16 @@ def read(line: bytes, place: Place) -> tuple[dict[str, Any], Place]:
     Raises:
         DamageError: the line is not as it was written, or does not follow those before.
     """
-    number, offset, before, is_sealed = place
     own = zlib.crc32(line[:-TAIL])
-    after = chained(own, before)
-    if line[-TAIL:] != _TAIL % (own, after):
-        if is_sealed or has_checksum(line):
+    after = chained(own, place.checksum)
+    is_sealed = line[-TAIL:] == _TAIL % (own, after)
+    if not is_sealed:
+        if place.is_sealed or has_checksum(line):
             raise DamageError(_why_not(line))
-        after = chained(zlib.crc32(line), before)
-        return parsed(line), Place(number + 1, offset + len(line), after, is_sealed=False)
-    return parsed(line), Place(number + 1, offset + len(line), after, is_sealed=True)
+        after = chained(zlib.crc32(line), place.checksum)
+    record = parsed(line)
+    trials = place.trials + (record["op_code"] == CREATE_TRIAL)
+    return record, Place(place.number + 1, place.offset + len(line), after, is_sealed, trials)
 
 
 def _why_not(line: bytes) -> str:
@@ -152,7 +156,8 @@ def subject(lines: Sequence[bytes], index: int) -> Subject:
     before = op_codes[:begin].count(CREATE_TRIAL)
     kind, identity = _number(op_code), _number(trial_id)
     if kind == CREATE_TRIAL:
-        identity = op_codes.count(CREATE_TRIAL)
+        own = _BEGUN.search(lines[index])
+        identity = op_codes.count(CREATE_TRIAL) if own is None else int(own[1])
     number = None if identity is None else identity - before
     return Subject(kind, number, None if attribute is None else attribute.decode("ascii"), identity)
 

@@ -5,25 +5,25 @@ A copy of the file as it was stays beside it. A file is replaced only by one tha
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
 import zlib
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tune_jobs import files
 from tune_jobs.errors import StudyError
-from tune_jobs.study import lines
-from tune_jobs.study.lines import ATTRIBUTE, CREATE_TRIAL, EPOCH, NOTE, STATE, TAIL, Subject
+from tune_jobs.study import lines, losses
+from tune_jobs.study.lines import TAIL, Subject
 
 _GLUED = re.compile(rb'(?<="\})[^\n](?=\{"op_code":)')  # the place of a line end that was damaged
 _MOST_SEARCHED = 2**20  # bytes of a line in which a wrong bit is looked for
-_RUNNING = 0  # Optuna's number of the state
-_VITAL_NOTES = ("created", "identity", "terms")
+_MOST_WITH_BYTES = 2**14  # and a wrong byte: there is one in so many that fits by chance
+_POLYNOMIAL = [zlib.crc32(bytes([byte]), 0xFFFFFFFF) ^ 0xFFFFFFFF for byte in range(256)]  # what a last byte changes
+_BYTE_OF = {change >> 24: byte for byte, change in enumerate(_POLYNOMIAL)}
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,23 @@ class Mended:
     changes: tuple[str, ...]
 
 
-def mended(content: bytes) -> Mended:
-    """Return the content of a study's file without damage.
+def mended(content: bytes, name: str) -> Mended:
+    """Return the content of the file of the study `name` without damage.
 
     Raises:
         StudyError: what is damaged is something that the rest cannot do without.
     """
     changes: list[str] = []
+    read = _Reader(changes)
     split = _split(content, changes)
-    records, lost = _restored(split, changes)
-    for index, what in lost:
-        _refuse_vital(what, index, records)
-        changes.append(f"record {index + 1} is dropped: {_loss(what)}")
-        _drop(records, what)
+    for index in range(len(split)):
+        read.line(split, index)
+    read.end(split)
+    records = [read.records[number] for number in sorted(read.records)]
+    if read.lost:
+        settled = losses.settled(read.records, read.lost, name)
+        records = settled.records
+        changes += settled.changes
     return Mended(_sealed(records) if changes else content, tuple(changes))
 
 
@@ -73,44 +77,87 @@ def _split(content: bytes, changes: list[str]) -> list[bytes]:
     return split
 
 
-def _restored(split: Sequence[bytes], changes: list[str]) -> tuple[list[Any], list[tuple[int, Subject]]]:
-    """Return the records, None for each that is lost, and what those are about by their places."""
-    records: list[Any] = []
-    lost: list[tuple[int, Subject]] = []
-    before, is_sealed = 0, False
-    for index, line in enumerate(split):
-        restored = line if _is_good(line, before, is_sealed=is_sealed) else _restore(line, before)
+@dataclass
+class _Reader:
+    """Reads lines one after another, and restores those that are damaged, where that can be."""
+
+    changes: list[str]
+    records: dict[int, dict[str, Any]] = field(default_factory=dict)  # by their numbers
+    lost: dict[int, Subject | None] = field(default_factory=dict)  # what those are about by their numbers, as far as
+    _damaged: list[int] = field(default_factory=list)  # that can be read; the last lines, which could not be
+    _next: int = 0
+    _before: int = 0  # the checksum of all before; after a damaged line what that says
+    _is_sealed: bool = False
+
+    def line(self, split: Sequence[bytes], index: int) -> None:
+        """Read the line `index`.
+
+        Raises:
+            StudyError: the lines are in another order, or one was replaced.
+        """
+        line = split[index]
+        restored = self._restored(line)
         record = None if restored is None else _record(restored)
-        if record is None:
-            lost.append((index, lines.subject(split, index)))
-        elif restored != line:
-            changes.append(f"record {index + 1}, {lines.subject(split, index)}, is restored to the bit")
-        _refuse_gap(record, restored, index, None if lost else before)
-        records.append(record)
-        is_sealed = is_sealed or lines.has_checksum(line)
-        before = _checksum_after(restored or line, before)
-    return records, lost
+        if restored is None or record is None:
+            self._damaged.append(index)
+        else:
+            number = self._number(record)
+            self._refuse_replaced(restored, number)
+            if restored != line:
+                what = lines.subject(split, index)
+                self.changes.append(f"record {number + 1}, {what}, is restored to the bit")
+            self._lose(split, number)
+            self.records[number] = record
+            self._next = number + 1
+        self._is_sealed = self._is_sealed or lines.has_checksum(line)
+        self._before = _checksum_after(restored or line, self._before)
+
+    def end(self, split: Sequence[bytes]) -> None:
+        """Read the end of the file."""
+        self._lose(split, self._next + len(self._damaged))
+
+    def _lose(self, split: Sequence[bytes], number: int) -> None:
+        """Note the records before this number that were not there. If there are as many damaged lines, each is one."""
+        places = range(self._next, number)
+        are_lines = len(places) == len(self._damaged)
+        subjects = [lines.subject(split, index) for index in self._damaged] if are_lines else [None] * len(places)
+        self.lost |= dict(zip(places, subjects, strict=True))
+        self._damaged = []
+
+    def _number(self, record: Mapping[str, Any]) -> int:
+        number = record.get("line", self._next + len(self._damaged))
+        if not isinstance(number, int) or number < self._next:
+            raise StudyError(
+                f"record {self._next + 1} comes after later ones: the file was put together of parts; restore it from "
+                "a backup"
+            )
+        return number
+
+    def _refuse_replaced(self, line: bytes, number: int) -> None:
+        """Refuse a file in which a whole line was replaced by another that is in order."""
+        is_next = number == self._next and not self._damaged
+        if is_next and lines.has_checksum(line) and lines.tail(line[:-TAIL], self._before) != line[-TAIL:]:
+            raise StudyError(
+                f"something before record {number + 1} was changed, and nothing says what: restore the file from a "
+                "backup"
+            )
+
+    def _restored(self, line: bytes) -> bytes | None:
+        """Return a line as it was, if it is that or one damaged byte keeps it from being that; else None."""
+        of_checksum = _of_checksum(line, self._before)
+        if of_checksum is not None:
+            return of_checksum
+        if lines.is_intact(line) or not (self._is_sealed or lines.has_checksum(line)):
+            return line
+        return _with_byte(line) if lines.has_checksum(line) else None
 
 
-def _refuse_gap(record: dict[str, Any] | None, line: bytes | None, index: int, before: int | None) -> None:
-    """Refuse a file of which more is missing than the lines that are damaged; without `before`, one of those was."""
-    if record is None or line is None or not lines.has_checksum(line):
-        return
-    if record.get("line") != index:
-        raise StudyError(f"records are missing before record {index + 1}: restore the file from a backup")
-    if before is not None and lines.tail(line[:-TAIL], before) != line[-TAIL:]:
-        raise StudyError(
-            f"something before record {index + 1} was changed, and nothing says what: restore the file from a backup"
-        )
-
-
-def _is_good(line: bytes, before: int, *, is_sealed: bool) -> bool:
-    """Return True for a line that is as it was written, whether or not something is missing before it."""
-    return lines.is_intact(line) or not (is_sealed or lines.has_checksum(line) or _almost_has_checksum(line, before))
-
-
-def _almost_has_checksum(line: bytes, before: int) -> bool:
-    return _of_checksum(line, before) is not None
+def _of_checksum(line: bytes, before: int) -> bytes | None:
+    """Return a line whose checksum alone is damaged with the one that it should have."""
+    body, tail = line[:-TAIL], line[-TAIL:]
+    right = lines.tail(body, before)
+    n_wrong = sum(one != other for one, other in zip(tail, right, strict=False))
+    return body + right if len(tail) == TAIL and n_wrong == 1 else None
 
 
 def _checksum_after(line: bytes, before: int) -> int:
@@ -123,104 +170,50 @@ def _checksum_after(line: bytes, before: int) -> int:
     return lines.chained(zlib.crc32(line), before)
 
 
-def _restore(line: bytes, before: int) -> bytes | None:
-    """Return a line as it was, if one damaged bit or only its checksum keeps it from being that; else None."""
-    if (mended_line := _of_checksum(line, before)) is not None:
-        return mended_line
-    if not lines.has_checksum(line) or len(line) > _MOST_SEARCHED:
+def _with_byte(line: bytes) -> bytes | None:
+    """Return a line as it was by its own checksum, if one bit of it is wrong or, of a short line, one byte."""
+    if len(line) > _MOST_SEARCHED:
         return None
     try:
         own = int(line[-19:-11], 16)
     except ValueError:
         return None
-    body = bytearray(line[:-TAIL])
-    for place, bit in _flips(zlib.crc32(body) ^ own, len(body)):
-        body[place] ^= 1 << bit
-        return bytes(body) + line[-TAIL:]
-    return None
+    fitting = []
+    for place, change in _wrong_bytes(zlib.crc32(line[:-TAIL]) ^ own, len(line) - TAIL):
+        candidate = line[:place] + bytes([line[place] ^ change]) + line[place + 1 :]
+        is_bit = change.bit_count() == 1
+        if (is_bit or len(line) <= _MOST_WITH_BYTES) and _record(candidate) is not None:
+            fitting.append((is_bit, candidate))
+    best = [candidate for is_bit, candidate in fitting if is_bit] or [candidate for _, candidate in fitting]
+    return best[0] if len(best) == 1 else None
 
 
-def _of_checksum(line: bytes, before: int) -> bytes | None:
-    """Return a line whose checksum alone is damaged with the one that it should have."""
-    body, tail = line[:-TAIL], line[-TAIL:]
-    right = lines.tail(body, before)
-    n_wrong = sum(one != other for one, other in zip(tail, right, strict=False))
-    return body + right if len(tail) == TAIL and n_wrong == 1 else None
+def _wrong_bytes(difference: int, n_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield the places, each with how its byte has to change, so that the checksum of so many bytes changes by this
+    difference.
 
-
-def _flips(difference: int, n_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yield the bits, each of which alone changes the checksum of so many bytes by this difference.
-
-    A CRC is linear: what a bit changes depends on its distance from the end alone.
+    A CRC is linear: what a byte changes depends on its distance from the end alone. So the difference is taken back, a
+    byte at a time from the end, until one byte alone makes it.
     """
-    table = [zlib.crc32(bytes([byte]), 0xFFFFFFFF) ^ 0xFFFFFFFF for byte in range(256)]
-    changes = [table[1 << bit] for bit in range(8)]
     for place in range(n_bytes - 1, -1, -1):
-        if difference in changes:
-            yield place, changes.index(difference)
-        changes = [table[change & 0xFF] ^ (change >> 8) for change in changes]
+        byte = _BYTE_OF[difference >> 24]
+        if _POLYNOMIAL[byte] == difference:
+            yield place, byte
+        difference = ((difference ^ _POLYNOMIAL[byte]) << 8) | byte
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
-        record = lines.parsed(line)
+        return lines.parsed(line)
     except lines.DamageError:
         return None
-    return record
 
 
-def _refuse_vital(what: Subject, index: int, records: Sequence[Any]) -> None:
-    """Refuse to drop what later records build on."""
-    is_vital = what.op_code not in (NOTE, STATE, EPOCH, ATTRIBUTE, CREATE_TRIAL) or what.attribute in _VITAL_NOTES
-    if what.op_code == CREATE_TRIAL:
-        is_vital = any(record and record["op_code"] == CREATE_TRIAL for record in records[index + 1 :])
-    if what.op_code in (STATE, EPOCH, ATTRIBUTE) and what.trial is None:
-        is_vital = True
-    if is_vital:
-        raise StudyError(
-            f"record {index + 1}, {what}, cannot be restored, and the study is nothing without it: restore the file "
-            "from a backup"
-        )
-
-
-def _loss(what: Subject) -> str:
-    """Return what goes with a record, in words."""
-    if what.op_code == CREATE_TRIAL:
-        return f"trial {what.trial} is lost"
-    if what.attribute == "result":
-        return f"{what} is lost; trial {what.trial} runs again"
-    return f"{what} is lost" + ("; its result says it too" if what.op_code == STATE else "")
-
-
-def _drop(records: list[Any], what: Subject) -> None:
-    """Drop the records that mean nothing without the one that is lost."""
-    known = {name for record in records if _is_of(record, what) for name in record.get("user_attr", ())}
-    for index, record in enumerate(records):
-        if _is_of(record, what) and _depends(record, what, known):
-            records[index] = None
-
-
-def _is_of(record: dict[str, Any] | None, what: Subject) -> bool:
-    return record is not None and what.trial is not None and record.get("trial_id") == what.trial_id
-
-
-def _depends(record: dict[str, Any], what: Subject, known: Container[str]) -> bool:
-    """Return True if a record of the same trial is nothing without the lost one; `known` are the trial's attributes."""
-    if what.op_code == CREATE_TRIAL:
-        return True
-    if what.attribute == "result":
-        return record["op_code"] == STATE and record["state"] != _RUNNING and "result" not in known
-    is_begun = "attempt" in known or "result" in known
-    return what.attribute == "attempt" and not is_begun and record["op_code"] in (STATE, EPOCH)
-
-
-def _sealed(records: Sequence[Any]) -> bytes:
+def _sealed(records: Sequence[Mapping[str, Any]]) -> bytes:
     content, place = [], lines.START
     for record in records:
-        if record is None:
-            continue
         original = {name: value for name, value in record.items() if name not in lines.OURS}
-        line = lines.sealed(json.dumps(original, separators=(",", ":")).encode(), place.number, place.checksum)
+        line = lines.sealed(original, place)
         place = lines.read(line, place)[1]
         content.append(line)
     return b"".join(content)

@@ -97,6 +97,8 @@ class Study:
             study._drop_half_import()
             try:
                 yield study
+                if server is None and study.has_begun:
+                    study._keep_copy()
             finally:
                 if not study.has_begun:
                     study._drop_half_import()
@@ -335,6 +337,12 @@ class Study:
         if self._id is not None and not self.has_begun and _IMPORTING in self._attributes:
             self._storage.delete_study(self._id)
             self._id = None
+
+    def _keep_copy(self) -> None:
+        """Keep what the study is nothing without once more, far from the beginning of its file."""
+        attributes = self._attributes
+        if contents.COPY not in attributes:
+            self._note(contents.COPY, {name: attributes[name] for name in contents.VITAL})
 
     def _note(self, key: str, value: Any) -> None:
         self._storage.set_study_user_attr(self._begun_id, key, value)
