@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tune_jobs.errors import SettingsError
 
-_FOLDERS = ("studies", "mlartifacts", "exports", "weights", "checkpoints", "tasks", "ui")
+FOLDERS = ("studies", "mlartifacts", "exports", "weights", "checkpoints", "tasks", "ui")
 _FILES = ("mlflow.db", "delivery.log")
 _ANOTHER = "name another home with --home or TUNE_JOBS_HOME"
 
@@ -21,7 +21,7 @@ def check(home: Path) -> None:
     Raises:
         SettingsError: another user can write in it.
     """
-    for folder, status in _existing(home, ("", *_FOLDERS)):
+    for folder, status in _existing(home, ("", *FOLDERS)):
         if status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             continue
         from tune_jobs.search_spaces import own_files  # takes a fifth of a second
@@ -43,16 +43,23 @@ def make(*folders: Path) -> None:
     """
     for folder in folders:
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(folder)
         except OSError as error:
             raise _unusable(folder, error.strerror or type(error).__name__) from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise _unusable(folder, "Permission denied")
 
 
+def _make(folder: Path) -> None:
+    """Make a folder, and those above it that are missing: who may write in one of these could exchange the home."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def close(home: Path) -> None:
     """Take the rights of others off what this program keeps in a home. A link and what it leads to stay as they are."""
-    for path, status in _existing(home, (*_FOLDERS, *_FILES)):
+    for path, status in _existing(home, (*FOLDERS, *_FILES)):
         if status.st_uid == os.getuid() and status.st_mode & 0o077 and not path.is_symlink():
             with suppress(OSError):  # a file system without rights
                 path.chmod(status.st_mode & 0o700)

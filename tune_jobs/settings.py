@@ -123,7 +123,7 @@ class Settings:
         Raises:
             SettingsError: if a folder cannot be made or written, or another user can write in it.
         """
-        homes.make(self.home, self.studies_dir, self.artifacts_dir)
+        homes.make(self.home, *(self.home / name for name in homes.FOLDERS))
         homes.check(self.home)
         homes.close(self.home)
 

@@ -119,6 +119,13 @@ def test_the_same_error_three_times_in_a_row_ends_the_sweep_and_what_failed_is_r
     assert len(study.searched) == 5
     assert [trial.params["width"] for trial in study.searched] == [1, 2, 3, 4, 5]
     assert {trial.state for trial in study.standing} == {"complete"}
+    best = settings.exports_dir("own") / "best.yaml"
+    best.unlink()  # as if the retry had been killed after its last trial
     code, _, stderr = called(settings, "retry", "own")
+    assert code == 0, stderr
+    assert "study own: all that failed has run again" in stderr
+    assert best.exists()
+    assert len(record(settings).trials) == len(study.trials)
+    code, _, stderr = called(settings, "retry", "own", "--reason", "diverged")
     assert code == 2
     assert stderr.splitlines()[-1] == "tune-jobs: study 'own' has nothing to retry: none of its trials failed"

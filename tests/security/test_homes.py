@@ -14,13 +14,15 @@ from tests.support.sweeping import finished_study, own_task
 from tune_jobs import exports, files
 from tune_jobs.cli import run
 from tune_jobs.errors import SettingsError, UserError
+from tune_jobs.execution import submission
 from tune_jobs.live import activity, drains
 from tune_jobs.live.activity import Activity
+from tune_jobs.search_spaces import catalog
 from tune_jobs.settings import Settings
 from tune_jobs.study.locks import StudyLock, taking_turns
 from tune_jobs.tracking import report, ui_password
 from tune_jobs.tracking.report import Report
-from tune_jobs.training import weights
+from tune_jobs.training import folders, weights
 from tune_jobs.training.checkpoints import CheckpointFolder
 
 
@@ -86,6 +88,10 @@ def test_what_is_ours_is_closed_whatever_the_umask(
     record = finished_study(own_task(tmp_path), open_home)
     exports.write_all(record, open_home.exports_dir("own"))
     weights.keep(b"weights", open_home.weights_dir(record.identity), 0)
+    reported = tmp_path / "reported" / "below"
+    reported.mkdir(parents=True)
+    (reported / "picture.png").touch()
+    folders.put(folders.packed(reported.parent), open_home.trial_files_dir("own") / "0000")
     CheckpointFolder(open_home.checkpoints_dir(record.identity)).save("trial", b"checkpoint")
     activity.write(open_home.activity_file("own"), Activity())
     drains.drain(open_home.drained_file("own"), drains.spots("node", ()))
@@ -95,6 +101,26 @@ def test_what_is_ours_is_closed_whatever_the_umask(
     assert {path.relative_to(open_home.home).parts[0] for path in made} >= {"studies", "exports", "weights", "ui"}
     assert [path for path in made if rights(path) != (0o700 if path.is_dir() else 0o600)] == []
     assert not intruder.can_read(open_home.studies_dir / "own.journal")
+
+
+def test_what_is_made_in_a_home_that_others_may_enter_is_closed(open_home: Settings, tmp_path: Path) -> None:
+    open_home.home.mkdir(mode=0o755)  # a folder of the user's own
+    record = finished_study(own_task(tmp_path), open_home)
+    exports.write_all(record, open_home.exports_dir("own"))
+    weights.keep(b"weights", open_home.weights_dir(record.identity), 0)
+    assert [path for path in open_home.home.rglob("*") if rights(path) & 0o077] == []
+
+
+def test_a_home_is_closed_before_a_submitted_task_is_kept_in_it(
+    reachable: Path, tmp_path: Path, intruder: Intruder, no_umask: None
+) -> None:
+    home = reachable / "new" / "home"
+    settings = Settings(home, home / "data", storage=None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+    own = own_task(tmp_path / "task" / "package")
+    kept, _ = submission.keep_task(f"{own.file}:OWN", (), settings)
+    assert {rights(path) for path in (home.parent, home, *home.rglob("*")) if path.is_dir()} == {0o700}
+    assert not intruder.can_read(Path(kept.rpartition(":")[0]))
+    assert catalog.find_said(kept, "the study").name == "own"  # its checks pass, too
 
 
 def test_what_a_user_has_written_elsewhere_follows_the_umask(

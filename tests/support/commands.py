@@ -51,7 +51,7 @@ GROUPS: Mapping[str, tuple[Group, ...]] = {
     "import-study": (("driver",), ("deliverer",)),
     "delete": (("driver",),),
 }
-_NOTHING_LEFT = ("has nothing to retry", "no study named", "already has")  # what was killed had done its work
+_NOTHING_LEFT = ("no study named", "already has")  # what was killed had done its work
 
 
 def has_own_ray(group: Group) -> bool:
@@ -183,9 +183,6 @@ class Course:
             if code == 0 or any(words in stderr for words in _NOTHING_LEFT):
                 break
             assert "Ray did not start" in stderr, stderr  # what was killed may still be going down
-        if step.name == "retry":  # it writes no exports where nothing is left
-            code, _, stderr = ended(self.start(Step("launch", (), "own")), PATIENCE_S)
-            assert code == 0, stderr
         if step.name != "delete":
             code, _, stderr = called(self.settings, "sync", step.study)
             assert code == 0, stderr

@@ -115,6 +115,7 @@ class WarmServer:
         if "code" in answer:
             self.codes[answer["pid"]] = answer["code"]
         else:
+            self.codes.pop(answer["pid"], None)  # of a process that ended long ago and had the same number
             self._pids.append(answer["pid"])
 
     def _connected(self) -> socket.socket:

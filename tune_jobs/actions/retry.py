@@ -12,7 +12,7 @@ from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import Reason, UserError
 from tune_jobs.execution.plan import Plan, Resources
 from tune_jobs.records.studies import StudyRecord
-from tune_jobs.records.trials import TrialRecord
+from tune_jobs.records.trials import LOST, TrialRecord
 from tune_jobs.search.candidates import Candidate, ListSampler
 from tune_jobs.settings import Settings
 from tune_jobs.words import Say
@@ -33,6 +33,9 @@ class RetryRequest:
 def retry(request: RetryRequest, settings: Settings, say: Say) -> Outcome:
     """Run a study's failed trials again, after all that did not finish.
 
+    If all of them have run again already, deliver and export the study as it is: an earlier retry may have been killed
+    before it did.
+
     Raises:
         UserError, TaskError: if the study, its task or its data are missing or have changed, or nothing failed for
             these reasons.
@@ -42,6 +45,9 @@ def retry(request: RetryRequest, settings: Settings, say: Say) -> Outcome:
         unfinished = held.study.unfinished()
         record = held.study.record()
         failed = _failed(record, request.reasons)
+        if not failed and not unfinished and _has_retried(record, request.reasons):
+            say(f"study {request.study}: all that failed has run again; the exports and MLflow are brought up to date")
+            return held.run(inputs, None, request.resources)
         if not failed and not unfinished:
             raise UserError(f"study {request.study!r} has nothing to retry: {_no_failure(record, request.reasons)}")
         say(f"study {request.study}: {len(failed)} failed trial{'s run' if len(failed) != 1 else ' runs'} again")
@@ -54,9 +60,16 @@ def _failed(record: StudyRecord, reasons: tuple[Reason, ...]) -> list[TrialRecor
     return [trial for trial in record.standing if trial.state == "failed" and trial.reason in reasons]
 
 
+def _has_retried(record: StudyRecord, reasons: tuple[Reason, ...]) -> bool:
+    """Return True if a trial that failed for one of these reasons was run again since."""
+    first = [trial for trial in record.trials if trial.state == "failed" and trial.reason in reasons]
+    return len(first) > len(_failed(record, reasons))
+
+
 def _no_failure(record: StudyRecord, reasons: tuple[Reason, ...]) -> str:
     """Say what failed instead, if anything did."""
-    other = sorted({str(trial.reason) for trial in record.standing if trial.state == "failed"})
+    other = sorted({str(trial.reason) for trial in record.standing if trial.state == "failed"} - {LOST})
+    lost = [f"trial {trial.number}" for trial in record.trials if trial.reason == LOST]
     if not other:
-        return "none of its trials failed"
+        return "none of its trials failed" + (f", and the params of {', '.join(lost)} are lost" if lost else "")
     return f"none failed as {', '.join(reasons)}; some did as {', '.join(other)} (--reason {other[0]})"

@@ -65,7 +65,7 @@ class _FilesActor:
     def refuse(self, why: str, number: int) -> None:
         folder = self._folder / f"{number:04d}"
         with suppress(OSError, UserError):
-            folder.mkdir(parents=True, exist_ok=True)
+            files.make_folder(folder)
             files.write(folder / "NOT_KEPT.txt", f"{why}\n", durable=False)
 
 

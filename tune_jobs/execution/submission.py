@@ -133,10 +133,14 @@ def keep_task(reference: str, also: Sequence[Path], settings: Settings) -> tuple
     are there.
 
     The folder in which the files arrived is deleted later; the study has to find its task again.
+
+    Raises:
+        UserError: they cannot be kept, or another user can write in the home.
     """
     file, attribute = catalog.split(reference)
     if file is None:
         return reference, ()
+    settings.prepare()
     arrived = next(folder for folder in reversed(file.parents) if folder.name == _SENT)
     contents = {_below(arrived, path): path.read_bytes() for path in sorted(arrived.rglob("*")) if path.is_file()}
     kept = keep(TaskFiles(arrived, _below(arrived, file), contents), settings.tasks_dir)

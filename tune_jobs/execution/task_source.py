@@ -77,7 +77,7 @@ def keep(task_files: TaskFiles, folder: Path, *, durable: bool = True) -> Path:
     if (root / task_files.name).exists():  # it is written last
         return root
     for name in sorted(task_files.contents, key=task_files.name.__eq__):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder((root / name).parent)
         files.write_bytes(root / name, task_files.contents[name], durable=durable, mode=0o600)
     return root
 

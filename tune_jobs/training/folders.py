@@ -10,6 +10,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tune_jobs.files import make_folder
+
 
 def files(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder and of those below, in order; links are left out."""
@@ -55,8 +57,11 @@ def put(content: bytes, folder: Path) -> None:
     """
     new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     try:
-        new.mkdir(parents=True)
+        make_folder(new)
         unpack(content, new)
+        rights = new.stat().st_mode  # for what an archive makes has those of the umask
+        for path in new.rglob("*"):
+            path.chmod(path.stat().st_mode & rights)
         shutil.rmtree(folder, ignore_errors=True)
         new.rename(folder)
     finally:
