@@ -36,6 +36,13 @@ def test_a_large_colour_picture_is_kept_as_jpeg_and_looks_the_same() -> None:
     assert np.abs(back.astype(int) - photograph).mean() < 10
 
 
+def test_colour_pictures_lose_quality_rather_than_be_too_large() -> None:
+    noise = RNG.integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    packed = trial_pictures.pack({"samples": noise, "walk": noise[:256]})
+    trial_pictures.check(packed)
+    assert set(map(trial_pictures.media_type, packed.values())) == {"image/jpeg"}
+
+
 def test_a_trial_keeps_pictures_of_epochs_that_are_ever_further_apart() -> None:
     assert [epoch for epoch in range(1, 251) if trial_pictures.is_kept(epoch)] == [1, 2, 4, 8, 16, 32, 64, 128]
 

@@ -21,7 +21,7 @@ MOST_BYTES_OF_AN_EPOCH = 2**15  # of all pictures after an epoch, of which a tri
 MOST_EPOCHS = 16  # from which a trial keeps pictures
 _NAME = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
 _LARGEST_PNG = 2**14  # bytes; a colour picture that has more is kept as JPEG, of which a photograph needs a fifth
-_QUALITY = 85  # of a JPEG
+_QUALITIES = (85, 70, 50, 30, 15)  # of JPEGs: the first with which the pictures are small enough
 _SIGNATURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 
 
@@ -42,7 +42,12 @@ def pack(pictures: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> dict[str,
     import numpy as np
 
     _check_names(pictures)
-    packed = {name: base64.b64encode(_file(name, np.asarray(image))).decode() for name, image in pictures.items()}
+    images = {name: _image(name, np.asarray(image)) for name, image in pictures.items()}
+    packed: dict[str, str] = {}
+    for quality in _QUALITIES:
+        packed = {name: base64.b64encode(_file(image, quality)).decode() for name, image in images.items()}
+        if _size(packed) <= most_bytes:
+            break
     _check_size(packed, most_bytes)
     return packed
 
@@ -115,13 +120,17 @@ def _check_names(pictures: Mapping[str, Any]) -> None:
 
 
 def _check_size(packed: Mapping[str, str], most_bytes: int) -> None:
-    size = sum(3 * len(text) // 4 for text in packed.values())
+    size = _size(packed)
     if size > most_bytes:
         whose = "a trial" if most_bytes == MOST_BYTES else "an epoch"
         raise ValueError(f"the pictures of {whose} have at most {most_bytes:,} bytes; got {size:,}: draw smaller ones")
 
 
-def _file(name: str, image: np.ndarray) -> bytes:
+def _size(packed: Mapping[str, str]) -> int:
+    return sum(3 * len(text) // 4 for text in packed.values())
+
+
+def _image(name: str, image: np.ndarray) -> Image.Image:
     import numpy as np
     from PIL import Image
 
@@ -131,10 +140,14 @@ def _file(name: str, image: np.ndarray) -> bytes:
         raise ValueError(f"picture {name!r} needs uint8 of (H, W), (H, W, 1) or (H, W, 3); got {form}")
     if not 1 <= max(image.shape[:2]) <= LARGEST_SIDE or min(image.shape[:2]) < 1:
         raise ValueError(f"picture {name!r} needs sides of 1 to {LARGEST_SIDE} pixels; got {image.shape[:2]}")
-    png = _saved(Image.fromarray(flat), "PNG", optimize=True)
-    if flat.ndim == 2 or len(png) <= _LARGEST_PNG:
+    return Image.fromarray(flat)
+
+
+def _file(image: Image.Image, quality: int) -> bytes:
+    png = _saved(image, "PNG", optimize=True)
+    if image.mode == "L" or len(png) <= _LARGEST_PNG:
         return png
-    return _saved(Image.fromarray(flat), "JPEG", quality=_QUALITY)
+    return _saved(image, "JPEG", quality=quality)
 
 
 def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
