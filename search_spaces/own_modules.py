@@ -151,7 +151,12 @@ def _what_happened(path: Path, error: BaseException) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else (lines or [None])[-1]
     where = path.name if line is None else f"{path.name}, line {line}"
-    message = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    message = _shortened(" ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split()))
     if isinstance(error, ValueError) and type(error).__module__.startswith("tune_jobs.search_spaces."):
         return f"{where}: {message}"
     return f"{where}: {type(error).__name__}{': ' * bool(message)}{message}"
+
+
+def _shortened(message: str) -> str:
+    """Return a message without its middle if it is long: it may show an array."""
+    return message if len(message) <= 500 else f"{message[:350]} … {message[-100:]}"

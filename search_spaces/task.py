@@ -120,6 +120,8 @@ class Task:
     def _per_output(self, encodings: Mapping[str, LabelEncoding]) -> Any:
         from tune_jobs.models.several_outputs import PerOutput
 
+        if not encodings:
+            raise self._error("encoding needs an encoding for each output; got an empty mapping")
         for output, encoding in encodings.items():
             if wrong := why_no_encoding(encoding):
                 raise self._error(f"encoding of {output!r} {wrong}")

@@ -130,6 +130,18 @@ WORDS = np.where(np.arange(N) % 2, "dog", "cat")
         ({"y_test": (np.arange(N_TEST) % 2).astype(np.int8)}, "y_train and y_test must be alike, and are (40,) int64"),
         ({"x_train": at((4, 1), np.nan)}, "x_train[4, 1] is nan: a network needs finite numbers (1 of 120 are not)"),
         ({"x_train": at((slice(6, None), 2), -np.inf)}, "x_train[6, 2] is -inf: a network needs finite numbers (34 of"),
+        (
+            {"x_train": at((2, 1), 1.7e308, dtype=np.float64), "x_test": np.ones((N_TEST, 3))},
+            "x_train[2, 1] is 1.7e+308: a network needs numbers below 3.4e38 (1 of 120 are not)",
+        ),
+        (
+            {"x_train": np.ones((N, 0)), "x_test": np.ones((N_TEST, 0))},
+            "x_train has shape (40, 0): a network needs numbers",
+        ),
+        (
+            {"x_train": np.ma.masked_greater(at((7, 0), 9.0), 5.0)},
+            "x_train[7, 0] is masked: x_train needs numbers; x_train.filled(0) has them",
+        ),
         ({"x_test": at((0, 0), np.inf, (N_TEST, 3))}, "x_test[0, 0] is inf: a network needs finite numbers"),
         (
             {"y_train": (np.arange(N) % 2).astype(object)},

@@ -472,8 +472,13 @@ def test_an_exception_in_a_tasks_function_becomes_one_line(tmp_path: Path) -> No
     def load_broken() -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         raise FileNotFoundError("images.npy\nis not there")
 
+    def load_and_exit() -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        sys.exit(3)
+
     message = refusal(lambda: datasets.load(load_broken, data_dir=tmp_path, validation=4))
     assert message == "the data set load_broken raised FileNotFoundError: images.npy is not there"
+    message = refusal(lambda: datasets.load(load_and_exit, data_dir=tmp_path, validation=4))
+    assert message == "the data set load_and_exit raised SystemExit: 3"
 
 
 def test_a_callable_without_a_name_is_called_by_its_type() -> None:

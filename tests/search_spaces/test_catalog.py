@@ -237,6 +237,11 @@ def test_a_task_taken_from_the_catalogue_is_not_the_files_own(own):
         ("assert False\n", "", "own.py, line 1: AssertionError"),
         ("def f():\n    1 / 0\n\nf()\n", "", "own.py, line 2: ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(3)\n", "", "own.py, line 2: SystemExit: 3"),
+        (
+            OWN.replace("Choice(4, 8)", "Choice(tuple(range(9999)))"),
+            "",
+            "own.py, line 10: Choice takes None, bool, int, float and str; got (0, 1,",
+        ),
         (OWN.replace("units=Choice", "unitz=Choice"), "", "own.py, line 6: task 'small': neither mlp.build nor the "),
         (OWN.replace("Choice(4, 8)", "Choice()"), "", "own.py, line 10: Choice needs at least one option; got none"),
     ],
@@ -247,6 +252,7 @@ def test_a_file_that_fails_is_told_where_in_one_line(own, text, attribute, messa
         find(own(text) + attribute)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
     if "line" in message:
         assert not [name for name in set(sys.modules) - modules if name.startswith("task_file_")]
 

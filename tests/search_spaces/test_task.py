@@ -190,6 +190,7 @@ def test_a_part_of_a_task_that_cannot_be_is_refused(make, message):
             "task 'digits-small': encoding needs to be a label encoding, such as Classes(10), or a function that "
             "returns one; got 'x', which lacks name, head, targets, ",
         ),
+        ({"encoding": {}}, "task 'digits-small': encoding needs an encoding for each output; got an empty mapping"),
         ({"encoding": HeadOnly()}, "task 'digits-small': encoding needs to be a label encoding, such as Classes(10)"),
         ({"summary": 3}, "task 'digits-small': summary has to be of type str; got 3"),
         ({"source": None}, "task 'digits-small': source has to be of type str; got None"),

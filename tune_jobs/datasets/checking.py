@@ -31,6 +31,9 @@ def array(value: object, name: str) -> Array:
         DataError: it is none; with its first element that does not belong.
     """
     is_text = isinstance(value, list | tuple) and bool(value) and isinstance(value[0], str)
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        place = _first(np.ma.getmaskarray(value))
+        raise DataError(f"{_at(name, place)} is masked: {name} needs numbers; {name}.filled(0) has them")
     try:
         array = np.asarray(value, dtype=object if is_text else None)
     except ValueError as error:  # rows of different lengths
@@ -105,11 +108,21 @@ def _encoding(task: Task) -> LabelEncoding:
 
 
 def _check_finite(name: str, array: Array) -> None:
-    if array.dtype.kind != "f" or np.isfinite(array).all():
+    if array.size == 0:
+        raise DataError(f"{name} has shape {array.shape}: a network needs numbers")
+    if array.dtype.kind != "f":
         return
-    wrong = ~np.isfinite(array)
-    place = tuple(map(int, np.unravel_index(int(wrong.argmax()), array.shape)))
-    raise DataError(f"{_at(name, place)} is {array[place]}: a network needs finite numbers ({_among(wrong)})")
+    with np.errstate(over="ignore"):
+        wrong = ~np.isfinite(array.astype(np.float32, copy=False))
+    if wrong.any():
+        place = _first(wrong)
+        what = "numbers below 3.4e38" if np.isfinite(array[place]) else "finite numbers"
+        raise DataError(f"{_at(name, place)} is {array[place]}: a network needs {what} ({_among(wrong)})")
+
+
+def _first(wrong: Array) -> tuple[int, ...]:
+    """Return the place of the first that is true."""
+    return tuple(map(int, np.unravel_index(int(wrong.argmax()), wrong.shape)))
 
 
 def _check_labels(name: str, labels: Nest, encode: Encode) -> None:

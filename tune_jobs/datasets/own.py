@@ -32,7 +32,7 @@ def load(load_data: LoadData) -> Original:
     name = function_names.name(load_data)
     try:
         returned: Any = load_data()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(f"the data set {name} raised {one_line(error)}") from error
     try:
         return _original(_data(returned))
