@@ -16,11 +16,12 @@ _ANOTHER = "name another home with --home or TUNE_JOBS_HOME"
 
 
 def check(home: Path) -> None:
-    """Check that no other user can have put anything into a home, if there is one.
+    """Check that a home's name is a text, and that no other user can have put anything into it, if there is one.
 
     Raises:
-        SettingsError: another user can write in it.
+        SettingsError: its name has bytes that are no letters, or another user can write in it.
     """
+    _check_letters(home)
     for folder, status in _existing(home, ("", *FOLDERS)):
         if status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             continue
@@ -33,6 +34,15 @@ def check(home: Path) -> None:
                 f"other users can write in {folder}, and what they put there would count as yours: look at what is in "
                 f"it, then `chmod go-w {folder}`, or {_ANOTHER}"
             )
+
+
+def _check_letters(home: Path) -> None:
+    """Refuse a name that MLflow would take for another folder's."""
+    try:
+        str(home).encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(home).decode(errors="backslashreplace")
+        raise SettingsError(f"the home {shown} has bytes that are no UTF-8: {_ANOTHER}") from error
 
 
 def make(*folders: Path) -> None:

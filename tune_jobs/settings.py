@@ -47,8 +47,8 @@ class Settings:
         counts as unset, because shells and compose files cannot always leave one out.
 
         Raises:
-            SettingsError: if a path starts with `~user` and this machine has no such user, or if another user can
-                write in the home, or if an address does not say where its password ends.
+            SettingsError: if a path starts with `~user` and this machine has no such user, if the home's name is no
+                text, or another user can write in it, or if an address does not say where its password ends.
         """
         chosen_home = _absolute(home or os.environ.get("TUNE_JOBS_HOME") or "~/.tune-jobs")
         homes.check(chosen_home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,11 @@ def test_the_home_of_nobody_is_refused_in_one_line() -> None:
     with pytest.raises(SettingsError, match="~nobody-of-this-name") as caught:
         Settings.read(home=Path("~nobody-of-this-name/x"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_home_of_bytes_that_are_no_letters_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"the home .*/bad\\xff has bytes that are no UTF-8: name another home"):
+        Settings.read(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff"))
 
 
 def test_prepare_makes_the_folders_but_leaves_the_data_folder_alone(tmp_path: Path) -> None:

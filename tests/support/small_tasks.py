@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -115,6 +116,14 @@ def loop(params: Mapping[str, Any], data: Any, *, seed: int, epochs: int) -> Ite
         yield {"size": float(np.abs(weights).sum())} | ({"val_accuracy": right} if epoch % 2 == 0 else {})
 
 
+def careless_loop(params: dict[str, Any], data: Any, *, seed: int, epochs: int) -> Iterator[dict[str, float]]:
+    """A loop that draws from generators which it has not seeded, and uses up its params."""
+    rate = params.pop("rate")
+    for _ in range(epochs):
+        weights = rate * np.random.normal(size=data.train.x.shape[1]) + random.random()
+        yield {"val_accuracy": float(np.mean((data.validation.x @ weights > 0) == data.validation.labels))}
+
+
 ACCURACY, LOSS = Objective("val_accuracy", "maximize"), Objective("val_loss", "minimize")
 PLAIN = Space(width=Choice(2, 4), dropout=Choice(0.0, 0.5), norm=Choice(False, True))
 
@@ -144,6 +153,7 @@ def own_tasks() -> list[Task]:
             encoding=Classes(2),
         ),
         _task("loop", points, Space(rate=Float(0.1, 1.0)), ACCURACY, train=loop),
+        _task("careless", points, Space(rate=Float(0.1, 1.0)), ACCURACY, train=careless_loop),
     ]
 
 

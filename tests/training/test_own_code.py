@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -163,3 +165,18 @@ def test_what_is_no_state_of_its_own_is_not_gone_on_from() -> None:
     run = TrialRun(task_of(countdown), {"x": 0.5}, None, seed=0, start=wrong)
     assert len(list(run)) == 4
     assert TrialRun(task_of(lambda params: 1.0), {"x": 0.5}, None, seed=0).checkpoint() is None
+
+
+def test_generators_that_nobody_seeds_give_each_trial_what_they_give_it_alone() -> None:
+    def draws(params: Any) -> float:
+        return random.random() + float(np.random.random()) + float(keras.random.uniform(()))
+
+    first = result_of(draws).score
+    assert result_of(draws).score == first
+    assert run_trial(task_of(draws), {"x": 0.5}, None, seed=8).score != first
+
+
+def test_what_code_does_to_its_params_stays_there() -> None:
+    params = {"x": 0.5}
+    assert run_trial(task_of(lambda own: own.pop("x")), params, None, seed=7).score == 0.5
+    assert params == {"x": 0.5}

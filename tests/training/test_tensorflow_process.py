@@ -146,8 +146,16 @@ def test_a_real_gpu_is_held_to_a_share_and_tells_its_peak() -> None:
 @pytest.mark.slow
 def test_what_a_trials_code_set_for_the_whole_process_is_undone_before_the_next() -> None:
     def settings() -> tuple[Any, ...]:
-        config = keras.config
-        return config.floatx(), config.epsilon(), config.image_data_format(), tf.config.functions_run_eagerly()
+        config, graphs = keras.config, tf.config.optimizer
+        of_keras = config.floatx(), config.epsilon(), config.image_data_format()
+        is_tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+        return (
+            *of_keras,
+            tf.config.functions_run_eagerly(),
+            graphs.get_jit(),
+            graphs.get_experimental_options(),
+            is_tf32,
+        )
 
     tensorflow_process.reset(0)
     before = settings()
@@ -156,6 +164,9 @@ def test_what_a_trials_code_set_for_the_whole_process_is_undone_before_the_next(
     keras.config.set_image_data_format("channels_first")
     keras.config.set_dtype_policy("mixed_bfloat16")
     tf.config.run_functions_eagerly(True)
+    tf.config.optimizer.set_jit("autoclustering")
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision": True, "layout_optimizer": False})
+    tf.config.experimental.enable_tensor_float_32_execution(not before[-1])
     tensorflow_process.reset(0)
     assert settings() == before
     assert keras.config.dtype_policy().name == "float32"

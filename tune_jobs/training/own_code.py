@@ -19,6 +19,7 @@ from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import folders
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.numbers import as_numbers
+from tune_jobs.training.seeding import seed_generators
 
 
 class _OwnCode:
@@ -54,9 +55,11 @@ class OwnTraining(_OwnCode):
     def __init__(self, task: Task, params: Params, data: TrainingData, seed: int) -> None:
         assert task.train is not None
         assert task.protocol.epochs is not None
-        self._epochs = task.train(params, data, seed=seed, epochs=task.protocol.epochs)
+        self._seed = seed
+        self._epochs = task.train(dict(params), data, seed=seed, epochs=task.protocol.epochs)
 
     def epochs(self) -> Iterator[Metrics]:
+        seed_generators(self._seed)
         for metrics in self._epochs:
             yield _checked_metrics(metrics)
 
@@ -103,8 +106,9 @@ class FunctionRun(_OwnCode):
         return self._folders.get("artifacts")
 
     def epochs(self) -> Iterator[Metrics]:
+        seed_generators(self._seed)
         given = {"seed": self._seed, **self._folders}
-        returned = self._run(self._params, **{name: given[name] for name in self._taken})
+        returned = self._run(dict(self._params), **{name: given[name] for name in self._taken})
         if isinstance(returned, Iterator):
             yield from map(self._metrics, returned)
         else:

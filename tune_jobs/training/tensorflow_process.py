@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -185,19 +186,33 @@ def reset(seed: int) -> None:
 
 
 @functools.cache
-def _first_settings() -> tuple[str, float, str, bool]:
-    """Return the settings that the process has when this is first called: those that the task's file chose."""
-    config = keras.config
-    return config.floatx(), config.epsilon(), config.image_data_format(), tf.config.functions_run_eagerly()
+def _first_settings() -> tuple[tuple[Callable[[Any], None], Any], ...]:
+    """Return what sets each setting with its value when this is first called: the one that the task's file chose."""
+    config, tensorflow = keras.config, tf.config
+    return (
+        (config.set_floatx, config.floatx()),
+        (config.set_epsilon, config.epsilon()),
+        (config.set_image_data_format, config.image_data_format()),
+        (tensorflow.run_functions_eagerly, tensorflow.functions_run_eagerly()),
+        (tensorflow.optimizer.set_jit, tensorflow.optimizer.get_jit()),
+        (_set_graph_options, tensorflow.optimizer.get_experimental_options()),
+        (
+            tensorflow.experimental.enable_tensor_float_32_execution,
+            tensorflow.experimental.tensor_float_32_execution_enabled(),
+        ),
+    )
 
 
 def _restore_settings() -> None:
     """Undo what an earlier trial's code may have set for the whole process."""
-    floatx, epsilon, image_data_format, is_eager = _first_settings()
-    keras.config.set_floatx(floatx)
-    keras.config.set_epsilon(epsilon)
-    keras.config.set_image_data_format(image_data_format)
-    tf.config.run_functions_eagerly(is_eager)
+    for put, value in _first_settings():
+        put(value)
+
+
+def _set_graph_options(options: dict[str, Any]) -> None:
+    """Set options of TensorFlow's graphs, and give all others their defaults."""
+    changed = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options(dict.fromkeys(changed) | options)
 
 
 def release_memory() -> None:
