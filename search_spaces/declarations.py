@@ -22,6 +22,14 @@ def why_no_encoding(encoding: object) -> str | None:
     )
 
 
+def why_no_encodings(encodings: Mapping[str, object]) -> str | None:
+    """Return what is wrong with the encodings of several outputs, as `why_no_encoding` does."""
+    if not encodings:
+        return "needs an encoding for each output; got an empty mapping"
+    found = ((output, why_no_encoding(encoding)) for output, encoding in encodings.items())
+    return next((f"of {output!r} {wrong}" for output, wrong in found if wrong), None)
+
+
 def why_no_loader(dataset: object) -> str | None:
     """Return what is wrong with a task's data set, as `why_no_encoding` does."""
     if isinstance(dataset, str) and dataset:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tune_jobs.models import optimizers
 from tune_jobs.search_spaces import compiling, declarations, encoding_settings, function_names
 from tune_jobs.search_spaces.data import DataSource, PicturesFunction
-from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_params
+from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_encodings, why_no_params
 from tune_jobs.search_spaces.function_names import qualified
 from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor, middle
@@ -120,11 +120,8 @@ class Task:
     def _per_output(self, encodings: Mapping[str, LabelEncoding]) -> Any:
         from tune_jobs.models.several_outputs import PerOutput
 
-        if not encodings:
-            raise self._error("encoding needs an encoding for each output; got an empty mapping")
-        for output, encoding in encodings.items():
-            if wrong := why_no_encoding(encoding):
-                raise self._error(f"encoding of {output!r} {wrong}")
+        if wrong := why_no_encodings(encodings):
+            raise self._error(f"encoding {wrong}")
         return PerOutput(tuple(encodings.items()))
 
     def _check_types(self) -> None:

@@ -32,8 +32,8 @@ def array(value: object, name: str) -> Array:
     """
     is_text = isinstance(value, list | tuple) and bool(value) and isinstance(value[0], str)
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        place = _first(np.ma.getmaskarray(value))
-        raise DataError(f"{_at(name, place)} is masked: {name} needs numbers; {name}.filled(0) has them")
+        masked = _first(np.ma.getmaskarray(value))
+        raise DataError(f"{_at(name, masked)} is masked: {name} needs numbers; {name}.filled(0) has them")
     try:
         array = np.asarray(value, dtype=object if is_text else None)
     except ValueError as error:  # rows of different lengths
