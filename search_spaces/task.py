@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tune_jobs.models import optimizers
 from tune_jobs.search_spaces import compiling, declarations, encoding_settings, function_names
 from tune_jobs.search_spaces.data import DataSource, PicturesFunction
-from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_encodings, why_no_params
+from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_params
 from tune_jobs.search_spaces.function_names import qualified
 from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor, middle
@@ -120,7 +120,7 @@ class Task:
     def _per_output(self, encodings: Mapping[str, LabelEncoding]) -> Any:
         from tune_jobs.models.several_outputs import PerOutput
 
-        if wrong := why_no_encodings(encodings):
+        if wrong := declarations.why_no_encodings(encodings):
             raise self._error(f"encoding {wrong}")
         return PerOutput(tuple(encodings.items()))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tune_jobs import homes
 from tune_jobs.errors import SettingsError
 from tune_jobs.settings import Settings
 
@@ -79,7 +80,7 @@ def test_prepare_makes_the_folders_but_leaves_the_data_folder_alone(tmp_path: Pa
     settings = Settings.read(home=tmp_path / "new" / "home")
     settings.prepare()
     settings.prepare()
-    assert sorted(path.name for path in settings.home.iterdir()) == ["mlartifacts", "studies"]
+    assert sorted(path.name for path in settings.home.iterdir()) == sorted(homes.FOLDERS)
     assert (settings.studies_dir.name, settings.artifacts_dir.name) == ("studies", "mlartifacts")
 
 
