@@ -26,18 +26,37 @@ def read(path: Path, hint: str) -> Any:
     Raises:
         StudyError: the file cannot be read, or is no YAML.
     """
+    return parsed(read_bytes(path, hint), str(path))
+
+
+def read_bytes(path: Path, hint: str) -> bytes:
+    """Return the bytes of such a file, unread.
+
+    Raises:
+        StudyError: the file cannot be read, or is too large.
+    """
     try:
         with files.reading(path) as file:
             content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise StudyError(f"{path} has more than {_MOST_BYTES // 2**20} MiB; {hint}")
-        return yaml.load(content, Loader=_Loader)  # a SafeLoader
     except FileNotFoundError as error:
         raise StudyError(f"there is no file {path}; {hint}") from error
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > _MOST_BYTES:
+        raise StudyError(f"{path} has more than {_MOST_BYTES // 2**20} MiB; {hint}")
+    return content
+
+
+def parsed(content: bytes, name: str) -> Any:
+    """Return what the bytes of a file hold; `name` is what to call it.
+
+    Raises:
+        StudyError: they are no YAML.
+    """
+    try:
+        return yaml.load(content, Loader=_Loader)  # a SafeLoader
     except (yaml.YAMLError, *_OTHER_ERRORS) as error:
-        raise StudyError(f"{path} is no YAML that can be read: {_why(error)}") from error
+        raise StudyError(f"{name} is no YAML that can be read: {_why(error)}") from error
 
 
 class _Loader(yaml.SafeLoader):

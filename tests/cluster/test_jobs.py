@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.security.conftest import Intruder
 from tests.support.clusters import TOKEN, RayHead
 from tests.support.sweeping import Own, ended, own_task, until
 from tests.support.warm import Command, WarmServer
@@ -159,6 +163,89 @@ def test_a_stop_now_ends_cleanly_and_a_failure_is_told(tmp_path: Path, client: C
     assert code == 2
     assert said.startswith("job wrong has failed: study 'short' was begun with --seed 0")
     assert "was begun with --seed 0" in client.jobs()["wrong"]["message"]
+
+
+_SEND = json.dumps({"entrypoint": "touch {marker}", "submission_id": "evil"})
+_REQUESTS = (  # what a client of Ray's may ask of a dashboard and of an agent; each is refused
+    ("GET", "/api/jobs/", ""),
+    ("POST", "/api/jobs/", _SEND),
+    ("GET", "/api/jobs/attacked/logs", ""),
+    ("GET", "/api/jobs/attacked/logs/tail", ""),
+    ("POST", "/api/jobs/attacked/stop", ""),
+    ("DELETE", "/api/jobs/attacked", ""),
+    ("PUT", "/api/packages/gcs/_ray_pkg_0123456789abcdef.zip", "a package"),
+    ("GET", "//api/jobs/", ""),
+    ("GET", "/static/../api/jobs/", ""),
+    ("GET", "/api/v0/logs/file?node_ip=127.0.0.1&filename=raylet.out", ""),
+    ("GET", "/worker/traceback?pid=1", ""),
+    ("GET", "/nodes?view=summary", ""),
+    ("GET", "/api/job_agent/jobs/", ""),
+    ("POST", "/api/job_agent/jobs/", _SEND),
+    ("POST", "/get_or_create_runtime_env", ""),
+)
+_CREDENTIALS = ("", "Authorization: Bearer wrong\r\n", "Cookie: ray-authentication-token=wrong\r\n")
+
+
+def _answers(port: int, marker: str) -> list[list[Any]]:
+    """What each request gets at a port, as method, path and status; nothing where HTTP is not spoken."""
+    if not _status(port, "GET", "/", "", ""):
+        return []
+    asked = itertools.product(_REQUESTS, _CREDENTIALS)
+    return [
+        [method, path, _status(port, method, path, body.replace("{marker}", marker), credentials)]
+        for (method, path, body), credentials in asked
+    ]
+
+
+def _status(port: int, method: str, path: str, body: str, credentials: str) -> int:
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{credentials}"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    answer = b""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(head.encode())
+        answer = client.recv(64)
+    return int(answer[9:12]) if answer.startswith(b"HTTP/1.") else 0
+
+
+def test_a_second_user_neither_sends_a_job_nor_reaches_one(
+    tmp_path: Path, client: Client, head: RayHead, server: Settings, intruder: Intruder, reachable: Path
+) -> None:
+    own = own_task(tmp_path / "task", "wait", width="Choice(1)")
+    marker = reachable / "ran"
+    reachable.chmod(0o777)
+    for folder in (server.home.parent, *server.home.parents[1:-2]):
+        folder.chmod(0o755)  # the home alone protects what is in it
+    assert client.call("submit", own.reference, "--search", "grid", "--study", "attacked")[0] == 0
+    until(lambda: own.noted("begin", "width"), "a trial to begin")
+    family = head.processes()
+    ports = {at.laddr.port for one in family for at in one.net_connections("tcp") if at.status == "LISTEN"}
+    answers = {port: intruder.calls(_answers, port, str(marker)) for port in sorted({head.dashboard_port, *ports})}
+    assert {status for _, _, status in answers[head.dashboard_port]} == {401, 403}
+    figures = {port for port, said in answers.items() if ["GET", "//api/jobs/", 200] in said}  # whatever is asked
+    assert head.dashboard_port not in figures
+    assert all(
+        intruder.does('curl -s "$1"', f"http://127.0.0.1:{port}").stdout.startswith("# HELP") for port in figures
+    )
+    open_ = {port: {status for *_, status in said} - {0, 401, 403, 404} for port, said in answers.items()}
+    assert {port: statuses for port, statuses in open_.items() if statuses and port not in figures} == {}
+    assert sum({status for *_, status in said} & {401, 403} != set() for said in answers.values()) >= 2  # an agent too
+
+    for folder in (head.folder, server.home):
+        assert intruder.does('find "$1" -mindepth 1 2>/dev/null', folder).stdout == ""
+        assert intruder.does('touch "$1/planted"', folder).returncode != 0
+    for one in family:
+        place = Path("/proc") / str(one.pid)
+        lines = intruder.does('cat "$1/cmdline" "$1/environ" "$1/mem"', place).stdout
+        assert TOKEN not in lines
+        assert "PATH=" not in lines
+
+    own.go()
+    assert client.call("logs", "attacked", "-f")[0] == 0
+    assert {name: job["state"] for name, job in client.jobs().items() if name in ("attacked", "evil")} == {
+        "attacked": "complete"
+    }
+    assert not marker.exists()
+    assert [trial.attempts for trial in record(server, "attacked").trials] == [1]
 
 
 def test_what_is_wrong_is_said_before_it_is_sent(

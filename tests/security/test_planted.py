@@ -68,7 +68,12 @@ def test_modules_where_a_command_is_typed_do_not_run(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
-    [("import-study", "{}"), ("train", "{}"), ("launch", "digits-mlp", "--try", "{}")],
+    [
+        ("import-study", "{}"),
+        ("train", "{}"),
+        ("launch", "digits-mlp", "--try", "{}"),
+        ("submit", "digits-mlp", "--try", "{}", "--address", "http://127.0.0.1:9"),
+    ],
     ids=lambda words: str(words[0]),
 )
 def test_a_pipe_in_place_of_a_file_holds_up_no_command(

@@ -10,6 +10,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from tests.support.servers import free_port
 from tests.support.sweeping import PROGRAMS, kill_family, until
 
@@ -72,6 +74,11 @@ class RayHead:
     def lose(self, node: int) -> None:
         """Kill a node that joined, counted from 1, as a machine that loses its power."""
         kill_family(self._nodes[node])
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all processes of the cluster, those of jobs included."""
+        nodes = [psutil.Process(node.pid) for node in self._nodes]
+        return [one for node in nodes for one in (node, *node.children(recursive=True))]
 
     def stop(self) -> None:
         for node in reversed(self._nodes):

@@ -62,7 +62,7 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
     words = list(_words(ctx.meta[_GIVEN]))
     also = session.absolute(options["with_paths"])
     sent, task, what_travels = submission.prepare(reference, options["study"], name, words, options["tried"], also)
-    submission.check_options(task, options)
+    submission.check_options(task, options, sent)
     session.check(task, take_resources(dict(options)), is_population=options["scheduler"] == "pbt")
     jobs = _jobs(address)
     if what_travels is not None:

@@ -14,14 +14,16 @@ from typing import Any
 from tune_jobs import temporary
 from tune_jobs.errors import UserError
 from tune_jobs.execution.task_source import keep
+from tune_jobs.search import warm_starts
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.narrowing import narrow, open_parameters
-from tune_jobs.search_spaces.protocol import Protocol, TaskError
+from tune_jobs.search_spaces.protocol import Protocol
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.search_spaces.task_files import TaskFiles
 from tune_jobs.settings import Settings
 from tune_jobs.study import contents
 
+_TRIED = "try/configurations.yaml"  # where the file of --try arrives
 _SENT = "task"  # the folder in which a task's files arrive
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")  # as a study's
 
@@ -99,8 +101,8 @@ def prepare(
         beside = frozenset(f"{_SENT}/{path}" for path in own.contents.keys() - own.needed(also))
         words = own.words()
     if tried is not None:
-        files["try/configurations.yaml"] = _read(tried)
-        arguments += ["--try", "try/configurations.yaml"]
+        files[_TRIED] = warm_starts.read_file(tried)
+        arguments += ["--try", _TRIED]
     study = study or task.name
     contents.check_name(study)
     name = name or study
@@ -110,20 +112,20 @@ def prepare(
     return Submission(name, study, task.name, tuple(arguments), files, beside), task, words
 
 
-def check_options(task: Task, options: Mapping[str, Any]) -> None:
-    """Check the options of `launch` against a task, as far as that needs neither its data nor the study.
+def check_options(task: Task, options: Mapping[str, Any], sent: Submission) -> None:
+    """Check the options of `launch` against a task, as far as that needs neither its data nor the study, and the file
+    of --try as it is sent.
 
     Raises:
         UserError, TaskError, SpaceError: if the task cannot be launched with them.
     """
     from tune_jobs.records import objectives
-    from tune_jobs.search import warm_starts
 
     narrow(open_parameters(task.space, options["opened"]), options["narrowed"])
     if options["objectives"]:
         objectives.parse(options["objectives"], task)
     if options["tried"] is not None:
-        warm_starts.from_file(options["tried"], task)
+        warm_starts.from_bytes(sent.files[_TRIED], str(options["tried"]), task)
     names = [field.name for field in fields(Protocol)]
     replace(task.protocol, **{name: options[name] for name in names if options.get(name) is not None})
 
@@ -154,12 +156,3 @@ def _digest(parts: Any) -> str:
 
 def _below(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        raise TaskError(f"no file {file}") from None
-    except OSError as error:
-        raise TaskError(f"{file} cannot be read: {error.strerror}") from None

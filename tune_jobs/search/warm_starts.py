@@ -30,8 +30,26 @@ def from_file(path: Path, task: Task) -> list[Params]:
         StudyError: if the file cannot be read or holds something else.
         SpaceError: if a configuration does not belong to the task.
     """
-    content = plain_yaml.read(path, f"it is to hold {_EXAMPLE}, or a list of them")
-    return _points(str(path), content if isinstance(content, list) else [content], task)
+    return from_bytes(read_file(path), str(path), task)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of such a file.
+
+    Raises:
+        StudyError: it cannot be read, or is too large.
+    """
+    return plain_yaml.read_bytes(path, f"it is to hold {_EXAMPLE}, or a list of them")
+
+
+def from_bytes(content: bytes, name: str, task: Task) -> list[Params]:
+    """Return the configurations in the bytes of a file, which is called `name`, as `from_file` does.
+
+    Raises:
+        StudyError, SpaceError: as `from_file`.
+    """
+    points = plain_yaml.parsed(content, name)
+    return _points(name, points if isinstance(points, list) else [points], task)
 
 
 def from_list(configurations: Sequence[object], task: Task) -> list[Params]:
