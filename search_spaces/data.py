@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tune_jobs.search_spaces.scalars import Params
+
 Part = tuple[Any, Any] | tuple[Any, Any, Any]  # (x, y) or (x, y, weights)
 
 
@@ -35,3 +37,4 @@ DataSource = Callable[[], "tuple[Part, Part] | tuple[Part, Part, Part] | Data"]
 # Of a model, the data without the test part and the seed: pictures `(H, W, C)`, uint8, by their names. One that has a
 # fourth parameter `epoch` is called in training too; it is None once the model has the best epoch's weights.
 PicturesFunction = Callable[..., Mapping[str, Any]]
+ConstraintsFunction = Callable[[Params], Mapping[str, float]]  # of params: numbers by names

@@ -52,6 +52,18 @@ def why_no_pictures(pictures: object, *, has_model: bool) -> str | None:
     return f"needs to take (model, data, seed): {wrong}" if wrong else None
 
 
+def why_no_extras(pictures: object, constraints: object, *, has_model: bool) -> str | None:
+    """Return what is wrong with the functions that a task may have beside its training, and with which of them."""
+    if wrong := why_no_pictures(pictures, has_model=has_model):
+        return f"pictures {wrong}"
+    if constraints is None:
+        return None
+    if not callable(constraints):
+        return f"constraints needs a function; got {constraints!r}"
+    wrong = why_not_called(constraints, {})
+    return f"constraints needs to take (params): {wrong}" if wrong else None
+
+
 def takes_epoch(pictures: Callable[..., Any]) -> bool:
     """Return whether a function that makes pictures of a model makes some in training too: it has an `epoch`."""
     return is_known(pictures) and "epoch" in inspect.signature(pictures).parameters

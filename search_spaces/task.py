@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_jobs.models import optimizers
 from tune_jobs.search_spaces import compiling, declarations, encoding_settings, function_names
-from tune_jobs.search_spaces.data import DataSource, PicturesFunction
+from tune_jobs.search_spaces.data import ConstraintsFunction, DataSource, PicturesFunction
 from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_params
 from tune_jobs.search_spaces.function_names import qualified
 from tune_jobs.search_spaces.narrowing import open_all
@@ -71,6 +71,7 @@ class Task:
         assumptions: what was decided here because the source leaves it open.
         reported: the figures that the source prints.
         further_objectives: what decides beside the objective, so that a study of the task looks for a front.
+        constraints: numbers by names, known of params before training, which `--constraint` may limit.
 
     A parameter of the space goes to the builder if that takes it, else to the encoding's function, else to the
     optimizer; `batch_size` goes to training.
@@ -98,6 +99,7 @@ class Task:
     assumptions: str = ""
     reported: tuple[Reported, ...] = ()
     further_objectives: tuple[Objective, ...] = ()
+    constraints: ConstraintsFunction | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch("[a-z0-9][a-z0-9-]*", self.name):
@@ -142,9 +144,8 @@ class Task:
         if wrong := why_no_params(self.baseline):
             raise self._error(f"baseline {wrong}")
         for name, kind in (("reported", Reported), ("further_objectives", Objective)):
-            for value in getattr(self, name):
-                if not isinstance(value, kind):
-                    raise self._error(f"{name} needs values of type {kind.__name__}; got {value!r}")
+            if other := [value for value in getattr(self, name) if not isinstance(value, kind)]:
+                raise self._error(f"{name} needs values of type {kind.__name__}; got {other[0]!r}")
         names = [objective.metric for objective in self.objectives]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise self._error(f"the objective {twice} is there {names.count(twice)} times: once is enough")
@@ -168,8 +169,8 @@ class Task:
         is_made = callable(self.encoding) and is_known(self.encoding)
         if self.encoding is not None and not is_made and (wrong := why_no_encoding(self.encoding)):
             raise self._error(f"encoding {wrong}")
-        if wrong := declarations.why_no_pictures(self.pictures, has_model=not self.trains_itself):
-            raise self._error(f"pictures {wrong}")
+        if wrong := declarations.why_no_extras(self.pictures, self.constraints, has_model=self.build is not None):
+            raise self._error(wrong)
         if self.train is not None and (wrong := why_no_train(self.train)):
             raise self._error(f"train {wrong}")
         if self.run is not None and (wrong := why_no_run(self.run)):
@@ -391,9 +392,8 @@ class Task:
     @property
     def dataset_name(self) -> str:
         """The name of the data set, or that of the function that loads it; "none" if there is none."""
-        if self.dataset is None:
-            return NO_DATA
-        return self.dataset if isinstance(self.dataset, str) else function_names.name(self.dataset)
+        dataset = NO_DATA if self.dataset is None else self.dataset
+        return dataset if isinstance(dataset, str) else function_names.name(dataset)
 
     def _error(self, what: str) -> TaskError:
         return TaskError(f"task {self.name!r}: {what}")

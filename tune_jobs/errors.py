@@ -34,6 +34,7 @@ class Reason(StrEnum):
     TIMED_OUT = "timed-out"
     INVALID = "invalid"
     COLLAPSED = "collapsed"
+    INFEASIBLE = "infeasible"
 
 
 class TrialError(Exception):

@@ -20,7 +20,7 @@ def test_a_failed_trial_is_no_mistake_of_the_user() -> None:
 
 
 def test_reasons_are_the_words_of_the_design() -> None:
-    words = ["diverged", "out-of-memory", "crashed", "timed-out", "invalid", "collapsed"]
+    words = ["diverged", "out-of-memory", "crashed", "timed-out", "invalid", "collapsed", "infeasible"]
     assert [str(reason) for reason in Reason] == words
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 from tests.support.trials import changed, trial_record
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row, Summary
+from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.per_image import pack
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces import Objective
@@ -34,6 +35,30 @@ def test_a_row_says_what_its_trial_was() -> None:
     (row,) = ranking.rank([only], HIGHER)
     assert row == Row(1, False, "complete", only.params_id, {"units": 128}, 0.75, None, (7,), (3,), (3,), 2.0, 10)
     assert row.n == 1
+
+
+def test_what_breaks_a_limit_comes_after_all_that_keeps_to_it_whatever_its_score() -> None:
+    limits = (Constraint("parameters", "<=", 10.0),)
+    trials = [trial(0, 1, 0.9), trial(1, 2, 0.5), trial(2, 3, 0.7, state="stopped"), trial(3, 4, 0.8)]
+    trials = [changed(each, weights=11) if each.number in (0, 3) else each for each in trials]
+    rows = ranking.with_uncertainty(ranking.rank(trials, HIGHER, limits), trials, HIGHER)
+    assert [(row.params["units"], row.broken) for row in rows] == [
+        (2, ()),
+        (3, ()),
+        (1, ("parameters 11",)),
+        (4, ("parameters 11",)),
+    ]
+    assert order(ranking.finalists(rows, 4)) == [2]
+    assert [row.may_be_best for row in rows] == [True, True, False, False]
+    assert ranking.best(ranking.rank(trials, HIGHER, (Constraint("parameters", "<=", 9.0),))) is None
+
+
+def test_what_was_not_trained_is_counted_apart() -> None:
+    untrained = trial_record(1, {"units": 2}, 0, "failed", reason="infeasible", message="too large")
+    counts = ranking.summary([trial(0, 1, 0.5), untrained])
+    assert (counts.total, counts.untrained) == (1, 1)
+    assert counts.words() == "1 trial: 1 complete; 1 more not trained, for they break a limit"
+    assert ranking.summary([untrained]).words() == "1 more not trained, for they break a limit"
 
 
 @pytest.mark.parametrize(("objective", "expected"), [(HIGHER, [2, 3, 1]), (LOWER, [1, 3, 2])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.trials import trial_record
 from tune_jobs.live.activity import Activity
 from tune_jobs.live.progress import Progress, SweepOutline, short_params
 from tune_jobs.live.signals import Interruption
+from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces import Objective
 from tune_jobs.words import duration
@@ -49,6 +51,19 @@ def seen(view: Progress, width: int = 100) -> str:
     console = Console(record=True, width=width, file=io.StringIO())
     console.print(view)
     return console.export_text()
+
+
+def test_what_was_not_trained_counts_for_none_and_what_breaks_a_limit_is_not_the_best() -> None:
+    outline = SweepOutline("clock", Objective("val_accuracy", "maximize"), 12, ("units",), 8)
+    limited = replace(outline, constraints=(Constraint("parameters", "<=", 10.0),))
+    view = Progress(limited, Interruption(), NOWHERE)
+    view.trial_ended(trial(0, state="failed", reason="infeasible", message="parameters would be 12"))
+    view.trial_ended(trial(1, state="complete", score=0.9, best_epoch=4, weights=11))
+    view.trial_ended(trial(2, state="complete", score=0.5, best_epoch=4, weights=9))
+    text = seen(view)
+    assert "2 done · 0 running · 1 not trained" in text
+    assert "2/8" in text
+    assert "best val_accuracy 0.5000" in text
 
 
 def test_before_the_first_trial_it_says_what_it_waits_for() -> None:

@@ -25,6 +25,7 @@ import pytest
 
 from tune_jobs import datasets
 from tune_jobs.datasets import TrainingData
+from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces import Task, catalog
@@ -146,6 +147,7 @@ def finished_study(
     search: Search = "grid",
     trials: int | None = None,
     candidates: Iterable[Candidate] | None = None,
+    constraints: tuple[Constraint, ...] = (),
 ) -> StudyRecord:
     """A study of the task's whole grid, or of these candidates, run here without Ray."""
     settings.prepare()
@@ -155,10 +157,12 @@ def finished_study(
         candidates = [Candidate(params, 0) for params in task.space.grid()]
     with Study.hold(name, settings) as study:
         study.begin(terms_of(task, own.reference, data))
-        study.note_launch(Launch(search, trials, "host", time.time(), None, {"keras": "3.15"}))
+        launch = Launch(search, trials, "host", time.time(), None, {"keras": "3.15"}, constraints=constraints)
+        study.note_launch(launch)
         for one in candidates:
             trial = study.start(study.add(task.space, one.params, one.seed))
-            study.finish(trial, run_trial(task, one.params, data, seed=one.seed), cpus=1.0)
+            result = run_trial(task, one.params, data, seed=one.seed, constraints=constraints)
+            study.finish(trial, result, cpus=1.0)
         return study.record()
 
 

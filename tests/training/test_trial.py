@@ -15,6 +15,7 @@ from tune_jobs.datasets.dataset import Split
 from tune_jobs.models import clock_encodings
 from tune_jobs.models.label_encodings import Classes, Head
 from tune_jobs.models.means import MeanOf
+from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.trials import TrialResult
 from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, Variants
@@ -507,3 +508,40 @@ def test_a_trial_left_before_its_end_has_failed(tiny_data: TrainingData) -> None
 
 def test_an_exception_without_words_is_its_name() -> None:
     assert one_line(MemoryError()) == "MemoryError"
+
+
+def test_a_network_that_breaks_a_limit_by_its_size_is_not_trained(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    result = run_trial(tiny_task(), PARAMS, tiny_data, seed=0, constraints=[Constraint("parameters", "<=", 10.0)])
+    assert (result.state, result.reason, result.history) == ("failed", "infeasible", ())
+    assert result.weights is not None
+    assert result.message == f"parameters would be {result.weights}, and needs parameters<=10"
+
+
+def test_latency_is_measured_where_it_is_limited(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    result = run_trial(tiny_task(), PARAMS, tiny_data, seed=0, constraints=[Constraint("latency", "<=", 1e-9)])
+    assert result.state == "complete"  # it is known only after training
+    assert result.metrics["latency"] > 0
+
+
+COST = [Constraint("cost", "<=", 5.0)]
+
+
+def test_a_limit_on_what_a_task_says_of_params_is_checked_before_training(tiny_data: TrainingData) -> None:
+    task = own_task(*scores(0.5), constraints=lambda params: {"cost": 4 * params["units"]})
+    cheap, dear = (run_trial(task, {"units": units}, tiny_data, seed=0, constraints=COST) for units in (1, 2))
+    assert (cheap.state, cheap.metrics) == ("complete", {"val_accuracy": 0.5, "cost": 4.0})
+    assert (dear.state, dear.reason, dear.metrics) == ("failed", "infeasible", {"cost": 8.0})
+    assert dear.message == "cost would be 8, and needs cost<=5"
+
+
+@pytest.mark.parametrize("answer", [7, {"cost": "much"}, {"cost": float("nan")}, {1: 2.0}])
+def test_a_task_that_says_no_numbers_of_params_is_told(answer: Any, tiny_data: TrainingData) -> None:
+    task = own_task(*scores(0.5), constraints=lambda params: answer)
+    result = run_trial(task, {"units": 1}, tiny_data, seed=0)
+    assert (result.state, result.reason) == ("failed", "invalid")
+    assert "the task's constraints need to return numbers by names; got" in str(result.message)
+
+
+def test_a_limit_on_what_nothing_measures_fails_with_what_there_is(tiny_data: TrainingData) -> None:
+    result = run_trial(own_task(*scores(0.5)), {"units": 1}, tiny_data, seed=0, constraints=COST)
+    assert result.message == "no metric 'cost' to judge by; the trial has val_accuracy"

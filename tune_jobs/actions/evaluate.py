@@ -104,9 +104,9 @@ def _wanted(
         UserError: if nothing is complete, or the test split was read before for a study of this task and the request
             does not say `again`.
     """
-    rows = ranking.finalists(ranking.rank(record.trials, record.terms.objective), request.top)
+    rows = ranking.finalists(ranking.rank(record.trials, record.terms.objective, record.constraints), request.top)
     if not rows:
-        raise UserError(f"study {record.name!r} has no finalists: none of its trials is complete")
+        raise UserError(f"study {record.name!r} has no finalists: {record.no_result}")
     numbers = {number for row in rows for number in row.trials}
     finalists = [trial for trial in record.trials if trial.number in numbers]
     trials = [trial for trial in finalists if trial.tested is None]

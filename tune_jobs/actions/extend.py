@@ -9,6 +9,7 @@ from tune_jobs.actions.launch import LaunchRequest, launch
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import StudyError
 from tune_jobs.execution.plan import Resources, check_counts
+from tune_jobs.records.constraints import is_untrained
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.words import Say
@@ -36,7 +37,7 @@ def extend(request: ExtendRequest, settings: Settings, say: Say) -> Outcome:
         UserError, TaskError, SpaceError: as `launch`; or if fewer trials are asked for than the study has.
     """
     name, record = request.study, Study.open(request.study, settings).record()
-    present = len(record.searched)
+    present = sum(not is_untrained(trial) for trial in record.searched)
     asked = record.launch.trials if record.launch and record.launch.trials else present
     total = asked + request.trials if request.is_more else request.trials
     if request.is_more and present < asked:

@@ -16,7 +16,7 @@ from tune_jobs.datasets.progress import silent
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Resources, StudyInputs, check_counts
 from tune_jobs.leaderboard import ranking
-from tune_jobs.records import objectives
+from tune_jobs.records import constraints, objectives
 from tune_jobs.records.studies import (
     SCHEDULERS,
     SEARCHES,
@@ -68,6 +68,7 @@ class LaunchRequest:
     opened: tuple[str, ...] = ()
     no_baseline: bool = False  # do not begin the study with the task's baseline
     objectives: tuple[str, ...] = ()  # in the form that `objectives.parse` reads; empty: the task's own
+    constraints: tuple[str, ...] = ()  # in the form that `constraints.parse` reads; empty: as the study was last run
     tried: Path | Sequence[Params] | None = None  # configurations to begin with, or a file of them
     seed_from: str | None = None  # a study whose best configurations to begin with
     scheduler: SchedulerName | None = None
@@ -158,8 +159,10 @@ def resolve(
         before.seed if request.seed is None else request.seed,
         _given_data(task, request, before),
     )
+    limits = constraints.parse(request.constraints)
     also = session.absolute(request.with_paths)
-    return session.study_inputs(task, request.task, conditions, settings, begun, say, also)
+    inputs = session.study_inputs(task, request.task, conditions, settings, begun, say, also)
+    return replace(inputs, constraints=limits) if request.constraints else inputs
 
 
 def _given_data(task: Task, request: LaunchRequest, before: Conditions) -> str | None:
@@ -278,7 +281,7 @@ def from_study(name: str, task: Task, settings: Settings) -> list[Params]:
         SpaceError: if one of them does not belong to the task.
     """
     record = Study.open(name, settings).record()
-    rows = ranking.finalists(ranking.rank(record.trials, record.terms.objective), BEST)
+    rows = ranking.finalists(ranking.rank(record.trials, record.terms.objective, record.constraints), BEST)
     if not rows:
-        raise StudyError(f"study {name!r} has nothing to begin with: none of its trials is complete")
+        raise StudyError(f"study {name!r} has nothing to begin with: {record.no_result}")
     return [transfer_params(task, row.params, f"place {row.rank} of study {name!r}") for row in rows]

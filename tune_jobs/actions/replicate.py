@@ -92,7 +92,7 @@ def _chosen(record: StudyRecord, request: ReplicateRequest) -> Replication:
     if earlier is not None and asked == before and (not _is_done(earlier, record) or set(earlier.params_ids) == {*ids}):
         return earlier
     if not ids:
-        raise UserError(f"study {record.name!r} has nothing to replicate: none of its trials is complete")
+        raise UserError(f"study {record.name!r} has nothing to replicate: {record.no_result}")
     changed = [trial.number for trial in record.trials if trial.params_id in ids and trial.changes]
     if changed:
         raise UserError(
@@ -105,9 +105,9 @@ def _chosen(record: StudyRecord, request: ReplicateRequest) -> Replication:
 
 
 def _best(record: StudyRecord, top: int) -> tuple[str, ...]:
-    """Return the first `top` of the leaderboard that completed, those with one seed included."""
-    rows = ranking.rank(record.trials, record.terms.objective)
-    return tuple(row.params_id for row in rows if row.state == "complete")[:top]
+    """Return the first `top` of the leaderboard that are results, those with one seed included."""
+    rows = ranking.rank(record.trials, record.terms.objective, record.constraints)
+    return tuple(row.params_id for row in rows if row.is_result)[:top]
 
 
 def _is_done(replication: Replication, record: StudyRecord) -> bool:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from tune_jobs.execution.plan import Plan, StudyInputs
+from tune_jobs.records.constraints import is_untrained, still_counts
 from tune_jobs.records.studies import Budget, Launch, Search, StudyRecord
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import budgets, candidates, samplers, schedulers, warm_starts
 from tune_jobs.search.enqueued import EnqueuedSampler
 from tune_jobs.search_spaces.narrowing import open_all
@@ -69,23 +71,34 @@ def _searched(
     record: StudyRecord, inputs: StudyInputs, now: Launch, first: list[candidates.Candidate], points: _Points
 ) -> tuple[Plan, str | None]:
     """Return the plan of a search, and a message if it is at its end."""
-    searched, others = record.searched, len(record.trials) - len(record.searched)
-    objective = inputs.task.objective
+    limits, objective = inputs.constraints, inputs.task.objective
+    searched = tuple(trial for trial in record.searched if still_counts(trial, limits))
+    others = len(record.trials) - len(record.searched)
     search = samplers.make_sampler(
-        now.search, inputs.space, objective, inputs.seed, searched, further_objectives=inputs.further
+        now.search,
+        inputs.space,
+        objective,
+        inputs.seed,
+        searched,
+        further_objectives=inputs.further,
+        constraints=limits,
     )
     if first:
         search = warm_starts.WarmStartSampler(first, search, searched)
     sampler = EnqueuedSampler(points, search, inputs.seed, searched)
-    bounded = budgets.BudgetedSampler(sampler, now.budget, objective, record.trials) if now.budget != Budget() else None
-    known = [trial.params for trial in searched] + [candidate.params for candidate in first]
+    bounded = None
+    if now.budget != Budget() or limits:
+        counted = tuple(trial for trial in record.trials if still_counts(trial, limits))
+        bounded = budgets.BudgetedSampler(sampler, now.budget, objective, counted, limits)
+    trained = [trial for trial in searched if not is_untrained(trial)]
+    known = [trial.params for trial in trained] + [candidate.params for candidate in first]
     total = _total(inputs.space, now, known)
     judge = schedulers.make_scheduler(now.scheduling, objective, inputs.task.protocol.epochs, searched)
     compare_every = now.scheduling.grace if now.scheduling.name == "pbt" else None
-    n_first = len(searched) + len(waiting(points(), (trial.params_id for trial in searched)))
+    n_first = len(trained) + len(waiting(points(), (trial.params_id for trial in searched)))
     total = None if total is None else max(total, n_first) + others
     plan = Plan(bounded or sampler, now.trials, total, judge, bounded, compare_every, sampler)
-    return plan, _end(record, inputs.space, now, bounded)
+    return plan, _end(record.name, searched, inputs.space, now, bounded)
 
 
 def _total(space: AnySpace, now: Launch, known: Sequence[Params]) -> int | None:
@@ -98,14 +111,20 @@ def _total(space: AnySpace, now: Launch, known: Sequence[Params]) -> int | None:
     return int(total) if total < _UNCOUNTED else None
 
 
-def _end(record: StudyRecord, space: AnySpace, now: Launch, bounded: budgets.BudgetedSampler | None) -> str | None:
+def _end(
+    name: str,
+    searched: Sequence[TrialRecord],
+    space: AnySpace,
+    now: Launch,
+    bounded: budgets.BudgetedSampler | None,
+) -> str | None:
     """Return why the search is at its end; None while it is not."""
-    searched = record.searched
+    n_trained = sum(not is_untrained(trial) for trial in searched)
     inside = sum(space.why_not(trial.params) is None for trial in searched)  # what was transferred may be outside
-    if now.trials is not None and len(searched) >= now.trials:
-        return f"study {record.name} has its {len(searched)} trials; --trials asks for more"
+    if now.trials is not None and n_trained >= now.trials:
+        return f"study {name} has its {n_trained} trials; --trials asks for more"
     if space.size is not None and inside >= space.size:
-        return f"study {record.name} has tried all {space.size} configurations of its space"
+        return f"study {name} has tried all {space.size} configurations of its space"
     if bounded is not None and bounded.end_reason is not None:
-        return f"study {record.name}: {bounded.end_reason}"
+        return f"study {name}: {bounded.end_reason}"
     return None

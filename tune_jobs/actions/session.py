@@ -202,6 +202,7 @@ def study_inputs(
         with_paths=also,
         code=catalog.code_digest(reference, also),
         data_given=conditions.given_data is not None,
+        constraints=begun.constraints if begun is not None else (),
     )
 
 
@@ -247,7 +248,9 @@ def launch_note(search: Search, trials: int | None, inputs: StudyInputs) -> Laun
     now = provenance.note(search, trials, inputs.task.encoding_params)
     place = None if inputs.reference == inputs.task.name else catalog.lasting(inputs.reference)
     unit = _unit(inputs.task)
-    return replace(now, reference=place, code=inputs.code, with_paths=tuple(map(str, inputs.with_paths)), unit=unit)
+    also = tuple(map(str, inputs.with_paths))
+    limits = inputs.constraints
+    return replace(now, reference=place, code=inputs.code, with_paths=also, unit=unit, constraints=limits)
 
 
 def _unit(task: Task) -> str:

@@ -205,7 +205,7 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
 def _winner(record: StudyRecord) -> TrialRecord:
     row = best_row(record)
     if row is None:
-        raise StudyError(f"study {record.name!r} has no best configuration: none of its trials is complete")
+        raise StudyError(f"study {record.name!r} has no best configuration: {record.no_result}")
     return record.trials[row.trials[0]]
 
 

@@ -59,9 +59,9 @@ def transfer(request: TransferRequest, settings: Settings, say: Say) -> Outcome:
         SpaceError: if a configuration does not belong to the other task's space; it names what does not.
     """
     source = Study.open(request.study, settings).record()
-    rows = ranking.finalists(ranking.rank(source.trials, source.terms.objective), request.top)
+    rows = ranking.finalists(ranking.rank(source.trials, source.terms.objective, source.constraints), request.top)
     if not rows:
-        raise UserError(f"study {source.name!r} has nothing to transfer: none of its trials is complete")
+        raise UserError(f"study {source.name!r} has nothing to transfer: {source.no_result}")
     task = session.find_task(request.to)
     moved = [transfer_params(task, row.params, f"place {row.rank} of study {source.name!r}") for row in rows]
     name = request.into or task.name
@@ -106,7 +106,9 @@ def _plan(held: Session, inputs: StudyInputs, moved: Sequence[Params], seeds: in
 def compared(record: StudyRecord, task: Task) -> tuple[Line, ...]:
     """Compare the task's baseline, what was transferred and the best of its own, among all that the study has."""
     objective = record.terms.objective
-    rows = ranking.with_uncertainty(ranking.rank(record.trials, objective), record.trials, objective)
+    rows = ranking.with_uncertainty(
+        ranking.rank(record.trials, objective, record.constraints), record.trials, objective
+    )
     by_id = {row.params_id: row for row in rows}
     baseline_id = params_id(task.baseline)
     lines = [Line("baseline", by_id.get(baseline_id))]

@@ -61,6 +61,7 @@ class LaunchOptions(TransferOptions, total=False):
     open: Sequence[str]
     no_baseline: bool
     objectives: Sequence[str | Objective]
+    constraints: Sequence[str]  # such as "parameters<=100000"
     first: Path | str | Sequence[Params]  # configurations to begin with, or a YAML file of them
     with_paths: Sequence[Path | str]  # files and folders that go to all workers with a task file
     seed_from: str
@@ -139,6 +140,7 @@ def launch_request(reference: str, options: Mapping[str, Any]) -> LaunchRequest:
         "narrowed": {name: expression(kept) for name, kept in given.get("set", {}).items()},
         "objectives": tuple(map(_objective_words, given.get("objectives", ()))),
         "tried": Path(given["first"]) if isinstance(given.get("first"), str) else given.get("first"),
+        "constraints": tuple(given.get("constraints", ())),
         "with_paths": tuple(map(Path, given.get("with_paths", ()))),
         "resources": chosen,
     }

@@ -241,7 +241,8 @@ class Study:
     def retry(self, reasons: Sequence[str] = (), *, task: Task | None = None, **options: Unpack[RunOptions]) -> Study:
         """Run failed trials again: those that failed for one of these reasons, else those that may now succeed.
 
-        Reasons are `crashed`, `out-of-memory`, `timed-out`, `diverged`, `invalid` and `collapsed`.
+        Reasons are `crashed`, `out-of-memory`, `timed-out`, `diverged`, `invalid`, `collapsed`
+        and `infeasible`.
         """
         chosen = take_resources("retry", options, RunOptions)
         request = retry.RetryRequest(self.name, tuple(map(_reason, reasons)) or retry.BY_ITSELF, chosen)
@@ -319,9 +320,10 @@ class Study:
 
     @property
     def _best(self) -> Row:
-        best = best_row(self.record)
+        record = self.record
+        best = best_row(record)
         if best is None:
-            raise StudyError(f"study {self.name!r} has no best configuration: none of its trials is complete")
+            raise StudyError(f"study {self.name!r} has no best configuration: {record.no_result}")
         return best
 
     def _remember(self, task: Task | None) -> None:

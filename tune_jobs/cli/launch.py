@@ -80,6 +80,14 @@ from tune_jobs.search_spaces.protocol import PRECISIONS
     "of any metric. Repeat it to search for the Pareto front of several.",
 )
 @click.option(
+    "--constraint",
+    "constraints",
+    multiple=True,
+    metavar="LIMIT",
+    help="Limit on a metric or measure: 'parameters<=100k', 'latency<=2ms', 'val_loss<=0.3'; 'none' drops all. "
+    "Repeatable.",
+)
+@click.option(
     "--try",
     "tried",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -139,6 +147,7 @@ def launch(home: Path | None, data_dir: Path | None, **options: object) -> int:
     Example:  tune-jobs launch fashion-mnist-mlp --search grid
               tune-jobs launch digits-mlp --set optimizer=adam --trials 30 --time-limit 10m
               tune-jobs launch digits-mlp --objective val_accuracy --objective parameters
+              tune-jobs launch digits-mlp --constraint 'parameters<=10k' --constraint 'latency<=2ms'
     """
     from tune_jobs.actions import launch
 

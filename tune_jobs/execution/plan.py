@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.datasets import AnyTrainingData, on_data
 from tune_jobs.errors import UserError
+from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.studies import StudyTerms
 from tune_jobs.search.budgets import BudgetedSampler
 from tune_jobs.search.candidates import Sampler
@@ -110,6 +111,7 @@ class StudyInputs:
     with_paths: tuple[Path, ...] = ()  # what goes with the task's file, from --with
     code: str | None = None  # a digest of the code of the task's file, where it has one
     data_given: bool = False  # in place of the task's own
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def terms(self) -> StudyTerms:

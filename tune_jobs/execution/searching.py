@@ -111,6 +111,7 @@ def _sweep_context(
         source=source,
         protocol=protocol,
         objectives=inputs.terms.objectives,
+        constraints=inputs.constraints,
         data=inputs.data,
         cpus=resources.cpus_per_trial,
         weights_keeper=keeper.start_weights(weights_dir) if resources.keep_weights else None,
@@ -171,5 +172,6 @@ def _progress(run: StudyRun, plan: Plan) -> Progress:
         finished=tuple(trial for trial in run.study.record().trials if trial.is_finished),
         time_limit_s=run.resources.time_limit_s,
         bounded=plan.bounded,
+        constraints=run.inputs.constraints,
     )
     return Progress(outline, run.interruption, run.settings.activity_file(run.study.name))

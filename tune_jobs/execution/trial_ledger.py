@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tune_jobs.records.constraints import is_untrained
 from tune_jobs.records.trials import TrialRecord, TrialResult
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces.one_factor import AnySpace
@@ -29,8 +30,8 @@ class TrialLedger:
 
     @property
     def n_searched(self) -> int:
-        """How many trials of the study come from its search; replicates do not count."""
-        return len(self._study.record().searched)
+        """How many trials of the study come from its search; replicates do not count, nor what was not trained."""
+        return sum(not is_untrained(trial) for trial in self._study.record().searched)
 
     def unfinished(self) -> list[TrialRecord]:
         """Return the trials that an earlier driver left waiting or running."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tune_jobs.execution.populations import Population
 from tune_jobs.execution.trial_ledger import TrialLedger
+from tune_jobs.records.constraints import is_untrained
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, Sampler
 from tune_jobs.search.enqueued import EnqueuedSampler
@@ -102,6 +103,8 @@ class TrialQueue:
             self._population.remove(trial.number)
         self._strategy.sampler.tell(trial)
         self._sampler_exhausted = False
+        if is_untrained(trial):  # it was proposed, and costs nothing
+            self._n_searched -= 1
 
     def _propose(self, *, is_idle: bool) -> TrialRecord | None:
         enqueued = self._strategy.enqueued

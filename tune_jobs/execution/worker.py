@@ -29,6 +29,7 @@ from tune_jobs.execution.rules import WORN_OUT, CodeError
 from tune_jobs.execution.save_times import SaveTimes
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.execution.wear import Wear
+from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
 from tune_jobs.search_spaces.task import Task
@@ -57,6 +58,7 @@ class SweepContext:
     cpus: float  # threads of each trial
     weights_keeper: WeightsKeeper | None = None  # takes the weights of each trial, where they are kept
     files_keeper: FilesKeeper | None = None  # takes the files that each trial reports, where there are any
+    constraints: tuple[Constraint, ...] = ()
     checkpoint_keeper: Any = None  # the actor that has the trials' checkpoints, where there are any
     checkpoint_every: int | None = None  # epochs
     keeps_checkpoints: bool = False  # whether a trial saves checkpoints now and then if it is not told how often
@@ -210,6 +212,7 @@ class TrialWorker:
             self._context.data,
             seed=assignment.seed,
             further_objectives=self._context.objectives[1:],
+            constraints=self._context.constraints,
             start=Copy(checkpoint) if assignment.copies else checkpoint,
         )
         self._run, self._epochs = run, iter(run)

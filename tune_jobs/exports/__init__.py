@@ -66,7 +66,7 @@ def brief_table(study: StudyRecord, top: int) -> str:
 
 def board_of(study: StudyRecord, top: int | None) -> Board:
     objective = study.terms.objective
-    rows = ranking.with_uncertainty(ranking.rank(study.trials, objective), study.trials, objective)
+    rows = ranking.with_uncertainty(ranking.rank(study.trials, objective, study.constraints), study.trials, objective)
     rows = fronts.by_front(rows, study.trials, study.terms.objectives)
     return Board(study, rows, rows[:top])
 

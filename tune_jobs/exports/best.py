@@ -79,7 +79,8 @@ def front_size(study: StudyRecord) -> int:
 
 def _rows(study: StudyRecord) -> tuple[Row, ...]:
     terms = study.terms
-    return fronts.by_front(ranking.rank(study.trials, terms.objective), study.trials, terms.objectives)
+    rows = ranking.rank(study.trials, terms.objective, study.constraints)
+    return fronts.by_front(rows, study.trials, terms.objectives)
 
 
 def best_config(study: StudyRecord) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def best_config(study: StudyRecord) -> dict[str, Any]:
     """
     row = best_row(study)
     if row is None:
-        raise StudyError(f"study {study.name!r} has no best configuration: none of its trials is complete")
+        raise StudyError(f"study {study.name!r} has no best configuration: {study.no_result}")
     return _config(study, row)
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.leaderboard.ranking import Row
-from tune_jobs.records import objectives
+from tune_jobs.records import constraints, objectives
 from tune_jobs.records.split_readings import place_among_all
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces import scalars
@@ -84,6 +84,7 @@ class Board:
         notes += self._notes_on_the_front() if self.objectives else self._notes_on_the_order()
         if any(row.state == "stopped" for row in self.shown):
             notes.append("stopped configurations come last: how they would have ended is not known")
+        notes += self._notes_on_the_limits()
         notes += [self._note_on_the_test_split()] if self.study.terms.has_data else []
         return tuple(notes)
 
@@ -109,6 +110,17 @@ class Board:
         if any(row.n > 1 for row in self.rows):
             return [*notes, "values are means over seeds, where there are several"]
         return [*notes, "one seed each, small differences may be chance (`tune-jobs replicate` adds seeds)"]
+
+    def _notes_on_the_limits(self) -> list[str]:
+        limits = self.study.constraints
+        if not limits:
+            return []
+        n, total = sum(bool(row.broken) for row in self.rows), len(self.rows)
+        which = f"{n} of {total} configurations break" if n else f"all {total} configurations keep to"
+        return [
+            f"limits: {printable(constraints.words(limits))}; {which} them"
+            + (", have no rank and come last" if n else "")
+        ]
 
     def _note_on_the_test_split(self) -> str:
         """Return how often it was read, and when last: each further time makes its best figure a little luckier."""
@@ -147,6 +159,7 @@ class Board:
             columns.append(self._column(tests[0].metric, "number", lambda row: _test(row, score)))
         if any(row.state == "stopped" for row in self.shown):
             columns.append(self._column("state", "text", lambda row: row.state))
+        columns.append(self._column("breaks", "text", lambda row: ", ".join(row.broken) or ABSENT))
         columns += [self._column(name, "param", _param(name)) for name in self.varied]
         columns.append(self._column("epoch", "detail", _epochs))
         if objectives.TRAIN_SECONDS not in {objective.metric for objective in self.objectives}:
@@ -196,8 +209,8 @@ def _identity(row: Row, name: str) -> tuple[object, ...]:
 
 
 def _place(row: Row, apart: str) -> str:
-    """Return `1`, or `1=` for a tie; with several objectives a stopped configuration is on no front."""
-    if row.values and row.state == "stopped":
+    """Return `1`, or `1=` for a tie; what breaks a limit has no place, and what was stopped is on no front."""
+    if row.broken or (row.values and row.state == "stopped"):
         return ABSENT + apart
     return f"{row.rank}{'=' if row.tied else apart}"
 

@@ -15,7 +15,10 @@ from tune_jobs.search_spaces.scalars import Value
 
 def json_text(board: Board) -> str:
     """Return an array with an object for each row; with several objectives it has its value in each, as `values`."""
-    rows = [row_fields(row) | _values(board, row) | {"params": dict(row.params)} for row in board.shown]
+    rows = [
+        row_fields(row) | _limits(board, row) | _values(board, row) | {"params": dict(row.params)}
+        for row in board.shown
+    ]
     return json.dumps(rows, indent=2) + "\n"
 
 
@@ -23,22 +26,28 @@ def csv_text(board: Board) -> str:
     """Return a line for each row and a column for each parameter, empty if a row does not have it.
 
     `trials`, `seeds` and `best_epochs` are numbers with spaces between. Of several objectives the first is the score;
-    each other one has a column, unless a column has its name already. A parameter with the name of another column is
+    each other one has a column, unless a column has its name already. Where there are limits, `broken` has those that a
+    row breaks. A parameter with the name of another column is
     headed `params.NAME`.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     metrics = [objective.metric for objective in board.objectives]
     further = {metric: index for index, metric in enumerate(metrics) if index and metric not in _COLUMNS}
-    columns = (*_COLUMNS, *further)
+    columns = (*_COLUMNS, *(("broken",) if board.study.constraints else ()), *further)
     headings = [*columns, *(f"params.{name}" if name in columns else name for name in board.names)]
     writer.writerow(map(cell, headings))
     for row in board.shown:
-        fields = row_fields(row) | {name: row.values[index] for name, index in further.items()}
+        fields = row_fields(row) | _limits(board, row) | {name: row.values[index] for name, index in further.items()}
         writer.writerow(
             [*(cell(fields[name]) for name in columns), *(_param_cell(row.params, name) for name in board.names)]
         )
     return file.getvalue()
+
+
+def _limits(board: Board, row: Row) -> dict[str, Any]:
+    """Return which limits a row breaks, in words, of a study that has limits."""
+    return {"broken": row.broken} if board.study.constraints else {}
 
 
 def _values(board: Board, row: Row) -> dict[str, Any]:
@@ -88,7 +97,8 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return " ".join("" if part is None else str(part) for part in value)
+        between = "; " if any(isinstance(part, str) for part in value) else " "
+        return between.join("" if part is None else str(part) for part in value)
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         value = f"'{value}"
     return str(value).replace("\r", "\n")  # Python 3.11 leaves a bare carriage return unquoted

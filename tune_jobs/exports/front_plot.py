@@ -67,7 +67,7 @@ def front_plot(study: str, rows: Sequence[Row], objectives: Sequence[Objective])
     With two objectives, the front also has a step line and the numbers of its trials.
     """
     front = fronts.first(rows)
-    others = [row for row in rows if row.state == "complete" and row.rank > 1 and None not in row.values]
+    others = [row for row in rows if row.is_result and row.rank > 1 and None not in row.values]
     pairs = list(itertools.combinations(range(len(objectives)), 2))
     with styled():
         return _figure(study, front, others, objectives, pairs)

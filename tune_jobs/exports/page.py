@@ -83,7 +83,7 @@ def table(board: Board) -> Iterator[str]:
     for index, row in enumerate(board.shown):
         marks = {heading: scale.mark(index) for heading, scale in scales.items()}
         cells = (_cell(column, index, marks.get(column.heading, "")) for column in board.columns)
-        place = "first" if row.rank == 1 and row.state == "complete" else row.state
+        place = "broken" if row.broken else "first" if row.rank == 1 and row.state == "complete" else row.state
         yield f'<tr class="{place}">{"".join(cells)}</tr>'
     yield "</tbody></table></div>"
 

@@ -88,7 +88,9 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 def _winner(study: StudyRecord) -> Winner:
     terms = study.terms
-    rows = ranking.with_uncertainty(ranking.rank(study.trials, terms.objective), study.trials, terms.objective)
+    rows = ranking.with_uncertainty(
+        ranking.rank(study.trials, terms.objective, study.constraints), study.trials, terms.objective
+    )
     row = ranking.best(rows)
     if row is None:
         raise UserError(

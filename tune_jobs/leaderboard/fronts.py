@@ -21,27 +21,28 @@ def by_front(rows: Sequence[Row], trials: Iterable[TrialRecord], objectives: Seq
     """Put the rows of `ranking.rank` in the order of fronts; with one objective they stay as they are.
 
     A row's rank is then the number of its front, and it is tied with rows of exactly the same values. Within a front,
-    the rows keep their order, best in the first objective first. Configurations whose trials were all stopped are on no
-    front and come last. Probabilities and places, which are of the first objective alone, are left out.
+    the rows keep their order, best in the first objective first. Configurations whose trials were all stopped, and
+    those that break a limit, are on no front and come last. Probabilities and places, which are of the first objective
+    alone, are left out.
     """
     if len(objectives) == 1:
         return tuple(rows)
     by_number = {trial.number: trial for trial in trials}
     valued = [replace(row, values=_means(row, by_number, objectives), p_best=None, places=None) for row in rows]
-    complete = [row for row in valued if row.state == "complete"]
+    complete = [row for row in valued if row.is_result]
     fronts = numbers([_costs(row, objectives) for row in complete])
     equals = Counter(row.values for row in complete)
     placed = [
         replace(row, rank=front, tied=equals[row.values] > 1) for row, front in zip(complete, fronts, strict=True)
     ]
     last = 1 + max(fronts, default=0)
-    stopped = [replace(row, rank=last, tied=False) for row in valued if row.state == "stopped"]
-    return (*sorted(placed, key=lambda row: row.rank), *stopped)
+    others = [replace(row, rank=last, tied=False) for row in valued if not row.is_result]
+    return (*sorted(placed, key=lambda row: row.rank), *others)
 
 
 def first(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Return the Pareto front of rows that `by_front` put in order."""
-    return tuple(row for row in rows if row.rank == 1 and row.state == "complete")
+    return tuple(row for row in rows if row.rank == 1 and row.is_result)
 
 
 def best(rows: Sequence[Row]) -> Row | None:

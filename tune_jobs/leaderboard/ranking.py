@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from tune_jobs.records.constraints import NOT_KNOWN, Constraint, broken, is_untrained
 from tune_jobs.records.objectives import metric_on_test
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective
@@ -62,6 +63,7 @@ class Row:
     places: tuple[int, int] | None = None  # the first and the last that it may have, at 95 %
     tested: TestScore | None = None
     values: tuple[float | None, ...] = ()  # the mean in each objective, if there are several
+    broken: tuple[str, ...] = ()  # the limits that it does not keep to, with what it has, in words
 
     @property
     def n(self) -> int:
@@ -70,20 +72,26 @@ class Row:
 
     @property
     def may_be_best(self) -> bool:
-        """True unless another is better at 95 %; also if nothing is known of the places."""
-        return self.places is None or self.places[0] == 1
+        """True unless another is better at 95 %, or it breaks a limit; also if nothing is known of the places."""
+        return not self.broken and (self.places is None or self.places[0] == 1)
+
+    @property
+    def is_result(self) -> bool:
+        """True if it completed and keeps to all limits."""
+        return self.state == "complete" and not self.broken
 
 
 @dataclass(frozen=True)
 class Summary:
     """How many trials are in each state, how many failed for each reason, and how many of these were run again.
 
-    The most frequent reason is first.
+    The most frequent reason is first. Those that were known to break a limit, and were not trained, are apart.
     """
 
     states: Mapping[State, int]
     reasons: Mapping[str, int]
     retried: int = 0
+    untrained: int = 0
 
     @property
     def total(self) -> int:
@@ -92,24 +100,28 @@ class Summary:
     def words(self) -> str:
         """Return `81 trials: 76 complete, 2 stopped, 3 failed (2 diverged, 1 out-of-memory)`."""
         counts = [f"{self.states[state]} {state}" for state in _IN_WORDS if self.states[state]]
+        apart = f"{self.untrained} more not trained, for they break a limit" if self.untrained else ""
         if not counts:
-            return "no trials"
+            return apart or "no trials"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.reasons.items())
         reasons += f"; {self.retried} run again" if self.retried else ""
         failed = f"{self.states['failed']} failed"
         parts = [f"{count} ({reasons})" if count == failed else count for count in counts]
-        return f"{self.total} trial{'s' if self.total > 1 else ''}: {', '.join(parts)}"
+        return f"{self.total} trial{'s' if self.total > 1 else ''}: {', '.join(parts)}{apart and '; '}{apart}"
 
 
-def rank(trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]:
+def rank(
+    trials: Iterable[TrialRecord], objective: Objective, constraints: Sequence[Constraint] = ()
+) -> tuple[Row, ...]:
     """Return the configurations that have a score, best first; equal ones in the order of their first trials.
 
     The score of a configuration is that of its complete trials. If all its trials were stopped, it comes after all that
-    completed, whatever its score: how it would have ended is unknown. Failed trials have no row; `summary` counts them.
+    completed, whatever its score: how it would have ended is unknown. One that breaks a limit comes after these. Failed
+    trials have no row; `summary` counts them.
     """
-    ordered = sorted(_configurations(trials), key=lambda configuration: configuration.order(objective))
+    ordered = sorted(_configurations(trials, constraints), key=lambda configuration: configuration.order(objective))
     equals = Counter(configuration.place for configuration in ordered)
-    ranks: dict[tuple[str, float], int] = {}
+    ranks: dict[tuple[bool, str, float], int] = {}
     for number, configuration in enumerate(ordered, start=1):
         ranks.setdefault(configuration.place, number)
     return tuple(
@@ -118,11 +130,11 @@ def rank(trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]
 
 
 def finalists(rows: Iterable[Row], top: int) -> tuple[Row, ...]:
-    """Return the best `top` that completed: replicated ones first, in their order, then the others.
+    """Return the best `top` that completed within all limits: replicated ones first, in their order, then the others.
 
     A configuration with one seed does not come before those with several: its place may be luck.
     """
-    complete = [row for row in rows if row.state == "complete"]
+    complete = [row for row in rows if row.is_result]
     return tuple(sorted(complete, key=lambda row: row.n == 1)[:top])  # stable: in the order of ranks
 
 
@@ -134,12 +146,13 @@ def best(rows: Iterable[Row]) -> Row | None:
 def with_uncertainty(rows: Sequence[Row], trials: Iterable[TrialRecord], objective: Objective) -> tuple[Row, ...]:
     """Return the rows with the uncertainty of their order, and with their scores on the test split where it was read.
 
-    Configurations whose trials were all stopped stay as they are: how they would have ended is unknown.
+    Configurations whose trials were all stopped stay as they are: how they would have ended is unknown. So do those
+    that break a limit, for none of them may be the best.
     """
     from tune_jobs.leaderboard.inference import uncertainties
 
     by_number = {trial.number: trial for trial in trials}
-    complete = [row for row in rows if row.state == "complete"]
+    complete = [row for row in rows if row.is_result]
     maximize = objective.direction == "maximize"
     samples = [_sample([by_number[number] for number in row.trials], maximize) for row in complete]
     of_each = uncertainties(samples, maximize=maximize)
@@ -221,13 +234,15 @@ def _test_score(metric: str, scores: Sequence[float], uncertainty: Uncertainty) 
 
 def summary(trials: Iterable[TrialRecord]) -> Summary:
     """Count the trials by state, and the failed ones by reason."""
-    trials = tuple(trials)
+    every = tuple(trials)
+    trials = tuple(trial for trial in every if not is_untrained(trial))
     last = {(trial.params_id, trial.seed): trial.number for trial in trials}
     retried = sum(trial.state == "failed" and last[trial.params_id, trial.seed] != trial.number for trial in trials)
     states = Counter(trial.state for trial in trials)
     reasons = Counter(trial.reason or "unknown" for trial in trials if trial.state == "failed")
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    return Summary({state: states[state] for state in _IN_WORDS}, dict(ordered), retried)
+    counted = {state: states[state] for state in _IN_WORDS}
+    return Summary(counted, dict(ordered), retried, len(every) - len(trials))
 
 
 @dataclass(frozen=True)
@@ -238,31 +253,36 @@ class _Configuration:
     trials: tuple[TrialRecord, ...]
     scores: tuple[float, ...]
     score: float
+    broken: tuple[str, ...]
 
     @property
-    def place(self) -> tuple[str, float]:
-        """The state and score, which are equal for configurations that share a rank."""
-        return self.state, self.score
+    def place(self) -> tuple[bool, str, float]:
+        """Whether a limit is broken, the state and the score, which are equal for configurations that share a rank."""
+        return bool(self.broken), self.state, self.score
 
-    def order(self, objective: Objective) -> tuple[bool, float, int]:
+    def order(self, objective: Objective) -> tuple[bool, bool, float, int]:
         cost = -self.score if objective.direction == "maximize" else self.score
-        return self.state == "stopped", cost, self.trials[0].number
+        return bool(self.broken), self.state == "stopped", cost, self.trials[0].number
 
 
-def _configurations(trials: Iterable[TrialRecord]) -> list[_Configuration]:
+def _configurations(trials: Iterable[TrialRecord], constraints: Sequence[Constraint]) -> list[_Configuration]:
     groups: dict[str, list[TrialRecord]] = {}
     for trial in sorted(trials, key=lambda trial: trial.number):
         if trial.state in ("complete", "stopped") and trial.score is not None and math.isfinite(trial.score):
             groups.setdefault(trial.params_id, []).append(trial)
-    return [_configuration(group) for group in groups.values()]
+    return [_configuration(group, constraints) for group in groups.values()]
 
 
-def _configuration(trials: Sequence[TrialRecord]) -> _Configuration:
+def _configuration(trials: Sequence[TrialRecord], constraints: Sequence[Constraint]) -> _Configuration:
     complete = tuple(trial for trial in trials if trial.state == "complete")
     counted = complete or tuple(trials)
     scores = tuple(trial.score for trial in counted if trial.score is not None)
     # statistics.mean is exact: the order of the seeds does not matter, and equal configurations stay equal
-    return _Configuration("complete" if complete else "stopped", counted, scores, float(statistics.mean(scores)))
+    state: Literal["complete", "stopped"] = "complete" if complete else "stopped"
+    limits = broken(counted, constraints)
+    if state == "stopped":  # what was not measured of it may be within the limits
+        limits = tuple(words for words in limits if not words.endswith(NOT_KNOWN))
+    return _Configuration(state, counted, scores, float(statistics.mean(scores)), limits)
 
 
 def _row(configuration: _Configuration, rank: int, tied: bool) -> Row:
@@ -281,6 +301,7 @@ def _row(configuration: _Configuration, rank: int, tied: bool) -> Row:
         best_epochs=tuple(trial.best_epoch for trial in trials),
         train_seconds=statistics.mean(seconds) if seconds else None,
         weights=trials[0].weights,
+        broken=configuration.broken,
     )
 
 

@@ -24,11 +24,14 @@ from rich.text import Text
 from tune_jobs.live import activity
 from tune_jobs.live.activity import NO_FREE_SLOT, Activity
 from tune_jobs.live.signals import DRAINING, STOPPING, Interruption
+from tune_jobs.records.constraints import Constraint, excess, is_untrained
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.budgets import BudgetedSampler
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.words import duration, printable
+
+_BESIDE = ("stopped", "failed", "not trained")  # what is counted beside the complete trials and the running ones
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class SweepOutline:
     finished: tuple[TrialRecord, ...] = ()  # trials that ended before
     time_limit_s: float | None = None
     bounded: BudgetedSampler | None = None  # tells what is left of its budget
+    constraints: tuple[Constraint, ...] = ()
 
 
 @dataclass
@@ -62,7 +66,7 @@ class Progress:
         self._outline, self._objective = outline, outline.objective
         self._interruption, self._activity_file = interruption, activity_file
         self._activity = Activity()
-        self._counts = Counter(trial.state for trial in outline.finished)
+        self._counts: Counter[str] = Counter()
         self._running: dict[int, _RunningTrial] = {}
         self._best: TrialRecord | None = None
         self._started = time.monotonic()
@@ -70,6 +74,7 @@ class Progress:
         self._lock = threading.Lock()
         self._console = Console(stderr=True)
         for trial in outline.finished:
+            self._count(trial)
             self._update_best(trial)
 
     @contextmanager
@@ -93,7 +98,7 @@ class Progress:
     def trial_ended(self, trial: TrialRecord) -> None:
         with self._lock:
             self._running.pop(trial.number, None)
-            self._counts[trial.state] += 1
+            self._count(trial)
             self._n_ended += 1
             self._update_best(trial)
         if not self._console.is_terminal:
@@ -138,7 +143,7 @@ class Progress:
 
     @property
     def _n_finished(self) -> int:
-        return sum(self._counts.values())
+        return sum(self._counts.values()) - self._counts["not trained"]
 
     @property
     def _total(self) -> int | None:
@@ -147,15 +152,18 @@ class Progress:
             return None
         return max(self._outline.total, self._n_finished + len(self._running))
 
+    def _count(self, trial: TrialRecord) -> None:
+        self._counts["not trained" if is_untrained(trial) else trial.state] += 1
+
     def _update_best(self, trial: TrialRecord) -> None:
-        if trial.state != "complete" or trial.score is None:
+        if trial.state != "complete" or trial.score is None or excess(trial, self._outline.constraints):
             return
         if self._best is None or self._best.score is None or self._objective.is_better(trial.score, self._best.score):
             self._best = trial
 
     def _headline(self) -> Text:
         parts = [f"{self._counts['complete']} done", f"{len(self._running)} running"]
-        parts += [f"{self._counts[state]} {state}" for state in ("stopped", "failed") if self._counts[state]]
+        parts += [f"{self._counts[state]} {state}" for state in _BESIDE if self._counts[state]]
         return Text.assemble((self._outline.study, "bold"), "  ", " · ".join(parts), "  ", (self._pace(), "dim"))
 
     def _pace(self) -> str:
@@ -207,7 +215,9 @@ class Progress:
     def _line(self, trial: TrialRecord) -> str:
         """Return the line for a finished trial."""
         total = "?" if self._total is None else str(self._total)
-        if trial.state == "failed":
+        if is_untrained(trial):
+            what = f"not trained: {trial.message}"
+        elif trial.state == "failed":
             what = f"failed: {trial.reason} ({trial.message})"
         else:
             score = "none" if trial.score is None else f"{trial.score:.4f}"

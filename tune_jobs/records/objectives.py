@@ -71,10 +71,15 @@ def check(objectives: Sequence[Objective]) -> None:
 
 
 def value(trial: TrialRecord, objective: Objective) -> float | None:
-    """Return a trial's value in an objective; None if it is not known. A task's own training loop may yield what is
-    otherwise measured."""
-    measured = {PARAMETERS: trial.weights, TRAIN_SECONDS: trial.train_seconds}
-    number = trial.metrics.get(objective.metric, measured.get(objective.metric))
+    """Return a trial's value in an objective; None if it is not known."""
+    return measured(trial, objective.metric)
+
+
+def measured(trial: TrialRecord, name: str) -> float | None:
+    """Return what a trial has of a metric, or of what is measured of it; None if it is not known. A task's own training
+    loop may yield what is otherwise measured."""
+    beside = {PARAMETERS: trial.weights, TRAIN_SECONDS: trial.train_seconds}
+    number = trial.metrics.get(name, beside.get(name))
     return None if number is None else float(number)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tune_jobs.records.constraints import Constraint, words
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.search_spaces.task import NO_DATA
@@ -98,6 +99,7 @@ class Launch:
     code: str | None = None  # a digest of the code of the task's file, where it has one
     with_paths: tuple[str, ...] = ()  # that went with the task's file, from --with
     unit: str = ""  # of the objective, such as "euros"
+    constraints: tuple[Constraint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,17 @@ class StudyRecord:
     def with_paths(self) -> tuple[Path, ...]:
         """What goes with the task's file, as it was last launched."""
         return tuple(map(Path, self.launch.with_paths)) if self.launch else ()
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The limits of the last launch."""
+        return self.launch.constraints if self.launch else ()
+
+    @property
+    def no_result(self) -> str:
+        """Why the study has no best configuration, of one that has none."""
+        keeps = f" and keeps to {words(self.constraints)}" if self.constraints else ""
+        return f"none of its trials is complete{keeps}"
 
     @property
     def standing(self) -> tuple[TrialRecord, ...]:

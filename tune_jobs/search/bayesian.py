@@ -3,21 +3,24 @@
 J. Snoek, H. Larochelle and R. P. Adams, Practical Bayesian Optimization of Machine Learning Algorithms, 2012. The first
 trials are points of a Sobol sequence. Trials that still run count as if they had the score that the model expects
 (kriging believer: D. Ginsbourger, R. Le Riche and L. Carraro, Kriging Is Well-Suited to Parallelize Optimization,
-2010), so that workers that ask at the same time get different proposals.
+2010), so that workers that ask at the same time get different proposals. Limits are modelled beside the scores
+(`acquisition.py`).
 """
 
 from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_jobs.records.constraints import Constraint, excess, excesses, is_untrained
 from tune_jobs.records.trials import TrialRecord
-from tune_jobs.search import sobol, unit_cube
+from tune_jobs.search import acquisition, sobol, unit_cube
+from tune_jobs.search.acquisition import Acquisition
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.columns import Columns
 from tune_jobs.search.untried import draw_untried
@@ -48,8 +51,16 @@ class GaussianProcessSampler:
     It is a function of the seed, and of the trials in the order in which they were begun.
     """
 
-    def __init__(self, space: AnySpace, objective: Objective, seed: int, trials: Iterable[TrialRecord]) -> None:
+    def __init__(
+        self,
+        space: AnySpace,
+        objective: Objective,
+        seed: int,
+        trials: Iterable[TrialRecord],
+        constraints: Sequence[Constraint] = (),
+    ) -> None:
         self._space, self._objective, self._seed = space, objective, seed
+        self._constraints, self._limits = tuple(constraints), tuple(map(str, constraints))
         self._dimensions = unit_cube.dimensions(space)
         questions = unit_cube.questions(space).values()
         self._is_category = np.array([isinstance(question.domain, Choice) for question in questions])
@@ -62,7 +73,7 @@ class GaussianProcessSampler:
         self._trials: dict[str, TrialRecord] = {}  # the first trial of each params
         self._row_of: dict[str, Array] = {}
         self._sequence = sobol.points(space, seed)
-        self._fit: tuple[Any, Any] = (None, None)  # the rows and losses that the covariance was fitted to, and it
+        self._fits: dict[str, tuple[Any, Any]] = {}  # the rows and values that each covariance was fitted to, and it
         for trial in trials:
             self.tell(trial)
 
@@ -79,15 +90,13 @@ class GaussianProcessSampler:
             self._trials[trial.params_id] = trial
 
     def _propose(self) -> Params | None:
-        n_scores = sum(trial.state == "complete" and trial.score is not None for trial in self._trials.values())
-        if len(self._trials) < N_INITIAL or n_scores < _MIN_SCORES or not self._dimensions:
+        if len(self._trials) < N_INITIAL or not self._dimensions or (promise := self._model()) is None:
             return next((params for params in self._sequence if self._is_untried(params)), None)
         random = np.random.default_rng((self._seed, len(self._trials)))
-        posterior, best = self._model()
         if self._space.size is not None and self._space.size <= _MAX_LISTED:
-            params = self._best_listed(posterior, best)
+            params = self._best_listed(promise)
         else:
-            params = self._best_drawn(posterior, best, random)
+            params = self._best_drawn(promise, random)
         if params is not None:
             return params
         return draw_untried(self._space, {key: trial.params for key, trial in self._trials.items()}, random)
@@ -95,52 +104,84 @@ class GaussianProcessSampler:
     def _is_untried(self, params: Params) -> bool:
         return params_id(params) not in self._trials
 
-    def _model(self) -> tuple[Posterior, float]:
-        """Return the model of the trials so far, and the loss that it expects of the best of them."""
+    def _model(self) -> Acquisition | None:
+        """Return what the trials so far make one expect of others; None if they are too few."""
+        trained = self._trained()
+        limits = tuple(limit for name in self._limits if (limit := self._limit(name)) is not None)
+        if sum(trial.state == "complete" and trial.score is not None for trial in trained) < _MIN_SCORES:
+            return Acquisition(None, None, limits) if limits else None
+        losses = _standardized_losses(trained, self._objective)
+        chosen = _most_informative(losses, MAX_MODELLED)
+        kept = np.array([not self._excess(trained[index]) for index in chosen])
+        loss, expected = self._loss(self._rows([trained[index] for index in chosen]), losses[chosen], trained)
+        return Acquisition(loss, float(expected[kept].min()) if kept.any() else None, limits)
+
+    def _loss(self, x: Array, losses: Array, trained: Sequence[TrialRecord]) -> tuple[Posterior, Array]:
+        """Return the model of the losses at the rows `x`, and the loss that it expects at each of them."""
         from tune_jobs.search import gaussian_process
 
-        ended = self._ended()
-        losses = _standardized_losses(ended, self._objective)
-        chosen = _most_informative(losses, MAX_MODELLED)
-        x = self._rows([ended[index] for index in chosen])
-        posterior = gaussian_process.Posterior(x, losses[chosen], kernel := self._covariance(ended))
+        posterior = gaussian_process.Posterior(x, losses, kernel := self._covariance(trained))
         expected = posterior.mean(x)
         running = [trial for trial in self._trials.values() if not trial.is_finished]
         if running:
             rows = self._rows(running)
-            believed = np.concatenate([losses[chosen], posterior.mean(rows)])
+            believed = np.concatenate([losses, posterior.mean(rows)])
             posterior = gaussian_process.Posterior(np.concatenate([x, rows]), believed, kernel)
-        return posterior, float(expected.min())
+        return posterior, expected
 
-    def _ended(self) -> list[TrialRecord]:
-        return [trial for trial in self._trials.values() if trial.is_finished]
-
-    def _covariance(self, ended: Sequence[TrialRecord]) -> Any:
-        """Fit the covariance anew whenever a tenth more trials have ended; until then return the last one."""
+    def _limit(self, name: str) -> Posterior | None:
+        """Return the model of by how much trials break a limit; None if too few are known."""
         from tune_jobs.search import gaussian_process
 
-        first = ended[: len(ended) - len(ended) % max(1, len(ended) // 10)]
-        ended = first if any(trial.state == "complete" for trial in first) else ended
-        losses = _standardized_losses(ended, self._objective)
+        known = [trial for trial in self._trials.values() if name in self._excesses(trial)]
+        if len(known) < _MIN_SCORES:
+            return None
+        broken = acquisition.damped([self._excesses(trial)[name] for trial in known])
+        chosen = _most_informative(np.abs(broken), MAX_MODELLED)
+        n_fitted = len(known) - len(known) % max(1, len(known) // 10)  # as for the losses
+        fitted = _most_informative(np.abs(broken[:n_fitted]), _MAX_FITTED)
+        kernel = self._kernel(name, self._rows([known[index] for index in fitted]), broken[fitted])
+        return gaussian_process.Posterior(self._rows([known[index] for index in chosen]), broken[chosen], kernel)
+
+    def _excesses(self, trial: TrialRecord) -> Mapping[str, float]:
+        return excesses(trial, self._constraints) if trial.is_finished else {}
+
+    def _excess(self, trial: TrialRecord) -> float:
+        """Return by how much a trial breaks its limits, all together."""
+        return excess(trial, self._constraints) if trial.is_finished else 0.0
+
+    def _trained(self) -> list[TrialRecord]:
+        return [trial for trial in self._trials.values() if trial.is_finished and not is_untrained(trial)]
+
+    def _covariance(self, trained: Sequence[TrialRecord]) -> Any:
+        """Fit the covariance anew whenever a tenth more trials have ended; until then return the last one."""
+        first = trained[: len(trained) - len(trained) % max(1, len(trained) // 10)]
+        trained = first if any(trial.state == "complete" for trial in first) else trained
+        losses = _standardized_losses(trained, self._objective)
         chosen = _most_informative(losses, _MAX_FITTED)
-        x = self._rows([ended[index] for index in chosen])
-        key = x.tobytes(), losses[chosen].tobytes()
-        if self._fit[0] != key:
-            self._fit = key, gaussian_process.fit_kernel(x, losses[chosen], self._columns.groups)
-        return self._fit[1]
+        return self._kernel("", self._rows([trained[index] for index in chosen]), losses[chosen])
+
+    def _kernel(self, name: str, x: Array, y: Array) -> Any:
+        """Return the covariance fitted to `y` at the rows `x`, of the loss ("") or of a limit."""
+        from tune_jobs.search import gaussian_process
+
+        key = x.tobytes(), y.tobytes()
+        if self._fits.get(name, (None, None))[0] != key:
+            self._fits[name] = key, gaussian_process.fit_kernel(x, y, self._columns.groups)
+        return self._fits[name][1]
 
     def _rows(self, trials: Sequence[TrialRecord]) -> Array:
         new = {trial.params_id: trial.params for trial in trials if trial.params_id not in self._row_of}
         self._row_of |= zip(new, self._columns.encode(list(new.values())), strict=True)
         return np.array([self._row_of[trial.params_id] for trial in trials])
 
-    def _best_listed(self, posterior: Posterior, best: float) -> Params | None:
+    def _best_listed(self, promise: Acquisition) -> Params | None:
         """Return the best of all untried points of a small space; None if all were tried."""
         untried = [(params, row) for identity, (params, row) in self._grid.items() if identity not in self._trials]
         if not untried:
             return None
         rows = np.array([row for _, row in untried])
-        return untried[int(posterior.log_expected_improvement(rows, best).argmax())][0]
+        return untried[int(promise(rows).argmax())][0]
 
     @functools.cached_property
     def _grid(self) -> dict[str, tuple[Params, Array]]:
@@ -148,7 +189,7 @@ class GaussianProcessSampler:
         rows = self._columns.encode(points)
         return {params_id(params): (params, row) for params, row in zip(points, rows, strict=True)}
 
-    def _best_drawn(self, posterior: Posterior, best: float, random: np.random.Generator) -> Params | None:
+    def _best_drawn(self, promise: Acquisition, random: np.random.Generator) -> Params | None:
         """Return the best of points drawn everywhere and around the best trials, and then, round by round, closer and
         closer around the best of those; None if all were tried."""
         leaders = self._leaders(random)
@@ -157,8 +198,8 @@ class GaussianProcessSampler:
         points, improvements = drawn[:0], np.empty(0)
         for spread in (*_SPREADS[1:], 0.0):
             points = np.concatenate([points, drawn])
-            improvement = posterior.log_expected_improvement(self._columns.encode_cube(drawn), best)
-            allowed = np.where(self._is_allowed(drawn, leaders[0]), improvement, -np.inf)
+            expected = promise(self._columns.encode_cube(drawn))
+            allowed = np.where(self._is_allowed(drawn, leaders[0]), expected, -np.inf)
             improvements = np.append(improvements, allowed)
             order = np.argsort(-improvements, kind="stable")
             drawn = self._neighbours(points[order[:_N_LEADERS]], spread, random)
@@ -180,13 +221,21 @@ class GaussianProcessSampler:
 
     def _leaders(self, random: np.random.Generator) -> Array:
         """Return the best trials as points of the cube, with random coordinates along dimensions they do not have."""
-        ended = self._ended()
-        order = np.argsort(_standardized_losses(ended, self._objective), kind="stable")[:_N_LEADERS]
-        points = random.random((len(order), len(self._dimensions)))
-        for row, index in zip(points, order, strict=True):
-            for dimension, coordinate in unit_cube.coordinates(self._space, ended[index].params).items():
+        leaders = self._in_order()[:_N_LEADERS]
+        points = random.random((len(leaders), len(self._dimensions)))
+        for row, leader in zip(points, leaders, strict=True):
+            for dimension, coordinate in unit_cube.coordinates(self._space, leader.params).items():
                 row[self._dimensions.index(dimension)] = coordinate
         return points
+
+    def _in_order(self) -> list[TrialRecord]:
+        """Return the trials that ended, the best first; those that break limits are last, the nearest to them first."""
+        trained = self._trained()
+        has_score = any(trial.state == "complete" and trial.score is not None for trial in trained)
+        losses = _standardized_losses(trained, self._objective) if has_score else np.zeros(len(trained))
+        loss_of = {trial.params_id: loss for trial, loss in zip(trained, losses.tolist(), strict=True)}
+        ended = [trial for trial in self._trials.values() if trial.is_finished]
+        return sorted(ended, key=lambda trial: (self._excess(trial), loss_of.get(trial.params_id, 0.0)))
 
     def _neighbours(self, points: Array, spread: float, random: np.random.Generator) -> Array:
         """Draw points around each of these: about half of the numbers move, and now and then an option changes."""

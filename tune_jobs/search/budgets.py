@@ -6,17 +6,32 @@ undisturbed one would have.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from tune_jobs.records.constraints import Constraint, excess, is_untrained, words
 from tune_jobs.records.studies import Budget
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, Sampler
 from tune_jobs.search_spaces.protocol import Objective
 
+_MAX_UNTRAINED = 300  # configurations in a row that are known to break a limit: the limit leaves next to nothing
+
 
 class BudgetedSampler:
-    """A sampler that proposes nothing once its budget is spent. Trials that run then still go on to their end."""
+    """A sampler that proposes nothing once its budget is spent, or if limits leave nothing to propose. Trials that run
+    then still go on to their end."""
 
-    def __init__(self, sampler: Sampler, budget: Budget, objective: Objective, trials: tuple[TrialRecord, ...]) -> None:
+    def __init__(
+        self,
+        sampler: Sampler,
+        budget: Budget,
+        objective: Objective,
+        trials: tuple[TrialRecord, ...],
+        constraints: Sequence[Constraint] = (),
+    ) -> None:
         self._sampler, self._budget, self._objective = sampler, budget, objective
+        self._constraints = tuple(constraints)
+        self._untrained = 0  # in a row
         self._epochs = 0
         self._best = objective.worst
         self._trials_since_best = 0
@@ -39,6 +54,8 @@ class BudgetedSampler:
             return (
                 f"{self._trials_since_best} trials brought no better score and --stop-when-flat is {self._budget.flat}"
             )
+        if self._untrained >= _MAX_UNTRAINED:
+            return f"{self._untrained} configurations in a row break {words(self._constraints)}, and were not trained"
         return None
 
     @property
@@ -53,8 +70,12 @@ class BudgetedSampler:
 
     def _count(self, trial: TrialRecord) -> None:
         self._epochs += len(trial.history)
-        if trial.state == "complete" and trial.score is not None and self._objective.is_better(trial.score, self._best):
-            self._best = trial.score
+        self._untrained = self._untrained + 1 if is_untrained(trial) else 0
+        if is_untrained(trial):
+            return
+        score = trial.score if trial.state == "complete" and not excess(trial, self._constraints) else None
+        if score is not None and self._objective.is_better(score, self._best):
+            self._best = score
             self._trials_since_best = 0
         else:
             self._trials_since_best += 1

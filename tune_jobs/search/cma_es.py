@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tune_jobs.records.constraints import Constraint, excess
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import unit_cube
 from tune_jobs.search.candidates import Candidate
@@ -65,8 +67,16 @@ class CmaEsSampler:
         SpaceError: as `check_space`.
     """
 
-    def __init__(self, space: AnySpace, objective: Objective, seed: int, trials: tuple[TrialRecord, ...]) -> None:
+    def __init__(
+        self,
+        space: AnySpace,
+        objective: Objective,
+        seed: int,
+        trials: tuple[TrialRecord, ...],
+        constraints: Sequence[Constraint] = (),
+    ) -> None:
         check_space(space)
+        self._constraints = tuple(constraints)
         self._space, self._objective, self._seed = space, objective, seed
         self._numeric = unit_cube.numeric_dimensions(space)
         self._others = [each for each in unit_cube.dimensions(space) if each not in self._numeric]
@@ -108,7 +118,7 @@ class CmaEsSampler:
         losses = [self._loss(individual) for individual in self._generation]
         worst = max((loss for loss in losses if math.isfinite(loss)), default=0.0)
         solutions = [
-            (individual.position, loss if math.isfinite(loss) else worst + abs(worst) + 1)
+            (individual.position, loss if math.isfinite(loss) else worst + abs(worst) + 1 + self._excess(individual))
             for individual, loss in zip(self._generation, losses, strict=True)
         ]
         with warnings.catch_warnings():
@@ -121,11 +131,15 @@ class CmaEsSampler:
         self._generation = self._draw_generation()
 
     def _loss(self, individual: _Individual) -> float:
-        """Return the value to minimize; infinity for a trial that is not complete."""
+        """Return the value to minimize; infinity for a trial that is not complete, or that breaks a limit."""
         trial = self._trials[individual.params_id]
-        if trial.state != "complete" or trial.score is None:
+        if trial.state != "complete" or trial.score is None or self._excess(individual):
             return math.inf
         return -trial.score if self._objective.direction == "maximize" else trial.score
+
+    def _excess(self, individual: _Individual) -> float:
+        """Return by how much a trial breaks its limits, all together."""
+        return excess(self._trials[individual.params_id], self._constraints)
 
     def _new_optimizer(self, population: int | None) -> CMA:
         from cmaes import CMA  # it imports scipy.stats: a second that no other search needs

@@ -114,6 +114,12 @@ class Posterior:
         mean: Array = self._process.predict(x)
         return mean
 
+    def log_probability_below(self, x: Array, limit: float) -> Array:
+        """Return the logarithm of the probability that the value at each row of `x` is below a limit, without noise."""
+        mean, spread = self._predict(x)
+        probability: Array = log_ndtr((limit - mean) / spread)
+        return probability
+
     def log_expected_improvement(self, x: Array, best: float) -> Array:
         """Return the logarithm of how far below `best` the value at each row of `x` is expected to be, without noise.
 
@@ -121,10 +127,14 @@ class Posterior:
         The logarithm, because far from all good points the improvement itself underflows to zero: S. Ament et al.,
         Unexpected Improvements to Expected Improvement for Bayesian Optimization, 2023.
         """
-        mean, deviation = self._process.predict(x, return_std=True)
-        spread = np.sqrt(np.maximum(np.square(deviation) - self._noise, 1e-10))
+        mean, spread = self._predict(x)
         improvement: Array = np.log(spread) + _log_h((best - mean) / spread)
         return improvement
+
+    def _predict(self, x: Array) -> tuple[Array, Array]:
+        """Return the mean and the standard deviation of the value at each row of `x`, without noise."""
+        mean, deviation = self._process.predict(x, return_std=True)
+        return mean, np.sqrt(np.maximum(np.square(deviation) - self._noise, 1e-10))
 
 
 def _log_h(z: Array) -> Array:

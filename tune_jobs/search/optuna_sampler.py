@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 
 from tune_jobs.records import objectives as objective_values
+from tune_jobs.records.constraints import Constraint, excesses, is_untrained
 from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate
@@ -32,6 +33,9 @@ class OptunaSampler:
     TPE: Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011; the multivariate form with groups as in
     Falkner et al., BOHB, 2018. Trials that still run count as poor ones, so that workers that ask at the same time get
     different proposals. Several objectives: Ozaki et al., Multiobjective Tree-Structured Parzen Estimator, 2022.
+
+    What breaks a limit is poor for TPE, the less the nearer it is to the limit; for NSGA-II it is dominated by all that
+    keep to them (Deb et al., 2002). A configuration that was not trained because of a limit tells nothing of scores.
     """
 
     def __init__(
@@ -41,9 +45,11 @@ class OptunaSampler:
         objectives: tuple[Objective, ...],
         seed: int,
         trials: tuple[TrialRecord, ...],
+        constraints: Sequence[Constraint] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._search, self._space, self._objectives, self._seed = search, space, objectives, seed
+        self._constraints = tuple(constraints)
         self._study = optuna.create_study(directions=[objective.direction for objective in objectives])
         self._domains = {  # of all parameters that a point may have
             optuna_name(question.name, question.under): question.domain for question in space.questions()
@@ -69,6 +75,8 @@ class OptunaSampler:
         state, values = _outcome(trial, self._objectives)
         for step, score in _curve(trial, self._objectives).items():
             unfinished.report(score, step)
+        for limit, excess in excesses(trial, self._constraints).items():
+            unfinished.set_constraint(limit, excess)
         self._study.tell(unfinished, values=values, state=state)
 
     def _propose(self) -> Params | None:
@@ -124,6 +132,7 @@ class OptunaSampler:
                 state=state,
                 values=values,
                 intermediate_values=_curve(trial, self._objectives),
+                constraints=excesses(trial, self._constraints),
             )
         )
         if not trial.is_finished:
@@ -158,6 +167,8 @@ def _outcome(trial: TrialRecord, objectives: Sequence[Objective]) -> tuple[optun
             return states.COMPLETE, _values(trial, objectives)
         case "stopped":
             return states.PRUNED, None
+        case "failed" if is_untrained(trial):
+            return states.COMPLETE, [objective.worst for objective in objectives]
         case "failed":
             return states.FAIL, None
         case "waiting" | "running":

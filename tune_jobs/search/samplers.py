@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tune_jobs.errors import UserError
+from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import cma_es, sobol
@@ -52,8 +53,9 @@ def make_sampler(
     trials: tuple[TrialRecord, ...],
     *,
     further_objectives: Sequence[Objective] = (),
+    constraints: Sequence[Constraint] = (),
 ) -> Sampler:
-    """Return the sampler of a search, as it is after `trials`.
+    """Return the sampler of a search, as it is after `trials`. Where it learns, it learns to keep to the constraints.
 
     Raises:
         SpaceError, UserError: as `check_search`.
@@ -64,7 +66,7 @@ def make_sampler(
         tried = {trial.params_id for trial in trials}
         return ListSampler((Candidate(point, seed) for point in points if params_id(point) not in tried), ())
     if search == "cmaes":
-        return cma_es.CmaEsSampler(space, objective, seed, trials)
+        return cma_es.CmaEsSampler(space, objective, seed, trials, constraints)
     if search == "gp":
-        return GaussianProcessSampler(space, objective, seed, trials)
-    return OptunaSampler(search, space, (objective, *further_objectives), seed, trials)
+        return GaussianProcessSampler(space, objective, seed, trials, constraints)
+    return OptunaSampler(search, space, (objective, *further_objectives), seed, trials, constraints)

@@ -132,6 +132,9 @@ def _check_launch(launch: Launch) -> None:
     _check_count(launch.trials, "launch.trials")
     _check_counts(vars(launch.scheduling), ("grace", "eta"), "launch.scheduling")
     _check_counts(vars(launch.budget), ("epochs", "flat"), "launch.budget")
+    for constraint in launch.constraints:
+        if not constraint.name.isprintable():
+            raise ContentError(f"launch.constraints has the name {short(constraint.name)}")
 
 
 def _check_course(course: Lineage, where: str) -> None:

@@ -29,7 +29,7 @@ def curves(snapshot: Snapshot, rows: Sequence[Row]) -> Iterator[Figure]:
     if not known:
         return
     foremost = fronts.first(rows) if record.terms.further_objectives else rows
-    best = [row.trials[0] for row in foremost if row.state == "complete" and row.trials[0] in known][: len(_COLOURS)]
+    best = [row.trials[0] for row in foremost if row.is_result and row.trials[0] in known][: len(_COLOURS)]
     kinds = (("complete", GREY, 0.45), ("stopped", ORANGE, 0.6), ("failed", RED, 0.9))
     traces, drawn = [], 0
     for state, colour, opacity in kinds:

@@ -53,7 +53,7 @@ def _how_sure(best: Row) -> str:
 
 def _standing(board: Board, best: Row) -> str:
     """Return whether the first may be called the best."""
-    complete = [row for row in board.rows if row.state == "complete"]
+    complete = [row for row in board.rows if row.is_result]
     if len(complete) == 1:
         return "it is the only configuration that completed"
     if not any(row.has_seed_part for row in complete):

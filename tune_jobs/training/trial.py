@@ -18,14 +18,15 @@ from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.means import MeanOf
 from tune_jobs.models.presentation import Presentation
 from tune_jobs.records import trial_pictures
-from tune_jobs.records.objectives import LATENCY, TRAIN_SECONDS
+from tune_jobs.records.constraints import Constraint
+from tune_jobs.records.objectives import LATENCY, PARAMETERS, TRAIN_SECONDS
 from tune_jobs.records.per_image import Errors, pack
 from tune_jobs.records.trial_pictures import EpochPictures
 from tune_jobs.records.trials import Lineage, Metrics, TrialResult
 from tune_jobs.search_spaces.protocol import Objective, TaskError
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.training import own_answers
+from tune_jobs.training import limits, own_answers
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.epochs import KerasTraining, Training
 from tune_jobs.training.history import EpochHistory
@@ -45,6 +46,7 @@ def run_trial(
     *,
     seed: int,
     further_objectives: Sequence[Objective] = (),
+    constraints: Sequence[Constraint] = (),
     report: EpochReporter | None = None,
 ) -> TrialResult:
     """Train `params` of `task` on `data`, and score them on the validation split.
@@ -52,7 +54,7 @@ def run_trial(
     A configuration that fails is a result (`failed`, with its reason), not an exception. `report` is called after each
     epoch; if it returns True, the trial stops. Only a task that runs a function has no data.
     """
-    run = TrialRun(task, params, data, seed=seed, further_objectives=further_objectives)
+    run = TrialRun(task, params, data, seed=seed, further_objectives=further_objectives, constraints=constraints)
     for epoch, metrics in run:
         if report is not None and report(epoch, metrics):
             run.stop()
@@ -106,7 +108,8 @@ class TrialRun:
 
     It yields `(epoch, metrics)`, and never raises for a configuration that fails, but TaskError for what no trial of
     the task could do. `result` and `model` are final once it is exhausted. A trial that completes has a value for each
-    of `further_objectives`, too.
+    of `further_objectives` and `constraints`, too. One that is known to break a constraint before its first epoch fails
+    there.
 
     With a checkpoint to `start` from, the trial resumes after that epoch; a checkpoint that does not fit the model is
     ignored. With a `Copy` that does not fit, the trial fails.
@@ -120,6 +123,7 @@ class TrialRun:
         *,
         seed: int,
         further_objectives: Sequence[Objective] = (),
+        constraints: Sequence[Constraint] = (),
         start: Checkpoint | Copy | None = None,
     ) -> None:
         self.result = TrialResult("failed", reason=Reason.CRASHED, message="the trial was left before its end")
@@ -129,7 +133,9 @@ class TrialRun:
         self._further = tuple(objective.metric for objective in further_objectives)
         self._training: Training | None = None
         self._is_stopped = False
-        self._measured: dict[str, float] = {}  # after the last epoch
+        self._constraints = tuple(constraints)
+        self._own_values = functools.partial(limits.own_values, task, params)
+        self._measured: dict[str, float] = {}  # before the first epoch, and after the last
         self._pictures: dict[str, str] | None = None  # of the model with the best epoch's weights, packed
         self._progress: list[EpochPictures] = []
         self._why_no_pictures: str | None = None
@@ -171,8 +177,12 @@ class TrialRun:
         self, make_training: Callable[[], Training], start: Checkpoint | Copy | None
     ) -> Generator[tuple[int, Metrics]]:
         try:
+            self._measured = self._own_values()
+            limits.check(self._constraints, self._measured)
             self._training = training = make_training()
             self.model = training.model
+            if PARAMETERS in training.known_objectives:
+                limits.check(self._constraints, {PARAMETERS: training.n_weights})
             self._require_metrics(training)
             self._resume(training, start)
             yield from self._train(training)
@@ -189,8 +199,9 @@ class TrialRun:
 
     def _require_metrics(self, training: Training) -> None:
         """Require of the epochs what shows how the training goes, and further objectives that nothing else measures."""
-        measured = (*training.known_objectives, TRAIN_SECONDS)
-        self._history.required += tuple(name for name in self._further if name not in measured)
+        measured = (*training.known_objectives, TRAIN_SECONDS, *self._measured)
+        needed = dict.fromkeys((*self._further, *(constraint.name for constraint in self._constraints)))
+        self._history.required += tuple(name for name in needed if name not in measured)
         self._history.must_be_finite = training.must_be_finite
         self._history.may_skip = not training.scores_each_epoch
 
@@ -228,8 +239,9 @@ class TrialRun:
         if mean_of is not None:
             self._errors = pack_matching(training.validation_errors(), self._history.score, mean_of)
         self._draw(training)
-        if LATENCY in self._further and LATENCY in training.known_objectives and not self._is_stopped:
-            self._measured = {LATENCY: training.measure_latency()}
+        needs_latency = LATENCY in self._further or any(limit.name == LATENCY for limit in self._constraints)
+        if needs_latency and LATENCY in training.known_objectives and not self._is_stopped:
+            self._measured |= {LATENCY: training.measure_latency()}
 
     def _draw(self, training: Training, epoch: int | None = None) -> None:
         """Make the pictures of the model. What is wrong with them costs the pictures and not the trial."""
@@ -253,7 +265,7 @@ class TrialRun:
             state=state,
             score=None if best is None else history.score,
             best_epoch=None if best is None else history.best_epoch,
-            metrics={} if best is None else {**best, **self._measured},
+            metrics={**(best or {}), **self._measured},
             history=tuple(history.epochs),
             train_seconds=history.seconds,
             weights=None if self._training is None else self._training.n_weights,
