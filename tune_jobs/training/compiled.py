@@ -129,6 +129,7 @@ class CompiledEpochs:
         self._batch_size = batch_size
         self._seed = seed
         self._epoch = 0
+        self._has_variables = False
         self._final = steps.FinalWeights(model)
         self._train_step, self._test_step = steps.train_step(model), steps.test_step(model)
         replicas.share_gradients(model)
@@ -184,6 +185,18 @@ class CompiledEpochs:
         self._epoch = epoch
         return True
 
+    def begin_as(self, model: keras.Model, seed: int) -> None:
+        """Begin anew with the values that `model` begins with, which is built and compiled like this one."""
+        model.optimizer.build(model.trainable_variables)
+        for own, other in zip(self.all_variables(), _all_variables(model), strict=True):
+            own.assign(other)
+        self._final.forget()
+        self._seed, self._epoch = seed, 0
+
+    def all_variables(self) -> list[Any]:
+        """Return the variables of the model and, once they are created, of its optimizer, the learning rate too."""
+        return _all_variables(self._model)
+
     def _variables(self) -> list[Any]:
         optimizer = self._model.optimizer
         of_optimizer = [] if optimizer is None else optimizer.variables
@@ -191,6 +204,9 @@ class CompiledEpochs:
 
     def _create_variables(self, data: ResidentSplit | Stream) -> None:
         """Create the variables of metrics and optimizer; a function that creates variables is traced a second time."""
+        if self._has_variables:
+            return
+        self._has_variables = True
         if self._test_step is not None:
             if isinstance(data, ResidentSplit):
                 rows = tf.range(_fixed_batch(self._model) or 1)
@@ -212,6 +228,10 @@ class CompiledEpochs:
         assert self._test_step is not None
         size = own_answers.evaluation_batch(self._model, self._batch_size)
         return _over_batches(self._test_step, parts, rows, size)
+
+
+def _all_variables(model: keras.Model) -> list[Any]:
+    return [*model.variables, *(() if model.optimizer is None else model.optimizer.variables)]
 
 
 def _over_batches(step: Step, parts: Any, order: Any, size: int) -> Any:

@@ -74,6 +74,9 @@ class Training(Protocol):
     def validation_errors(self) -> Errors | None:
         """Return how wrong the model is about each validation image, `(N,)`; None if that is not known."""
 
+    def release(self) -> None:
+        """Let a later trial of this process use what this one has no more use for, its model among it."""
+
     def pictures(self, epoch: int | None = None) -> dict[str, str] | None:
         """Return the pictures that the task makes of the model, packed; None if it makes none.
 
@@ -97,15 +100,18 @@ class KerasTraining:
     scores_each_epoch = True
 
     def __init__(self, task: Task, params: Params, data: AnyTrainingData, seed: int) -> None:
-        from tune_jobs.training import compiled, parts
+        from tune_jobs.training import compiled, parts, programs
 
         _reset(task, seed)
         self._encoding = _encoding(task, params)
         self._parts = parts.opened(task, params, data, self._encoding, seed)
         self._batch_size = batch_size = task.route(params).batch_size
-        self.model = _compiled_model(task, params, self._parts.form, self._parts.n_batches(batch_size))
+        model = _compiled_model(task, params, self._parts.form, self._parts.n_batches(batch_size))
+        fitting = fitted(self._encoding, self._parts.form.train.labels)
+        is_plain = task.callbacks is None and task.pictures is None and not self._parts.is_streamed
+        self._program = programs.of(model, fitting, batch_size=batch_size, seed=seed, is_plain=is_plain)
+        self.model, self._epochs = self._program.model, self._program.epochs
         self.n_weights = compiled.count_weights(self.model)
-        self._epochs = compiled.CompiledEpochs(self.model, batch_size=batch_size, seed=seed)
         self._callbacks = _callbacks(task, params, self.model, self._parts.n_batches(batch_size) or 1)
         self._make_pictures, self._seed = task.pictures, seed
         self._best_weights: list[np.ndarray] = []
@@ -146,6 +152,11 @@ class KerasTraining:
         if self._callbacks is not None:
             self._callbacks.end()
         self.model.set_weights(self._best_weights)
+
+    def release(self) -> None:
+        from tune_jobs.training import programs
+
+        programs.keep(self._program)
 
     def validation_errors(self) -> Errors | None:
         from tune_jobs.training import compiled

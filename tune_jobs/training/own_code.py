@@ -37,6 +37,9 @@ class _OwnCode:
     def restore_best(self) -> None:
         """Do nothing: no weights were saved."""
 
+    def release(self) -> None:
+        """Do nothing: there is no model to use again."""
+
     def validation_errors(self) -> None:
         """Return None: only metrics are known."""
 

@@ -171,6 +171,8 @@ class TrialRun:
     def release(self) -> None:
         """Let go of all that the trial holds but its result: the model, its training, the data, the error's frames."""
         self._epochs.close()
+        if self._training is not None and self.error is None:
+            self._training.release()
         self.model = self._training = self.error = None
 
     def _run(
