@@ -163,6 +163,7 @@ DOCUMENTED = {
     "TF_CPP_MIN_LOG_LEVEL",
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_FORCE_GPU_ALLOW_GROWTH",
+    "TF_USE_LEGACY_KERAS",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS",
     "TUNE_DISABLE_SIGINT_HANDLER",
     "TUNE_GLOBAL_CHECKPOINT_S",
@@ -534,6 +535,18 @@ def test_keras_optimizer_state() -> None:
     assert [each is weight for each in optimizer._trainable_variables] == [True]
     optimizer.apply([keras.ops.ones(1)])
     assert int(optimizer._iterations) == 1
+
+
+def test_keras_compiled_parts() -> None:
+    import keras
+
+    inner = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model = keras.Sequential([keras.Input((2,)), inner])
+    assert {type(layer).__name__ for layer in model._flatten_layers()} >= {"Sequential", "Dense"}
+    loss = keras.losses.Huber(0.5)
+    model.compile("sgd", loss, metrics=["mae"])
+    given = model._compile_config.config
+    assert (given["loss"], given["metrics"]) == (loss, ["mae"])
 
 
 def test_keras_gradient_sum() -> None:
