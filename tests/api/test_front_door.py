@@ -78,6 +78,7 @@ RENAMED = {
     "objective": "objectives",
     "deterministic": "deterministic",
     "no_baseline": "no_baseline",
+    "constraint": "constraints",
 }
 KINDS = {
     "launch": LaunchOptions,
