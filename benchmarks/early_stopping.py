@@ -60,7 +60,7 @@ class Replay:
             terms.objective,
             (),
         )
-        scheduler = schedulers.make_scheduler(self.scheduling, terms.objective, terms.protocol.epochs, ())
+        scheduler = schedulers.make_scheduler(self.scheduling, terms.objective, terms.protocol, ())
         recorded = {trial.params_id: trial for trial in self.record.searched}
         active: list[ActiveTrial] = []
         ended: list[TrialRecord] = []

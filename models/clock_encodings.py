@@ -83,6 +83,12 @@ class ClockEncoding:
         """Return the loss as a function of targets and outputs, `(B,)`."""
         return lambda targets, outputs: self.loss_of(_flat(targets), outputs)
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        of_others = (f"{name}_{what}" for name in self.other_decoders for what in ("error_minutes", "hour_slips"))
+        within = ("within_1_minute", "within_5_minutes", "within_10_minutes")
+        return ("error_minutes", *within, "hour_slips", *of_others, "median_minutes")
+
     def metrics(self) -> list[keras.metrics.Metric]:
         """Return the mean and median error in minutes, the shares within 1, 5 and 10, and that of whole-hour slips.
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ class LabelEncoding(Protocol):
     """What every encoding needs; N is the number of images, B that of a batch.
 
     What people and programs are shown of labels is optional: `presentation.py` lists these parts with their defaults.
+    So is `metric_names`, the names of `metrics`, by which an objective is checked without Keras.
     So is `fitted(labels)`, which returns the encoding as the labels of the training part make it, for `head` and
     `loss`. Nothing else may depend on them: a saved model is read without its data.
     """
@@ -62,6 +63,12 @@ def fitted(encoding: LabelEncoding, labels: Any) -> LabelEncoding:
     fit = getattr(encoding, "fitted", None)
     made: LabelEncoding = encoding if fit is None else fit(labels)
     return made
+
+
+def metric_names(encoding: Any) -> tuple[str, ...] | None:
+    """Return the names of an encoding's metrics, as it says; None where it does not, or its subclass has others."""
+    own = next((kind for kind in type(encoding).__mro__ if "metrics" in vars(kind)), type(encoding))
+    return tuple(encoding.metric_names) if "metric_names" in vars(own) else None
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,8 @@ class Classes:
     def loss(self) -> keras.losses.Loss:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
+    metric_names: ClassVar = ("accuracy",)
+
     def metrics(self) -> list[keras.metrics.Metric]:
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
@@ -215,6 +224,8 @@ class Binary:
     def loss(self) -> keras.losses.Loss:
         return keras.losses.BinaryCrossentropy(from_logits=True)
 
+    metric_names: ClassVar = ("accuracy", "auc")
+
     def metrics(self) -> list[keras.metrics.Metric]:
         return [_share_right(), keras.metrics.AUC(from_logits=True, name="auc")]
 
@@ -272,6 +283,8 @@ class MultiLabel:
 
     def loss(self) -> keras.losses.Loss:
         return keras.losses.BinaryCrossentropy(from_logits=True)
+
+    metric_names: ClassVar = ("accuracy", "auc")
 
     def metrics(self) -> list[keras.metrics.Metric]:
         auc = keras.metrics.AUC(from_logits=True, multi_label=True, num_labels=self.n, name="auc")

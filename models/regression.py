@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -79,6 +79,8 @@ class Regression:
             return criterion(keras.ops.cast(targets, outputs.dtype) / scale, outputs / scale)
 
         return of_scaled
+
+    metric_names: ClassVar = ("mae", "rmse", "r2")
 
     def metrics(self) -> list[keras.metrics.Metric]:
         """Return the mean absolute and the root mean squared error in the unit, and the share that is explained."""

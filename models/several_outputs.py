@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tune_jobs.models.label_encodings import LabelEncoding, fitted
+from tune_jobs.models.label_encodings import LabelEncoding, fitted, metric_names
 from tune_jobs.models.presentation import Presentation
 
 
@@ -57,6 +57,12 @@ class PerOutput:
 
     def loss(self) -> dict[str, Any]:
         return {output: encoding.loss() for output, encoding in self.encodings}
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The known ones, each with its output before it, as Keras names them; and the losses."""
+        of_each = [(output, ("loss", *(metric_names(encoding) or ()))) for output, encoding in self.encodings]
+        return tuple(f"{output}_{name}" for output, names in of_each for name in names)
 
     def metrics(self) -> dict[str, Any]:
         return {output: encoding.metrics() for output, encoding in self.encodings}

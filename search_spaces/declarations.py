@@ -30,6 +30,15 @@ def why_no_encodings(encodings: Mapping[str, object]) -> str | None:
     return next((f"of {output!r} {wrong}" for output, wrong in found if wrong), None)
 
 
+def of_several_outputs(encodings: Mapping[str, Any], error: Callable[[str], Exception]) -> Any:
+    """Return the encoding of a network with several outputs, by their names; raise an `error` if one is none."""
+    from tune_jobs.models.several_outputs import PerOutput
+
+    if wrong := why_no_encodings(encodings):
+        raise error(f"encoding {wrong}")
+    return PerOutput(tuple(encodings.items()))
+
+
 def why_no_loader(dataset: object) -> str | None:
     """Return what is wrong with a task's data set, as `why_no_encoding` does."""
     if isinstance(dataset, str) and dataset:

@@ -72,7 +72,11 @@ class Protocol:
     to the last digit on a GPU too, which is slower; on a CPU it always does.
 
     A trial's score is that of its best epoch, or that of its `scored_epoch` "last": where a score is built up over
-    steps, as over the folds of a cross-validation, only the last one is whole.
+    steps, as a mean is, only the last one is whole.
+
+    With `folds` a trial is a cross-validation: it trains a model for each of so many folds of the training data, each
+    on the rows outside its fold, and its score is the mean over the folds. Nothing is held out beside them, so that
+    `validation` does not go with it. Epochs and patience are those of each fold.
 
     A function that a task runs has no data set: `epochs`, `patience` and `scored_epoch` are about its steps. Without
     `epochs` it ends by itself.
@@ -90,6 +94,7 @@ class Protocol:
     deterministic: bool = False
     scored_epoch: Literal["best", "last"] = "best"
     class_weight: Mapping[Any, float] | None = field(default=None, hash=False)
+    folds: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -111,10 +116,22 @@ class Protocol:
             object.__setattr__(self, "class_weight", _class_weight(self.class_weight))
         if self.scored_epoch not in ("best", "last"):
             raise TaskError(f"Protocol needs scored_epoch 'best' or 'last'; got {self.scored_epoch!r}")
+        self._check_folds()
         if self.scored_epoch == "last" and self.patience is not None:
             raise TaskError(
                 "Protocol takes scored_epoch 'last' or patience, which waits for a better epoch, not both; "
                 f"got patience {self.patience}"
+            )
+
+    def _check_folds(self) -> None:
+        if self.folds is None:
+            return
+        if not is_count(self.folds) or self.folds < 2:
+            raise TaskError(f"Protocol needs folds of 2 or more; got {self.folds!r}")
+        if self.validation != DEFAULT_VALIDATION:
+            raise TaskError(
+                "Protocol takes folds, each of which is held out in its turn, or validation, not both; "
+                f"got {self.folds} folds and validation {self.validation}"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,8 +144,18 @@ class Protocol:
 
     @property
     def most_epochs(self) -> float:
-        """The number of epochs that a trial has at most; infinite if it ends by itself."""
+        """The number of epochs that a trial has at most, or each of its folds; infinite if it ends by itself."""
         return math.inf if self.epochs is None else self.epochs
+
+    @property
+    def steps(self) -> int | None:
+        """How many rows the record of a trial has at most: its folds, or its epochs; None if it ends by itself."""
+        return self.epochs if self.folds is None else self.folds
+
+    @property
+    def step(self) -> str:
+        """What such a row is about, in a word."""
+        return "epoch" if self.folds is None else "fold"
 
     @property
     def about_data(self) -> tuple[str, ...]:
@@ -142,6 +169,7 @@ class Protocol:
             *self.numerics,
             *("the last epoch counts",) * (self.scored_epoch == "last"),
             *("classes weighted",) * (self.class_weight is not None),
+            *(f"mean of {self.folds} folds",) * (self.folds is not None),
         )
 
     @property
@@ -150,8 +178,8 @@ class Protocol:
         return (self.precision,) * (self.precision != "float32") + ("deterministic",) * self.deterministic
 
 
-ABOUT_DATA = ("batch_size", "validation", "images", "class_weight")
-_ADDED_LATER = ("precision", "deterministic", "scored_epoch", "class_weight")
+ABOUT_DATA = ("batch_size", "validation", "images", "class_weight", "folds")
+_ADDED_LATER = ("precision", "deterministic", "scored_epoch", "class_weight", "folds")
 
 
 def _class_weight(weights: Any) -> dict[str, float]:

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor, middle
 from tune_jobs.search_spaces.own_code import RunFunction, TrainFunction, taken_by_run, why_no_run, why_no_train
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError, is_count
 from tune_jobs.search_spaces.reported import Reported
-from tune_jobs.search_spaces.routing import GIVEN_TO_BUILDER, Routed
+from tune_jobs.search_spaces.routing import GIVEN_TO_BUILDER, Routed, divided
 from tune_jobs.search_spaces.scalars import Params, SpaceError
 from tune_jobs.search_spaces.space import Space
 from tune_jobs.search_spaces.spelling import near
@@ -105,7 +105,7 @@ class Task:
         if not isinstance(self.name, str) or not re.fullmatch("[a-z0-9][a-z0-9-]*", self.name):
             raise TaskError(f"a task needs a name of a-z, 0-9 and hyphens, like 'mnist-mlp'; got {self.name!r}")
         if isinstance(self.encoding, Mapping):
-            object.__setattr__(self, "encoding", self._per_output(self.encoding))
+            object.__setattr__(self, "encoding", declarations.of_several_outputs(self.encoding, self._error))
         self._check_types()
         object.__setattr__(self, "baseline", plain_params(self.baseline or middle(self.space)))
         object.__setattr__(self, "reported", tuple(self.reported))
@@ -118,13 +118,6 @@ class Task:
                 raise self._error(f"{what} does not belong to the space: {wrong}")
         if self.build is not None:
             self._check_optimizer(self.route(self.baseline))
-
-    def _per_output(self, encodings: Mapping[str, LabelEncoding]) -> Any:
-        from tune_jobs.models.several_outputs import PerOutput
-
-        if wrong := declarations.why_no_encodings(encodings):
-            raise self._error(f"encoding {wrong}")
-        return PerOutput(tuple(encodings.items()))
 
     def _check_types(self) -> None:
         kinds: dict[str, tuple[type, ...]] = {
@@ -292,6 +285,15 @@ class Task:
         """Return the parameters of the function that makes the encoding; none if one encoding serves all params."""
         return inspect.signature(self.encoding).parameters if callable(self.encoding) else {}
 
+    def _takers(self) -> tuple[Collection[str], ...]:
+        of_build = inspect.signature(self.build).parameters.keys() - GIVEN_TO_BUILDER if self.build else ()
+        return of_build, self._encoding_parameters(), self._callback_parameters()
+
+    @property
+    def taken_elsewhere(self) -> frozenset[str]:
+        """The params that the builder, the encoding or the callbacks take, and not the optimizer or the training."""
+        return frozenset().union(*self._takers())
+
     def _callback_parameters(self) -> Mapping[str, inspect.Parameter]:
         return {} if self.callbacks is None else inspect.signature(self.callbacks).parameters
 
@@ -324,15 +326,9 @@ class Task:
         """
         if self.build is None:
             raise self._error(f"has {self.own_code}, which takes params whole")
-        builder_names = inspect.signature(self.build).parameters.keys() - GIVEN_TO_BUILDER
-        encoding_names = self._encoding_parameters().keys()
-        builder = {name: value for name, value in params.items() if name in builder_names}
-        encoding = {name: value for name, value in params.items() if name in encoding_names}
-        callbacks = {name: value for name, value in params.items() if name in self._callback_parameters()}
-        taken = builder.keys() | encoding.keys() | callbacks.keys()
-        rest = {name: value for name, value in params.items() if name not in taken}
-        optimizer = {name: value for name, value in rest.items() if name in optimizers.parameters()}
-        unknown = sorted(rest.keys() - optimizer.keys() - {*self._own_parameters()})
+        builder, encoding, callbacks, rest = divided(params, self._takers())
+        optimizer, rest = divided(rest, (optimizers.parameters(),))
+        unknown = sorted(rest.keys() - {*self._own_parameters()})
         if unknown:
             raise SpaceError(f"task {self.name!r}: nobody takes {unknown[0]!r}{near(unknown[0], self.space.names())}")
         batch_size = rest.get("batch_size", self.protocol.batch_size)

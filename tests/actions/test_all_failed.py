@@ -17,7 +17,7 @@ from tune_jobs.execution.plan import Plan, StudyRun
 from tune_jobs.execution.rules import Failures
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.settings import Settings
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 TWO = "Choice(1, 2)"
 CRASHED = "crashed (RuntimeError: no such thing). Once it is mended, run `tune-jobs retry own --reason crashed`."

@@ -25,7 +25,8 @@ from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
-from tune_jobs.training.trial import TrialRun, run_trial
+from tune_jobs.training.runs import run_trial
+from tune_jobs.training.trial import TrialRun
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 

@@ -47,7 +47,7 @@ from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 

@@ -35,7 +35,7 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import candidates, samplers, schedulers
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 pytestmark = pytest.mark.usefixtures("ray")
 
@@ -94,7 +94,7 @@ def sweep(
             source, task.protocol, (task.objective,), data, 1.0, has_own_loop=task.train is not None
         )
         judge = schedulers.make_scheduler(
-            schedule or Scheduling(), task.objective, task.protocol.epochs, study.record().trials
+            schedule or Scheduling(), task.objective, task.protocol, study.record().trials
         )
         interruption = interruption or Interruption()
         strategy = SearchStrategy(task.space, sampler, judge)

@@ -46,4 +46,4 @@ def test_pictures_of_epochs_that_can_be_none_are_refused() -> None:
 def test_a_trial_with_what_is_no_picture_is_refused() -> None:
     trial = ended(0, 0.5, pictures={"samples": "PHNjcmlwdD4="})
     with pytest.raises(ContentError, match=r"trial 0: result\.pictures: no packed picture: it begins with"):
-        checking.check_trial(trial, study(trial).terms.objectives)
+        checking.check_trial(trial, study(trial).terms)

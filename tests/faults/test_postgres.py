@@ -20,7 +20,7 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import retries
 from tune_jobs.study.study import Study
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 pytestmark = [
     pytest.mark.faults,

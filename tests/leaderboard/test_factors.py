@@ -25,7 +25,7 @@ from tune_jobs.search_spaces import Objective, OneFactor, Params, Protocol
 from tune_jobs.search_spaces.one_factor import Factors
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 HIGHER = Objective("val_accuracy", "maximize")
 BASELINE: Params = {"activation": "relu", "optimizer": "sgd", "momentum": 0.5}

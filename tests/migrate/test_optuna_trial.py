@@ -9,7 +9,7 @@ import pytest
 
 from tune_jobs.migrate import from_optuna
 from tune_jobs.search_spaces import Choice, Float, Int, Objective, Space, Task, Variants
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 
 def objective(trial: Any) -> float:

@@ -11,7 +11,7 @@ from ray import tune
 
 from tune_jobs.migrate import from_ray_tune
 from tune_jobs.search_spaces import Choice, Float, Int, Objective, Space, SpaceError, Task
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 
 @pytest.mark.parametrize(

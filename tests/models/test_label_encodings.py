@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_jobs.models import mlp
-from tune_jobs.models.label_encodings import Binary, Classes, LabelEncoding, MultiLabel, fitted
+from tune_jobs.models.label_encodings import Binary, Classes, LabelEncoding, MultiLabel, fitted, metric_names
 from tune_jobs.models.presentation import Presentation
 from tune_jobs.models.regression import Regression
 from tune_jobs.models.several_outputs import PerOutput
@@ -56,6 +56,22 @@ def test_decoding_a_perfect_output_gives_the_label_back(case: Case) -> None:
     decoded = case.encoding.decode(case.perfect(case.labels))
     np.testing.assert_array_equal(decoded, case.labels)
     np.testing.assert_array_equal(case.encoding.errors(decoded, case.labels), 0.0)
+
+
+@over_all_encodings
+def test_its_metrics_have_the_names_that_it_says(case: Case) -> None:
+    assert metric_names(case.encoding) == tuple(metric.name for metric in case.encoding.metrics())
+
+
+def test_a_subclass_with_metrics_of_its_own_says_nothing_of_their_names() -> None:
+    class Other(Classes):
+        def metrics(self) -> list[keras.metrics.Metric]:
+            return []
+
+    class Same(Classes):
+        pass
+
+    assert (metric_names(Other(2)), metric_names(Same(2))) == (None, ("accuracy",))
 
 
 @over_all_encodings

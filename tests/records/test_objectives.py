@@ -26,7 +26,8 @@ from tune_jobs.settings import Settings
 from tune_jobs.study import file as study_file
 from tune_jobs.study.study import Study
 from tune_jobs.study.terms import note_of_terms
-from tune_jobs.training.trial import TrialRun, run_trial
+from tune_jobs.training.runs import run_trial
+from tune_jobs.training.trial import TrialRun
 
 MakeTask = Callable[..., Task]
 ACCURACY = Objective("val_accuracy", "maximize")

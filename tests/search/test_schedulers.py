@@ -15,7 +15,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.records.studies import Scheduling
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search.schedulers import Scheduler, make_scheduler
-from tune_jobs.search_spaces import Objective
+from tune_jobs.search_spaces import Objective, Protocol
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
 MINIMIZE = Objective("val_loss", "minimize")
@@ -25,7 +25,7 @@ STOPPING: tuple[Any, ...] = ("asha", "hyperband", "median")
 def scheduler_of(
     name: Any, *trials: TrialRecord, objective: Objective = MAXIMIZE, epochs: int = 27, eta: int = 3
 ) -> Scheduler:
-    found = make_scheduler(Scheduling(name, 1, eta), objective, epochs, trials)
+    found = make_scheduler(Scheduling(name, 1, eta), objective, Protocol(epochs=epochs), trials)
     assert found is not None
     return found
 
@@ -59,23 +59,23 @@ def curves(count: int, epochs: int = 27, seed: int = 0) -> list[list[float]]:
 
 
 def test_no_scheduler_is_none() -> None:
-    assert make_scheduler(Scheduling(), MAXIMIZE, 27, ()) is None
+    assert make_scheduler(Scheduling(), MAXIMIZE, Protocol(epochs=27), ()) is None
 
 
 def test_a_grace_of_all_epochs_is_refused() -> None:
     with pytest.raises(UserError, match="--scheduler asha has nothing to decide: --grace 5 is all of the 5 epochs"):
-        make_scheduler(Scheduling("asha", 5), MAXIMIZE, 5, ())
+        make_scheduler(Scheduling("asha", 5), MAXIMIZE, Protocol(epochs=5), ())
 
 
 def test_asha_alone_can_do_without_knowing_how_many_epochs_there_are() -> None:
-    scheduler = make_scheduler(Scheduling("asha", 2), MAXIMIZE, None, ())
+    scheduler = make_scheduler(Scheduling("asha", 2), MAXIMIZE, Protocol(), ())
     assert scheduler is not None
     assert scheduler.milestones(0)[:5] == (2, 6, 18, 54, 162)
     for name in ("hyperband", "median", "pbt"):
         with pytest.raises(
             UserError, match=f"--scheduler {name} needs to know how many steps a trial has at most: say"
         ):
-            make_scheduler(Scheduling(name, 2), MAXIMIZE, None, ())
+            make_scheduler(Scheduling(name, 2), MAXIMIZE, Protocol(), ())
 
 
 def test_asha_lets_a_third_pass_each_rung() -> None:

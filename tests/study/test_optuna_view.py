@@ -21,7 +21,7 @@ from tune_jobs.search_spaces import catalog
 from tune_jobs.settings import Settings
 from tune_jobs.study.optuna_view import OptunaStudy, optuna_study
 from tune_jobs.study.study import Study
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tune_jobs.records.studies import Evaluation, Replication, StudyRecord
 from tune_jobs.records.trials import LOST, TestResult, TrialRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 _NOT_BEGUN = "cut to before the study had begun"
 KINDS = ("bit", "bit", "bit", "byte", "cut", "hole", "zeros", "gap")

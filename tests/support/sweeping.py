@@ -33,7 +33,7 @@ from tune_jobs.search_spaces.task import NO_DATA
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 if TYPE_CHECKING:
     from tests.support.warm import Command, WarmServer

@@ -16,7 +16,8 @@ from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Resources
 from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, TaskError
 from tune_jobs.training import epochs
-from tune_jobs.training.trial import TrialRun, run_trial
+from tune_jobs.training.runs import run_trial
+from tune_jobs.training.trial import TrialRun
 
 # of Keras, when it reads a learning rate
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

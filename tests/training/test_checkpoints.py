@@ -14,7 +14,8 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.records.trials import Segment
 from tune_jobs.search_spaces import Task, catalog, open_all
 from tune_jobs.training.checkpoints import Checkpoint, CheckpointFolder, key
-from tune_jobs.training.trial import Copy, TrialRun, rerun, run_trial
+from tune_jobs.training.runs import rerun, run_trial
+from tune_jobs.training.trial import Copy, TrialRun
 
 MLP = {"batch_norm": True, "dropout": "with", "dropout_rate": 0.3, "schedule": "cosine", "optimizer": "adam"}
 CNN = {"filters": "8-8", "dropout": "with", "dropout_rate": 0.2, "dense_dropout_rate": 0.2, "augmentation": "flip"}

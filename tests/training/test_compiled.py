@@ -20,7 +20,7 @@ from tune_jobs.search_spaces import Task
 from tune_jobs.training import compiled, devices, tensorflow_process
 from tune_jobs.training.compiled import CompiledEpochs, ResidentSplit
 from tune_jobs.training.devices import DeviceFigures
-from tune_jobs.training.trial import run_trial
+from tune_jobs.training.runs import run_trial
 
 SEED = 5
 BATCH = 32  # 90 images: two whole batches and one of 26

@@ -22,7 +22,8 @@ from tune_jobs.search_spaces import Objective, Protocol, TaskError, catalog
 from tune_jobs.search_spaces.tasks import generative
 from tune_jobs.training import finalist, weights
 from tune_jobs.training.checkpoints import Checkpoint
-from tune_jobs.training.trial import TrialRun, run_trial
+from tune_jobs.training.runs import run_trial
+from tune_jobs.training.trial import TrialRun
 
 pytestmark = pytest.mark.slow  # each trial traces its model
 

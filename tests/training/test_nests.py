@@ -16,7 +16,8 @@ from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
 from tune_jobs.training import compiled, tensorflow_process
-from tune_jobs.training.trial import TrialRun, run_trial
+from tune_jobs.training.runs import run_trial
+from tune_jobs.training.trial import TrialRun
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 4))

@@ -17,7 +17,8 @@ import pytest
 from tune_jobs.records.trials import Segment, TrialResult
 from tune_jobs.search_spaces import Float, Objective, Protocol, Space, Task
 from tune_jobs.training.checkpoints import Checkpoint
-from tune_jobs.training.trial import Copy, TrialRun, rerun, run_trial
+from tune_jobs.training.runs import rerun, run_trial
+from tune_jobs.training.trial import Copy, TrialRun
 
 LOSS = Objective("loss", "minimize")
 

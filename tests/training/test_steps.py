@@ -17,7 +17,8 @@ from tune_jobs.models.label_encodings import Classes, Head
 from tune_jobs.search_spaces import Objective, Protocol, Task
 from tune_jobs.training import finalist, tensorflow_process
 from tune_jobs.training.checkpoints import Checkpoint
-from tune_jobs.training.trial import TrialRun, run_trial
+from tune_jobs.training.runs import run_trial
+from tune_jobs.training.trial import TrialRun
 
 MakeTask = Callable[..., Task]
 PARAMS = {"units": 8, "learning_rate": 0.05, "batch_size": 16}

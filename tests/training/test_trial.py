@@ -20,7 +20,8 @@ from tune_jobs.records.per_image import unpack
 from tune_jobs.records.trials import TrialResult
 from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, Variants
 from tune_jobs.training import compiled
-from tune_jobs.training.trial import TrialRun, pack_matching, run_trial
+from tune_jobs.training.runs import run_trial
+from tune_jobs.training.trial import TrialRun, pack_matching
 from tune_jobs.words import one_line
 
 PARAMS = {"units": 8, "learning_rate": 0.05, "batch_size": 16}

@@ -32,7 +32,7 @@ from tune_jobs.search import auto, candidates, samplers, schedulers, warm_starts
 from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
 from tune_jobs.search_spaces.one_factor import AnySpace
-from tune_jobs.search_spaces.protocol import Precision, Protocol
+from tune_jobs.search_spaces.protocol import DEFAULT_VALIDATION, Precision, Protocol
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
@@ -63,6 +63,7 @@ class LaunchRequest:
     images: int | None = None
     precision: Precision | None = None
     deterministic: bool | None = None
+    folds: int | None = None  # in place of one part for validation
     seed: int | None = None
     narrowed: Mapping[str, str] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
@@ -83,7 +84,7 @@ class LaunchRequest:
     def __post_init__(self) -> None:
         check_counts(1, trials=self.trials, grace=self.grace, stop_when_flat=self.stop_when_flat)
         check_counts(1, epochs=self.epochs, images=self.images, total_epochs=self.total_epochs)
-        check_counts(2, eta=self.eta)
+        check_counts(2, eta=self.eta, folds=self.folds)
         check_counts(0, seed=self.seed)
         _check_name("search", self.search, (*SEARCHES, "auto"))
         _check_name("scheduler", self.scheduler, SCHEDULERS)
@@ -180,8 +181,11 @@ def _space(task: Task, request: LaunchRequest, before: Conditions) -> AnySpace:
 def _protocol(task: Task, request: LaunchRequest, before: Conditions) -> Protocol:
     names = ("epochs", "images", "precision", "deterministic")
     asked = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
-    if task.run is not None and request.images is not None:
-        raise UserError(f"task {task.name!r} has {task.own_code}, which has no data set: leave out --images")
+    if request.folds is not None:
+        asked |= {"folds": request.folds, "validation": DEFAULT_VALIDATION}
+    for option in ("images", "folds"):
+        if task.run is not None and getattr(request, option) is not None:
+            raise UserError(f"task {task.name!r} has {task.own_code}, which has no data set: leave out --{option}")
     return replace(before.protocol, **asked)
 
 
@@ -260,10 +264,10 @@ def _scheduling(launching: _Launching, search: Search) -> Scheduling:
             raise UserError(f"--search {search} runs every trial to its end: leave out --scheduler {name}")
         return last
     eta, task = request.eta or last.eta, launching.inputs.task
-    usual = max(1, (task.protocol.epochs or 1) // (_GENERATIONS if name == "pbt" else eta**3))
+    usual = max(1, (task.protocol.steps or 1) // (_GENERATIONS if name == "pbt" else eta**3))
     grace = request.grace or (last.grace if last.name == name else usual)
     scheduling = Scheduling(name, grace, eta)
-    schedulers.make_scheduler(scheduling, task.objective, task.protocol.epochs, ())
+    schedulers.make_scheduler(scheduling, task.objective, task.protocol, ())
     return scheduling
 
 

@@ -89,11 +89,12 @@ def _searched(
     bounded = None
     if now.budget != Budget() or limits:
         counted = tuple(trial for trial in record.trials if still_counts(trial, limits))
-        bounded = budgets.BudgetedSampler(sampler, now.budget, objective, counted, limits)
+        has_folds = inputs.task.protocol.folds is not None
+        bounded = budgets.BudgetedSampler(sampler, now.budget, objective, counted, limits, has_folds=has_folds)
     trained = [trial for trial in searched if not is_untrained(trial)]
     known = [trial.params for trial in trained] + [candidate.params for candidate in first]
     total = _total(inputs.space, now, known)
-    judge = schedulers.make_scheduler(now.scheduling, objective, inputs.task.protocol.epochs, searched)
+    judge = schedulers.make_scheduler(now.scheduling, objective, inputs.task.protocol, searched)
     compare_every = now.scheduling.grace if now.scheduling.name == "pbt" else None
     n_first = len(trained) + len(waiting(points(), (trial.params_id for trial in searched)))
     total = None if total is None else max(total, n_first) + others

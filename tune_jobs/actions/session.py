@@ -6,6 +6,7 @@ another task's configurations (`transfer.py`), or finalists on the test split (`
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_jobs import datasets, exports, tracking
-from tune_jobs.actions import report
+from tune_jobs.actions import rehearsal, report
 from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.errors import Reason, SettingsError, StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
 from tune_jobs.execution.rules import CodeError, Failures, TaskFailure
 from tune_jobs.execution.searching import run_trials
+from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live.signals import interruptible
 from tune_jobs.models.presentation import Presentation
 from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
@@ -187,6 +189,9 @@ def study_inputs(
         data = _load(trained, settings, say, is_first=begun is None)
         if data is not None and begun is None and conditions.given_data is not None:
             datasets.check_fits(data, task, settings.data_dir, say)
+    if begun is None:
+        source = functools.partial(TaskSource.of, reference, with_paths)
+        rehearsal.check(trained, conditions.space, conditions.objectives[1:], data, source, say)
     digest, also = task.digest(), with_paths
     if begun is not None:
         digest, also = _known_digest(task, begun.terms), also or begun.with_paths
@@ -279,6 +284,13 @@ def check(task: Task, resources: Resources, *, is_population: bool) -> None:
         UserError: if not; the message says which option to leave out.
     """
     checkpoints = "--checkpoint-every" if resources.checkpoint_every is not None else None
+    if task.protocol.folds is not None and checkpoints:
+        raise UserError("a cross-validated trial keeps each fold that has ended: leave out --checkpoint-every")
+    if task.protocol.folds is not None and resources.keep_weights:
+        raise UserError(
+            "a cross-validated trial has a model for each fold, none of which is that of all rows: leave out "
+            "--keep-weights; `tune-jobs train` makes one of all rows"
+        )
     option = "--scheduler pbt" if is_population else checkpoints
     if option and not task.can_resume:
         hint = "" if task.run is None else ", or let the function take `checkpoint`, the folder of its state"

@@ -124,7 +124,7 @@ class Status:
     def _running(self, trial: TrialRecord) -> dict[str, object]:
         return {
             "trial": trial.number,
-            "epoch": len(trial.history),
+            self.record.terms.protocol.step: len(trial.history),
             "params": dict(trial.params),
             "place": self.activity.place(trial.number),
         }
@@ -141,9 +141,9 @@ class Status:
         since = "" if trial.started is None else f", for {max(0.0, time.time() - trial.started):.0f} s"
         place = activity.place(trial.number)
         on = "" if place is None else f", on {place}"
-        most = self.record.terms.protocol.epochs
+        most, step = self.record.terms.protocol.steps, self.record.terms.protocol.step
         of_most = "" if most is None else f" of at most {most}"
-        return f"in epoch {len(trial.history) + 1}{of_most}{since}{on}"
+        return f"in {step} {len(trial.history) + 1}{of_most}{since}{on}"
 
 
 def status(name: str, settings: Settings) -> Status:

@@ -1,7 +1,8 @@
 """Train a configuration again, to the score it was recorded with, and return or save the model.
 
 On the same machine and data the score is the same to the last digit: the threads, the seed and the protocol are those
-of the trial that won.
+of the trial that won. The model of a cross-validated configuration is another: it is trained on all rows, and its score
+is that of the folds.
 """
 
 from __future__ import annotations
@@ -20,17 +21,18 @@ from tune_jobs.prediction import keras_files, saved_models
 from tune_jobs.prediction.keras_files import UnsavableModelError
 from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.records.studies import StudyRecord
-from tune_jobs.records.trials import TrialRecord, TrialResult
+from tune_jobs.records.trials import Metrics, TrialRecord, TrialResult
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.moving import check_kinds, meant_params
 from tune_jobs.search_spaces.narrowing import open_all
+from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.provenance import versions
 from tune_jobs.study.study import Study
-from tune_jobs.training import epochs, tensorflow_start, weights
+from tune_jobs.training import epochs, on_all_rows, tensorflow_start, weights
 from tune_jobs.training.devices import FewGpusError
-from tune_jobs.training.trial import TrialRun, rerun
+from tune_jobs.training.runs import AnyRun, rerun
 from tune_jobs.words import Say, duration
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Retrained:
     best_epoch: int
     model_uri: str | None
     files: Path | None = None  # a folder of what a function reported
+    is_of_folds: bool = False  # the score is the mean over folds, and the model was trained on the rows of all
 
     @property
     def is_same(self) -> bool:
@@ -87,25 +90,52 @@ def train(
         _start(config.cpus, config.gpus, say)
         with_mlflow = _can_be_saved(config, task, data, output, with_mlflow, say)
         form = epochs.form_of(task, config.params, data, config.seed)
-    run = rerun(task, config.trial, config.params, config.seed, config.course, data)
-    score, best_epoch = _train_again(run, task, say)
-    retrained = Retrained(config.metric, score, config.score, best_epoch, None)
-    if output is not None and run.artifacts is not None:
-        shutil.copytree(run.artifacts, output)
-        say(f"the files of the function are in {output}")
-        return replace(retrained, files=output)
-    if run.model is None or form is None:
+    if form is not None and data is not None and _is_of_folds(task):
+        epochs_on_all = config.best_epoch or 1
+        model = _model_of_all(task, config.params, data, config.seed, epochs_on_all, say)
+        retrained = Retrained(config.metric, config.score, config.score, epochs_on_all, None, is_of_folds=True)
+    else:
+        run = rerun(task, config.trial, config.params, config.seed, config.course, data)
+        score, best_epoch = _train_again(run, task, say)
+        model, retrained = run.model, Retrained(config.metric, score, config.score, best_epoch, None)
+        if output is not None and run.artifacts is not None:
+            shutil.copytree(run.artifacts, output)
+            say(f"the files of the function are in {output}")
+            return replace(retrained, files=output)
+    if model is None or form is None:
         return retrained
     if output is not None:
-        _save(run.model, output, _origin(config, task, form, score))
+        _save(model, output, _origin(config, task, form, retrained.score))
         say(f"model saved to {output}")
     if with_mlflow:
         say("logging the model to MLflow …")
         sample = nests.rows(form.validation.x, slice(_SAMPLE))
-        bare = keras_files.bare(run.model)
-        uri = tracking.log_model(settings, config.task, bare, sample, score, config.metric, say)
+        bare = keras_files.bare(model)
+        uri = tracking.log_model(settings, config.task, bare, sample, retrained.score, config.metric, say)
         return replace(retrained, model_uri=uri)
     return retrained
+
+
+def _is_of_folds(task: Task) -> bool:
+    return task.protocol.folds is not None and not task.trains_itself
+
+
+def _model_of_all(task: Task, params: Params, data: AnyTrainingData, seed: int, n_epochs: int, say: Say) -> keras.Model:
+    """Return the model of a cross-validated configuration, trained on all rows, with a message for each epoch.
+
+    Raises:
+        UserError: it does not train.
+    """
+    assert isinstance(data, TrainingData)
+    say(f"training on all {len(data.train)} rows of the {task.protocol.folds} folds, for {n_epochs} epochs")
+
+    def report(epoch: int, metrics: Metrics) -> None:
+        say(f"epoch {epoch}/{n_epochs}" + (f"  loss {metrics['loss']:.4f}" if "loss" in metrics else ""))
+
+    try:
+        return on_all_rows.trained_model(task, params, data, seed=seed, epochs=n_epochs, report=report)
+    except TrialError as error:
+        raise UserError(f"the configuration did not train on all rows: {error.reason} ({error})") from error
 
 
 def _check_output(output: Path | None, task: Task) -> None:
@@ -149,17 +179,16 @@ def _can_be_saved(
     return with_mlflow
 
 
-def run_with_messages(run: TrialRun, task: Task, say: Say) -> TrialResult:
-    """Train a trial to its end, with a message for each epoch."""
-    metric = task.objective.metric
-    for epoch, metrics in run:
+def run_with_messages(run: AnyRun, task: Task, say: Say) -> TrialResult:
+    """Train a trial to its end, with a message for each epoch or fold."""
+    metric, most = task.objective.metric, task.protocol.steps
+    for step, metrics in run:
         score = f"{metrics[metric]:.4f}" if metric in metrics else "not scored"
-        of_most = "" if task.protocol.epochs is None else f"/{task.protocol.epochs}"
-        say(f"epoch {epoch}{of_most}  {metric} {score}")
+        say(f"{task.protocol.step} {step}{'' if most is None else f'/{most}'}  {metric} {score}")
     return run.result
 
 
-def _train_again(run: TrialRun, task: Task, say: Say) -> tuple[float, int]:
+def _train_again(run: AnyRun, task: Task, say: Say) -> tuple[float, int]:
     """Train a trial that trained before; return its score and its best epoch.
 
     Raises:
@@ -175,7 +204,8 @@ def _train_again(run: TrialRun, task: Task, say: Say) -> tuple[float, int]:
 def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
     """Return the model of a study's best configuration, in this process: from kept weights, or trained again.
 
-    Of a configuration with several seeds it is the model of the first one.
+    Of a configuration with several seeds it is the model of the first one. That of a cross-validated one is of all
+    rows.
 
     Raises:
         UserError, TaskError: if no trial is complete, the task has no model, the task or its data are missing or have
@@ -191,6 +221,9 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
         raise DataError(f"study {name!r} has data {record.terms.data_digest}, and {data.name} is now {data.digest}")
     start_tensorflow(trial.cpus or 1.0, say, trial.gpus)
 
+    if _is_of_folds(task):
+        epochs_on_all = trial.best_epoch or 1
+        return keras_files.bare(_model_of_all(task, trial.params, data, trial.seed, epochs_on_all, say))
     kept = weights.load(settings.weights_dir(record.identity), trial.number)
     loaded = weights.scored_model(task, trial, data, kept)
     if loaded is not None:

@@ -13,7 +13,7 @@ from tune_jobs.search_spaces.scalars import Params, Value
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.training import tensorflow_start
-from tune_jobs.training.trial import TrialRun
+from tune_jobs.training.runs import new_run
 from tune_jobs.words import Say
 
 
@@ -48,7 +48,7 @@ def try_trial(request: TryRequest, settings: Settings, say: Say) -> TrialResult:
         datasets.check_fits(data, own, settings.data_dir, say)
     if not task.trains_itself:
         start_tensorflow(request.cpus, say)
-    run = TrialRun(task, params, data, seed=request.seed)
+    run = new_run(task, params, data, seed=request.seed)
     with tensorflow_start.quiet():
         result = run_with_messages(run, task, say)
     if run.error is not None:

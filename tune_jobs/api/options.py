@@ -56,6 +56,7 @@ class LaunchOptions(TransferOptions, total=False):
     search: AskedSearch
     precision: Precision
     deterministic: bool
+    folds: int
     seed: int
     set: Mapping[str, Range]
     open: Sequence[str]

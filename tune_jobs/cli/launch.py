@@ -53,6 +53,12 @@ from tune_jobs.search_spaces.protocol import PRECISIONS
     help="Use deterministic GPU kernels, which are slower: scores repeat to the last digit (default: the task's).",
 )
 @click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Score trials by K-fold cross-validation: the mean over K models, each on the rows outside its fold.",
+)
+@click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the search and of every trial (default: 0)."
 )
 @click.option(
@@ -112,8 +118,8 @@ from tune_jobs.search_spaces.protocol import PRECISIONS
     "--grace",
     type=click.IntRange(min=1),
     metavar="EPOCHS",
-    help="Epochs before a trial may be stopped; with pbt, epochs between comparisons (default: 1/27 of the epochs; "
-    "with pbt, 1/8).",
+    help="Epochs, or folds with --folds, before a trial may be stopped; with pbt, epochs between comparisons (default: "
+    "1/27 of the epochs; with pbt, 1/8).",
 )
 @click.option(
     "--eta",

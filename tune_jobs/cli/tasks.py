@@ -11,6 +11,7 @@ import click
 from tune_jobs.cli.options import json_option, print_json, print_table, print_text
 
 if TYPE_CHECKING:
+    from tune_jobs.search_spaces.protocol import Protocol
     from tune_jobs.search_spaces.task import Task
 
 
@@ -100,7 +101,7 @@ def _lines(task: Task) -> Iterator[str]:
     if task.assumptions:
         yield f"  chosen      {task.assumptions}"
     if task.dataset is not None:
-        yield f"  data        {task.dataset_name}, {_share(task.protocol.validation)} held out for validation"
+        yield f"  data        {task.dataset_name}, {_held_out(task.protocol)}"
     yield f"  objective   {objectives.words(task.objectives)}"
     yield f"  protocol    {_protocol(task)}"
     yield f"  baseline    {' '.join(f'{name}={value}' for name, value in task.baseline.items())}"
@@ -118,6 +119,12 @@ def _protocol(task: Task) -> str:
     length = "as many steps as the function has" if protocol.epochs is None else f"at most {protocol.epochs} epochs"
     batches = "" if task.dataset is None else f"; batch size {protocol.batch_size}"
     return f"{length}, {end}{batches}{special}"
+
+
+def _held_out(protocol: Protocol) -> str:
+    if protocol.folds is not None:
+        return f"in {protocol.folds} folds, each held out in its turn"
+    return f"{_share(protocol.validation)} held out for validation"
 
 
 def _share(validation: float) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tune_jobs.cli.options import data_dir_option, home_option, json_option, print_json, print_text, read_settings, say
+
+if TYPE_CHECKING:
+    from tune_jobs.actions.train import Retrained
 
 
 @click.command(short_help="Train the model of a best.yaml or front.yaml again.")
@@ -35,7 +39,8 @@ def train(
     """Train the configuration of a best.yaml again, or one of a front.yaml, to the same validation score.
 
     CONFIG is the YAML file. With -o the model is saved as a .keras file, which `tune-jobs predict` reads. A task that
-    runs a function has no model: with -o the files that it reports are kept in a new folder.
+    runs a function has no model: with -o the files that it reports are kept in a new folder. The model of a
+    cross-validated configuration is trained on the rows of all folds.
 
     \b
     Example:  tune-jobs train results/best.yaml -o model.keras
@@ -56,6 +61,13 @@ def train(
             }
         )
     else:
-        same = "the same as recorded" if outcome.is_same else f"the recorded score is {outcome.recorded!r}"
-        print_text(f"{outcome.metric} {outcome.score!r} at epoch {outcome.best_epoch}: {same}")
+        print_text(f"{outcome.metric} {outcome.score!r} {_what_it_is(outcome)}")
     return 0
+
+
+def _what_it_is(outcome: Retrained) -> str:
+    """Return what the score is of, and whether it is the one that was recorded."""
+    if outcome.is_of_folds:
+        return f"is the mean over its folds; the model was trained on all rows for {outcome.best_epoch} epochs"
+    same = "the same as recorded" if outcome.is_same else f"the recorded score is {outcome.recorded!r}"
+    return f"at epoch {outcome.best_epoch}: {same}"

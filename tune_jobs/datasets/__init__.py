@@ -16,13 +16,23 @@ import numpy as np
 
 from tune_jobs.datasets import checking, cifar10, digits, in_folder, mnist, nests, own
 from tune_jobs.datasets.clocks import faces, files
-from tune_jobs.datasets.dataset import AnyTrainingData, Dataset, Original, Split, StreamedData, TrainingData, digest
+from tune_jobs.datasets.dataset import (
+    AnyTrainingData,
+    Dataset,
+    Original,
+    Split,
+    StreamedData,
+    TrainingData,
+    digest,
+    digest_of_folds,
+)
+from tune_jobs.datasets.folding import folds_of
 from tune_jobs.datasets.image_folders.loading import ImageFolder, image_folder
 from tune_jobs.datasets.image_folders.reading import form_of
 from tune_jobs.datasets.own import LoadData
 from tune_jobs.datasets.progress import silent
 from tune_jobs.datasets.source import Source
-from tune_jobs.datasets.splitting import hold_out
+from tune_jobs.datasets.splitting import hold_out, places
 from tune_jobs.datasets.tables import Table, table
 from tune_jobs.errors import DataError
 from tune_jobs.search_spaces import function_names
@@ -77,6 +87,7 @@ def load(
     data_dir: Path,
     validation: int | float,
     images: int | None = None,
+    folds: int | None = None,
     check: Callable[[Original], None] | None = None,
     say: Say = silent,
 ) -> Dataset:
@@ -84,8 +95,9 @@ def load(
 
     `validation` is the number of images to hold out from the training part, or a fraction of them. `images` limits how
     many of the others are kept to train on. Both draw each class in its share, and the same images every time, unless
-    the data set says how it is divided. `check` may refuse the data before they are divided. `say` shows messages on
-    what takes long.
+    the data set says how it is divided. With `folds` nothing is held out: the training part, or `images` of it, is
+    divided into so many folds. `check` may refuse the data before they are divided. `say` shows messages on what takes
+    long.
 
     Raises:
         DataError: in one line, if there is no such data set, or it is missing, damaged or too small.
@@ -97,6 +109,8 @@ def load(
             check(original)
     except DataError as error:
         raise DataError(f"the data set {name} cannot be used: {error}") from error
+    if folds is not None:
+        return _in_folds(name, original, folds, images)
     try:
         train, held_out = _divided(original, validation)
         if images is not None and images < len(train):
@@ -106,6 +120,25 @@ def load(
     train, held_out, test = _contiguous(train), _contiguous(held_out), _contiguous(original.test)
     of_all = digest(train, held_out, test)
     return Dataset(name, train, held_out, test, of_all, original.classes, digest(test))
+
+
+def _in_folds(name: str, original: Original, n: int, images: int | None) -> Dataset:
+    if original.validation is not None:
+        raise DataError(
+            f"the data set {name} has a part for validation of its own, and the protocol asks for {n} folds: leave one "
+            "of them out"
+        )
+    train, groups = original.train, original.groups
+    try:
+        if images is not None and images < len(train):
+            _, kept = places(train, images, in_order=original.in_order)
+            train, groups = train.take(kept), None if groups is None else groups[kept]
+        folds = folds_of(train.labels, n, groups=groups, in_order=original.in_order)
+    except DataError as error:
+        raise DataError(f"cannot take {n} folds from {name}: {error}") from error
+    train, test = _contiguous(train), _contiguous(original.test)
+    first = train.take(folds.held_out(0))
+    return Dataset(name, train, first, test, digest_of_folds(train, folds, test), original.classes, digest(test), folds)
 
 
 def training_data(task: Task, data_dir: Path, say: Say = silent) -> AnyTrainingData | None:
@@ -147,6 +180,7 @@ def _whole(task: Task, data_dir: Path, say: Say) -> Dataset:
         data_dir=data_dir,
         validation=protocol.validation,
         images=protocol.images,
+        folds=protocol.folds,
         check=functools.partial(checking.check_for_task, task),
         say=say,
     )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tune_jobs.datasets import nests
+from tune_jobs.datasets.folds import Folds
 from tune_jobs.datasets.nests import Array, Nest
 from tune_jobs.errors import DataError
 
@@ -115,6 +116,13 @@ class TrainingData:
     digest: str  # of the whole data set, test part included
     classes: tuple[str, ...] = ()
     test_digest: str = ""  # of the test part, which says whose test split it is
+    folds: Folds | None = None  # of `train`, which has all rows then; `validation` is what the first one holds out
+
+    def fold(self, number: int) -> TrainingData:
+        """Return what one fold, counted from 0, trains on and is scored on."""
+        assert self.folds is not None
+        train, held_out = self.folds.trained_on(number), self.folds.held_out(number)
+        return replace(self, train=self.train.take(train), validation=self.train.take(held_out), folds=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +140,14 @@ class Dataset:
     digest: str
     classes: tuple[str, ...] = ()
     test_digest: str = ""
+    folds: Folds | None = None  # as those of `TrainingData`
 
     @property
     def training(self) -> TrainingData:
         """The data without its test part, for trials."""
-        return TrainingData(self.name, self.train, self.validation, self.digest, self.classes, self.test_digest)
+        return TrainingData(
+            self.name, self.train, self.validation, self.digest, self.classes, self.test_digest, self.folds
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +189,13 @@ def digest(*splits: Split) -> str:
                 sha.update(json.dumps(array.tolist()).encode())
             else:
                 sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()[:16]
+
+
+def digest_of_folds(train: Split, folds: Folds, test: Split) -> str:
+    """Return 16 hex digits as `digest` does, which change with any row's fold, too."""
+    sha = hashlib.sha256(f"{digest(train, test)} {folds.n} {folds.in_order} ".encode())
+    sha.update(folds.blocks.astype("<i8").tobytes())
     return sha.hexdigest()[:16]
 
 

@@ -74,10 +74,20 @@ def _whole_groups(groups: Indices, count: int, *, in_order: bool) -> Indices:
         np.maximum.at(last_row, group_of, np.arange(len(groups)))
         order = np.argsort(-last_row)
     else:
-        order = np.random.Generator(np.random.PCG64(_SEED)).permutation(len(numbers))
+        order = drawn_order(len(numbers))
     totals = np.cumsum(sizes[order])[:-1]  # at least one group stays
     n_held_out = int(np.abs(totals - count).argmin()) + 1
     return np.flatnonzero(np.isin(group_of, order[:n_held_out]))
+
+
+def drawn_order(n: int) -> Indices:
+    """Return the numbers from 0 to `n - 1` in the one order that all divisions draw from."""
+    return np.random.Generator(np.random.PCG64(_SEED)).permutation(n)
+
+
+def classes_of(labels: Nest) -> Indices:
+    """Return the number of each row's class, `(N,)`: what rows are stratified by. Measurements are of one class."""
+    return _classes(_strata(labels))[0]
 
 
 def _strata(labels: Nest) -> Array:
@@ -102,7 +112,7 @@ def _count(part: int | float, n_images: int) -> int:
 def _stratified(labels: Array, n_held_out: int) -> Indices:
     """Draw `n_held_out` places from each class in proportion to its size, and return them in ascending order."""
     classes, sizes = _classes(labels)
-    order = np.random.Generator(np.random.PCG64(_SEED)).permutation(len(labels))
+    order = drawn_order(len(labels))
     by_class = order[np.argsort(classes[order], kind="stable")]  # class after class, shuffled inside each
     place_in_class = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return np.sort(by_class[place_in_class < np.repeat(_quotas(sizes, n_held_out), sizes)])
@@ -127,7 +137,7 @@ def _quotas(sizes: Indices, n_held_out: int) -> Indices:
     classes would favour the first hours of a clock.
     """
     quotas, remainders = np.divmod(sizes * n_held_out, sizes.sum())
-    drawn = np.random.Generator(np.random.PCG64(_SEED)).permutation(len(sizes))
+    drawn = drawn_order(len(sizes))
     largest_first = np.lexsort((drawn, -remainders))
     quotas[largest_first[: n_held_out - quotas.sum()]] += 1
     return quotas

@@ -63,6 +63,11 @@ class _Notes:
             return
         self._study.note_test(trial.number, replace(result, reading=self._reading))
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
-        is_same = result.val_score == trial.score
-        repeated = "" if is_same else f" (validation {result.val_score:.4f}, was {trial.score:.4f})"
-        self._say(f"{head} {metrics}{repeated}")
+        self._say(f"{head} {metrics}{_repeated(result.val_score, trial.score)}")
+
+
+def _repeated(val_score: float | None, score: float | None) -> str:
+    """Return what a model that was trained again differs in. One of all rows has no validation score."""
+    if val_score is None:
+        return " (trained on all rows)"
+    return "" if val_score == score else f" (validation {val_score:.4f}, was {score:.4f})"

@@ -56,7 +56,7 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures
             source,
             is_population=population is not None,
             keeps_checkpoints=bool(
-                resources.checkpoint_every or population or checkpoints.has_any or _goes_on(inputs.task)
+                _checkpoint_every(run) or population or checkpoints.has_any or _goes_on(inputs.task)
             ),
             measures_devices=packed.slots.gpus > 0 or resources.gpus_per_trial == "auto",
         )
@@ -117,11 +117,16 @@ def _sweep_context(
         weights_keeper=keeper.start_weights(weights_dir) if resources.keep_weights else None,
         files_keeper=keeper.start_files(files_dir) if "artifacts" in inputs.task.run_takes else None,
         checkpoint_keeper=keeper.start_checkpoints(checkpoints_dir) if keeps_checkpoints else None,
-        checkpoint_every=resources.checkpoint_every,
+        checkpoint_every=_checkpoint_every(run),
         keeps_checkpoints=_goes_on(inputs.task) and not is_population,
         measures_devices=measures_devices,
         has_own_loop=inputs.task.trains_itself,
     )
+
+
+def _checkpoint_every(run: StudyRun) -> int | None:
+    """Return after how many epochs a trial saves a checkpoint, if it is told; folds that ended are always kept."""
+    return run.resources.checkpoint_every if run.inputs.task.protocol.folds is None else 1
 
 
 def _goes_on(task: Task) -> bool:
@@ -166,12 +171,13 @@ def _progress(run: StudyRun, plan: Plan) -> Progress:
     outline = SweepOutline(
         study=run.study.name,
         objective=run.inputs.task.objective,
-        epochs=run.inputs.task.protocol.epochs,
+        steps=run.inputs.task.protocol.steps,
         varied=run.inputs.space.varied(),
         total=plan.total,
         finished=tuple(trial for trial in run.study.record().trials if trial.is_finished),
         time_limit_s=run.resources.time_limit_s,
         bounded=plan.bounded,
         constraints=run.inputs.constraints,
+        step=run.inputs.task.protocol.step,
     )
     return Progress(outline, run.interruption, run.settings.activity_file(run.study.name))

@@ -217,7 +217,7 @@ class Sweep:
             return None
         if not scheduler.should_stop(active.number, active.scores):
             return None
-        message = f"behind the others after epoch {len(active.scores)}"
+        message = f"behind the others after {self._ledger.step} {len(active.scores)}"
         return replace(report.so_far, reason="scheduler", message=message)
 
     def _settle(self, active: _ActiveTrial, result: TrialResult, report: StepReport) -> None:

@@ -27,6 +27,7 @@ class TrialLedger:
     ) -> None:
         self._study, self._checkpoints, self._cpus, self._gpus = study, checkpoints, cpus, gpus
         self.metric = study.terms.objective.metric  # which scores an epoch
+        self.step = study.terms.protocol.step  # what is scored: an epoch or a fold
 
     @property
     def n_searched(self) -> int:

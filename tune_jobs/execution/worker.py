@@ -37,7 +37,8 @@ from tune_jobs.settings import prepare_own_training
 from tune_jobs.training import checkpoints, devices, tensorflow_start
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.devices import DeviceFigures
-from tune_jobs.training.trial import Copy, TrialRun
+from tune_jobs.training.runs import AnyRun, new_run
+from tune_jobs.training.trial import Copy
 from tune_jobs.words import one_line
 
 _STEP_S = 0.5  # how long a step collects epochs before it reports
@@ -85,7 +86,7 @@ class TrialWorker:
     def __init__(self, config: dict[str, Any], storage: None = None) -> None:
         self._context: SweepContext = ray.get(self.context)
         tensorflow_start.hush()  # the output of a worker may be shown where the user has connected to Ray
-        self._run: TrialRun | None = None
+        self._run: AnyRun | None = None
         self._unreported: list[tuple[int, Metrics]] = []  # epochs of a checkpoint, which the driver has not seen
         self._refusal: str | None = None
         self._task: Task | None = None  # imported once the devices are set: its file may use TensorFlow
@@ -206,7 +207,7 @@ class TrialWorker:
         history = () if checkpoint is None or assignment.copies else checkpoint.history
         self._unreported = list(enumerate(history, start=1))
         assert self._task is not None  # this worker is ready
-        run = TrialRun(
+        run = new_run(
             self._task,
             assignment.params,
             self._context.data,
@@ -215,7 +216,7 @@ class TrialWorker:
             constraints=self._context.constraints,
             start=Copy(checkpoint) if assignment.copies else checkpoint,
         )
-        self._run, self._epochs = run, iter(run)
+        self._run, self._pulses = run, run.pulses
 
     def _train_epochs(self) -> StepReport:
         try:
@@ -229,22 +230,32 @@ class TrialWorker:
         assert self._run is not None
         epochs, self._unreported = list(self._unreported), []
         until = time.monotonic() + _STEP_S
-        for epoch, metrics in self._epochs:
-            epochs.append((epoch, metrics))
-            if epoch == self._assignment.until:
-                self._save_checkpoint(checkpoints.key(self._assignment.number, epoch))
-                return StepReport(tuple(epochs), is_paused=True)
-            if epoch < self._context.protocol.most_epochs and self._save_times.is_due(epoch):
-                with self._save_times.saving():
-                    self._save_checkpoint(checkpoints.key(self._assignment.number))
-            if epoch in self._assignment.milestones:
-                return StepReport(tuple(epochs), so_far=self._run.partial_result)
+        for pulse in self._pulses:
+            if pulse is not None:
+                epochs.append(pulse)
+                if (report := self._after(pulse[0], epochs)) is not None:
+                    return report
             if time.monotonic() >= until:
                 return StepReport(tuple(epochs), figures=self._read_devices())
         self._keep_weights()
         self._keep_files()
         figures, error = self._read_devices(is_last=True), _code_error(self._run.error)
         return StepReport(tuple(epochs), self._run.result, error=error, figures=figures, usage=self._gauge.usage)
+
+    def _after(self, epoch: int, epochs: list[tuple[int, Metrics]]) -> StepReport | None:
+        """Save what is due after an epoch, or a fold; return a report if the trial is judged or ends there."""
+        assert self._run is not None
+        if epoch == self._assignment.until:
+            self._save_checkpoint(checkpoints.key(self._assignment.number, epoch))
+            return StepReport(tuple(epochs), is_paused=True)
+        if epoch != self._context.protocol.steps and self._save_times.is_due(epoch):
+            with self._save_times.saving():
+                self._save_checkpoint(checkpoints.key(self._assignment.number))
+        if epoch in self._assignment.milestones:
+            return StepReport(tuple(epochs), so_far=self._run.partial_result)
+        if self._context.protocol.folds is not None:  # the next one may take its time to begin
+            return StepReport(tuple(epochs), figures=self._read_devices())
+        return None
 
     def _keep_weights(self) -> None:
         keeper, run = self._context.weights_keeper, self._run

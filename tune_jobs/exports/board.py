@@ -5,6 +5,7 @@ Cells are for people: long floats are shortened, and a value that all rows share
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Literal
 
 from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.leaderboard.ranking import Row
-from tune_jobs.records import constraints, objectives
+from tune_jobs.records import constraints, fold_rows, objectives
 from tune_jobs.records.split_readings import place_among_all
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces import scalars
@@ -137,12 +138,14 @@ class Board:
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """Rank, score, the parameters that vary, and the trials behind them; empty columns are left out."""
+        folds = [self._column("std of folds", "number", self._fold_spread)] if self._has_folds else []
         is_repeated = any(row.n > 1 for row in self.shown)
         apart = " " if any(row.tied for row in self.shown) else ""  # so that numbers stay in line with `1=`
         score = self.score_format
         columns = [
             self._column("front" if self.objectives else "rank", "number", lambda row: _place(row, apart)),
             self._column(self.study.terms.objective.metric, "score", lambda row: format(row.score, score)),
+            *folds,
         ]
         if is_repeated:
             spread = self._column("std", "number", lambda row: ABSENT if row.std is None else format(row.std, score))
@@ -166,6 +169,17 @@ class Board:
             columns.append(self._column("train_s", "detail", _seconds))
         columns.append(self._column("trials" if is_repeated else "trial", "number", _trials))
         return tuple(column for column in columns if set(column.cells) != {ABSENT})
+
+    @property
+    def _has_folds(self) -> bool:
+        return self.study.terms.protocol.folds is not None
+
+    def _fold_spread(self, row: Row) -> str:
+        """Return the standard deviation over the folds, the mean of those of several seeds."""
+        name = fold_rows.spread_name(self.study.terms.objective.metric)
+        spreads = [self.study.trials[number].metrics.get(name) for number in row.trials]
+        known = [spread for spread in spreads if spread is not None]
+        return format(statistics.fmean(known), self.score_format) if known else ABSENT
 
     @cached_property
     def score_format(self) -> str:

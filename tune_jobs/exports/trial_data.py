@@ -36,14 +36,14 @@ def _param(trial: TrialRecord, name: str) -> object:
 
 
 def epochs_csv(study: StudyRecord) -> str:
-    """Return a line for each epoch of each trial, with its metrics."""
+    """Return a line for each epoch, or fold, of each trial, with its metrics."""
     metrics = _names(epoch for trial in study.trials for epoch in trial.history)
     lines = (
         [trial.number, number, *(epoch.get(name) for name in metrics)]
         for trial in study.trials
         for number, epoch in enumerate(trial.history, start=1)
     )
-    return _text(["trial", "epoch", *metrics], lines)
+    return _text(["trial", study.terms.protocol.step, *metrics], lines)
 
 
 def _names(mappings: Iterable[Mapping[str, object]]) -> list[str]:

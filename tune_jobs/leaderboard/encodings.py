@@ -91,5 +91,5 @@ def _n_complete(rows: Sequence[Row]) -> int:
 
 def _entry(study: StudyRecord, name: str, row: Row, configurations: int) -> Entry:
     trials = [trial for trial in study.trials if trial.number in row.trials]
-    curve = curve_of(trials, study.terms.objective.metric)
+    curve = curve_of(trials, study.terms)
     return Entry(name, row, configurations, means([trial.metrics for trial in trials]), curve)

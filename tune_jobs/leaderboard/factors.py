@@ -17,7 +17,7 @@ import numpy as np
 from tune_jobs.errors import UserError
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
-from tune_jobs.records.studies import StudyRecord
+from tune_jobs.records.studies import StudyRecord, StudyTerms
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces.one_factor import OneFactor
 from tune_jobs.search_spaces.protocol import Objective
@@ -97,7 +97,7 @@ def factor_study(study: StudyRecord) -> FactorStudy:
             f"study {study.name!r} searches a product of domains: run `tune-jobs leaderboard {study.name}`"
         )
     space = OneFactor.from_json(terms.space)
-    points = _Points(study.trials, params_id(_present(space.baseline)), terms.objective)
+    points = _Points(study, params_id(_present(space.baseline)))
     factors = tuple(
         Factor(name, points.levels([(level.name, params_id(level.params)) for level in levels]))
         for name, levels in space.levels()
@@ -113,11 +113,11 @@ def _present(pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
 class _Points:
     """The trials of a study by their points, of which `root` is the baseline."""
 
-    def __init__(self, trials: Iterable[TrialRecord], root: str, objective: Objective) -> None:
-        self.root = root
-        self._objective = objective
+    def __init__(self, study: StudyRecord, root: str) -> None:
+        self.root, self._terms = root, study.terms
+        self._objective = objective = study.terms.objective
         self._trials: dict[str, list[TrialRecord]] = {}
-        for trial in trials:
+        for trial in study.trials:
             self._trials.setdefault(trial.params_id, []).append(trial)
         baseline = ranking.best(ranking.rank(self._trials.get(root, ()), objective))
         self._reference = None if baseline is None else baseline.score
@@ -145,7 +145,7 @@ class _Points:
             difference=row.score - self._reference if is_known and row and self._reference is not None else None,
             standing=_standing(row, complete),
             failed=tuple(reason if count == 1 else f"{count} {reason}" for reason, count in reasons),
-            curve=curve_of([trial for trial in trials if trial.number in counted], self._objective.metric),
+            curve=curve_of([trial for trial in trials if trial.number in counted], self._terms),
         )
 
 
@@ -157,9 +157,14 @@ def _standing(row: Row | None, complete: int) -> Standing | None:
     return "tied" if row.may_be_best else "worse"
 
 
-def curve_of(trials: Sequence[TrialRecord], metric: str) -> Curve | None:
-    """Return the curve over the epochs that every seed has: a mean over fewer seeds would jump where one ends."""
-    histories = [[epoch.get(metric, math.nan) for epoch in trial.history] for trial in trials]
+def curve_of(trials: Sequence[TrialRecord], terms: StudyTerms) -> Curve | None:
+    """Return the curve over the epochs that every seed has: a mean over fewer seeds would jump where one ends.
+
+    Folds are no curve.
+    """
+    if terms.protocol.folds is not None:
+        return None
+    histories = [[epoch.get(terms.objective.metric, math.nan) for epoch in trial.history] for trial in trials]
     epochs = min((_finite(history) for history in histories), default=0)
     if not epochs:
         return None

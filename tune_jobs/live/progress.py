@@ -24,6 +24,7 @@ from rich.text import Text
 from tune_jobs.live import activity
 from tune_jobs.live.activity import NO_FREE_SLOT, Activity
 from tune_jobs.live.signals import DRAINING, STOPPING, Interruption
+from tune_jobs.records import fold_rows
 from tune_jobs.records.constraints import Constraint, excess, is_untrained
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.budgets import BudgetedSampler
@@ -40,13 +41,14 @@ class SweepOutline:
 
     study: str
     objective: Objective
-    epochs: int | None  # of one trial; None if unknown
+    steps: int | None  # of one trial; None if unknown
     varied: tuple[str, ...]  # names of the params that differ between trials
     total: int | None = None  # trials of the study; None if unknown
     finished: tuple[TrialRecord, ...] = ()  # trials that ended before
     time_limit_s: float | None = None
     bounded: BudgetedSampler | None = None  # tells what is left of its budget
     constraints: tuple[Constraint, ...] = ()
+    step: str = "epoch"  # or fold: what a trial is scored after
 
 
 @dataclass
@@ -198,13 +200,13 @@ class Progress:
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
-        for name in ("trial", "epoch", self._objective.metric):
+        for name in ("trial", self._outline.step, self._objective.metric):
             table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
         table.add_column("params", no_wrap=True, overflow="ellipsis", ratio=1)
         for number, running in sorted(self._running.items()):
             table.add_row(
                 str(number),
-                str(running.epoch) if self._outline.epochs is None else f"{running.epoch}/{self._outline.epochs}",
+                str(running.epoch) if self._outline.steps is None else f"{running.epoch}/{self._outline.steps}",
                 "…" if running.score is None else f"{running.score:.4f}",
                 Text(
                     printable(short_params(running.trial.params, self._outline.varied))
@@ -221,9 +223,16 @@ class Progress:
             what = f"failed: {trial.reason} ({trial.message})"
         else:
             score = "none" if trial.score is None else f"{trial.score:.4f}"
-            what = f"{trial.state} {self._objective.metric} {score} at epoch {trial.best_epoch}"
+            what = f"{trial.state} {self._objective.metric} {score} {self._where(trial)}"
         params = short_params(trial.params, self._outline.varied)
         return f"[{self._n_finished}/{total}] trial {trial.number} {what} in {duration(trial.seconds or 0)}  {params}"
+
+    def _where(self, trial: TrialRecord) -> str:
+        """Return where a trial's score is from: its best epoch, or its folds with their spread."""
+        if self._outline.step == "epoch":
+            return f"at epoch {trial.best_epoch}"
+        spread, n = trial.metrics.get(fold_rows.spread_name(self._objective.metric)), len(trial.history)
+        return f"{'' if spread is None else f'+- {spread:.4f} '}over {n} fold{'s' if n > 1 else ''}"
 
 
 @contextmanager

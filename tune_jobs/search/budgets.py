@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tune_jobs.records import fold_rows
 from tune_jobs.records.constraints import Constraint, excess, is_untrained, words
 from tune_jobs.records.studies import Budget
 from tune_jobs.records.trials import TrialRecord
@@ -19,7 +20,10 @@ _MAX_UNTRAINED = 300  # configurations in a row that are known to break a limit:
 
 class BudgetedSampler:
     """A sampler that proposes nothing once its budget is spent, or if limits leave nothing to propose. Trials that run
-    then still go on to their end."""
+    then still go on to their end.
+
+    With `has_folds` trials are cross-validated: the epochs of all their folds count.
+    """
 
     def __init__(
         self,
@@ -28,11 +32,13 @@ class BudgetedSampler:
         objective: Objective,
         trials: tuple[TrialRecord, ...],
         constraints: Sequence[Constraint] = (),
+        *,
+        has_folds: bool = False,
     ) -> None:
         self._sampler, self._budget, self._objective = sampler, budget, objective
         self._constraints = tuple(constraints)
         self._untrained = 0  # in a row
-        self._epochs = 0
+        self._has_folds, self._epochs = has_folds, 0
         self._best = objective.worst
         self._trials_since_best = 0
         for trial in sorted((trial for trial in trials if trial.is_finished), key=lambda trial: trial.finished or 0.0):
@@ -69,7 +75,7 @@ class BudgetedSampler:
         return " · ".join(parts)
 
     def _count(self, trial: TrialRecord) -> None:
-        self._epochs += len(trial.history)
+        self._epochs += fold_rows.epochs_of(trial.history) if self._has_folds else len(trial.history)
         self._untrained = self._untrained + 1 if is_untrained(trial) else 0
         if is_untrained(trial):
             return

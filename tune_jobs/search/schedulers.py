@@ -1,25 +1,30 @@
 """Schedulers: stop running trials early, judged by what other trials had reached after the same epochs.
 
 A scheduler is a function of the study's record: one that is made again after a kill decides as the old one would have.
-It judges a trial after certain epochs only, its milestones, by its best score up to there, as a trial's own score is
-its best. A trial that it ends is `stopped`, never `complete`, and ranks behind every trial that ran in full.
+It judges a trial after certain epochs only, its milestones, by the score that the trial would have if it ended there:
+its best, its last, or the mean over its folds, which stand for epochs where it is cross-validated. A trial that it ends
+is `stopped`, never `complete`, and ranks behind every trial that ran in full.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from tune_jobs.errors import UserError
 from tune_jobs.records.studies import Scheduling
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces import protocol as protocols
 from tune_jobs.search_spaces.protocol import Objective
 
 _UNKNOWN = 10**9  # epochs, which no trial has
 _MEDIAN_MILESTONES = 20  # of a trial under the median rule, at most
 _MEDIAN_MIN_TRIALS = 3  # others that must have reached a milestone before the median rule stops any
+
+
+Reached = Callable[[Sequence[float]], float]  # the score of a trial that ends with these scores of its epochs
 
 
 class Scheduler(Protocol):
@@ -36,18 +41,23 @@ class Scheduler(Protocol):
 
 
 def make_scheduler(
-    scheduling: Scheduling, objective: Objective, epochs: int | None, trials: Iterable[TrialRecord]
+    scheduling: Scheduling, objective: Objective, protocol: protocols.Protocol, trials: Iterable[TrialRecord]
 ) -> Scheduler | None:
-    """Return the scheduler that a study asks for, as it is after `trials`.
+    """Return the scheduler that a study asks for, as it is after `trials` of this protocol.
 
-    `epochs` is how many a trial has; None if that is not known before, as of a function that ends by itself. None is
-    returned where every trial runs to its end, as the members of a population do.
+    None is returned where every trial runs to its end, as the members of a population do.
 
     Raises:
         UserError: trials have too few epochs for the scheduler to decide anything, or it needs to know how many.
     """
     if scheduling.name == "none":
         return None
+    if scheduling.name == "pbt" and protocol.folds is not None:
+        raise UserError(
+            "--scheduler pbt copies the weights of one model, and a cross-validated trial has one a fold: "
+            "leave out the scheduler, or the folds"
+        )
+    epochs, step = protocol.steps, protocol.step
     if epochs is None and scheduling.name != "asha":
         raise UserError(
             f"--scheduler {scheduling.name} needs to know how many steps a trial has at most: say --epochs N, or "
@@ -57,23 +67,35 @@ def make_scheduler(
     if scheduling.grace >= epochs:
         raise UserError(
             f"--scheduler {scheduling.name} has nothing to decide: --grace {scheduling.grace} is all of the {epochs} "
-            f"epoch{'s' if epochs > 1 else ''} of a trial; ask for fewer or train longer"
+            f"{step}{'s' if epochs > 1 else ''} of a trial; ask for fewer or train longer"
         )
     if scheduling.name == "pbt":
         return None
-    scheduler = _new_scheduler(scheduling, objective, epochs)
+    scheduler = _new_scheduler(scheduling, objective, _reached(objective, protocol), epochs)
     for trial in trials:
         if trial.is_finished:
             scheduler.tell(trial)
     return scheduler
 
 
-def _new_scheduler(scheduling: Scheduling, objective: Objective, epochs: int) -> Scheduler:
+def _reached(objective: Objective, protocol: protocols.Protocol) -> Reached:
+    if protocol.folds is not None:
+        return statistics.fmean
+    return _last if protocol.scored_epoch == "last" else objective.best
+
+
+def _last(scores: Sequence[float]) -> float:
+    """Return the last score that is a number; NaN if none is."""
+    return next((score for score in reversed(scores) if not math.isnan(score)), math.nan)
+
+
+def _new_scheduler(scheduling: Scheduling, objective: Objective, reached: Reached, epochs: int) -> Scheduler:
+    grace, eta = scheduling.grace, scheduling.eta
     if scheduling.name == "asha":
-        return _SuccessiveHalving(objective, scheduling.eta, [_rungs(scheduling.grace, scheduling.eta, epochs)], [1.0])
+        return _SuccessiveHalving(objective, reached, eta, [_rungs(grace, eta, epochs)], [1.0])
     if scheduling.name == "hyperband":
-        return _hyperband(objective, scheduling.grace, scheduling.eta, epochs)
-    return _MedianRule(objective, scheduling.grace, epochs)
+        return _hyperband(objective, reached, grace, eta, epochs)
+    return _MedianRule(objective, reached, grace, epochs)
 
 
 class _SuccessiveHalving:
@@ -87,9 +109,14 @@ class _SuccessiveHalving:
     """
 
     def __init__(
-        self, objective: Objective, eta: int, brackets: Sequence[tuple[int, ...]], shares: Sequence[float]
+        self,
+        objective: Objective,
+        reached: Reached,
+        eta: int,
+        brackets: Sequence[tuple[int, ...]],
+        shares: Sequence[float],
     ) -> None:
-        self._objective = objective
+        self._objective, self._reached = objective, reached
         self._eta = eta
         self._brackets = brackets
         self._shares = shares
@@ -119,7 +146,7 @@ class _SuccessiveHalving:
 
     def _record(self, number: int, scores: Sequence[float], epoch: int) -> dict[int, float]:
         rung = self._scores.setdefault((self._bracket(number), epoch), {})
-        rung[number] = self._objective.best(scores[:epoch])
+        rung[number] = self._reached(scores[:epoch])
         return rung
 
     def _bracket(self, number: int) -> int:
@@ -141,7 +168,7 @@ def _rungs(first: int, eta: int, epochs: int) -> tuple[int, ...]:
     return tuple(rungs)
 
 
-def _hyperband(objective: Objective, grace: int, eta: int, epochs: int) -> _SuccessiveHalving:
+def _hyperband(objective: Objective, reached: Reached, grace: int, eta: int, epochs: int) -> _SuccessiveHalving:
     """Return brackets that begin to judge later and later; the last one stops nothing.
 
     Li et al., Hyperband, JMLR 18, 2018: bracket s begins with ceil((s_max + 1) / (s + 1) * eta^s) trials. Here that is
@@ -151,7 +178,7 @@ def _hyperband(objective: Objective, grace: int, eta: int, epochs: int) -> _Succ
     brackets = [rungs[skipped:] for skipped in range(len(rungs) + 1)]
     s_max = len(rungs)
     sizes = [math.ceil((s_max + 1) / (s + 1) * eta**s) for s in range(s_max, -1, -1)]
-    return _SuccessiveHalving(objective, eta, brackets, [size / sum(sizes) for size in sizes])
+    return _SuccessiveHalving(objective, reached, eta, brackets, [size / sum(sizes) for size in sizes])
 
 
 class _MedianRule:
@@ -161,8 +188,8 @@ class _MedianRule:
     over its epochs up to the milestone.
     """
 
-    def __init__(self, objective: Objective, grace: int, epochs: int) -> None:
-        self._objective = objective
+    def __init__(self, objective: Objective, reached: Reached, grace: int, epochs: int) -> None:
+        self._objective, self._reached = objective, reached
         interval = math.ceil(epochs / _MEDIAN_MILESTONES)
         self._milestones = tuple(range(grace, epochs, interval))
         self._averages: dict[int, dict[int, float]] = {epoch: {} for epoch in self._milestones}
@@ -174,7 +201,7 @@ class _MedianRule:
         others = [average for other, average in self._averages[len(scores)].items() if other != number]
         if len(others) < _MEDIAN_MIN_TRIALS:
             return False
-        return self._objective.is_better(statistics.median(others), self._objective.best(scores))
+        return self._objective.is_better(statistics.median(others), self._reached(scores))
 
     def tell(self, trial: TrialRecord) -> None:
         if trial.state == "failed":

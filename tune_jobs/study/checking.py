@@ -14,12 +14,11 @@ from typing import Any, TypeVar
 
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
-from tune_jobs.records import objectives, per_image, trial_pictures
+from tune_jobs.records import fold_rows, objectives, per_image, trial_pictures
 from tune_jobs.records.objectives import metric_on_test
-from tune_jobs.records.studies import Launch, StudyRecord
+from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms
 from tune_jobs.records.trials import Lineage, RecordedResult, TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
-from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.study.contents import Notes, StudyContent, check_name, note_of_test, notes_of
 from tune_jobs.words import short
@@ -47,7 +46,7 @@ def check(content: StudyContent, outside: Collection[int]) -> None:
     for trial in record.trials:
         place = f"trial {trial.number}"
         _check_params(trial, space, place, is_outside=trial.number in outside)
-        check_trial(trial, record.terms.objectives)
+        check_trial(trial, record.terms)
         if trial.seconds is not None and trial.seconds < 0:
             raise ContentError(f"{place} ended before it began")
         sizes.add_errors("validation", trial.errors, f"{place}: errors")
@@ -55,8 +54,8 @@ def check(content: StudyContent, outside: Collection[int]) -> None:
     check_notes_on_trials(notes, record)
 
 
-def check_trial(trial: TrialRecord, aims: Sequence[Objective]) -> None:
-    """Refuse a trial that no study can have, whatever its space.
+def check_trial(trial: TrialRecord, terms: StudyTerms) -> None:
+    """Refuse a trial that no study on these terms can have, whatever its space.
 
     Raises:
         ContentError: the message names what is wrong.
@@ -65,7 +64,7 @@ def check_trial(trial: TrialRecord, aims: Sequence[Objective]) -> None:
     _check_seed(trial.seed, f"{place}: seed")
     _check_state(trial, place)
     if trial.result is not None:
-        _check_result(trial, trial.result, aims, place)
+        _check_result(trial, trial.result, terms, place)
 
 
 def check_notes_on_trials(notes: Notes, record: StudyRecord) -> None:
@@ -110,7 +109,9 @@ def _check_notes(notes: Notes) -> AnySpace:
         raise ContentError(f"terms.task needs a task's name; got {short(terms.task)}")
     _check_seed(terms.seed, "terms.seed")
     _check_time(notes.created, "created")
-    _check_counts(vars(terms.protocol), ("epochs", "patience", "batch_size", "validation", "images"), "terms.protocol")
+    _check_counts(
+        vars(terms.protocol), ("epochs", "patience", "batch_size", "validation", "images", "folds"), "terms.protocol"
+    )
     if notes.launch is not None:
         _check_launch(notes.launch)
     if notes.replication is not None:
@@ -183,7 +184,7 @@ def _check_state(trial: TrialRecord, place: str) -> None:
         raise ContentError(f"{place} is {trial.state}, and its result {trial.result.state}")
 
 
-def _check_result(trial: TrialRecord, result: RecordedResult, aims: Sequence[Objective], place: str) -> None:
+def _check_result(trial: TrialRecord, result: RecordedResult, terms: StudyTerms, place: str) -> None:
     _check_time(result.finished, f"{place}: result.finished")
     _check_counts(vars(result), ("cpus", "gpus", "weights"), f"{place}: result")
     if not 0 <= result.train_seconds < _LATEST:
@@ -194,8 +195,11 @@ def _check_result(trial: TrialRecord, result: RecordedResult, aims: Sequence[Obj
         if result.score is not None or result.best_epoch is not None:
             raise ContentError(f"{place} failed, and has a score or a best epoch")
         return
-    _check_score(result, aims[0].metric, place)
-    for aim in aims[1:]:
+    if terms.protocol.folds is None:
+        _check_score(result, terms.objective.metric, place)
+    else:
+        _check_folds(result, terms.objective.metric, terms.protocol.folds, place)
+    for aim in terms.further_objectives:
         if trial.state == "complete" and objectives.value(trial, aim) is None:
             raise ContentError(f"{place} is complete, and has no {short(aim.metric)}, which is an objective")
 
@@ -206,6 +210,17 @@ def _check_score(result: RecordedResult, metric: str, place: str) -> None:
         raise ContentError(f"{place} is {result.state}, and has no score at one of its epochs")
     if history[best - 1].get(metric) != result.score:
         raise ContentError(f"{place} has the score {result.score}, which is not that of its epoch {best}")
+
+
+def _check_folds(result: RecordedResult, metric: str, n: int, place: str) -> None:
+    """Refuse a cross-validated trial whose score is not the mean over its folds."""
+    rows = result.history
+    if not 1 <= len(rows) <= n or (result.state == "complete" and len(rows) != n):
+        raise ContentError(f"{place} is {result.state}, and has {len(rows)} of {n} folds")
+    if result.score is None or not all(metric in row for row in rows):
+        raise ContentError(f"{place} is {result.state}, and has no score or a fold without one")
+    if not math.isclose(result.score, fold_rows.score(rows, metric), rel_tol=1e-9, abs_tol=1e-300):
+        raise ContentError(f"{place} has the score {result.score}, which is not the mean over its folds")
 
 
 def _check_tests(tests: Mapping[int, TestResult], record: StudyRecord) -> None:

@@ -360,5 +360,5 @@ class Study:
 
 def _checked(trial: FrozenTrial, notes: Notes) -> TrialRecord:
     record = contents.trial_record(trial.number, content_of(trial))
-    checking.check_trial(record, notes.terms.objectives)
+    checking.check_trial(record, notes.terms)
     return record

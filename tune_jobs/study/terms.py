@@ -25,9 +25,9 @@ def difference(begun: StudyTerms, now: StudyTerms) -> str | None:
     named = {
         "task": "for task {}, and this is {}",
         "dataset": "on dataset {}, and --data is {}" if now.data_given else "on dataset {}, and this task's is {}",
+        "protocol": "with the protocol {}, and it is now {}",
         "data_digest": "on data {}, and they are now {}",
         "objectives": "with the objective {}, and it is now {}",
-        "protocol": "with the protocol {}, and it is now {}",
         "space": "with another search space than {} (see `tune-jobs show`); what differs: {}",
         "task_digest": "on version {} of its task, which is now {}",
         "seed": "with --seed {}, and this asks for {}",

@@ -22,9 +22,9 @@ Points = list[tuple[int, float]]
 
 
 def curves(snapshot: Snapshot, rows: Sequence[Row]) -> Iterator[Figure]:
-    """Yield the figure of the first objective after each epoch, if any trial was scored in two epochs."""
+    """Yield the figure of the first objective after each epoch, or fold, if any trial was scored in two."""
     record = snapshot.record
-    metric = record.terms.objective.metric
+    metric, step = record.terms.objective.metric, record.terms.protocol.step
     known = {trial.number: points for trial in record.trials if len(points := points_of(trial, metric)) > 1}
     if not known:
         return
@@ -41,13 +41,13 @@ def curves(snapshot: Snapshot, rows: Sequence[Row]) -> Iterator[Figure]:
             traces.append(_many(f"{state} ({len(group)})", colour, opacity, [known[number] for number in shown]))
     traces += [_one(f"best: trial {number}", known[number], place) for place, number in enumerate(best)]
     layout = {
-        "xaxis": {"title": {"text": "epoch"}, "automargin": True},
+        "xaxis": {"title": {"text": step}, "automargin": True},
         "yaxis": {"title": {"text": printable(metric)}, "automargin": True} | _range(record, known),
         "legend": ABOVE,
         "hovermode": "closest",
     }
     states = ", ".join(f"{sum(t.state == s for t in record.trials)} {s}" for s, _, _ in kinds)
-    alt = f"{metric} after each epoch of {drawn + len(best)} trials ({states})"
+    alt = f"{metric} after each {step} of {drawn + len(best)} trials ({states})"
     yield Figure("curves", alt, {"data": traces, "layout": layout}, 460)
 
 

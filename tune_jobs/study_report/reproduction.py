@@ -24,6 +24,7 @@ def _options(record: StudyRecord) -> Iterator[str]:
     yield from () if protocol.images is None else ("--images", str(protocol.images))
     yield from () if protocol.precision == "float32" else ("--precision", protocol.precision)
     yield from ("--deterministic",) if protocol.deterministic else ()
+    yield from () if protocol.folds is None else ("--folds", str(protocol.folds))
     for objective in terms.objectives if terms.further_objectives else ():
         yield from ("--objective", f"{objective.direction[:3]}:{objective.metric}")
     yield from () if launch is None else _scheduling(launch)

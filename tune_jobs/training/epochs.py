@@ -88,7 +88,8 @@ class Training(Protocol):
 
 
 class KerasTraining:
-    """A Keras model, built from the params and trained in compiled epochs.
+    """A Keras model, built from the params and trained in compiled epochs. If it is not to be scored, its epochs have
+    the metrics of training alone.
 
     Raises:
         TrialError: the builder or the encoding refuses the params.
@@ -99,7 +100,7 @@ class KerasTraining:
     must_be_finite = ("loss", "val_loss")
     scores_each_epoch = True
 
-    def __init__(self, task: Task, params: Params, data: AnyTrainingData, seed: int) -> None:
+    def __init__(self, task: Task, params: Params, data: AnyTrainingData, seed: int, *, is_scored: bool = True) -> None:
         from tune_jobs.training import compiled, parts, programs
 
         _reset(task, seed)
@@ -113,7 +114,7 @@ class KerasTraining:
         self.model, self._epochs = self._program.model, self._program.epochs
         self.n_weights = compiled.count_weights(self.model)
         self._callbacks = _callbacks(task, params, self.model, self._parts.n_batches(batch_size) or 1)
-        self._make_pictures, self._seed = task.pictures, seed
+        self._make_pictures, self._seed, self._is_scored = task.pictures, seed, is_scored
         self._best_weights: list[np.ndarray] = []
 
     def epochs(self) -> Iterator[Metrics]:
@@ -130,6 +131,8 @@ class KerasTraining:
             yield callbacks.epoch(lambda: self._epochs.train(self._parts.train), self._validate)
 
     def _validate(self) -> dict[str, float]:
+        if not self._is_scored:
+            return {}
         scores = self._epochs.evaluate(self._parts.validation)
         return scores | own_answers.further_scores(self.model, self._parts.images)
 
@@ -248,14 +251,11 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
     from tune_jobs.training import replicas
     from tune_jobs.training.precision import dtype_policy
 
-    assert task.build is not None
     encoding, routed = fitted(_encoding(task, params), data.train.labels), task.route(params)
     schedule: dict[str, Any] = {"steps_per_epoch": steps_per_epoch or 1, "epochs": task.protocol.epochs}
     try:
         with dtype_policy(task.protocol.precision), replicas.scope():
-            model = task.build(**_given(task, encoding, data), **routed.builder)
-            if not model.built:  # a subclass creates its weights when it first sees an image
-                model(_first_row(data))
+            model = built(task, params, data)
             if not model.compiled:
                 _check_schedule(routed.optimizer, steps_per_epoch)
                 _compile(model, encoding, optimizers.from_params(routed.optimizer, **schedule))
@@ -264,6 +264,16 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
     except (ValueError, TypeError) as error:
         raise TrialError(Reason.INVALID, one_line(error)) from error
     _check_images(model, data)
+    return model
+
+
+def built(task: Task, params: Params, data: TrainingData) -> keras.Model:
+    """Return the model that the task's builder returns, compiled only if that does it; with its weights."""
+    assert task.build is not None
+    encoding = fitted(_encoding(task, params), data.train.labels)
+    model = task.build(**_given(task, encoding, data), **task.route(params).builder)
+    if not model.built:  # a subclass creates its weights when it first sees an image
+        model(_first_row(data))
     return model
 
 

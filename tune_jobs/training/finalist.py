@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tune_jobs.datasets import AnyTrainingData
+from tune_jobs.datasets import AnyTrainingData, TrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.means import MeanOf
@@ -17,8 +17,9 @@ from tune_jobs.records import readings
 from tune_jobs.records.objectives import metric_on_test
 from tune_jobs.records.trials import Metrics, TestResult, TrialRecord
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.training import own_answers, weights
-from tune_jobs.training.trial import mean_of_objective, pack_matching, rerun
+from tune_jobs.training import on_all_rows, own_answers, weights
+from tune_jobs.training.runs import rerun
+from tune_jobs.training.trial import mean_of_objective, pack_matching
 from tune_jobs.training.weights import Weights
 from tune_jobs.words import one_line
 
@@ -35,7 +36,7 @@ def score(
     Of streamed data, whose test part is opened here, nothing is kept of each row.
 
     Kept weights are used if they repeat the trial's validation score. Otherwise the model is trained again, up to the
-    trial's best epoch.
+    trial's best epoch. That of a cross-validated trial is trained on all rows, and has no validation score.
 
     Raises:
         TrialError: the model could not be trained again, or nothing scores it.
@@ -94,7 +95,11 @@ def _of_each_image(
     return errors, *readings.pack_evaluation(encoding, predicted, test.labels, test.x)
 
 
-def _trained(task: Task, trial: TrialRecord, data: AnyTrainingData) -> tuple[keras.Model, float]:
+def _trained(task: Task, trial: TrialRecord, data: AnyTrainingData) -> tuple[keras.Model, float | None]:
+    if task.protocol.folds is not None:
+        assert isinstance(data, TrainingData)
+        model = on_all_rows.trained_model(task, trial.params, data, seed=trial.seed, epochs=trial.best_epoch or 1)
+        return model, None
     run = rerun(task, trial.number, trial.params, trial.seed, trial.course, data)
     for epoch, _ in run:
         if epoch == trial.best_epoch:

@@ -22,7 +22,7 @@ from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.objectives import LATENCY, PARAMETERS, TRAIN_SECONDS
 from tune_jobs.records.per_image import Errors, pack
 from tune_jobs.records.trial_pictures import EpochPictures
-from tune_jobs.records.trials import Lineage, Metrics, TrialResult
+from tune_jobs.records.trials import Metrics, TrialResult
 from tune_jobs.search_spaces.protocol import Objective, TaskError
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
@@ -35,62 +35,6 @@ from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
-
-EpochReporter = Callable[[int, Metrics], bool]  # takes the epoch, from one, and its metrics; returns True to stop
-
-
-def run_trial(
-    task: Task,
-    params: Params,
-    data: AnyTrainingData | None,
-    *,
-    seed: int,
-    further_objectives: Sequence[Objective] = (),
-    constraints: Sequence[Constraint] = (),
-    report: EpochReporter | None = None,
-) -> TrialResult:
-    """Train `params` of `task` on `data`, and score them on the validation split.
-
-    A configuration that fails is a result (`failed`, with its reason), not an exception. `report` is called after each
-    epoch; if it returns True, the trial stops. Only a task that runs a function has no data.
-    """
-    run = TrialRun(task, params, data, seed=seed, further_objectives=further_objectives, constraints=constraints)
-    for epoch, metrics in run:
-        if report is not None and report(epoch, metrics):
-            run.stop()
-    return run.result
-
-
-def rerun(
-    task: Task, number: int, params: Params, seed: int, lineage: Lineage, data: AnyTrainingData | None
-) -> TrialRun:
-    """Return a run that repeats a trial, and comes to the same score.
-
-    A member of a population is repeated segment by segment: all but the last one are trained here, and the run that is
-    returned trains the last. If one of them fails, its run is returned.
-    """
-    if not lineage:
-        return TrialRun(task, params, data, seed=seed)
-    task = replace(task, protocol=replace(task.protocol, patience=None))
-    owners = [*(segment.parent for segment in lineage[1:]), number]  # the trials that trained each segment
-    checkpoint: Checkpoint | None = None
-    for index, (segment, owner) in enumerate(zip(lineage, owners, strict=True)):
-        start = checkpoint if segment.parent == owner else Copy(checkpoint)
-        run = TrialRun(task, segment.params, data, seed=segment.seed, start=start)
-        if index == len(lineage) - 1:
-            break
-        checkpoint = _checkpoint_after(run, lineage[index + 1].first - 1)
-        if checkpoint is None:
-            break
-    return run
-
-
-def _checkpoint_after(run: TrialRun, last: int) -> Checkpoint | None:
-    """Train up to an epoch, and return the checkpoint there; None if the run ends before."""
-    for epoch, _ in run:
-        if epoch == last:
-            return run.checkpoint()
-    return None
 
 
 @dataclass(frozen=True)
@@ -144,6 +88,11 @@ class TrialRun:
         self._epochs = self._run(functools.partial(_training_of, task, params, data, seed), start)
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
+        return self._epochs
+
+    @property
+    def pulses(self) -> Iterator[tuple[int, Metrics] | None]:
+        """The same: an epoch is as short as a caller may have to wait."""
         return self._epochs
 
     @property

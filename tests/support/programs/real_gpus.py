@@ -10,7 +10,7 @@ tensorflow_start.start(1, n_gpus)
 
 from tests.support.several_devices import DATA, TASK  # noqa: E402
 from tune_jobs.training import replicas  # noqa: E402
-from tune_jobs.training.trial import run_trial  # noqa: E402
+from tune_jobs.training.runs import run_trial  # noqa: E402
 
 task = TASK("float32")
 print(json.dumps({"devices": replicas.count(), "score": run_trial(task, task.baseline, DATA, seed=3).score}))
