@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 import sqlalchemy
 
-from tune_jobs import process
 from tune_jobs.settings import Settings, prepare_ray, prepare_tensorflow
 
-process.collect_seldom()  # as commands do
+gc.disable()  # until all test files are imported
 os.environ["TUNE_JOBS_REPORT"] = "no"  # seconds of CPU for each sweep
 prepare_tensorflow()  # before any test imports Keras
 prepare_ray(is_own_cluster=True)  # or Ray: it reads them once, and its processes again
@@ -58,7 +57,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # what the test files imported stays
+    """Look for garbage from now on, but not among what the test files imported, which stays."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

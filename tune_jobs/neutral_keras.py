@@ -58,7 +58,7 @@ class _NeutralLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         try:
-            with later_imports.at_first_use():
+            with later_imports.at_first_use(), later_imports.without_collections():
                 self._loader.exec_module(module)
         except ValueError as error:  # a setting that does not exist
             raise SettingsError(f"Keras refuses its settings, keras.json or variables KERAS_…: {error}") from error

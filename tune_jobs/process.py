@@ -6,7 +6,6 @@ this as it is.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -28,7 +27,6 @@ def prepare() -> None:
     _open_standard_streams()
     _take_ctrl_c()
     _keep_warnings_from_failing()
-    collect_seldom()
 
 
 def _open_standard_streams() -> None:
@@ -83,14 +81,6 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
         os.write(_stderr, _LINE)
     finally:
         os._exit(INTERRUPTED)
-
-
-def collect_seldom() -> None:
-    """Look for garbage after 100,000 new objects, not 700.
-
-    An import makes hundreds of thousands that stay. To walk through them again and again took a fifth of its time.
-    """
-    gc.set_threshold(100_000, 20, 20)
 
 
 def give_way(niceness: int) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.security.conftest import Intruder
@@ -165,6 +166,14 @@ def test_a_stop_now_ends_cleanly_and_a_failure_is_told(tmp_path: Path, client: C
     assert "was begun with --seed 0" in client.jobs()["wrong"]["message"]
 
 
+def _listens_at(process: psutil.Process) -> set[int]:
+    """The TCP ports of a process; none of one that has ended meanwhile."""
+    try:
+        return {at.laddr.port for at in process.net_connections("tcp") if at.status == "LISTEN"}
+    except psutil.NoSuchProcess:
+        return set()
+
+
 _SEND = json.dumps({"entrypoint": "touch {marker}", "submission_id": "evil"})
 _REQUESTS = (  # what a client of Ray's may ask of a dashboard and of an agent; each is refused
     ("GET", "/api/jobs/", ""),
@@ -218,7 +227,7 @@ def test_a_second_user_neither_sends_a_job_nor_reaches_one(
     assert client.call("submit", own.reference, "--search", "grid", "--study", "attacked")[0] == 0
     until(lambda: own.noted("begin", "width"), "a trial to begin")
     family = head.processes()
-    ports = {at.laddr.port for one in family for at in one.net_connections("tcp") if at.status == "LISTEN"}
+    ports = {port for one in family for port in _listens_at(one)}
     answers = {port: intruder.calls(_answers, port, str(marker)) for port in sorted({head.dashboard_port, *ports})}
     assert {status for _, _, status in answers[head.dashboard_port]} == {401, 403}
     figures = {port for port, said in answers.items() if ["GET", "//api/jobs/", 200] in said}  # whatever is asked

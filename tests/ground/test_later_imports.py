@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from pathlib import Path
@@ -110,3 +111,18 @@ def test_after_the_block_it_is_imported_at_once(package: Path) -> None:
 def test_one_that_is_not_installed_is_not_there_from_the_start(package: Path) -> None:
     with later_imports.at_first_use(), pytest.raises(ImportError):
         importlib.import_module("in_no_place")
+
+
+def test_no_garbage_is_looked_for_while_modules_are_imported() -> None:
+    assert gc.isenabled()
+    with pytest.raises(ImportError), later_imports.without_collections():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with later_imports.without_collections():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

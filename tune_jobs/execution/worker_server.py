@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_jobs import process
+from tune_jobs import later_imports
 
 _REQUEST_S = 10.0  # to send a request
 _CLUSTER = ("RAY_JOB_ID", "RAY_RAYLET_PID")  # variables that Ray reads at its import alone
@@ -94,9 +94,10 @@ def serve(lifeline: int, *, has_tensorflow: bool) -> Request | None:
 
 def import_ray() -> None:
     """Import what a worker of Ray's imports, once the variables are set that Ray reads then."""
-    import ray._private.workers.default_worker  # noqa: F401
+    with later_imports.without_collections():
+        import ray._private.workers.default_worker  # noqa: F401
 
-    import tune_jobs.execution.worker  # noqa: F401
+        import tune_jobs.execution.worker  # noqa: F401
 
     gc.collect()
     gc.freeze()  # so that workers share it
@@ -129,7 +130,6 @@ def _seed_anew() -> None:
 
 
 if __name__ == "__main__":
-    process.collect_seldom()
     forked = serve(int(sys.argv[1]), has_tensorflow=sys.argv[2] == "1")
     if forked is not None:
         run(forked)

@@ -18,6 +18,7 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tune_jobs.models.label_encodings import LabelEncoding
 from tune_jobs.models.lazy_keras import keras
@@ -94,8 +95,10 @@ def _key(model: keras.Model, encoding: LabelEncoding, batch_size: int) -> str | 
 
 
 def _settings() -> list[Any]:
-    config = keras.config
-    return [config.floatx(), config.epsilon(), config.image_data_format(), config.dtype_policy().name]
+    """Return what a trial's code may have set for the whole process (`tensorflow_process.reset` undoes it)."""
+    config, graphs = keras.config, tf.config.optimizer
+    of_graphs = [graphs.get_jit(), graphs.get_experimental_options(), tf.config.functions_run_eagerly()]
+    return [config.floatx(), config.epsilon(), config.image_data_format(), config.dtype_policy().name, *of_graphs]
 
 
 def _network(model: keras.Model) -> list[Any]:

@@ -15,10 +15,9 @@ import threading
 from select import select
 from typing import Any
 
-from tune_jobs import process
 from tune_jobs.settings import prepare_ray
 
-process.collect_seldom()
+gc.disable()
 prepare_ray(is_own_cluster=False)
 
 import psycopg  # noqa: E402, F401
@@ -85,6 +84,7 @@ def draw(number: int) -> None:
 
 
 gc.freeze()  # so that the children share it
+gc.enable()
 request = serve()
 exec(request["before"])
 cli.main(request["words"])
