@@ -36,7 +36,8 @@ def at_first_use() -> Iterator[None]:
 def without_collections() -> Iterator[None]:
     """Look for no garbage in the block, in which modules are imported.
 
-    They make hundreds of thousands of objects that stay. To walk through them again and again takes a fifth of the time.
+    They make hundreds of thousands of objects that stay. To walk through them again and again takes a fifth of the
+    time.
     """
     is_enabled = gc.isenabled()
     gc.disable()

@@ -106,7 +106,7 @@ def test_a_sweep_is_sent_followed_stopped_and_goes_on(
     assert (listed["study"], listed["task"], listed["state"]) == ("long", "own", "running")
 
     # stopped: what runs goes on to its end, and no other begins
-    stopping = client.start("stop", "mine")
+    stopping = client.start("stop", "mine", "--wait", "5m")
     until(lambda: "Draining: " in _log(head, "mine"), "the driver to be told")
     own.make_room(None)
     own.go()
@@ -152,7 +152,7 @@ def test_a_stop_now_ends_cleanly_and_a_failure_is_told(tmp_path: Path, client: C
     sent = ("submit", own.reference, "--search", "grid", "--study", "short", "--max-concurrent", "1")
     assert client.call(*sent)[0] == 0
     until(lambda: own.noted("begin", "width"), "a trial to begin")
-    code, _, said = client.call("stop", "short", "--now")
+    code, _, said = client.call("stop", "short", "--now", "--wait", "5m")
     assert (code, said.splitlines()[-1][:22]) == (0, "job short was stopped:")
     assert client.jobs()["short"]["state"] == "stopped"
     assert record(server, "short").count("running") == 1  # interrupted: it runs again
