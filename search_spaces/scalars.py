@@ -26,8 +26,8 @@ class Float:
     """Floats from `low` to `high`, both included: all of them, or those that are `step` apart, counted from `low`.
 
     Raises:
-        SpaceError: a bound is not finite, `low` is above `high`, a log scale starts at zero or below, or the steps do
-            not end on `high`.
+        SpaceError: a bound or their difference is not finite, `low` is above `high`, a log scale starts at zero or
+            below, or the steps do not end on `high`.
     """
 
     low: float
@@ -41,6 +41,8 @@ class Float:
             if name != "step" or bound is not None:
                 object.__setattr__(self, name, _finite(bound, f"Float {name}"))
         _set_scale(self)
+        if math.isinf(self.high - self.low):
+            raise SpaceError(f"Float needs bounds less than 1.8e308 apart; got {self.low} and {self.high}")
         if self.step is None:
             return
         if self.log:

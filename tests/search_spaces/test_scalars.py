@@ -17,6 +17,7 @@ from tune_jobs.search_spaces import Choice, Float, Int, SpaceError, params_id
         (lambda: Float(1e-2, 1e-4), "Float needs low <= high; got 0.01 to 0.0001"),
         (lambda: Float(0, 1, log=True), "Float on a log scale needs low > 0; got 0.0"),
         (lambda: Float(0, math.inf), "Float high needs a finite number; got inf"),
+        (lambda: Float(-1e308, 1e308), "Float needs bounds less than 1.8e308 apart; got -1e+308 and 1e+308"),
         (lambda: Float("0", 1), "Float low needs a finite number; got '0'"),
         (lambda: Float(0, 1, step=0.3), "Float needs a step that divides 0.0 to 1.0; got 0.3"),
         (lambda: Float(0, 1, step=-0.5), "Float needs a step that divides 0.0 to 1.0; got -0.5"),

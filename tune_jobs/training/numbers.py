@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.words import short
 
 
 def as_numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
@@ -40,5 +41,5 @@ def _array(name: str, value: Any) -> np.ndarray:
         if isinstance(value, str | bytes):
             raise TypeError
         return np.asarray(value if is_array else float(value), dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TrialError(Reason.INVALID, f"metric {name!r} needs a number; got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise TrialError(Reason.INVALID, f"metric {name!r} needs a number; got {short(value)}") from None
