@@ -71,7 +71,7 @@ def test_none_was_not_measured() -> None:
     assert as_numbers({"val_accuracy": None, "loss": 1.0}) == {"loss": 1.0}
 
 
-@pytest.mark.parametrize("value", ["0.5", b"0.5", object(), [0.5, "a"], np.array(["a"]), 1j, 10**5000])
+@pytest.mark.parametrize("value", ["0.5", b"0.5", object(), [0.5, "a"], np.array(["a"]), 1j, 10**400])
 def test_what_is_no_number_is_refused_with_its_name(value: Any) -> None:
     with pytest.raises(TrialError, match=r"metric 'speed' needs a number; got"):
         as_numbers({"speed": value})
