@@ -41,8 +41,9 @@ class Float:
             if name != "step" or bound is not None:
                 object.__setattr__(self, name, _finite(bound, f"Float {name}"))
         _set_scale(self)
-        if math.isinf(self.high - self.low):
-            raise SpaceError(f"Float needs bounds less than 1.8e308 apart; got {self.low} and {self.high}")
+        if math.isinf(self.high / self.low if self.log else self.high - self.low):
+            apart = "whose ratio is below" if self.log else "that are apart by less than"
+            raise SpaceError(f"Float needs bounds {apart} 1.8e308; got {self.low} to {self.high}")
         if self.step is None:
             return
         if self.log:
