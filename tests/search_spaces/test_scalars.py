@@ -18,7 +18,10 @@ from tune_jobs.search_spaces import Choice, Float, Int, SpaceError, params_id
         (lambda: Float(0, 1, log=True), "Float on a log scale needs low > 0; got 0.0"),
         (lambda: Float(0, math.inf), "Float high needs a finite number; got inf"),
         (lambda: Float(-1e308, 1e308), "Float needs bounds that are apart by less than 1.8e308; got -1e+308 to 1e+308"),
-        (lambda: Float(1e-300, 1e9, log=True), "Float needs bounds whose ratio is below 1.8e308; got 1e-300 to 1000"),
+        (
+            lambda: Float(1e-300, 1e9, log=True),
+            "Float needs bounds whose ratio is below 1.8e308; got 1e-300 to 1000000000.0",
+        ),
         (lambda: Float("0", 1), "Float low needs a finite number; got '0'"),
         (lambda: Float(0, 1, step=0.3), "Float needs a step that divides 0.0 to 1.0; got 0.3"),
         (lambda: Float(0, 1, step=-0.5), "Float needs a step that divides 0.0 to 1.0; got -0.5"),
