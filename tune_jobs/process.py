@@ -90,12 +90,20 @@ def give_way(niceness: int) -> None:
     that this process leads gives way as a whole.
     """
     os.nice(niceness)
-    if os.getsid(0) != os.getpid():
-        return
+    if os.getsid(0) == os.getpid():
+        _share_processors("self", niceness)
+
+
+def end_giving_way(pid: int) -> None:
+    """Let the session that a process of ours leads have its full share again: somebody waits for it."""
+    _share_processors(str(pid), 0)
+
+
+def _share_processors(leader: str, niceness: int) -> None:
     try:
-        with open("/proc/self/autogroup", "w", encoding="ascii") as group:  # noqa: PTH123
+        with open(f"/proc/{leader}/autogroup", "w", encoding="ascii") as group:  # noqa: PTH123
             group.write(str(niceness))
-    except OSError:  # a system that does not share so
+    except OSError:  # it has ended, or the system does not share so
         return
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.house import ROOT
+from tune_jobs import process
 from tune_jobs.process import is_strict
 from tune_jobs.settings import prepare_python
 
@@ -236,3 +237,19 @@ show()
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, start_new_session=True)
     own = os.nice(0)
     assert list(map(int, answer.stdout.split())) == [own + 3, 0, own + 7, 7]
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="processors are not shared among sessions")
+def test_a_session_that_somebody_waits_for_gives_way_no_longer() -> None:
+    program = "from tune_jobs import process; process.give_way(7); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        group = Path(f"/proc/{child.pid}/autogroup")
+        assert group.read_text().split()[-1] == "7"
+        process.end_giving_way(child.pid)
+        assert group.read_text().split()[-1] == "0"
+        child.communicate(b"\n")
+    process.end_giving_way(child.pid)  # it has ended

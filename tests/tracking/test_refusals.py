@@ -175,7 +175,7 @@ def test_what_keeps_a_study_from_mlflow_is_said_by_launch_status_and_sync(
     monkeypatch.setattr(delivery.process, "give_way", lambda _: None)
     monkeypatch.setattr(delivery.os, "umask", lambda _: None)
     assert delivery.follow("own", settings) == 1
-    ended = type("Ended", (), {"stdin": open("/dev/null"), "wait": lambda self: 1})()  # noqa: PTH123, SIM115
+    ended = type("Ended", (), {"pid": 0, "stdin": open("/dev/null"), "wait": lambda self: 1})()  # noqa: PTH123, SIM115
     assert not delivery.Delivery(ended, Path("log"), "own", settings).wait()  # what a launch waits for
     assert capfd.readouterr().err == f"{line}\n"
     assert f"  MLflow    {line}" in list(status.status("own", settings).lines())

@@ -129,11 +129,12 @@ def test_masked_answers_for_each_token_are_honoured_as_in_fit() -> None:
 
 
 @pytest.mark.slow
-def test_a_model_of_a_fixed_batch_is_honoured_as_in_fit() -> None:
+def test_a_model_of_a_fixed_batch_with_states_is_honoured_as_in_fit() -> None:
     def make() -> keras.Model:
         tensorflow_process.reset(5)
         inputs = keras.Input(batch_shape=(32, 4))
-        model = keras.Model(inputs, keras.layers.Dense(1)(keras.ops.reshape(inputs, (32, 4))))
+        states = keras.layers.LSTM(3, stateful=True)(keras.ops.reshape(inputs, (32, 4, 1)))
+        model = keras.Model(inputs, keras.layers.Dense(1)(states))
         model.compile("sgd", "mse")
         return model
 

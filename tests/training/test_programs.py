@@ -127,10 +127,18 @@ def frozen_by_hand() -> keras.Model:
     return model
 
 
+def stateful() -> keras.Model:
+    inputs = keras.Input(batch_shape=(8, 3, 1))
+    model = keras.Model(inputs, keras.layers.LSTM(2, stateful=True)(inputs))
+    model.compile("adam", "mse")
+    return model
+
+
 @pytest.mark.parametrize(
     "make",
     [
         lambda: compiled(Own()),
+        stateful,
         lambda: compiled(keras.layers.Lambda(lambda x: x)),
         lambda: compiled(keras.layers.Activation(lambda x: x)),
         lambda: compiled(keras.layers.Dense(2, named)),

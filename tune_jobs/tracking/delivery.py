@@ -48,9 +48,13 @@ class Delivery:
     _settings: Settings
 
     def sweep_ended(self) -> None:
-        """Let the process deliver the rest and end. A second call does nothing."""
+        """Let the process deliver the rest and end. A second call does nothing.
+
+        No training has to go first any more, and on a machine that others use too the rest would take minutes.
+        """
         assert self._process.stdin is not None
         self._process.stdin.close()
+        process.end_giving_way(self._process.pid)
 
     def wait(self) -> bool:
         """Wait until the process ends, and say what it has to say. Return True if it delivered everything."""
@@ -85,7 +89,8 @@ def follow(study_name: str, settings: Settings) -> int:
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray sends it to all processes of a job; the driver handles it
     os.umask(0o077)  # of what MLflow writes
-    process.give_way(10)
+    if not _input_closed(0.0):
+        process.give_way(10)
     study = Study.open(study_name, settings)
     with _one_at_a_time(study_name, settings):
         tracker = Tracker(settings, study.record)

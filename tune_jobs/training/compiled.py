@@ -213,6 +213,9 @@ class CompiledEpochs:
                 replicas.run(self._model.test_step, self._model, _batch, rows, data.parts)
             else:
                 replicas.run(self._model.test_step, self._model, _whole, _as_tensors(data.first_row()))
+            for layer in self._model._flatten_layers():
+                if getattr(layer, "stateful", False):
+                    layer.reset_state()
         if self._model.optimizer is not None:
             with replicas.scope():
                 self._model.optimizer.build(self._model.trainable_variables)

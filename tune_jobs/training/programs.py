@@ -113,9 +113,10 @@ def _network(model: keras.Model) -> list[Any]:
 def _is_known(layer: keras.layers.Layer) -> bool:
     """Return True if a layer's configuration says all.
 
-    It has only the name of a function of the user's, and nothing of the data to which a layer was adapted.
+    It has only the name of a function of the user's, and nothing of the data to which a layer was adapted. The states
+    that a stateful layer carries from batch to batch are no variables of its model.
     """
-    if not type(layer).__module__.startswith(_LAYERS) or hasattr(layer, "adapt"):
+    if not type(layer).__module__.startswith(_LAYERS) or hasattr(layer, "adapt") or getattr(layer, "stateful", False):
         return False
     used = [value for value in vars(layer).values() if callable(value)]
     modules = [getattr(value, "__module__", None) or type(value).__module__ for value in used]
