@@ -6,17 +6,14 @@ a function of its own in place of data and model. Running it is left to `tune_jo
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import inspect
-import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tune_jobs.models import optimizers
-from tune_jobs.search_spaces import compiling, declarations, encoding_settings, function_names
+from tune_jobs.search_spaces import compiling, declarations, digests, function_names
 from tune_jobs.search_spaces.data import ConstraintsFunction, DataSource, PicturesFunction
 from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_params
 from tune_jobs.search_spaces.function_names import qualified
@@ -337,48 +334,8 @@ class Task:
         return Routed(builder, encoding, optimizer, batch_size, rest.get("loss"), callbacks)
 
     def digest(self) -> str:
-        """Return 12 hex digits that change with everything a study depends on.
-
-        Prose and the baseline do not count. A function counts by its name, not by its text, so that a comment can be
-        corrected while a study lasts; one of an installed package by the name of its file too.
-        """
-        is_fixed = self.encoding is not None and not callable(self.encoding)
-        return self._digest(function_names.name, encoding_settings.settings(self.encoding) if is_fixed else {})
-
-    def earlier_digests(self, file_stem: str | None) -> tuple[str, str]:
-        """Return the digests of earlier versions, to which the settings of an encoding did not count, and to the first
-        of which a user's own file counted by its name without `.py`.
-
-        `file_stem` is the name that the task's file had then; None for a task without a file.
-        """
-        earlier_name = functools.partial(function_names.earlier_name, file_stem=file_stem)
-        return self._digest(earlier_name, {}), self._digest(function_names.name, {})
-
-    def _digest(self, name_of: Callable[[Any], str], settings: Mapping[str, Any]) -> str:
-        parts: dict[str, Any] = {
-            "name": self.name,
-            "space": self.space.to_json(),
-            "objective": asdict(self.objective),
-            "protocol": self.protocol.to_dict(),
-            "dataset": self.dataset if isinstance(self.dataset, str | None) else name_of(self.dataset),
-            "encoding": self._encoding_name(name_of),
-            "trained_by": name_of(self.build or self.train or self.run),
-        }
-        if settings:
-            parts["encoding_settings"] = settings
-        if self.further_objectives:
-            parts["further_objectives"] = [asdict(objective) for objective in self.further_objectives]
-        for name in ("loss", "metrics"):
-            if getattr(self, name) is not None:
-                parts[name] = compiling.form(getattr(self, name), name_of)
-        if self.callbacks is not None:
-            parts["callbacks"] = name_of(self.callbacks)
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
-
-    def _encoding_name(self, name_of: Callable[[Any], str]) -> str | None:
-        if self.encoding is None:
-            return None
-        return name_of(self.encoding) if callable(self.encoding) else str(getattr(self.encoding, "name", ""))
+        """Return 12 hex digits that change with everything a study depends on (`digests.py`)."""
+        return digests.digest(self)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -18,7 +18,7 @@ from tune_jobs.exports.best import best_text
 from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialResult
-from tune_jobs.search_spaces import TaskError, catalog
+from tune_jobs.search_spaces import TaskError, catalog, digests
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 
@@ -129,8 +129,8 @@ def test_a_study_of_an_earlier_version_goes_on_with_its_file_where_it_was_and_el
     first = home.write()
     home.launch(first)
     terms = home.record.terms
-    earlier, _ = catalog.find(str(first)).earlier_digests("plain")
-    assert earlier not in (terms.task_digest, *catalog.find(str(first)).earlier_digests("renamed"))
+    earlier, _ = digests.earlier(catalog.find(str(first)), "plain")
+    assert earlier not in (terms.task_digest, *digests.earlier(catalog.find(str(first)), "renamed"))
     old = replace(terms, task_digest=earlier, dataset="task_file_8651de3b01234567.load_data")
     with Study.hold("earlier", home.settings) as study:
         study.begin(old)

@@ -76,9 +76,9 @@ RENAMED = {
     "try": "first",
     "with": "with_paths",
     "objective": "objectives",
+    "constraint": "constraints",
     "deterministic": "deterministic",
     "no_baseline": "no_baseline",
-    "constraint": "constraints",
 }
 KINDS = {
     "launch": LaunchOptions,

@@ -26,6 +26,7 @@ from tune_jobs.search_spaces import (
     Task,
     TaskError,
     Variants,
+    digests,
     open_all,
 )
 from tune_jobs.search_spaces.task import Routed
@@ -418,9 +419,9 @@ def test_the_digest_changes_with_the_settings_of_a_fixed_encoding():
 
 
 def test_a_study_from_before_settings_counted_is_known_and_encodings_of_ours_are_as_they_were():
-    before = [task(encoding=Smoothed(smoothing)).earlier_digests(None)[1] for smoothing in (0.1, 0.3)]
+    before = [digests.earlier(task(encoding=Smoothed(smoothing)), None)[1] for smoothing in (0.1, 0.3)]
     assert before[0] == before[1] != task(encoding=Smoothed(0.1)).digest()
-    assert task().digest() == task().earlier_digests(None)[1]
+    assert task().digest() == digests.earlier(task(), None)[1]
 
 
 def test_tasks_are_values():

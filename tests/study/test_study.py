@@ -234,6 +234,20 @@ def test_an_unknown_study_is_refused_with_the_names_near_it(stored: Settings) ->
         Study.open("clok-mlp", stored)
 
 
+def test_a_study_goes_on_in_another_space_and_its_first_terms_stay(stored: Settings) -> None:
+    filled(stored)
+    narrower = replace(TERMS, space=narrow(SPACE, {"units": "64,128"}).to_json())
+    with Study.hold("clock", stored) as study:
+        assert study.begin(TERMS) is None
+        change = study.begin(narrower)
+        assert change is not None
+        assert (change.what, change.first, change.is_version) == ("the space of units", 5, False)
+        assert study.begin(narrower) is None
+        study.add(narrow(SPACE, {"units": "64,128"}), PARAMS[0] | {"momentum": 0.9}, 0)
+    record = Study.open("clock", stored).record()
+    assert (record.terms, record.begun, record.version, len(record.trials)) == (narrower, TERMS, 1, 6)
+
+
 DIFFERENCES: dict[str, Any] = {
     "task": ("other", r"for task clock, and this is other"),
     "dataset": ("mnist", r"on dataset clock-faces, and this task's is mnist"),
@@ -243,7 +257,6 @@ DIFFERENCES: dict[str, Any] = {
         r"objective maximize val_accuracy, and it is now minimize val_loss",
     ),
     "protocol": (Protocol(epochs=9), r"epochs 3, patience 2, .* now epochs 9, patience None, .*"),
-    "space": (narrow(SPACE, {"units": "64,128"}).to_json(), r"another search space .*what differs: units"),
     "task_digest": ("ba98", r"on version 0123456789ab of its task, which is now ba98"),
     "seed": (8, r"with --seed 7, and this asks for 8"),
 }
@@ -253,7 +266,8 @@ DIFFERENCES: dict[str, Any] = {
 def test_a_study_is_not_continued_on_other_terms(field: str, settings: Settings) -> None:
     filled(settings)
     value, words = DIFFERENCES[field]
-    message = f"^study 'clock' was begun .*{words}: start another with --study NAME$"
+    go_on = "" if field in ("task", "seed") else ", or launch it with --accept-change 'why'"
+    message = f"^study 'clock' was begun .*{words}: start another with --study NAME{go_on}$"
     with Study.hold("clock", settings) as study, pytest.raises(StudyError, match=message) as refused:
         study.begin(replace(TERMS, **{field: value}))
     assert "\n" not in str(refused.value)

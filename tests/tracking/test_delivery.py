@@ -67,7 +67,7 @@ class _Study:
     def __init__(self, record: StudyRecord) -> None:
         self._record, self._n = record, 0
 
-    def record(self) -> StudyRecord:
+    def history(self) -> StudyRecord:
         self._n += 1
         return replace(self._record, trials=self._record.trials[: self._n])
 

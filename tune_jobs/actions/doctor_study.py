@@ -31,7 +31,7 @@ def examine(name: str, settings: Settings) -> tuple[Finding, ...]:
     file = () if settings.storage is not None else (_file(journal_file(name, settings)),)
     try:
         study = Study.open(name, settings)
-        record, content = study.record(), study.content()
+        record, content = study.history(), study.content()
     except StudyError as error:
         if not file or file[0].state == "ok":
             raise
@@ -39,7 +39,7 @@ def examine(name: str, settings: Settings) -> tuple[Finding, ...]:
     return (
         *file,
         tried("trials", lambda: _trials(record, encoded(content))),
-        _exports(record, settings),
+        _exports(record.of_version(), settings),
         _kept("weights", settings.weights_dir(record.identity), record),
         _kept("checkpoints", settings.checkpoints_dir(record.identity), record),
         tried("tracking", lambda: mlflow(settings)),

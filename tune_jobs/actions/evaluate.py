@@ -142,7 +142,7 @@ def _announcement(record: StudyRecord, earlier: Sequence[SplitReading], known: S
 
 def _all_failed(record: StudyRecord, finalists: list[TrialRecord]) -> TaskFailure | None:
     """Return how all finalists of this evaluation failed; None if one was scored, or there was none."""
-    tested = [(trial.number, record.trials[trial.number].tested) for trial in finalists]
+    tested = [(trial.number, record.trial(trial.number).tested) for trial in finalists]
     failures = [
         f"trial {number}: {result.failure}"
         for number, result in tested

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tune_jobs.actions import session
+from tune_jobs.actions import growing, session
 from tune_jobs.actions.search_plan import LISTS, make_plan
 from tune_jobs.actions.session import Outcome
 from tune_jobs.datasets.progress import silent
@@ -27,11 +27,12 @@ from tune_jobs.records.studies import (
     Scheduling,
     Search,
     StudyRecord,
+    StudyTerms,
 )
 from tune_jobs.search import auto, candidates, samplers, schedulers, warm_starts
+from tune_jobs.search_spaces import digests
 from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
-from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import DEFAULT_VALIDATION, Precision, Protocol
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.spelling import near
@@ -69,6 +70,7 @@ class LaunchRequest:
     opened: tuple[str, ...] = ()
     no_baseline: bool = False  # do not begin the study with the task's baseline
     objectives: tuple[str, ...] = ()  # in the form that `objectives.parse` reads; empty: the task's own
+    accept_change: str | None = None  # why scores may mean something else from now on
     constraints: tuple[str, ...] = ()  # in the form that `constraints.parse` reads; empty: as the study was last run
     tried: Path | Sequence[Params] | None = None  # configurations to begin with, or a file of them
     seed_from: str | None = None  # a study whose best configurations to begin with
@@ -110,6 +112,10 @@ class _Launching:
         """How the study was last run."""
         return self.begun.launch if self.begun else None
 
+    @property
+    def is_new_version(self) -> bool:
+        return growing.is_new_version(self.begun, self.inputs)
+
 
 def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
     """Begin or continue a study and run it until its trials are done, its time is up or a signal ends it.
@@ -131,7 +137,9 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         scheduling = _scheduling(launching, search)
         is_population = scheduling.name == "pbt" and search not in LISTS
         session.check(inputs.task, request.resources, is_population=is_population)
-        held.study.begin(inputs.terms)
+        change = held.study.begin(inputs.terms, request.accept_change or "")
+        if begun is not None and change is not None:
+            growing.say_change(change, begun, held.study.record(), inputs, say)
         if begun is not None:
             session.say_changed_code(begun, inputs, say)
         now = replace(session.launch_note(search, trials, inputs), scheduling=scheduling, budget=_budget(launching))
@@ -152,13 +160,16 @@ def resolve(
         UserError, SpaceError: if the request does not fit the task, or its data cannot be had.
     """
     terms = None if begun is None else begun.terms
-    before = Conditions(task.space, task.protocol, task.objectives, 0) if terms is None else Conditions.of(terms)
-    conditions = Conditions(
-        _space(task, request, before),
-        _protocol(task, request, before),
-        objectives.parse(request.objectives, task) if request.objectives else before.objectives,
-        before.seed if request.seed is None else request.seed,
-        _given_data(task, request, before),
+    first = Conditions(task.space, task.protocol, task.objectives, 0, declared=digests.of_space(task.space))
+    before = first if terms is None else Conditions.of(terms)
+    if terms is not None and request.accept_change and not _is_same_task(task, terms):
+        before = replace(before, protocol=task.protocol, objectives=task.objectives)
+    conditions = replace(
+        _with_space(task, request, before),
+        protocol=_protocol(task, request, before),
+        objectives=objectives.parse(request.objectives, task) if request.objectives else before.objectives,
+        seed=before.seed if request.seed is None else request.seed,
+        given_data=_given_data(task, request, before),
     )
     limits = constraints.parse(request.constraints)
     also = session.absolute(request.with_paths)
@@ -172,10 +183,22 @@ def _given_data(task: Task, request: LaunchRequest, before: Conditions) -> str |
     return None if request.data == task.dataset else request.data
 
 
-def _space(task: Task, request: LaunchRequest, before: Conditions) -> AnySpace:
-    if request.narrowed or request.opened:
-        return narrow(open_parameters(task.space, request.opened), request.narrowed)
-    return before.space
+def _is_same_task(task: Task, terms: StudyTerms) -> bool:
+    """Return True if a study knows the task, whatever its space."""
+    return task.digest() == terms.task_digest or digests.of_scores(task) == terms.scored_by
+
+
+def _with_space(task: Task, request: LaunchRequest, before: Conditions) -> Conditions:
+    """Return the conditions with the space that is asked for, else with the one before; if the task's own was edited
+    since, with what --set and --open said then made of that."""
+    declared = digests.of_space(task.space)
+    narrowed, opened = request.narrowed, request.opened
+    if not (narrowed or opened):
+        if before.declared in ("", declared):
+            return before
+        narrowed, opened = before.narrowed, before.opened
+    space = narrow(open_parameters(task.space, opened), narrowed)
+    return replace(before, space=space, declared=declared, narrowed=narrowed, opened=opened)
 
 
 def _protocol(task: Task, request: LaunchRequest, before: Conditions) -> Protocol:
@@ -209,7 +232,8 @@ def _search(launching: _Launching) -> tuple[Search, int | None]:
 def _first(launching: _Launching, search: Search) -> list[candidates.Candidate]:
     """Return what the search begins with: the task's baseline, the user's own configurations, another study's best.
 
-    A study that has trials goes on as it was begun, with its baseline or without.
+    A study that has trials goes on as it was begun, with its baseline or without. A new version of it begins with the
+    best of the version before, too.
 
     Raises:
         UserError, SpaceError: if the file or the study is missing or does not belong to the task, or the search is a
@@ -222,6 +246,8 @@ def _first(launching: _Launching, search: Search) -> list[candidates.Candidate]:
             raise UserError(f"{options}; --search {search} has a list of its own")
         return []
     points = _baseline(launching, search)
+    if launching.begun is not None and launching.is_new_version:
+        points += growing.best_before(launching.begun, inputs, BEST)
     if isinstance(request.tried, Path):
         points += warm_starts.from_file(request.tried, inputs.task)
     elif request.tried is not None:
@@ -233,7 +259,8 @@ def _first(launching: _Launching, search: Search) -> list[candidates.Candidate]:
 
 def _baseline(launching: _Launching, search: Search) -> list[Params]:
     """Return the task's baseline, if the study begins with it and it is inside the space."""
-    if launching.request.no_baseline or (launching.begun and launching.begun.trials):
+    has_begun = launching.begun and launching.begun.trials and not launching.is_new_version
+    if launching.request.no_baseline or has_begun:
         return []
     inputs = launching.inputs
     # A grid is its own points; any other search may begin with another value of what is only held.

@@ -100,7 +100,7 @@ def _chosen(record: StudyRecord, request: ReplicateRequest) -> Replication:
             "began with would be other models. `tune-jobs train` with the study's best.yaml trains it again"
         )
     return Replication(
-        request.top, request.seeds, request.until_separated, request.budget, ids, begun_at=len(record.trials)
+        request.top, request.seeds, request.until_separated, request.budget, ids, begun_at=record.next_number
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from tune_jobs.actions import growing
 from tune_jobs.execution.plan import Plan, StudyInputs
 from tune_jobs.records.constraints import is_untrained, still_counts
 from tune_jobs.records.studies import Budget, Launch, Search, StudyRecord
-from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import budgets, candidates, samplers, schedulers, warm_starts
 from tune_jobs.search.enqueued import EnqueuedSampler
+from tune_jobs.search.fitting import FittedSampler, fitted
 from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.scalars import Params, params_id
@@ -74,15 +75,19 @@ def _searched(
     limits, objective = inputs.constraints, inputs.task.objective
     searched = tuple(trial for trial in record.searched if still_counts(trial, limits))
     others = len(record.trials) - len(record.searched)
+    fit = growing.fit_of(record, inputs)
+    known = searched if fit is None else fitted(searched, fit)
     search = samplers.make_sampler(
         now.search,
         inputs.space,
         objective,
         inputs.seed,
-        searched,
+        known,
         further_objectives=inputs.further,
         constraints=limits,
     )
+    if fit is not None:
+        search = FittedSampler(search, fit)
     if first:
         search = warm_starts.WarmStartSampler(first, search, searched)
     sampler = EnqueuedSampler(points, search, inputs.seed, searched)
@@ -92,14 +97,15 @@ def _searched(
         has_folds = inputs.task.protocol.folds is not None
         bounded = budgets.BudgetedSampler(sampler, now.budget, objective, counted, limits, has_folds=has_folds)
     trained = [trial for trial in searched if not is_untrained(trial)]
-    known = [trial.params for trial in trained] + [candidate.params for candidate in first]
-    total = _total(inputs.space, now, known)
+    params = [trial.params for trial in trained] + [candidate.params for candidate in first]
+    total = _total(inputs.space, now, params)
     judge = schedulers.make_scheduler(now.scheduling, objective, inputs.task.protocol, searched)
     compare_every = now.scheduling.grace if now.scheduling.name == "pbt" else None
     n_first = len(trained) + len(waiting(points(), (trial.params_id for trial in searched)))
     total = None if total is None else max(total, n_first) + others
     plan = Plan(bounded or sampler, now.trials, total, judge, bounded, compare_every, sampler)
-    return plan, _end(record.name, searched, inputs.space, now, bounded)
+    n_inside = sum(inputs.space.why_not(trial.params) is None for trial in known)  # what was transferred may be outside
+    return plan, _end(record.name, len(trained), n_inside, inputs.space, now, bounded)
 
 
 def _total(space: AnySpace, now: Launch, known: Sequence[Params]) -> int | None:
@@ -114,17 +120,16 @@ def _total(space: AnySpace, now: Launch, known: Sequence[Params]) -> int | None:
 
 def _end(
     name: str,
-    searched: Sequence[TrialRecord],
+    n_trained: int,
+    n_inside: int,
     space: AnySpace,
     now: Launch,
     bounded: budgets.BudgetedSampler | None,
 ) -> str | None:
     """Return why the search is at its end; None while it is not."""
-    n_trained = sum(not is_untrained(trial) for trial in searched)
-    inside = sum(space.why_not(trial.params) is None for trial in searched)  # what was transferred may be outside
     if now.trials is not None and n_trained >= now.trials:
         return f"study {name} has its {n_trained} trials; --trials asks for more"
-    if space.size is not None and inside >= space.size:
+    if space.size is not None and n_inside >= space.size:
         return f"study {name} has tried all {space.size} configurations of its space"
     if bounded is not None and bounded.end_reason is not None:
         return f"study {name}: {bounded.end_reason}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,10 @@ from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live.signals import interruptible
 from tune_jobs.models.presentation import Presentation
 from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
-from tune_jobs.search_spaces import catalog
+from tune_jobs.search_spaces import catalog, digests
+from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.protocol import TaskError
+from tune_jobs.search_spaces.scalars import SpaceError
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings, prepare_python
 from tune_jobs.study import provenance
@@ -208,6 +211,10 @@ def study_inputs(
         code=catalog.code_digest(reference, also),
         data_given=conditions.given_data is not None,
         constraints=begun.constraints if begun is not None else (),
+        scored_by=digests.of_scores(task),
+        declared=conditions.declared,
+        narrowed=conditions.narrowed,
+        opened=conditions.opened,
     )
 
 
@@ -227,8 +234,11 @@ def _load(task: Task, settings: Settings, say: Say, *, is_first: bool) -> AnyTra
 def _known_digest(task: Task, terms: StudyTerms) -> str:
     """Return the digest by which a study knows the task, which may be that of an earlier version."""
     file, _ = catalog.split(terms.reference)
-    is_known = terms.task_digest in task.earlier_digests(None if file is None else file.stem)
-    return terms.task_digest if is_known else task.digest()
+    known = {*digests.earlier(task, None if file is None else file.stem)}
+    if not terms.scored_by:  # from before it was kept: the task may have had this very space
+        with suppress(TaskError, SpaceError):
+            known.add(replace(task, space=space_from_json(terms.space)).digest())
+    return terms.task_digest if terms.task_digest in known else task.digest()
 
 
 def _known_data(task: Task, data: AnyTrainingData, terms: StudyTerms, settings: Settings) -> AnyTrainingData:

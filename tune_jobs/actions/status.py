@@ -77,6 +77,9 @@ class Status:
         yield f"  driver    {self.holder or 'none; continue with the same launch command'}"
         if terms.protocol.special:
             yield f"  protocol  {', '.join(terms.protocol.special)}"
+        if record.n_versions > 1:
+            change = [one for one in record.changes if one.is_version][-1]
+            yield f"  version   {record.version} ({change.why}): {change.what}"
         if launch is not None:
             yield f"  search    {_search(launch)}"
         of = f" of {launch.trials}" if launch is not None and launch.trials else ""

@@ -110,7 +110,7 @@ def delete(name: str, settings: Settings) -> tuple[StudyRecord, str | None]:
     """
     Study.open(name, settings)
     with Study.hold(name, settings) as study:
-        record = study.record()
+        record = study.history()
         left = _forget(record, settings)
         for folder in (settings.exports_dir(name), *_kept(record, settings)):
             shutil.rmtree(folder, ignore_errors=True)

@@ -62,6 +62,7 @@ class LaunchOptions(TransferOptions, total=False):
     open: Sequence[str]
     no_baseline: bool
     objectives: Sequence[str | Objective]
+    accept_change: str  # why scores may mean something else from now on
     constraints: Sequence[str]  # such as "parameters<=100000"
     first: Path | str | Sequence[Params]  # configurations to begin with, or a YAML file of them
     with_paths: Sequence[Path | str]  # files and folders that go to all workers with a task file

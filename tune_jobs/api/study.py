@@ -68,7 +68,7 @@ class Study:
 
     @property
     def record(self) -> StudyRecord:
-        """All that is known of the study now, as plain values.
+        """All that is known of the study now, as plain values; of its last version, where it has several.
 
         Raises:
             StudyError: if it was deleted.
@@ -108,9 +108,13 @@ class Study:
         """
         return self._best.score
 
-    def leaderboard(self, top: int | None = None) -> Leaderboard:
-        """Return the configurations in order, or the best `top` of them."""
-        return Leaderboard(self.record, top)
+    def leaderboard(self, top: int | None = None, *, version: int | None = None) -> Leaderboard:
+        """Return the configurations in order, or the best `top` of them; of one version where the study has several.
+
+        Raises:
+            StudyError: there is no such version.
+        """
+        return Leaderboard(StoredStudy.open(self.name, self._settings).history().of_version(version), top)
 
     def trials_dataframe(self) -> pd.DataFrame:
         """Return a row for each trial: its params as `params.NAME`, the metrics of its best epoch as `metrics.NAME`."""

@@ -86,6 +86,11 @@ from tune_jobs.search_spaces.protocol import PRECISIONS
     "of any metric. Repeat it to search for the Pareto front of several.",
 )
 @click.option(
+    "--accept-change",
+    metavar="WHY",
+    help="Continue a study whose data, objective, protocol or task have changed as a new version, for this reason.",
+)
+@click.option(
     "--constraint",
     "constraints",
     multiple=True,

@@ -9,6 +9,13 @@ import click
 from tune_jobs.cli.options import home_option, json_option, print_text, read_settings, say
 from tune_jobs.exports import FORMATS
 
+_version_option = click.option(
+    "--version",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Version of the study, where its scores came to mean something else (default: the last).",
+)
+
 
 @click.command(short_help="Show a study's configurations, best first.")
 @click.argument("study")
@@ -23,9 +30,18 @@ from tune_jobs.exports import FORMATS
     metavar="FILE",
     help="Write to FILE instead of the terminal.",
 )
+@_version_option
 @json_option
 @home_option
-def leaderboard(study: str, top: int | None, form: str, output: Path | None, as_json: bool, home: Path | None) -> None:
+def leaderboard(
+    study: str,
+    top: int | None,
+    form: str,
+    output: Path | None,
+    version: int | None,
+    as_json: bool,
+    home: Path | None,
+) -> None:
     """Show a study's configurations, best first, with how certain their order is.
 
     \b
@@ -34,7 +50,7 @@ def leaderboard(study: str, top: int | None, form: str, output: Path | None, as_
     from tune_jobs import exports
     from tune_jobs.study.study import Study
 
-    record = Study.open(study, read_settings(home)).record()
+    record = Study.open(study, read_settings(home)).history().of_version(version)
     text = exports.render(record, "json" if as_json else form, top)  # type: ignore[arg-type]
     if output is None:
         print_text(text, nl=not text.endswith("\n"))
@@ -53,8 +69,9 @@ def leaderboard(study: str, top: int | None, form: str, output: Path | None, as_
     required=True,
     help="Folder for the files.",
 )
+@_version_option
 @home_option
-def export(study: str, output: Path, home: Path | None) -> None:
+def export(study: str, output: Path, version: int | None, home: Path | None) -> None:
     """Write a study's leaderboard in every format, and best.yaml, from which `tune-jobs train` trains the winner.
 
     \b
@@ -63,5 +80,6 @@ def export(study: str, output: Path, home: Path | None) -> None:
     from tune_jobs import exports
     from tune_jobs.study.study import Study
 
-    for path in exports.write_all(Study.open(study, read_settings(home)).record(), output):
+    record = Study.open(study, read_settings(home)).history().of_version(version)
+    for path in exports.write_all(record, output):
         print_text(str(path))

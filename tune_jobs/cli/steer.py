@@ -154,7 +154,7 @@ def delete(study: str, yes: bool, home: Path | None) -> int:
     from tune_jobs.study.study import Study
 
     settings = read_settings(home)
-    record = Study.open(study, settings).record()
+    record = Study.open(study, settings).history()
     if not yes:
         counted = f"{len(record.trials)} trial{'s' if len(record.trials) != 1 else ''}"
         if not click.confirm(f"Delete study {study} of task {record.terms.task} with its {counted}?", err=True):

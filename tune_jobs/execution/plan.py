@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -86,11 +87,23 @@ class Conditions:
     objectives: tuple[Objective, ...]  # the first decides wherever one number has to
     seed: int
     given_data: str | None = None  # the data set in place of the task's own
+    declared: str = ""  # a digest of the task's space, of which `narrowed` and `opened` made this one
+    narrowed: Mapping[str, str] = field(default_factory=dict)
+    opened: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, terms: StudyTerms) -> Conditions:
         """Return those of a study that was begun."""
-        return cls(space_from_json(terms.space), terms.protocol, terms.objectives, terms.seed, terms.given_data)
+        return cls(
+            space_from_json(terms.space),
+            terms.protocol,
+            terms.objectives,
+            terms.seed,
+            terms.given_data,
+            terms.declared,
+            terms.narrowed,
+            terms.opened,
+        )
 
     def applied_to(self, task: Task) -> Task:
         """Return the task with this protocol, the first objective and these data."""
@@ -112,6 +125,10 @@ class StudyInputs:
     code: str | None = None  # a digest of the code of the task's file, where it has one
     data_given: bool = False  # in place of the task's own
     constraints: tuple[Constraint, ...] = ()
+    scored_by: str = ""  # a digest of the task as declared, without its space
+    declared: str = ""  # as in `Conditions`
+    narrowed: Mapping[str, str] = field(default_factory=dict)
+    opened: tuple[str, ...] = ()
 
     @property
     def terms(self) -> StudyTerms:
@@ -128,6 +145,10 @@ class StudyInputs:
             seed=self.seed,
             further_objectives=self.further,
             data_given=self.data_given,
+            scored_by=self.scored_by,
+            declared=self.declared,
+            narrowed=self.narrowed,
+            opened=self.opened,
         )
 
 

@@ -17,7 +17,8 @@ from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records import constraints, fold_rows, objectives
 from tune_jobs.records.split_readings import place_among_all
 from tune_jobs.records.studies import StudyRecord
-from tune_jobs.search_spaces import scalars
+from tune_jobs.search_spaces import fitting, scalars
+from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.words import printable
@@ -85,7 +86,7 @@ class Board:
         notes += self._notes_on_the_front() if self.objectives else self._notes_on_the_order()
         if any(row.state == "stopped" for row in self.shown):
             notes.append("stopped configurations come last: how they would have ended is not known")
-        notes += self._notes_on_the_limits()
+        notes += self._notes_on_the_limits() + self._notes_on_changes()
         notes += [self._note_on_the_test_split()] if self.study.terms.has_data else []
         return tuple(notes)
 
@@ -118,10 +119,31 @@ class Board:
             return []
         n, total = sum(bool(row.broken) for row in self.rows), len(self.rows)
         which = f"{n} of {total} configurations break" if n else f"all {total} configurations keep to"
-        return [
-            f"limits: {printable(constraints.words(limits))}; {which} them"
-            + (", have no rank and come last" if n else "")
-        ]
+        last = ", have no rank and come last" if n else ""
+        return [f"limits: {printable(constraints.words(limits))}; {which} them{last}"]
+
+    def _notes_on_changes(self) -> list[str]:
+        """Return what has changed of the study: its space within this version, and the versions beside it."""
+        notes = []
+        if self.study.spaces:
+            last, n = self.study.spaces[-1], sum(map(self.is_outside, self.rows))
+            outside = f"{n} of {len(self.rows)} configurations are outside of it now"
+            notes.append(f"{printable(last.what)} changed on {_day(last.at)}; {outside}")
+        versions = [change for change in self.study.changes if change.is_version]
+        for number, change in enumerate(versions, start=2):
+            why, what = printable(change.why), printable(change.what)
+            notes.append(f"version {number}, since {_day(change.at)} ({why}): {what}")
+        if versions:
+            notes.append(f"this is version {self.study.version} alone; others' scores mean something else (--version)")
+        return notes
+
+    def is_outside(self, row: Row) -> bool:
+        """Return True if a row has values that the study's space does not have any more."""
+        return bool(self.study.spaces) and not fitting.is_inside(self._space, row.params)
+
+    @cached_property
+    def _space(self) -> AnySpace:
+        return space_from_json(self.study.terms.space)
 
     def _note_on_the_test_split(self) -> str:
         """Return how often it was read, and when last: each further time makes its best figure a little luckier."""
@@ -129,7 +151,7 @@ class Board:
         if not evaluations:
             return "the test split was never read"
         last = evaluations[-1]
-        day = datetime.fromtimestamp(last.at, UTC).strftime("%Y-%m-%d")
+        day = _day(last.at)
         how_often = "once," if len(evaluations) == 1 else f"{len(evaluations)} times, last"
         n = len(last.trials)
         read = f"the test split was read {how_often} on {day} for {last.by}, {n} trial{'s' if n > 1 else ''}"
@@ -163,6 +185,7 @@ class Board:
         if any(row.state == "stopped" for row in self.shown):
             columns.append(self._column("state", "text", lambda row: row.state))
         columns.append(self._column("breaks", "text", lambda row: ", ".join(row.broken) or ABSENT))
+        columns.append(self._column("space", "text", lambda row: "outside" if self.is_outside(row) else ABSENT))
         columns += [self._column(name, "param", _param(name)) for name in self.varied]
         columns.append(self._column("epoch", "detail", _epochs))
         if objectives.TRAIN_SECONDS not in {objective.metric for objective in self.objectives}:
@@ -198,6 +221,10 @@ class Board:
 
     def _column(self, heading: str, kind: Kind, cell: Callable[[Row], str]) -> Column:
         return Column(printable(heading), tuple(cell(row) for row in self.shown), kind)
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
 def _form(values: Collection[float]) -> str:

@@ -16,8 +16,7 @@ from tune_jobs.search_spaces.scalars import Value
 def json_text(board: Board) -> str:
     """Return an array with an object for each row; with several objectives it has its value in each, as `values`."""
     rows = [
-        row_fields(row) | _limits(board, row) | _values(board, row) | {"params": dict(row.params)}
-        for row in board.shown
+        row_fields(row) | _marks(board, row) | _values(board, row) | {"params": dict(row.params)} for row in board.shown
     ]
     return json.dumps(rows, indent=2) + "\n"
 
@@ -34,20 +33,23 @@ def csv_text(board: Board) -> str:
     writer = csv.writer(file, lineterminator="\n")
     metrics = [objective.metric for objective in board.objectives]
     further = {metric: index for index, metric in enumerate(metrics) if index and metric not in _COLUMNS}
-    columns = (*_COLUMNS, *(("broken",) if board.study.constraints else ()), *further)
+    marks = _marks(board, board.rows[0]) if board.rows else {}
+    columns = (*_COLUMNS, *marks, *further)
     headings = [*columns, *(f"params.{name}" if name in columns else name for name in board.names)]
     writer.writerow(map(cell, headings))
     for row in board.shown:
-        fields = row_fields(row) | _limits(board, row) | {name: row.values[index] for name, index in further.items()}
+        fields = row_fields(row) | _marks(board, row) | {name: row.values[index] for name, index in further.items()}
         writer.writerow(
             [*(cell(fields[name]) for name in columns), *(_param_cell(row.params, name) for name in board.names)]
         )
     return file.getvalue()
 
 
-def _limits(board: Board, row: Row) -> dict[str, Any]:
-    """Return which limits a row breaks, in words, of a study that has limits."""
-    return {"broken": row.broken} if board.study.constraints else {}
+def _marks(board: Board, row: Row) -> dict[str, Any]:
+    """Return which limits a row breaks, in words, of a study that has limits; and whether it is outside of the space of
+    a study that has had several."""
+    limits: dict[str, Any] = {"broken": row.broken} if board.study.constraints else {}
+    return limits | ({"outside": board.is_outside(row)} if board.study.spaces else {})
 
 
 def _values(board: Board, row: Row) -> dict[str, Any]:

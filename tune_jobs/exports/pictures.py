@@ -15,7 +15,7 @@ from tune_jobs.words import printable
 def shown_trial(board: Board) -> TrialRecord | None:
     """Return the trial whose pictures are shown: the best configuration's first one; None if it has none."""
     best = fronts.best(board.rows)
-    trial = None if best is None else board.study.trials[best.trials[0]]
+    trial = None if best is None else board.study.trial(best.trials[0])
     return trial if trial is not None and (trial.pictures or trial.progress) else None
 
 

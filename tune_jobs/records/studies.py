@@ -6,11 +6,12 @@ change. It needs a default, for the studies that do not have it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tune_jobs.errors import StudyError
 from tune_jobs.records.constraints import Constraint, words
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective, Protocol
@@ -38,6 +39,10 @@ class StudyTerms:
     seed: int
     further_objectives: tuple[Objective, ...] = ()
     data_given: bool = False  # the data set was named at the launch, in place of the task's own
+    scored_by: str = ""  # a digest of the task without its space; of studies from before, nothing
+    declared: str = ""  # a digest of the space as the task declared it
+    narrowed: Mapping[str, str] = field(default_factory=dict)  # what --set made of that
+    opened: tuple[str, ...] = ()  # and --open
 
     @property
     def given_data(self) -> str | None:
@@ -57,6 +62,32 @@ class StudyTerms:
     def subject(self) -> str:
         """The task and its data set, in words."""
         return f"{self.task} on {self.dataset}" if self.has_data else self.task
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a study is about from then on: another space, or something by which scores mean something else.
+
+    The second makes a new version of the study, for the reason `why` that the user gave. It has the trials from the
+    number `first` on, and those before that were unfinished and run under its terms.
+    """
+
+    terms: StudyTerms
+    at: float  # unix seconds
+    first: int
+    what: str  # changed, in words
+    why: str = ""  # of a new version
+    unfinished: tuple[int, ...] = ()
+
+    @property
+    def is_version(self) -> bool:
+        return bool(self.why)
+
+
+def terms_at(begun: StudyTerms, changes: Sequence[Change], number: int) -> StudyTerms:
+    """Return the terms under which the trial of a number is run."""
+    mine = [change.terms for change in changes if number >= change.first or number in change.unfinished]
+    return mine[-1] if mine else begun
 
 
 @dataclass(frozen=True)
@@ -141,7 +172,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study with its trials in the order they were begun."""
+    """A study with its trials in the order they were begun: all of them, or those of one version.
+
+    The terms are those of that version as it was last launched.
+    """
 
     name: str
     identity: str  # unique, even where a name is used again for a new study
@@ -152,6 +186,55 @@ class StudyRecord:
     replication: Replication | None = None
     readings: tuple[Evaluation, ...] = ()
     transfers: tuple[Transfer, ...] = ()
+    begun: StudyTerms | None = None  # the first terms, where they have changed since
+    changes: tuple[Change, ...] = ()
+    version: int = 1
+
+    @property
+    def n_versions(self) -> int:
+        return 1 + sum(change.is_version for change in self.changes)
+
+    @property
+    def spaces(self) -> tuple[Change, ...]:
+        """The changes of the space within this version."""
+        mine = [change for change in self.changes if self._version_at(change) == self.version]
+        return tuple(change for change in mine if not change.is_version)
+
+    def of_version(self, number: int | None = None) -> StudyRecord:
+        """Return what the study is in one version, the last one if none is named. Call it on a record of all trials.
+
+        Raises:
+            StudyError: there is no such version.
+        """
+        number = self.n_versions if number is None else number
+        if not self.changes and number == 1:
+            return self
+        if not 1 <= number <= self.n_versions:
+            raise StudyError(f"study {self.name!r} has {self.n_versions} versions; there is no version {number}")
+        mine = [change for change in self.changes if self._version_at(change) == number]
+        terms = mine[-1].terms if mine else self.begun or self.terms
+        trials = tuple(trial for trial in self.trials if self.version_of(trial.number) == number)
+        numbers = {trial.number for trial in trials}
+        keeps = self.replication if self.replication and self.replication.begun_at > min(numbers, default=0) else None
+        return replace(self, terms=terms, trials=trials, replication=keeps, version=number)
+
+    def version_of(self, number: int) -> int:
+        """Return the version that a trial belongs to."""
+        return 1 + sum(
+            change.is_version and (number >= change.first or number in change.unfinished) for change in self.changes
+        )
+
+    def _version_at(self, change: Change) -> int:
+        return 1 + sum(earlier.is_version for earlier in self.changes[: self.changes.index(change) + 1])
+
+    def trial(self, number: int) -> TrialRecord:
+        """Return the trial of a number, which the record has."""
+        return next(trial for trial in self.trials if trial.number == number)
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next trial will have, or more than that of any trial that is here."""
+        return 1 + max((trial.number for trial in self.trials), default=-1)
 
     @property
     def reference(self) -> str:

@@ -16,7 +16,7 @@ from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
 from tune_jobs.records import fold_rows, objectives, per_image, trial_pictures
 from tune_jobs.records.objectives import metric_on_test
-from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms
+from tune_jobs.records.studies import Change, Launch, StudyRecord, StudyTerms, terms_at
 from tune_jobs.records.trials import Lineage, RecordedResult, TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.scalars import Params
@@ -46,7 +46,7 @@ def check(content: StudyContent, outside: Collection[int]) -> None:
     for trial in record.trials:
         place = f"trial {trial.number}"
         _check_params(trial, space, place, is_outside=trial.number in outside)
-        check_trial(trial, record.terms)
+        check_trial(trial, terms_at(notes.terms, notes.changes, trial.number))
         if trial.seconds is not None and trial.seconds < 0:
             raise ContentError(f"{place} ended before it began")
         sizes.add_errors("validation", trial.errors, f"{place}: errors")
@@ -102,16 +102,11 @@ def read_notes(values: Mapping[str, Any]) -> Notes:
 
 def _check_notes(notes: Notes) -> AnySpace:
     """Refuse notes that cannot be a study's; return the study's space."""
-    terms = notes.terms
     if not re.fullmatch("[0-9a-f]{32}", notes.identity):  # it names a folder and stands in MLflow's queries
         raise ContentError(f"identity needs 32 digits of 0-9a-f; got {short(notes.identity)}")
-    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,199}", terms.task):  # it names a folder too
-        raise ContentError(f"terms.task needs a task's name; got {short(terms.task)}")
-    _check_seed(terms.seed, "terms.seed")
     _check_time(notes.created, "created")
-    _check_counts(
-        vars(terms.protocol), ("epochs", "patience", "batch_size", "validation", "images", "folds"), "terms.protocol"
-    )
+    for i, change in enumerate(notes.changes):
+        _check_change(change, f"changes[{i}]")
     if notes.launch is not None:
         _check_launch(notes.launch)
     if notes.replication is not None:
@@ -124,8 +119,26 @@ def _check_notes(notes: Notes) -> AnySpace:
         _check_names(point, f"enqueued[{i}]")
     for i, evaluation in enumerate(notes.readings):
         _check_time(evaluation.at, f"readings[{i}].at")
-    _made(lambda: objectives.check(terms.objectives), "terms.further_objectives")
-    return _made(lambda: space_from_json(terms.space), "terms.space")
+    return _check_terms(notes.terms, "terms")
+
+
+def _check_terms(terms: StudyTerms, where: str) -> AnySpace:
+    """Refuse terms that cannot be a study's; return its space."""
+    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,199}", terms.task):  # it names a folder too
+        raise ContentError(f"{where}.task needs a task's name; got {short(terms.task)}")
+    _check_seed(terms.seed, f"{where}.seed")
+    counts = ("epochs", "patience", "batch_size", "validation", "images", "folds")
+    _check_counts(vars(terms.protocol), counts, f"{where}.protocol")
+    _made(lambda: objectives.check(terms.objectives), f"{where}.further_objectives")
+    return _made(lambda: space_from_json(terms.space), f"{where}.space")
+
+
+def _check_change(change: Change, where: str) -> None:
+    _check_terms(change.terms, f"{where}.terms")
+    _check_time(change.at, f"{where}.at")
+    _check_count(change.first, f"{where}.first")
+    if any(not 0 <= number < change.first for number in change.unfinished):
+        raise ContentError(f"{where}.unfinished has a trial that is not before {change.first}")
 
 
 def _check_launch(launch: Launch) -> None:
@@ -224,8 +237,8 @@ def _check_folds(result: RecordedResult, metric: str, n: int, place: str) -> Non
 
 
 def _check_tests(tests: Mapping[int, TestResult], record: StudyRecord) -> None:
-    metric = metric_on_test(record.terms.objective)
     for number, tested in tests.items():
+        metric = metric_on_test(terms_at(record.begun or record.terms, record.changes, number).objective)
         name = note_of_test(number)
         if number >= len(record.trials) or record.trials[number].state != "complete":
             raise ContentError(f"{name} is about no complete trial")

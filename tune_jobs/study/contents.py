@@ -16,7 +16,7 @@ from typing import Any
 
 from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError
-from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
+from tune_jobs.records.studies import Change, Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import Lineage, RecordedResult, State, TestResult, TrialRecord
 from tune_jobs.search_spaces.scalars import Params, Value
 
@@ -38,6 +38,7 @@ class _NamedNotes:
     readings: tuple[Evaluation, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     courses: Mapping[str, Lineage] = field(default_factory=dict)  # by the numbers of trials
+    changes: tuple[Change, ...] = ()
     enqueued: tuple[Params, ...] = ()  # points that waited when the study was exported
 
 
@@ -46,6 +47,11 @@ class Notes(_NamedNotes):
     """All notes of a study: those on the test split lie under a name for each trial."""
 
     tests: Mapping[int, TestResult]
+
+    @property
+    def last_terms(self) -> StudyTerms:
+        """The terms on which the study goes on."""
+        return self.changes[-1].terms if self.changes else self.terms
 
 
 NOTES = tuple(note.name for note in fields(_NamedNotes))
@@ -159,17 +165,19 @@ def notes_of(values: Mapping[str, Any]) -> Notes:
 
 
 def study_record(name: str, notes: Notes, trials: tuple[TrialRecord, ...]) -> StudyRecord:
-    """Return a study's notes with its trials' records."""
+    """Return a study's notes with the records of all its trials."""
     return StudyRecord(
         name=name,
         identity=notes.identity,
-        terms=notes.terms,
+        terms=notes.last_terms,
         launch=notes.launch,
         created=notes.created,
         trials=tuple(with_notes(trial, notes) for trial in trials),
         replication=notes.replication,
         readings=notes.readings,
         transfers=notes.transfers,
+        begun=notes.terms if notes.changes else None,
+        changes=notes.changes,
     )
 
 

@@ -10,10 +10,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_jobs.records.trials import State
-from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.study.contents import TrialContent
-from tune_jobs.study.optuna_form import optuna_form
+from tune_jobs.study.optuna_form import OptunaForm
 
 _STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
@@ -38,15 +37,14 @@ def content_of(trial: FrozenTrial) -> TrialContent:
     )
 
 
-def frozen_trial(space: AnySpace, trial: TrialContent) -> FrozenTrial:
-    """Return the trial as Optuna stores it.
+def frozen_trial(form: OptunaForm, trial: TrialContent) -> FrozenTrial:
+    """Return the trial as Optuna stores it, with its params in this form.
 
     Its times are those of the attempt and the result; nothing of ours reads them.
 
     Raises:
         ValueError, TypeError, KeyError: Optuna refuses a value.
     """
-    form = optuna_form(space, trial.params)
     attributes = {"params": dict(trial.params), "seed": trial.seed, "attempt": trial.attempt, "result": trial.result}
     state, value = _OPTUNA_STATES[trial.state], None
     if trial.result is not None and state.is_finished():

@@ -22,7 +22,10 @@ from tune_jobs.errors import StudyError
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.search_spaces.one_factor import space_from_json
+from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.settings import Settings
+from tune_jobs.study.optuna_form import optuna_form
 from tune_jobs.study.storage import open_storage
 from tune_jobs.study.study import Study
 
@@ -100,20 +103,26 @@ class ReadOnlyStorage(BaseStorage):
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         trial = self._storage.get_trial(trial_id)
-        return self._shown(trial, self._study.record().trials)
+        return self._shown(trial, self._study.history().trial(trial.number))
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         trials = self._storage.get_all_trials(study_id, deepcopy=False)
-        records = self._study.record().trials  # after the trials, so that it has each of them
-        shown = [self._shown(trial, records) for trial in trials]
+        record = self._study.record()  # after the trials, so that it has each of them
+        shown = self._of_version(trials, record)
         return [trial for trial in shown if states is None or trial.state in states]
 
     def trials_of(self, record: StudyRecord) -> list[FrozenTrial]:
         """Return the trials as they were when the record was read."""
         stored = self._storage.get_all_trials(self.get_study_id_from_name(record.name), deepcopy=False)
-        return [self._shown(trial, record.trials) for trial in stored[: len(record.trials)]]
+        return self._of_version(stored, record)
+
+    def _of_version(self, stored: Sequence[FrozenTrial], record: StudyRecord) -> list[FrozenTrial]:
+        """Return the trials that are in a record; those of other versions of the study are not."""
+        known = {trial.number: trial for trial in record.trials}
+        shown = [self._shown(trial, known[trial.number]) for trial in stored if trial.number in known]
+        return [_in_space(trial, known[trial.number].params, record) for trial in shown] if record.changes else shown
 
     def part(self, trials: Sequence[FrozenTrial]) -> OptunaStudy:
         """Return an Optuna study of these trials alone."""
@@ -122,8 +131,8 @@ class ReadOnlyStorage(BaseStorage):
     def remove_session(self) -> None:
         self._storage.remove_session()
 
-    def _shown(self, stored: FrozenTrial, records: Sequence[TrialRecord]) -> FrozenTrial:
-        record, trial = records[stored.number], copy.copy(stored)
+    def _shown(self, stored: FrozenTrial, record: TrialRecord) -> FrozenTrial:
+        trial = copy.copy(stored)
         trial.user_attrs = {"seed": record.seed, **record.metrics}
         if record.result is not None:  # while a trial is trained, its last epoch is not stored
             metric, history = self._objectives[0].metric, enumerate(record.history, start=1)
@@ -191,6 +200,14 @@ class _PartStorage(ReadOnlyStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         return [trial for trial in self._trials if states is None or trial.state in states]
+
+
+def _in_space(trial: FrozenTrial, params: Params, record: StudyRecord) -> FrozenTrial:
+    """Return the trial with its params in the space that the study has now; what is outside of it is left out."""
+    form = optuna_form(space_from_json(record.terms.space), params)
+    trial.distributions = form.distributions
+    trial.params = form.params
+    return trial
 
 
 def _with_id(trial: FrozenTrial, trial_id: int) -> FrozenTrial:

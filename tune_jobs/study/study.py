@@ -24,7 +24,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
-from tune_jobs.records.studies import Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
+from tune_jobs.records.studies import (
+    Change,
+    Evaluation,
+    Launch,
+    Replication,
+    StudyRecord,
+    StudyTerms,
+    Transfer,
+    terms_at,
+)
 from tune_jobs.records.trials import Lineage, RecordedResult, TestResult, TrialRecord, TrialResult
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective
@@ -32,13 +41,13 @@ from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.spelling import near
 from tune_jobs.settings import Settings
 from tune_jobs.study import checking, contents, journal
-from tune_jobs.study.contents import Notes, StudyContent, TrialContent, plain
+from tune_jobs.study.contents import Notes, StudyContent, TrialContent, notes_of, plain
 from tune_jobs.study.enqueued import Mailbox, waiting
 from tune_jobs.study.locks import Holder, StudyLock, lock_of
-from tune_jobs.study.optuna_form import optuna_form
+from tune_jobs.study.optuna_form import stored_form
 from tune_jobs.study.optuna_trials import content_of, frozen_trial, outcome_of
 from tune_jobs.study.storage import journal_file, open_storage, study_id, study_names, writing
-from tune_jobs.study.terms import difference, note_of_terms
+from tune_jobs.study.terms import change_of, note_of_change, note_of_terms, spaces_of
 
 T = TypeVar("T")
 
@@ -104,11 +113,14 @@ class Study:
                     study._drop_half_import()
                     path.unlink(missing_ok=True)
 
-    def begin(self, terms: StudyTerms) -> None:
-        """Make the study on these terms, or compare them with those it was begun on.
+    def begin(self, terms: StudyTerms, why: str = "") -> Change | None:
+        """Make the study on these terms, or compare them with those it was last launched on.
+
+        With another space it goes on. What changes the meaning of scores needs a reason, `why`: then it goes on as a
+        new version. Return what changed, if anything did.
 
         Raises:
-            StudyError: they differ; the message says in what.
+            StudyError: scores would mean something else, and there is no reason; the message says in what they differ.
         """
         self._make(terms.objective)
         if not self.has_begun:
@@ -116,9 +128,13 @@ class Study:
             self._note("identity", uuid.uuid4().hex)
             self._note("terms", note_of_terms(terms))
         self._is_begun = True
-        changed = difference(self.terms, terms)
-        if changed:
-            raise StudyError(f"study {self.name!r} was begun {changed}: start another with --study NAME")
+        change = change_of(self.name, self.terms, terms, why)
+        if change is not None:
+            number = len(self._storage.get_all_trials(self._begun_id, deepcopy=False))
+            unfinished = tuple(trial.number for trial in self.unfinished()) if change.is_version else ()
+            change = replace(change, first=number, unfinished=unfinished)
+            self._note("changes", [*self._attributes.get("changes", ()), note_of_change(change)])
+        return change
 
     def import_content(self, content: StudyContent) -> None:
         """Make the study of a content that `checking.check` has passed, under this study's own name. If interrupted,
@@ -127,20 +143,21 @@ class Study:
         Raises:
             StudyError: there is one already, or Optuna cannot keep one of its trials.
         """
-        terms = content.record.terms
+        notes = notes_of(content.notes)
+        terms = notes.terms
         if self.has_begun or (self._id is not None and self._storage.get_all_trials(self._id, deepcopy=False)):
             raise StudyError(f"there is another study {self.name!r} in this storage already")
         self._make(terms.objective)
         self._note(_IMPORTING, content.notes["identity"])
-        space = space_from_json(terms.space)
         for number, trial in enumerate(content.trials):
-            self._make_trial(number, trial, space)
+            self._make_trial(number, trial, notes)
         for name in sorted(content.notes, key=lambda name: (name == "terms", name)):
             self._note(name, content.notes[name])
 
     @property
     def terms(self) -> StudyTerms:
-        return self._notes.terms
+        """The terms on which the study goes on."""
+        return self._notes.last_terms
 
     @property
     def identity(self) -> str:
@@ -162,7 +179,11 @@ class Study:
         return self._lock.holder()
 
     def record(self) -> StudyRecord:
-        """Return a snapshot of the study and its trials."""
+        """Return a snapshot of the study and the trials of its last version."""
+        return self.history().of_version()
+
+    def history(self) -> StudyRecord:
+        """Return a snapshot of the study and all its trials, those of earlier versions too."""
         notes = self._notes  # before the trials: no note is about a later one
         trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)
         record = contents.study_record(self.name, notes, tuple(self._record_of(trial) for trial in trials))
@@ -250,7 +271,7 @@ class Study:
 
     def add(self, space: AnySpace, params: Params, seed: int) -> TrialRecord:
         """Add a trial, waiting; durable when this returns."""
-        form = optuna_form(space, params)
+        form = stored_form(space, params, spaces_of(self._notes.terms, self._notes.changes))
         template = optuna.trial.create_trial(
             state=TrialState.WAITING,
             params=form.params,
@@ -327,9 +348,11 @@ class Study:
             direction = StudyDirection.MAXIMIZE if objective.direction == "maximize" else StudyDirection.MINIMIZE
             self._id = int(self._storage.create_new_study([direction], self.name))
 
-    def _make_trial(self, number: int, trial: TrialContent, space: AnySpace) -> None:
+    def _make_trial(self, number: int, trial: TrialContent, notes: Notes) -> None:
+        space = space_from_json(terms_at(notes.terms, notes.changes, number).space)
         try:
-            self._storage.create_new_trial(self._begun_id, template_trial=frozen_trial(space, trial))
+            form = stored_form(space, trial.params, spaces_of(notes.terms, notes.changes))
+            self._storage.create_new_trial(self._begun_id, template_trial=frozen_trial(form, trial))
         except (ValueError, TypeError, KeyError) as error:
             raise StudyError(f"trial {number} cannot be kept: {type(error).__name__}: {error}") from error
 
@@ -360,5 +383,5 @@ class Study:
 
 def _checked(trial: FrozenTrial, notes: Notes) -> TrialRecord:
     record = contents.trial_record(trial.number, content_of(trial))
-    checking.check_trial(record, notes.terms)
+    checking.check_trial(record, terms_at(notes.terms, notes.changes, trial.number))
     return record

@@ -30,7 +30,8 @@ def searched(snapshot: Snapshot) -> tuple[OptunaTrial, ...]:
     Replicates are left out, since a configuration that was trained ten times would count ten times.
     """
     numbers = [trial.number for trial in snapshot.record.searched if trial.state == "complete"]
-    trials = (snapshot.trials[number] for number in numbers)
+    by_number = {trial.number: trial for trial in snapshot.trials}
+    trials = (by_number[number] for number in numbers)
     return tuple(trial for trial in trials if all(value is not None and math.isfinite(value) for value in trial.values))
 
 

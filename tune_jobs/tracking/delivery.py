@@ -93,7 +93,7 @@ def follow(study_name: str, settings: Settings) -> int:
         process.give_way(10)
     study = Study.open(study_name, settings)
     with _one_at_a_time(study_name, settings):
-        tracker = Tracker(settings, study.record)
+        tracker = Tracker(settings, study.history)
         follower = _Follower(study, tracker)
         is_delivered = follower.run()
         problem = None if is_delivered or follower.is_denied else follower.problem
@@ -112,7 +112,7 @@ def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]
     with _one_at_a_time(study_name, settings):
         study = Study.open(study_name, settings)
         tracker = Tracker(settings, study.record)
-        record = study.record()
+        record = study.history()
         try:
             n_new = tracker.deliver(record)
             n_new += tracker.close(record)
@@ -202,7 +202,7 @@ class _Follower:
 
     def _try(self, action: Callable[[StudyRecord], object]) -> bool:
         try:
-            action(self._study.record())
+            action(self._study.history())
         except Exception as error:
             self._note(error)
             return False

@@ -227,7 +227,8 @@ class Tracker:
 
 
 def _summary(study: StudyRecord) -> dict[str, float]:
-    """Return what a study reached."""
+    """Return what a study reached in its last version."""
+    study = study.of_version()
     best = exports.best_row(study)
     score = {} if best is None else {f"best_{study.terms.objective.metric}": best.score}
     return score | ({"front_size": float(exports.front_size(study))} if study.terms.further_objectives else {})
