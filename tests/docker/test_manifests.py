@@ -246,10 +246,31 @@ def test_every_service_has_few_rights_and_writes_only_to_what_is_mounted(file: s
         assert service["pids_limit"] > 0, name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service["read_only"] is True, name
-        mounted = {mount.split(":")[0] for mount in service["tmpfs"]}
-        mounted |= {mount.split(":")[1] if mount[0] != "/" else mount for mount in service.get("volumes", [])}
+        in_memory = {mount.split(":")[0] for mount in service["tmpfs"]}
+        volumes = {mount.split(":")[1] if mount[0] != "/" else mount for mount in service.get("volumes", [])}
+        assert not in_memory & volumes, name  # the one in memory would win
+        assert ("/tmp" in volumes) == (name == "head" or name.startswith("worker")), name  # what Ray spills
+        mounted = in_memory | volumes
         needed = {"/var/run/postgresql", "/var/lib/postgresql/data"} if name == "postgres" else {"/home/tune"}
         assert mounted >= needed | {"/tmp"}, name
+
+
+@pytest.mark.parametrize("file", COMPOSE, ids=[file.name for file in COMPOSE])
+def test_what_is_merged_from_two_places_has_no_key_in_both(file: Path) -> None:
+    """The first counts in YAML and in Compose, and for some versions of PyYAML the last."""
+
+    def mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
+        if isinstance(node, yaml.MappingNode):
+            yield node
+            yield from (one for _, value in node.value for one in mappings(value))
+        elif isinstance(node, yaml.SequenceNode):
+            yield from (one for value in node.value for one in mappings(value))
+
+    for mapping in mappings(yaml.compose(file.read_text())):
+        for key, value in mapping.value:
+            if key.value == "<<" and isinstance(value, yaml.SequenceNode):
+                names = [name.value for merged in value.value for name, _ in merged.value]
+                assert sorted({*names}) == sorted(names), f"{file.name}, line {key.start_mark.line + 1}"
 
 
 def test_networks_have_no_way_out_but_where_ports_are_published() -> None:
