@@ -11,6 +11,8 @@ import signal
 import sys
 import warnings
 
+from tune_jobs import neutral_matplotlib
+
 TYPE_CHECKING = False  # as in `typing`, which takes a moment to import
 if TYPE_CHECKING:
     from types import FrameType
@@ -27,6 +29,7 @@ def prepare() -> None:
     _open_standard_streams()
     _take_ctrl_c()
     _keep_warnings_from_failing()
+    neutral_matplotlib.install()
 
 
 def _open_standard_streams() -> None:

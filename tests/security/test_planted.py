@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,36 @@ def test_a_link_that_is_exchanged_while_a_file_is_read_shows_one_file_or_the_oth
     assert "of-the-first-user" not in stdout + stderr
     assert not (open_folder / "model.keras").exists()
     assert os.listdir(open_folder) == ["best.yaml"]  # noqa: PTH208
+
+
+def plant_settings(folder: Path, intruder: Intruder) -> None:
+    intruder.writes(folder / "matplotlibrc", "text.usetex: True\n")  # LaTeX runs, or is missed
+
+
+def plant_pipe(folder: Path, intruder: Intruder) -> None:
+    assert intruder.does('mkfifo "$1/matplotlibrc"', folder).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plant", [plant_settings, plant_pipe])
+def test_settings_of_plots_where_a_command_is_typed_are_not_read(
+    plant: Callable[[Path, Intruder], None], open_folder: Path, tmp_path: Path, intruder: Intruder
+) -> None:
+    plant(open_folder, intruder)
+    program = (
+        "from tune_jobs import process; process.prepare(); import os\n"
+        "from tune_jobs.exports import plots\n"
+        "with plots.styled(): print(plots.svg_text(plots.new_figure(6, 4, 'title', 'below', left=0.5)))\n"
+        "print(os.getcwd())"
+    )
+    drawn = {}
+    for folder in (tmp_path, open_folder):
+        command = [sys.executable, "-P", "-c", program]
+        done = subprocess.run(
+            command, cwd=folder, env=plain_environment(), capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        svg, _, where = done.stdout.strip().rpartition("\n")
+        drawn[folder] = svg
+        assert where == str(folder)
+    assert len({*drawn.values()}) == 1

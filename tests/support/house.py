@@ -44,6 +44,7 @@ GROUND = (
     "plain_yaml",
     "later_imports",
     "neutral_keras",
+    "neutral_matplotlib",
 )
 
 

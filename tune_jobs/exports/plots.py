@@ -99,8 +99,10 @@ def winners_plot(comparison: Comparison) -> Figure:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Set matplotlib's global settings while a figure is drawn, and restore them after it."""
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+    """Set matplotlib's global settings while a figure is drawn, whatever the user's are, and restore them after it."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # in a name; who views the SVG may have it
         yield
 
