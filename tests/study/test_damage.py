@@ -248,6 +248,18 @@ def test_a_study_is_nothing_without_its_terms_and_their_copy(victim: Victim) -> 
         doctor_study.repair("own", victim.settings)
 
 
+def test_a_change_of_the_study_is_restored_from_its_copy(victim: Victim) -> None:
+    with Study.hold("own", victim.settings) as study:
+        terms = study.terms
+        longer = replace(terms, protocol=replace(terms.protocol, epochs=terms.protocol.epochs + 1))
+        assert study.begin(longer, "more epochs") is not None
+    record = Study.open("own", victim.settings).record()
+    lines_now = victim.file.read_bytes().splitlines(keepends=True)
+    victim.file.write_bytes(b"".join(line for line in lines_now if b'{"changes":' not in line))
+    assert "the note changes is restored from its copy" in doctor_study.repair("own", victim.settings)
+    assert Study.open("own", victim.settings).record() == record
+
+
 def test_how_often_the_test_split_was_read_stays_known(victim: Victim) -> None:
     victim.file.write_bytes(b"".join(line for line in split(victim) if b'{"readings":' not in line))
     done = doctor_study.repair("own", victim.settings)

@@ -56,7 +56,8 @@ class Notes(_NamedNotes):
 
 NOTES = tuple(note.name for note in fields(_NamedNotes))
 VITAL = ("created", "identity", "terms")  # of these, what a study is nothing without
-COPY = "copy"  # what holds them once more, for a repair
+COPIED = (*VITAL, "changes")  # and what its scores mean nothing without
+COPY = "copy"  # what holds these once more, for a repair
 
 
 @dataclass(frozen=True)

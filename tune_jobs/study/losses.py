@@ -234,6 +234,8 @@ class _Left:
         lost = [note for note in VITAL if note not in self.notes]
         if gone := [note for note in lost if note not in copy]:
             raise StudyError(f"the study's note {gone[0]} is lost, and it is nothing without: {_BACKUP}")
+        if len(self.notes.get("changes", ())) < len(copy.get("changes", ())):
+            lost.append("changes")
         return {note: copy[note] for note in lost}
 
     def _beginning(self, name: str) -> list[Record]:

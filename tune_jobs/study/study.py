@@ -364,8 +364,9 @@ class Study:
     def _keep_copy(self) -> None:
         """Keep what the study is nothing without once more, far from the beginning of its file."""
         attributes = self._attributes
-        if contents.COPY not in attributes:
-            self._note(contents.COPY, {name: attributes[name] for name in contents.VITAL})
+        copy = {name: attributes[name] for name in contents.COPIED if name in attributes}
+        if attributes.get(contents.COPY) != copy:
+            self._note(contents.COPY, copy)
 
     def _note(self, key: str, value: Any) -> None:
         self._storage.set_study_user_attr(self._begun_id, key, value)
