@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import socket
 import stat
 import urllib.error
 import urllib.request
@@ -99,3 +100,18 @@ def test_without_a_password_it_says_what_that_means(
     assert run(["ui", "--no-auth", "--home", str(settings.home)]) == 0
     assert "every user of this machine can read and write your files through it" in capsys.readouterr().err
     assert "basic-auth" not in commands[0]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+def test_a_port_at_which_somebody_listens_is_refused_before_a_password_is_made(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever opened the address would give it the password."""
+    home = tmp_path / "home"
+    with socket.create_server((address, 0)) as squatter:
+        port = squatter.getsockname()[1]
+        assert run(["ui", "--port", str(port), "--home", str(home)]) == 2
+    said = capsys.readouterr().err
+    assert f"port {port} of 127.0.0.1 cannot be used (Address already in use): choose another with --port" in said
+    assert "http://" not in said
+    assert not list((home / "ui").iterdir())

@@ -69,6 +69,7 @@ def ui(port: int, no_auth: bool, home: Path | None) -> None:
         say(f"The MLflow server is at {settings.shown_tracking_uri}")
         return
     settings.prepare()
+    tracking.check_ui_port(port)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
     if no_auth:
         say(f"The MLflow UI is at http://127.0.0.1:{port}")

@@ -8,6 +8,7 @@ study while a sweep runs.
 from tune_jobs.tracking.logged_model import log_model
 from tune_jobs.tracking.store import check, prepare_file
 from tune_jobs.tracking.tracker import Tracker
+from tune_jobs.tracking.ui_password import check_port as check_ui_port
 from tune_jobs.tracking.ui_password import make as make_ui_password
 
-__all__ = ["Tracker", "check", "log_model", "make_ui_password", "prepare_file"]
+__all__ = ["Tracker", "check", "check_ui_port", "log_model", "make_ui_password", "prepare_file"]

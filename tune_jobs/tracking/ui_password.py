@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import secrets
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,23 @@ class UiPassword:
     @property
     def address(self) -> str:
         return f"http://{self.user}:{self.password}@127.0.0.1:{self.port}"
+
+
+def check_port(port: int) -> None:
+    """Refuse a port at which another process listens: it could be another user's, to whom the address would give the
+    password.
+
+    Raises:
+        SettingsError: the port is in use.
+    """
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            server.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SettingsError(
+                f"port {port} of 127.0.0.1 cannot be used ({error.strerror}): choose another with --port"
+            ) from error
 
 
 def make(settings: Settings, port: int) -> UiPassword:
