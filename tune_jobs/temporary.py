@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX, _NEW = "tune-jobs-files-", "tune-jobs-new-"
+_TRIES = 50
 _held: list[int] = []  # descriptors of this process's folders; their locks end with it, however it ends
 
 
@@ -39,9 +40,21 @@ def _made(place: Path | None) -> tuple[Path, int]:
     """Return a new folder, and the descriptor with its lock."""
     place = Path(tempfile.gettempdir()) if place is None else place
     remove_left(place, _PREFIX)
+    for _ in range(_TRIES - 1):
+        with suppress(OSError):  # another user saw its first name, and took the second
+            return _new(place)
+    return _new(place)
+
+
+def _new(place: Path) -> tuple[Path, int]:
     new = Path(tempfile.mkdtemp(prefix=_NEW, dir=place))
     descriptor = held(new)  # before it has the name by which others look for it
-    return new.rename(place / new.name.replace(_NEW, _PREFIX)), descriptor
+    try:
+        return new.rename(place / new.name.replace(_NEW, _PREFIX)), descriptor
+    except OSError:
+        os.close(descriptor)
+        new.rmdir()
+        raise
 
 
 def held(folder: Path) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.security.conftest import Intruder
 from tests.support.mlflow_tables import Tables
 from tests.support.sweeping import called, finished_study, own_task, plain_environment, refusal, variables_of
+from tune_jobs import temporary
 from tune_jobs.actions import portable
 from tune_jobs.settings import Settings
 
@@ -100,6 +103,27 @@ def test_a_link_that_is_exchanged_while_a_file_is_read_shows_one_file_or_the_oth
     assert "of-the-first-user" not in stdout + stderr
     assert not (open_folder / "model.keras").exists()
     assert os.listdir(open_folder) == ["best.yaml"]  # noqa: PTH208
+
+
+def test_a_name_that_another_user_takes_first_stops_no_temporary_folder(
+    open_folder: Path, intruder: Intruder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def watched(**words: Any) -> str:
+        new = Path(tempfile.mktemp(**words))
+        new.mkdir(0o700)
+        if len(taken) < 3:  # so often the other is faster
+            taken.append(new.with_name(new.name.replace("-new-", "-files-")))
+            assert intruder.does('mkdir "$1" && touch "$1/in-it"', taken[-1]).returncode == 0
+        return str(new)
+
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(open_folder))
+    monkeypatch.setattr(tempfile, "mkdtemp", watched)
+    with temporary.folder() as folder:
+        assert folder.stat().st_uid == os.getuid()
+        assert folder not in taken
+        assert sorted(open_folder.iterdir()) == sorted([folder, *taken])
 
 
 def plant_settings(folder: Path, intruder: Intruder) -> None:
