@@ -60,6 +60,15 @@ class Presentation:
             labels = labels.reshape(predicted.shape)
         return _one_each("errors", self.encoding.errors(predicted, labels), len(labels))
 
+    def errors_of(self, metric: str, predicted: Any, labels: Any) -> Array:
+        """Return the errors that a metric is the mean of, `(N,)`. Default: `errors`, whichever the metric is.
+
+        Raises:
+            ValueError: as `errors`.
+        """
+        own = getattr(self.encoding, "errors_of", None)
+        return self.errors(predicted, labels) if own is None else np.asarray(own(metric, predicted, labels))
+
     def label_text(self, label: Array) -> str:
         """Return one label as people write it: "10:07". Default: its numbers."""
         own = getattr(self.encoding, "label_text", None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune_jobs.models.label_encodings import LabelEncoding, fitted, metric_names
+from tune_jobs.models.means import MeanOf
 from tune_jobs.models.presentation import Presentation
 
 
@@ -75,11 +76,26 @@ class PerOutput:
         pairs = ((encoding, predicted[output], labels[output]) for output, encoding in self.encodings)
         return sum(Presentation(encoding).errors(read, true) for encoding, read, true in pairs)
 
+    def errors_of(self, metric: str, predicted: Any, labels: Any) -> Any:
+        """Return the errors of the output that a metric is of; of no output's metric, those of all together."""
+        output, encoding, _ = self._of(metric)
+        if encoding is None:
+            return self.errors(predicted, labels)
+        return Presentation(encoding).errors(predicted[output], labels[output])
+
+    def mean_of(self, metric: str) -> MeanOf | None:
+        _, encoding, name = self._of(metric)
+        return None if encoding is None else Presentation(encoding).mean_of(name)
+
     def unit_of(self, metric: str) -> str:
-        for output, encoding in self.encodings:
-            if metric.startswith(f"{output}_"):
-                return Presentation(encoding).unit_of(metric.removeprefix(f"{output}_"))
-        return ""
+        _, encoding, name = self._of(metric)
+        return "" if encoding is None else Presentation(encoding).unit_of(name)
+
+    def _of(self, metric: str) -> tuple[str, LabelEncoding | None, str]:
+        """Return the output that a metric is of, its encoding, and what the metric is called there."""
+        by_length = sorted(self.encodings, key=lambda pair: -len(pair[0]))  # "a_b" before "a"
+        known = ((output, own, metric.removeprefix(f"{output}_")) for output, own in by_length)
+        return next((each for each in known if each[2] != metric), ("", None, metric))
 
 
 def _head(encoding: LabelEncoding, output: str) -> Callable[[Any], Any]:

@@ -177,7 +177,7 @@ def test_what_trials_are_given_has_no_test_part(tmp_path: Path) -> None:
     loaded = datasets.load("digits", data_dir=tmp_path, validation=100)
     assert loaded.training.train is loaded.train
     assert loaded.training.digest == loaded.digest
-    known = ["name", "train", "validation", "digest", "classes", "test_digest", "folds"]
+    known = ["name", "train", "validation", "digest", "classes", "test_digest", "folds", "columns"]
     assert [field.name for field in fields(TrainingData)] == known
     assert not hasattr(loaded.training, "test")
 

@@ -58,6 +58,20 @@ def test_decoding_a_perfect_output_gives_the_label_back(case: Case) -> None:
     np.testing.assert_array_equal(case.encoding.errors(decoded, case.labels), 0.0)
 
 
+def test_a_metric_of_one_output_is_the_mean_of_its_errors() -> None:
+    encoding = PerOutput((("size", Regression("cm")), ("size_kind", Classes(2))))
+    labels = {"size": np.array([1.0, 2.0]), "size_kind": np.array([0, 1])}
+    read = {"size": np.array([1.5, 2.0]), "size_kind": np.array([1, 1])}
+    assert [encoding.mean_of(metric) for metric in ("size_mae", "size_kind_accuracy", "size_r2", "loss")] == [
+        *("error", "right", None, None)
+    ]
+    shown = Presentation(encoding)
+    assert shown.errors_of("size_mae", read, labels).tolist() == [0.5, 0]
+    assert shown.errors_of("size_kind_accuracy", read, labels).tolist() == [1, 0]
+    assert shown.errors_of("loss", read, labels).tolist() == [1.5, 0]
+    assert Presentation(Classes(2)).errors_of("accuracy", read["size_kind"], labels["size_kind"]).tolist() == [1, 0]
+
+
 @over_all_encodings
 def test_its_metrics_have_the_names_that_it_says(case: Case) -> None:
     assert metric_names(case.encoding) == tuple(metric.name for metric in case.encoding.metrics())

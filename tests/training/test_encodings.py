@@ -88,6 +88,7 @@ def test_several_outputs_have_an_encoding_each() -> None:
     assert run.model is not None
     read = task.encoding_of(task.baseline).decode(compiled.predict(run.model, X[80:]))
     assert np.mean(read["kind"] == NAMES[80:]) == pytest.approx(run.result.score)
+    assert unpack(run.result.errors or "").tolist() == (read["kind"] != NAMES[80:]).tolist()
 
 
 @pytest.mark.parametrize(

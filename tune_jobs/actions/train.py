@@ -18,6 +18,7 @@ from tune_jobs.datasets import AnyTrainingData, TrainingData, nests
 from tune_jobs.errors import DataError, SettingsError, StudyError, TrialError, UserError
 from tune_jobs.exports.best import BestConfig, best_row, load_best
 from tune_jobs.prediction import keras_files, saved_models
+from tune_jobs.prediction.input_forms import forms_of
 from tune_jobs.prediction.keras_files import UnsavableModelError
 from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.records.studies import StudyRecord
@@ -293,6 +294,8 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
         versions=versions(),
         study=config.study,
         classes=data.classes,
+        inputs=forms_of(data.train.x),
+        columns=data.columns,
     )
 
 

@@ -1,8 +1,8 @@
-"""`predict`: read image files with a saved model, and show how sure it is."""
+"""`predict`: read images, tables, arrays and texts with a saved model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,41 +12,43 @@ from tune_jobs.cli.options import home_option, json_option, print_json, print_te
 from tune_jobs.errors import UserError
 
 if TYPE_CHECKING:
-    from tune_jobs.datasets.image_files import PictureError
-    from tune_jobs.prediction.reader import Reader, Reading
+    from tune_jobs.actions.predict import Outcome
 
 
-@click.command(short_help="Read image files with a saved model.")
+@click.command(short_help="Read files with a saved model.")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
 @click.option("--task", metavar="FILE.py:NAME", help="Where the model's task is, if its file was moved.")
 @json_option
 @home_option
-def predict(model: Path, images: Sequence[Path], task: str | None, as_json: bool, home: Path | None) -> int:
-    """Read image files with a model that `train -o model.keras` saved, and print the label of each.
+def predict(model: Path, files: Sequence[Path], task: str | None, as_json: bool, home: Path | None) -> int:
+    """Read files with a model that `train -o model.keras` saved, and print the label of each image or row.
 
-    An IMAGE may have any usual format, size and colours. The middle of it is read. It should look like the images that
-    the model was trained on.
+    A FILE is an image, or holds rows of what the task's data are: a table (.csv, .tsv, .parquet), arrays (.npy, .npz)
+    or a text a line (.txt). Columns of a table, and arrays of an .npz, go by the names that they had in training.
+    Labels are printed with their unit, or as the name of a class; of several outputs each with the output's name.
 
-    The model reads the image and slightly changed views of it. If the readings of many views differ, the model is
-    unsure. This is not a probability of being right.
+    An image may have any usual format, size and colours. The middle of it is read. It should look like the images that
+    the model was trained on. The model reads the image and slightly changed views of it. If the readings of many views
+    differ, the model is unsure. This is not a probability of being right.
 
-    If an image cannot be read, an error names it, the others are still read, and the exit code is 2.
+    If a file cannot be read, an error names it, the others are still read, and the exit code is 2.
 
     A model of your own task needs the task's file. If the file was moved, it is found where the model's study was last
     launched, or where --task says.
 
     \b
     Example:  tune-jobs predict model.keras clock.png
+              tune-jobs predict model.keras houses.csv --json
     """
-    from tune_jobs.actions.predict import open_reader
+    from tune_jobs.actions.predict import readings
 
-    outcomes = _outcomes(open_reader(model, read_settings(home), task), images)
+    outcomes = readings(model, files, read_settings(home), task)
     if as_json:
         read = list(outcomes)
         print_json([{"file": str(file), **_facts(outcome)} for file, outcome in read])
         return 2 if any(isinstance(outcome, UserError) for _, outcome in read) else 0
-    width = max(len(click.format_filename(file)) for file in images)
+    width = max(len(click.format_filename(file)) for file in files)
     code = 0
     for file, outcome in outcomes:
         if isinstance(outcome, UserError):
@@ -57,15 +59,5 @@ def predict(model: Path, images: Sequence[Path], task: str | None, as_json: bool
     return code
 
 
-def _outcomes(reader: Reader, images: Sequence[Path]) -> Iterator[tuple[Path, Reading | PictureError]]:
-    from tune_jobs.datasets.image_files import PictureError
-
-    for file in images:
-        try:
-            yield file, reader.read(file)
-        except PictureError as error:
-            yield file, error
-
-
-def _facts(outcome: Reading | PictureError) -> dict[str, Any]:
+def _facts(outcome: Outcome) -> dict[str, Any]:
     return {"error": str(outcome)} if isinstance(outcome, UserError) else outcome.to_dict()

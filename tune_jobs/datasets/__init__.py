@@ -119,7 +119,7 @@ def load(
         raise DataError(f"cannot take a validation part from {name}: {error}") from error
     train, held_out, test = _contiguous(train), _contiguous(held_out), _contiguous(original.test)
     of_all = digest(train, held_out, test)
-    return Dataset(name, train, held_out, test, of_all, original.classes, digest(test))
+    return Dataset(name, train, held_out, test, of_all, original.classes, digest(test), None, original.columns)
 
 
 def _in_folds(name: str, original: Original, n: int, images: int | None) -> Dataset:
@@ -138,7 +138,8 @@ def _in_folds(name: str, original: Original, n: int, images: int | None) -> Data
         raise DataError(f"cannot take {n} folds from {name}: {error}") from error
     train, test = _contiguous(train), _contiguous(original.test)
     first = train.take(folds.held_out(0))
-    return Dataset(name, train, first, test, digest_of_folds(train, folds, test), original.classes, digest(test), folds)
+    of_all, of_test = digest_of_folds(train, folds, test), digest(test)
+    return Dataset(name, train, first, test, of_all, original.classes, of_test, folds, original.columns)
 
 
 def training_data(task: Task, data_dir: Path, say: Say = silent) -> AnyTrainingData | None:

@@ -85,6 +85,14 @@ def _check_arrays(name: str, nest: Nest | None) -> None:
             raise DataError(f"{place} must hold one entry an image; its shape is {array.shape}")
 
 
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of a table in the input: numbers, or texts, of which each of `values` is a column of 0 and 1."""
+
+    name: str
+    values: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Original:
     """A data set as its makers divided it, before anything is held out for validation.
@@ -99,6 +107,7 @@ class Original:
     validation: Split | None = None
     groups: NDArray[np.intp] | None = None
     in_order: bool = False
+    columns: tuple[TableColumn, ...] = ()  # of a table, from which the input is a matrix
 
     @property
     def pairs(self) -> Pairs:
@@ -117,6 +126,7 @@ class TrainingData:
     classes: tuple[str, ...] = ()
     test_digest: str = ""  # of the test part, which says whose test split it is
     folds: Folds | None = None  # of `train`, which has all rows then; `validation` is what the first one holds out
+    columns: tuple[TableColumn, ...] = ()  # that the input is made of, where it is a table
 
     def fold(self, number: int) -> TrainingData:
         """Return what one fold, counted from 0, trains on and is scored on."""
@@ -140,13 +150,21 @@ class Dataset:
     digest: str
     classes: tuple[str, ...] = ()
     test_digest: str = ""
-    folds: Folds | None = None  # as those of `TrainingData`
+    folds: Folds | None = None  # as those of `TrainingData`, and so are the columns
+    columns: tuple[TableColumn, ...] = ()
 
     @property
     def training(self) -> TrainingData:
         """The data without its test part, for trials."""
         return TrainingData(
-            self.name, self.train, self.validation, self.digest, self.classes, self.test_digest, self.folds
+            self.name,
+            self.train,
+            self.validation,
+            self.digest,
+            self.classes,
+            self.test_digest,
+            self.folds,
+            self.columns,
         )
 
 

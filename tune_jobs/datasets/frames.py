@@ -34,6 +34,13 @@ def as_arrays(value: Any, name: str) -> Any:
     return {column: array.reshape(-1, 1) for column, array in columns.items()}
 
 
+def columns_of_matrix(value: Any) -> tuple[str, ...]:
+    """Return the names of the columns of a DataFrame that becomes a matrix; none of anything else."""
+    if not is_frame(value) or value.ndim == 1 or not isinstance(as_arrays(value, ""), np.ndarray):
+        return ()
+    return tuple(map(str, value.columns))
+
+
 def _values(series: Any) -> Array:
     """Return the values of a column. Those of pandas' own types become NumPy's; a missing number is NaN."""
     kind = getattr(series.dtype, "kind", "O")

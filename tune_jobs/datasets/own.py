@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tune_jobs.datasets import batches, checking, frames, nests
-from tune_jobs.datasets.dataset import Original, Split
+from tune_jobs.datasets.dataset import Original, Split, TableColumn
 from tune_jobs.datasets.nests import Nest
 from tune_jobs.datasets.splitting import Indices, places
 from tune_jobs.errors import DataError
@@ -74,7 +74,8 @@ def _original(data: Data) -> Original:
     for name, part in (("test", test), ("val", validation)):
         if part is not None:
             checking.check_alike(train, part, name)
-    return Original(train, test, validation=validation, groups=groups, in_order=data.in_order)
+    columns = tuple(map(TableColumn, frames.columns_of_matrix(data.train[0])))
+    return Original(train, test, (), validation, groups, data.in_order, columns)
 
 
 def _groups(groups: Any, n: int) -> Indices:

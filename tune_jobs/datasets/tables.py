@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tune_jobs.datasets.dataset import Array, Original, Pairs, Split
+from tune_jobs.datasets.dataset import Array, Original, Pairs, Split, TableColumn
 from tune_jobs.datasets.progress import silent
 from tune_jobs.datasets.splitting import divided
 from tune_jobs.errors import DataError
@@ -49,12 +49,14 @@ class Table:
         Raises:
             DataError: in one line, with the column, and with the row if it is one value that cannot be used.
         """
-        frame = _read(self.path)
+        frame = read(self.path)
+        if len(frame.columns) < 2:
+            raise DataError(f"{self.path} needs a target and another column; it has one column")
         target = _target(frame, self.path, self.target)
         labels, classes = _labels(frame[target], target, self.path)
-        columns = [_columns(frame[name], str(name), self.path) for name in frame.columns if name != target]
-        x = np.concatenate(columns, axis=1)
-        return divided(Split(x, labels), self.data_name, classes)
+        columns = tuple(_form(frame[name], str(name), self.path) for name in frame.columns if name != target)
+        x = matrix(frame, columns, self.path)
+        return replace(divided(Split(x, labels), self.data_name, classes), columns=columns)
 
     def __call__(self) -> Pairs:
         return self.load(Settings.read().data_dir).pairs
@@ -73,7 +75,12 @@ def table(path: Path | str, target: str | None = None) -> Table:
     return Table(Path(path).expanduser().absolute(), target)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read(path: Path) -> pd.DataFrame:
+    """Return the rows of a CSV or Parquet file.
+
+    Raises:
+        DataError: it cannot be read, or has no rows.
+    """
     if not path.is_file():
         raise DataError(f"there is no file {path}" if not path.exists() else f"{path} is no file")
     if path.suffix.lower() not in SUFFIXES:
@@ -87,10 +94,8 @@ def _read(path: Path) -> pd.DataFrame:
             frame = pd.read_parquet(path) if is_parquet else pd.read_csv(path, sep=_separator(path))
     except Exception as error:  # readers raise errors of many kinds for a damaged file
         raise DataError(f"{path} cannot be read as a table: {one_line(error)}") from error
-    if len(frame.columns) < 2 or len(frame) == 0:
-        raise DataError(
-            f"{path} needs rows, a target and another column; it has {len(frame)} rows and {len(frame.columns)} columns"
-        )
+    if len(frame.columns) < 1 or len(frame) == 0:
+        raise DataError(f"{path} needs rows and columns; it has {len(frame)} rows and {len(frame.columns)} columns")
     return frame.reset_index(drop=True)
 
 
@@ -125,21 +130,48 @@ def _labels(column: pd.Series[Any], name: str, path: Path) -> tuple[Array, tuple
     return labels.astype(np.int64), tuple(map(str, classes))
 
 
-def _columns(column: pd.Series[Any], name: str, path: Path) -> Array:
+def matrix(frame: pd.DataFrame, columns: Sequence[TableColumn], path: Path) -> Array:
+    """Return the input `(N, F)`, float32, that these columns of a table are.
+
+    Raises:
+        DataError: a column is missing, or has a value that cannot be used.
+    """
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    for column in columns:
+        if column.name not in frame.columns:
+            raise DataError(f"{path} has no column {column.name!r}{near(column.name, frame.columns)}")
+    return np.concatenate([_values(frame[column.name], column, path) for column in columns], axis=1)
+
+
+def _values(series: pd.Series[Any], column: TableColumn, path: Path) -> Array:
     """Return a column as `(N, 1)` numbers, or as `(N, k)`, a column for each of its k texts."""
+    place = _place(series, column.name, path)
+    _check_complete(series, place)
+    if not column.values:
+        if series.dtype.kind not in "iufb":
+            raise DataError(f"{place(0)} is {short(series.to_numpy()[0])}, and the column is of numbers")
+        with np.errstate(over="ignore"):  # beyond float32 is said to be not finite
+            return _finite(series.to_numpy().astype(np.float32), place)[:, np.newaxis]
+    texts, known = _texts(series, place), {value: number for number, value in enumerate(column.values)}
+    unknown = next((row for row, text in enumerate(texts) if text not in known), None)
+    if unknown is not None:
+        raise DataError(f"{place(unknown)} is {str(texts[unknown])!r}: it needs one of {_few(list(column.values))}")
+    return np.eye(len(known), dtype=np.float32)[[known[text] for text in texts]]
+
+
+def _form(column: pd.Series[Any], name: str, path: Path) -> TableColumn:
+    """Return whether a column is of numbers or of texts, and of which."""
     place = _place(column, name, path)
     _check_complete(column, place)
     if column.dtype.kind in "iufb":
-        with np.errstate(over="ignore"):  # beyond float32 is said to be not finite
-            return _finite(column.to_numpy().astype(np.float32), place)[:, np.newaxis]
-    texts = _texts(column, place)
-    values, which = np.unique(texts, return_inverse=True)
+        return TableColumn(name)
+    values = np.unique(_texts(column, place))
     if len(values) > MOST_VALUES:
         raise DataError(
             f"{place(None)} has {len(values):,} texts, and {MOST_VALUES} at most become columns: leave it out of the "
             "file, or load the table in a function of your own"
         )
-    return np.eye(len(values), dtype=np.float32)[which]
+    return TableColumn(name, tuple(map(str, values)))
 
 
 Place = Callable[[int | None], str]  # where a row of a column is

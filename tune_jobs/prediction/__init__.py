@@ -1,1 +1,1 @@
-"""A saved model reads image files."""
+"""A saved model reads images and rows."""

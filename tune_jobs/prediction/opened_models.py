@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tune_jobs.errors import DataError
 from tune_jobs.prediction import keras_files, saved_models
@@ -27,7 +29,7 @@ _LARGEST_SIDE = 4096  # pixels; no task here comes near it
 
 
 class SavedModel:
-    """A saved model of images, its origin, its task and its label encoding.
+    """A saved model, its origin, its task and its label encoding.
 
     Keras is imported, and the model loaded, when it is first used. `reference` says where the model's task is, if that
     is not where the model was trained, and `also` what goes with its file.
@@ -38,8 +40,17 @@ class SavedModel:
 
     def __init__(self, path: Path, reference: str | None = None, also: Sequence[Path] = ()) -> None:
         self.path, self.origin = path, saved_models.read(path)
-        self.image_shape = _shape(path, self.origin)
         self.task, self.encoding = _task_with_encoding(path, self.origin, reference or self.origin.reference, also)
+
+    @cached_property
+    def image_shape(self) -> tuple[int, int, int]:
+        """The shape of the images that the model reads, (H, W, C). Raises DataError: it reads none."""
+        return _shape(self.path, self.origin)
+
+    @property
+    def reads_images(self) -> bool:
+        """True if image files can be made inputs of the model."""
+        return _is_of_images(self.origin)
 
     @cached_property
     def model(self) -> keras.Model:
@@ -52,10 +63,23 @@ class SavedModel:
 
 
 def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:
-    match origin.input_shape:
-        case (int(height), int(width), 1 | 3 as channels) if max(height, width) <= _LARGEST_SIDE:
-            return height, width, channels
-    raise DataError(f"{path} takes inputs of {origin.input_shape}; image files need (height, width, 1 or 3)")
+    if not _is_of_images(origin):
+        raise DataError(f"{path} takes inputs of {origin.input_shape}; image files need (height, width, 1 or 3)")
+    height, width, channels = origin.input_shape
+    return height, width, channels
+
+
+def _is_of_images(origin: Origin) -> bool:
+    shape, kinds = origin.input_shape, {form.kind for form in origin.inputs}
+    is_shaped = len(shape) == 3 and shape[2] in (1, 3) and max(shape) <= _LARGEST_SIDE
+    return is_shaped and kinds <= {"uint8"}  # models from before say nothing of kinds
+
+
+def class_name(label: Any, classes: Sequence[str]) -> str | None:
+    """Return the name of a class; None for a label that is no number of a named one."""
+    number = np.ravel(label)[0]
+    is_named = np.size(label) == 1 and isinstance(number, np.integer) and 0 <= number < len(classes)
+    return classes[int(number)] if is_named else None
 
 
 def _task_with_encoding(path: Path, origin: Origin, reference: str, also: Sequence[Path]) -> tuple[Task, LabelEncoding]:

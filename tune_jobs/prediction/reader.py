@@ -16,7 +16,7 @@ from tune_jobs.datasets import image_files
 from tune_jobs.datasets.image_files import Picture, PictureError
 from tune_jobs.errors import DataError
 from tune_jobs.models.presentation import Presentation
-from tune_jobs.prediction.opened_models import SavedModel
+from tune_jobs.prediction.opened_models import SavedModel, class_name
 from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
@@ -97,11 +97,12 @@ class Reader:
     The model is loaded after the first picture was opened.
 
     Raises:
-        DataError: the file is not a model with an origin, or its task is missing or has changed.
+        DataError: the file is not a model with an origin, or not one of images, or its task is missing or has changed.
     """
 
     def __init__(self, path: Path, reference: str | None = None, also: Sequence[Path] = ()) -> None:
         self._saved = SavedModel(path, reference, also)
+        self._shape = self._saved.image_shape
 
     def read(self, file: Path) -> Reading:
         """Return what the model reads from an image file.
@@ -110,7 +111,7 @@ class Reader:
             PictureError: this file cannot be read, or the picture has only one colour.
             DataError: the model cannot be loaded, or its outputs do not fit its label encoding.
         """
-        picture = image_files.load(file, self._saved.image_shape)
+        picture = image_files.load(file, self._shape)
         if picture.min() == picture.max():
             raise PictureError(f"{file} has only one colour where it is read: there is nothing on it")
         model = self._saved.model  # its devices are prepared before TensorFlow is imported
@@ -160,7 +161,7 @@ def _reading(encoding: LabelEncoding, outputs: Array, classes: Sequence[str]) ->
     """
     shown, labels = Presentation(encoding), encoding.decode(outputs)
     errors = shown.errors(labels[1:], np.repeat(labels[:1], N_VIEWS, axis=0))
-    name = _class_name(labels[0], classes)
+    name = class_name(labels[0], classes)
     has_spread = bool(shown.close or shown.error_unit)
     return Reading(
         text=name or shown.label_text(labels[0]),
@@ -171,10 +172,3 @@ def _reading(encoding: LabelEncoding, outputs: Array, classes: Sequence[str]) ->
         spread=float(np.median(errors)) if has_spread else None,
         probability=shown.probability(outputs),
     )
-
-
-def _class_name(label: Array, classes: Sequence[str]) -> str | None:
-    """Return the name of a class; None for a label that is no number of a named one."""
-    number = np.ravel(label)[0]
-    is_named = np.size(label) == 1 and isinstance(number, np.integer) and 0 <= number < len(classes)
-    return classes[int(number)] if is_named else None

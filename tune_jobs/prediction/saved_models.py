@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from tune_jobs.datasets.dataset import TableColumn
 from tune_jobs.decoding import ContentError, decode, decode_json
 from tune_jobs.errors import DataError
+from tune_jobs.prediction.input_forms import InputForm
 from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.words import one_line, short
 
@@ -45,6 +47,8 @@ class Origin:
     versions: Mapping[str, str]  # installed where it was trained
     study: str | None = None  # in which it was found; None in models from before
     classes: tuple[str, ...] = ()  # the names of the labels 0, 1, 2, … where the data set has them
+    inputs: tuple[InputForm, ...] = ()  # none in models from before
+    columns: tuple[TableColumn, ...] = ()  # that the input is made of, where the data are a table
 
 
 def add(path: Path, origin: Origin) -> None:

@@ -108,6 +108,12 @@ def as_in_fit(array: Any) -> Any:
     return array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array
 
 
+def as_inputs(x: Nest) -> Any:
+    """Return inputs as `fit` hands them to the model; all as tensors if one is, for Keras takes no others beside it."""
+    given = nests.mapped(as_in_fit, x)
+    return nests.mapped(tf.convert_to_tensor, given) if any(map(tf.is_tensor, nests.arrays(given))) else given
+
+
 def _on_device(nest: Nest) -> Any:
     return nests.mapped(lambda part: replicas.copies(as_in_fit(part)), nest)
 
@@ -273,7 +279,7 @@ def predict(model: keras.Model, x: Nest) -> Any:
     In float32 nothing is traced, because tracing takes longer than the few batches do. In half precision processors
     may round otherwise in a compiled call, and outputs have to be those that were scored.
     """
-    x = nests.mapped(as_in_fit, x)
+    x = as_inputs(x)
     size = _fixed_batch(model) or PREDICTION_BATCH
     firsts = range(0, nests.size(x), size)
     forward = functools.partial(model, training=False)
@@ -294,7 +300,7 @@ def measure_latency(model: keras.Model, row: Nest) -> float:
 
     It is the median of many calls, without the first ones, which compile and warm up.
     """
-    forward, row = tf.function(lambda x: model(x, training=False)), nests.mapped(as_in_fit, row)
+    forward, row = tf.function(lambda x: model(x, training=False)), as_inputs(row)
     seconds: list[float] = []
     deadline = time.perf_counter() + _LATENCY_S
     while len(seconds) < _LATENCY_CALLS and (len(seconds) <= 2 * _WARM_UP_CALLS or time.perf_counter() < deadline):

@@ -115,6 +115,7 @@ class KerasTraining:
         self.n_weights = compiled.count_weights(self.model)
         self._callbacks = _callbacks(task, params, self.model, self._parts.n_batches(batch_size) or 1)
         self._make_pictures, self._seed, self._is_scored = task.pictures, seed, is_scored
+        self._metric = task.objective.metric.removeprefix("val_")
         self._best_weights: list[np.ndarray] = []
 
     def epochs(self) -> Iterator[Metrics]:
@@ -170,7 +171,7 @@ class KerasTraining:
         if own_answers.has_image_errors(self.model):
             return own_answers.image_errors(self.model, validation.x, self._batch_size)
         predicted = self._encoding.decode(compiled.predict(self.model, validation.x))
-        return Presentation(self._encoding).errors(predicted, validation.labels)
+        return Presentation(self._encoding).errors_of(self._metric, predicted, validation.labels)
 
     def pictures(self, epoch: int | None = None) -> dict[str, str] | None:
         if self._make_pictures is None or (epoch is not None and not takes_epoch(self._make_pictures)):
@@ -296,7 +297,7 @@ def _given(task: Task, encoding: LabelEncoding, data: TrainingData) -> dict[str,
 def _first_row(data: TrainingData) -> Any:
     from tune_jobs.training import compiled
 
-    return nests.mapped(compiled.as_in_fit, nests.rows(data.train.x, slice(1)))
+    return compiled.as_inputs(nests.rows(data.train.x, slice(1)))
 
 
 def _check_images(model: keras.Model, data: TrainingData) -> None:

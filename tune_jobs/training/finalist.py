@@ -51,9 +51,7 @@ def score(
     if mean_of is None and Presentation(encoding).scale is None:
         return TestResult(metrics, val_score=val_score)
     try:
-        errors, read, worst = _of_each_image(
-            encoding, model, test, mean_of, metrics.get(metric_on_test(task.objective))
-        )
+        errors, read, worst = _of_each_image(task, encoding, model, test, mean_of, metrics)
     except ValueError as error:  # of an encoding whose answers have another form
         raise TrialError(Reason.INVALID, one_line(error)) from error
     return TestResult(metrics, errors, val_score, readings=read, worst=worst)
@@ -83,15 +81,17 @@ def _own_errors(
 
 
 def _of_each_image(
-    encoding: LabelEncoding, model: keras.Model, test: Split, mean_of: MeanOf | None, score: float | None
+    task: Task, encoding: LabelEncoding, model: keras.Model, test: Split, mean_of: MeanOf | None, metrics: Metrics
 ) -> tuple[str | None, str | None, str | None]:
     """Return the errors of the images, what was read of them, and the worst, packed, as far as they are kept."""
     from tune_jobs.training import compiled
 
-    predicted = encoding.decode(compiled.predict(model, test.x))
+    predicted, score = encoding.decode(compiled.predict(model, test.x)), metrics.get(metric_on_test(task.objective))
     errors = None
     if mean_of is not None and score is not None:
-        errors = pack_matching(Presentation(encoding).errors(predicted, test.labels), score, mean_of)
+        metric = task.objective.metric.removeprefix("val_")
+        own = Presentation(encoding).errors_of(metric, predicted, test.labels)
+        errors = pack_matching(own, score, mean_of)
     return errors, *readings.pack_evaluation(encoding, predicted, test.labels, test.x)
 
 
