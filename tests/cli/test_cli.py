@@ -107,7 +107,7 @@ def answer(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
         (["train", "best.yaml"], "there is no file best.yaml"),
         (["predict", "model.keras", "clock.png"], "there is no file model.keras"),
         (["predict", "model.h5", "clock.png"], "FILE.keras; got model.h5"),
-        (["predict", "model.keras"], "IMAGE"),
+        (["predict", "model.keras"], "FILE"),
         (["ui", "--port", "0"], "--port"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tune_jobs import exports, tracking
+from tune_jobs.actions import reported_files
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import SettingsError, StudyError
 from tune_jobs.files import write_bytes
@@ -34,6 +35,8 @@ class Imported:
 def export_study(name: str, file: Path, settings: Settings, say: Say) -> None:
     """Write the study `name` as it is now to `file`, whole or not at all. Running trials run again after an import.
 
+    What its trials reported goes into an archive beside it.
+
     Raises:
         StudyError: if there is no such study, or it is damaged or too large.
         UserError: if the file cannot be written.
@@ -47,6 +50,9 @@ def export_study(name: str, file: Path, settings: Settings, say: Say) -> None:
     except ContentError as error:
         raise StudyError(f"study {name!r} holds what no import would take: {error}") from error
     write_bytes(file, data)
+    archive = reported_files.pack(name, file, settings)
+    if archive is not None:
+        say(f"the files that its trials reported are in {archive}: keep it beside {file.name}")
     n_running = sum(trial.state == "running" and trial.result is None for trial in content.trials)
     if holder is not None:
         say(f"study {name} is being run by {holder}: this is what it has now")
@@ -55,7 +61,8 @@ def export_study(name: str, file: Path, settings: Settings, say: Say) -> None:
 
 
 def import_study(file: Path, name: str | None, settings: Settings, say: Say) -> Imported:
-    """Import the study of `file`, named `name` or as it was, with its exports and its runs in MLflow.
+    """Import the study of `file`, named `name` or as it was, with its exports and its runs in MLflow, and with what its
+    trials reported if that lies beside it.
 
     An import that was killed leaves no study: the same call imports it from the start. A study that is here already
     with the same content stays as it is.
@@ -68,6 +75,7 @@ def import_study(file: Path, name: str | None, settings: Settings, say: Say) -> 
     content = study_file.read(file)
     name = content.name if name is None else name
     contents.check_name(name)
+    reported_files.check(file, len(content.trials))
     settings.prepare()
     with Study.hold(name, settings) as study:
         is_new = not study.has_begun
@@ -77,6 +85,7 @@ def import_study(file: Path, name: str | None, settings: Settings, say: Say) -> 
         elif _is_other(study.content(), content):
             raise StudyError(_what_is_there(study.content(), content))
         record = study.record()
+        reported_files.unpack(file, name, len(record.trials), settings)
         exports.write_all(record, settings.exports_dir(name))
         return Imported(record, settings.exports_dir(name), is_new, _deliver(name, settings, say))
 

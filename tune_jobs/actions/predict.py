@@ -10,8 +10,10 @@ from tune_jobs.actions.moved import find_place
 from tune_jobs.datasets.image_files import PictureError
 from tune_jobs.errors import UserError
 from tune_jobs.prediction import input_forms, saved_models
+from tune_jobs.prediction.opened_models import is_of_images
 from tune_jobs.prediction.reader import Reader, Reading
 from tune_jobs.prediction.row_reader import RowReader, RowReading
+from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.settings import Settings
 
 Outcome = Reading | RowReading | UserError
@@ -38,7 +40,7 @@ def readings(
     readers = _Readers(model, settings, task)
     for file in files:
         try:
-            if file.suffix.lower() in input_forms.SUFFIXES:
+            if readers.has_rows(file):
                 yield from ((file, reading) for reading in readers.of_rows.read(file))
             else:
                 yield file, readers.of_images.read(file)
@@ -51,6 +53,15 @@ class _Readers:
 
     def __init__(self, model: Path, settings: Settings, task: str | None) -> None:
         self._model, self._settings, self._task = model, settings, task
+
+    def has_rows(self, file: Path) -> bool:
+        """Return True for a file of rows; a model of images reads no texts."""
+        suffix = file.suffix.lower()
+        return suffix in input_forms.SUFFIXES and not (suffix == ".txt" and is_of_images(self._origin))
+
+    @cached_property
+    def _origin(self) -> Origin:
+        return saved_models.read(self._model)
 
     @cached_property
     def of_images(self) -> Reader:

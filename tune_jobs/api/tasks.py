@@ -25,6 +25,7 @@ class TryOptions(TypedDict, total=False):
     images: int
     data: str
     cpus: float
+    artifacts: Path | str  # a new folder for the files that a function reports
     home: Path | str
     data_dir: Path | str
 
@@ -71,7 +72,9 @@ def run_trial(
     """
     check_names("run_trial", options, TryOptions)
     home, data_dir = options.pop("home", None), options.pop("data_dir", None)
-    chosen = {name: value for name, value in options.items() if value is not None}
+    chosen: dict[str, object] = {name: value for name, value in options.items() if value is not None}
+    if "artifacts" in chosen:
+        chosen["artifacts"] = Path(str(chosen["artifacts"])).expanduser()
     cpus = options.get("cpus") or 1.0
     with tensorflow_start.quiet(), tensorflow_start.prepared(cpus):
         found = catalog.find(task) if isinstance(task, str) else task

@@ -24,7 +24,8 @@ def export_study(study: str, output: Path | None, home: Path | None) -> None:
     """Write a study to one file, from which `import-study` makes the same study in another home or storage.
 
     The file has the whole record of the study. It does not have the kept weights: without them `evaluate` trains
-    again. If the study is running, its present state is written.
+    again. Files that trials reported go into FILE.files.zip beside it, which `import-study` reads too. If the study is
+    running, its present state is written.
 
     \b
     Example:  tune-jobs export-study digits-mlp -o digits-mlp.study

@@ -51,7 +51,9 @@ class Table:
         """
         frame = read(self.path)
         if len(frame.columns) < 2:
-            raise DataError(f"{self.path} needs a target and another column; it has one column")
+            raise DataError(
+                f"{self.path} needs rows, a target and another column; it has {len(frame)} rows and 1 columns"
+            )
         target = _target(frame, self.path, self.target)
         labels, classes = _labels(frame[target], target, self.path)
         columns = tuple(_form(frame[name], str(name), self.path) for name in frame.columns if name != target)

@@ -47,11 +47,6 @@ class SavedModel:
         """The shape of the images that the model reads, (H, W, C). Raises DataError: it reads none."""
         return _shape(self.path, self.origin)
 
-    @property
-    def reads_images(self) -> bool:
-        """True if image files can be made inputs of the model."""
-        return _is_of_images(self.origin)
-
     @cached_property
     def model(self) -> keras.Model:
         """The model, loaded in Keras' safe mode, which runs no code from the file: its own layers are the task's."""
@@ -63,13 +58,14 @@ class SavedModel:
 
 
 def _shape(path: Path, origin: Origin) -> tuple[int, int, int]:
-    if not _is_of_images(origin):
+    if not is_of_images(origin):
         raise DataError(f"{path} takes inputs of {origin.input_shape}; image files need (height, width, 1 or 3)")
     height, width, channels = origin.input_shape
     return height, width, channels
 
 
-def _is_of_images(origin: Origin) -> bool:
+def is_of_images(origin: Origin) -> bool:
+    """Return True if image files can be made inputs of a model."""
     shape, kinds = origin.input_shape, {form.kind for form in origin.inputs}
     is_shaped = len(shape) == 3 and shape[2] in (1, 3) and max(shape) <= _LARGEST_SIDE
     return is_shaped and kinds <= {"uint8"}  # models from before say nothing of kinds
