@@ -65,6 +65,9 @@ def test_what_was_not_trained_is_proposed_again_once_its_limit_is_wider(
     finished_study(own, settings, search="grid", candidates=grid, constraints=limits)
     study = Study.open("own", settings)
     assert TrialLedger(study).n_searched == 2
+    status = called(settings, "status", "own")[1]
+    assert "trials    2: 2 complete; 2 more not trained, for they break a limit" in status
+    assert "trial 2 was not trained: cost would be 30, and needs cost<=20" in status
     narrow = resolved(LaunchRequest(own.reference, search="grid", constraints=("cost<=20",)))
     assert narrow.plan is None
     wider = resolved(LaunchRequest(own.reference, search="grid", constraints=("cost<=30",)))

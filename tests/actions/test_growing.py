@@ -198,6 +198,41 @@ def test_a_task_whose_protocol_was_edited_goes_on_with_that(own: Own, settings: 
     assert [change.why for change in Study.open("own", settings).record().changes] == ["one more epoch"]
 
 
+def test_what_was_enqueued_for_an_earlier_version_is_not_tried_again_unless_asked_for(
+    own: Own, settings: Settings, resolved: Resolve
+) -> None:
+    resolved(LaunchRequest(own.reference, search="random", trials=3))
+    begin(own, settings)
+    tried, untried = own.task.baseline | {"width": 2}, own.task.baseline | {"depth": 3}
+    Study.open("own", settings).enqueue([tried, untried])
+    assert Study.open("own", settings).enqueued() == (untried,)
+    resolved(LaunchRequest(own.reference, epochs=5, accept_change="longer"))
+    assert Study.open("own", settings).enqueued() == (untried,)
+    Study.open("own", settings).enqueue([tried])
+    assert Study.open("own", settings).enqueued() == (untried, tried)
+
+
+@pytest.mark.slow
+def test_optuna_and_the_report_show_one_version(own: Own, settings: Settings, resolved: Resolve) -> None:
+    from optuna.visualization import plot_optimization_history
+
+    from tune_jobs.actions import report
+    from tune_jobs.study.optuna_view import optuna_study
+
+    resolved(LaunchRequest(own.reference, search="random", trials=3))
+    begin(own, settings)
+    resolved(LaunchRequest(own.reference, opened=("depth",), epochs=5, accept_change="longer"))
+    for depth in (1, 2, 3):
+        add(settings, own.task.baseline | {"depth": depth}, score=depth / 10)
+    study = optuna_study("own", settings)
+    assert [trial.state.name for trial in study.trials] == ["FAIL"] * 4 + ["COMPLETE"] * 3
+    assert study.trials[0].user_attrs == {"version": 1}
+    assert study.best_params == {"act": "level", "width": 1, "depth": 3}
+    plot_optimization_history(study)
+    page = report.write("own", settings, None).read_text(encoding="utf-8")
+    assert "this is version 2 alone" in page
+
+
 def test_each_version_has_a_leaderboard_of_its_own(own: Own, settings: Settings, resolved: Resolve) -> None:
     resolved(LaunchRequest(own.reference, search="random", trials=3))
     begin(own, settings)

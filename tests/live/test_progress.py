@@ -53,13 +53,16 @@ def seen(view: Progress, width: int = 100) -> str:
     return console.export_text()
 
 
-def test_what_was_not_trained_counts_for_none_and_what_breaks_a_limit_is_not_the_best() -> None:
+def test_what_was_not_trained_counts_for_none_and_what_breaks_a_limit_is_not_the_best(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     outline = SweepOutline("clock", Objective("val_accuracy", "maximize"), 12, ("units",), 8)
     limited = replace(outline, constraints=(Constraint("parameters", "<=", 10.0),))
     view = Progress(limited, Interruption(), NOWHERE)
     view.trial_ended(trial(0, state="failed", reason="infeasible", message="parameters would be 12"))
     view.trial_ended(trial(1, state="complete", score=0.9, best_epoch=4, weights=11))
     view.trial_ended(trial(2, state="complete", score=0.5, best_epoch=4, weights=9))
+    assert capsys.readouterr().err.splitlines()[0] == "[0/8] trial 0 not trained: parameters would be 12  units=64"
     text = seen(view)
     assert "2 done · 0 running · 1 not trained" in text
     assert "2/8" in text

@@ -9,7 +9,9 @@ import pytest
 from tests.support.trials import trial_record
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import enqueued, samplers
+from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.enqueued import EnqueuedSampler
+from tune_jobs.search.warm_starts import WarmStartSampler
 from tune_jobs.search_spaces import Choice, Float, Int, Objective, Params, Space, params_id
 
 OBJECTIVE = Objective("val_accuracy", "maximize")
@@ -51,6 +53,16 @@ def test_a_search_with_enqueued_points_that_was_killed_goes_on_as_it_would_have(
     for cut in (1, 2, 6):
         trials = tuple(_ended(number, params) for number, params in enumerate(whole[:cut]))
         assert propose(search, points, 11, trials) == whole[cut:]
+
+
+@pytest.mark.parametrize("search", ["grid", "random", "tpe", "gp"])
+def test_a_point_that_a_search_was_to_begin_with_is_tried_once(search: Any) -> None:
+    first = [Candidate(params, 0) for params in POINTS["grid"]]
+    inner = WarmStartSampler(first, samplers.make_sampler(search, SPACES["grid"], OBJECTIVE, 0, ()), ())
+    sampler = EnqueuedSampler(lambda: POINTS["grid"][:1], inner, 0, ())
+    proposed = [one.params for one in (sampler.ask_enqueued(now=True), sampler.ask(), sampler.ask()) if one]
+    assert proposed[:2] == POINTS["grid"]
+    assert len({params_id(params) for params in proposed}) == 3
 
 
 def test_a_point_that_comes_while_the_search_runs_is_next() -> None:

@@ -16,6 +16,7 @@ from tune_jobs.live import activity as live_activity
 from tune_jobs.live import drains
 from tune_jobs.live.activity import Activity, Device
 from tune_jobs.live.drains import Drained
+from tune_jobs.records.constraints import is_untrained
 from tune_jobs.records.studies import Launch, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces.scalars import Params, text
@@ -41,13 +42,13 @@ def _line(name: str, settings: Settings) -> Mapping[str, object]:
     except StudyError as error:
         return dict.fromkeys(COLUMNS) | {"study": name, "state": str(error)}
     record = study.record()
-    best = best_row(record)
+    best, counts = best_row(record), summary(record.trials)
     values = (
         name,
         record.terms.task,
-        len(record.trials),
-        record.count("complete"),
-        record.count("failed"),
+        counts.total,
+        counts.states["complete"],
+        counts.states["failed"],
         None if best is None else best.score,
         record.terms.objective.metric,
         "idle" if study.holder() is None else "running",
@@ -83,7 +84,7 @@ class Status:
         if launch is not None:
             yield f"  search    {_search(launch)}"
         of = f" of {launch.trials}" if launch is not None and launch.trials else ""
-        yield f"  trials    {len(record.trials)}{of}: {_counted(record)}"
+        yield f"  trials    {summary(record.trials).total}{of}: {_counted(record)}"
         if self.enqueued:
             yield f"  enqueued  {_waiting(self.enqueued)}"
         if activity.packing:
@@ -103,7 +104,8 @@ class Status:
             "study": record.name,
             "task": record.terms.task,
             "driver": None if self.holder is None else asdict(self.holder),
-            "trials": len(record.trials),
+            "trials": counts.total,
+            "untrained": counts.untrained,
             "states": dict(counts.states),
             "reasons": dict(counts.reasons),
             "retried": counts.retried,
@@ -167,7 +169,9 @@ def _failures(record: StudyRecord) -> Iterator[str]:
     """Yield a line for each failed trial: its reason, and the trial that ran it again."""
     latest = {(trial.params_id, trial.seed): trial.number for trial in record.trials}
     for trial in record.trials:
-        if trial.state == "failed":
+        if is_untrained(trial):
+            yield f"  trial {trial.number} was not trained: {trial.message}"
+        elif trial.state == "failed":
             number = latest[trial.params_id, trial.seed]
             retried = "" if number == trial.number else f"; run again as trial {number}"
             yield f"  trial {trial.number} failed: {trial.reason} ({trial.message}){retried}"

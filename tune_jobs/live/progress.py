@@ -217,14 +217,14 @@ class Progress:
     def _line(self, trial: TrialRecord) -> str:
         """Return the line for a finished trial."""
         total = "?" if self._total is None else str(self._total)
+        params = short_params(trial.params, self._outline.varied)
         if is_untrained(trial):
-            what = f"not trained: {trial.message}"
-        elif trial.state == "failed":
+            return f"[{self._n_finished}/{total}] trial {trial.number} not trained: {trial.message}  {params}"
+        if trial.state == "failed":
             what = f"failed: {trial.reason} ({trial.message})"
         else:
             score = "none" if trial.score is None else f"{trial.score:.4f}"
             what = f"{trial.state} {self._objective.metric} {score} {self._where(trial)}"
-        params = short_params(trial.params, self._outline.varied)
         return f"[{self._n_finished}/{total}] trial {trial.number} {what} in {duration(trial.seconds or 0)}  {params}"
 
     def _where(self, trial: TrialRecord) -> str:

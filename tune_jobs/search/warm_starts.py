@@ -93,10 +93,11 @@ class WarmStartSampler:
         self._first = ListSampler(_untried(first, trials), ())
         self._search = search
         self._proposed: set[str] = set()
+        self._told: set[str] = set()
         self._n_trials = len(trials)
 
     def ask(self) -> Candidate | None:
-        candidate = self._first.ask()
+        candidate = self._next_first()
         if candidate is None:
             candidate = self._search.ask()
         else:  # the search knows of it from now on, as it does when a later launch reads it from the record
@@ -109,7 +110,15 @@ class WarmStartSampler:
         return candidate
 
     def tell(self, trial: TrialRecord) -> None:
+        self._told.add(trial.params_id)
         self._search.tell(trial)
+
+    def _next_first(self) -> Candidate | None:
+        """Return the next candidate to begin with, without those that were tried meanwhile, as an enqueued point is."""
+        candidate = self._first.ask()
+        while candidate is not None and params_id(candidate.params) in self._told:
+            candidate = self._first.ask()
+        return candidate
 
 
 def _untried(candidates: Sequence[Candidate], trials: Sequence[TrialRecord]) -> Iterator[Candidate]:

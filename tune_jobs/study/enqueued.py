@@ -12,7 +12,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,14 +66,16 @@ class Mailbox:
         except OSError as error:
             raise StudyError(f"{self._file} cannot be written ({error.strerror}): nothing was enqueued") from error
 
-    def points(self, identity: str) -> tuple[Params, ...]:
-        """Return all points that were ever handed to the study of this identity, the first one first.
+    def points(self, identity: str, before: float = 0.0, settled: Collection[str] = ()) -> tuple[Params, ...]:
+        """Return the points that were handed to the study of this identity, the first one first; of those from before a
+        time, without the ones whose `params_id` is settled.
 
         Raises:
             StudyError: what is there is damaged, or cannot be read.
         """
         calls = self._in_file() if self._url is None else self._in_database(self._url)
-        return tuple(point for call in calls if call.study == identity for point in call.points)
+        mine = [(call.at, point) for call in calls if call.study == identity for point in call.points]
+        return tuple(point for at, point in mine if at >= before or params_id(point) not in settled)
 
     def _in_file(self) -> tuple[_Call, ...]:
         try:

@@ -119,10 +119,17 @@ class ReadOnlyStorage(BaseStorage):
         return self._of_version(stored, record)
 
     def _of_version(self, stored: Sequence[FrozenTrial], record: StudyRecord) -> list[FrozenTrial]:
-        """Return the trials that are in a record; those of other versions of the study are not."""
+        """Return the trials that a record knows of: those of other versions of the study as failed, for Optuna finds
+        trials by their numbers."""
         known = {trial.number: trial for trial in record.trials}
-        shown = [self._shown(trial, known[trial.number]) for trial in stored if trial.number in known]
-        return [_in_space(trial, known[trial.number].params, record) for trial in shown] if record.changes else shown
+        if not record.changes:
+            return [self._shown(trial, known[trial.number]) for trial in stored if trial.number in known]
+        return [
+            _in_space(self._shown(trial, known[trial.number]), known[trial.number].params, record)
+            if trial.number in known
+            else _set_aside(trial, record)
+            for trial in stored
+        ]
 
     def part(self, trials: Sequence[FrozenTrial]) -> OptunaStudy:
         """Return an Optuna study of these trials alone."""
@@ -200,6 +207,14 @@ class _PartStorage(ReadOnlyStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         return [trial for trial in self._trials if states is None or trial.state in states]
+
+
+def _set_aside(stored: FrozenTrial, record: StudyRecord) -> FrozenTrial:
+    """Return a trial of another version, whose score does not compare."""
+    trial = copy.copy(stored)
+    trial.state, trial.values = TrialState.FAIL, None
+    trial.user_attrs = {"version": record.version_of(trial.number)}
+    return trial
 
 
 def _in_space(trial: FrozenTrial, params: Params, record: StudyRecord) -> FrozenTrial:

@@ -224,13 +224,21 @@ class Study:
 
     @property
     def handed(self) -> tuple[Params, ...]:
-        """All points that were ever handed to the study, whether trials have them or not, in their order.
+        """All points that were handed to the study, whether trials have them or not, in their order; without those that
+        an earlier version of the study had tried when this one began.
 
         Raises:
             StudyError: they are damaged, or cannot be read.
         """
         notes = self._notes
-        return (*notes.enqueued, *self._mailbox.points(notes.identity))
+        versions = [change for change in notes.changes if change.is_version]
+        if not versions:
+            return (*notes.enqueued, *self._mailbox.points(notes.identity))
+        history = self.history()
+        mine = {trial.number for trial in history.of_version().trials}
+        tried = {trial.params_id for trial in history.trials if trial.number not in mine}
+        points = self._mailbox.points(notes.identity, versions[-1].at, tried)
+        return (*waiting(notes.enqueued, tried), *points)
 
     def enqueued(self) -> tuple[Params, ...]:
         """Return the points that wait: those that were handed to the study and that no trial of it has.
