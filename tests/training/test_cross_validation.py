@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tune_jobs.leaderboard.ranking import rank, with_uncertainty
 from tune_jobs.models.label_encodings import Classes, Head
 from tune_jobs.models.lazy_keras import keras
 from tune_jobs.models.regression import Regression
+from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces import Choice, Data, Objective, Protocol, Space, Task
@@ -234,3 +236,13 @@ def test_the_model_of_all_rows_is_trained_on_all_of_them_and_scored_on_none() ->
     )
     assert heard == [(epoch, {"loss", "mae", "rmse", "r2"}) for epoch in (1, 2, 3)]
     assert model.get_layer("measurement").offset == [pytest.approx(data.train.labels.mean())]
+
+
+def test_a_limit_that_is_known_before_training_ends_the_first_fold() -> None:
+    seen.clear()
+    task = replace(own(), constraints=lambda params: {"cost": 7.0})
+    data = datasets.training_data(task, Path("nowhere"))
+    result = run_trial(task, {"bad": 0}, data, seed=0, constraints=[Constraint("cost", "<=", 5.0)])
+    assert (result.state, result.reason, result.metrics) == ("failed", "infeasible", {"cost": 7.0})
+    assert result.message == "fold 1: cost would be 7, and needs cost<=5"
+    assert not seen

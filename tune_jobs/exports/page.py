@@ -195,7 +195,7 @@ th { font-size: .8rem; font-weight: 500; color: var(--quiet); vertical-align: bo
 .number, .detail, td.score { text-align: right; }
 tbody tr:hover { background: var(--tint); }
 tr.first td { font-weight: 600; }
-tr.stopped td, td.absent { color: var(--quiet); }
+tr.stopped td, tr.broken td, td.absent { color: var(--quiet); }
 .line { display: inline-block; width: 7rem; height: .5rem; margin-left: .75rem; padding: 0 4px; vertical-align: middle;
   background: linear-gradient(var(--rule), var(--rule)) center / 100% 1px no-repeat; }
 .line > span { display: block; position: relative; height: 100%; }
@@ -203,7 +203,7 @@ tr.stopped td, td.absent { color: var(--quiet); }
 .line i { position: absolute; top: calc(50% - 1px); height: 2px; background: var(--mark); opacity: .55; }
 .line b { position: absolute; top: calc(50% - 4px); width: 8px; height: 8px; margin-left: -4px; border-radius: 50%;
   background: var(--mark); }
-tr.stopped .line b { background: var(--paper); box-shadow: inset 0 0 0 2px var(--quiet); }
+tr.stopped .line b, tr.broken .line b { background: var(--paper); box-shadow: inset 0 0 0 2px var(--quiet); }
 .notes { margin: 1.25rem 0 0; padding-left: 1.1rem; color: var(--quiet); font-size: .9rem; }
 @media print { main { max-width: none; padding: 0; } .wide { overflow: visible; } }
 """

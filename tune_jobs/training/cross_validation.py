@@ -111,9 +111,8 @@ class CrossValidation:
             self._last = run.result
             if run.result.state == "failed":
                 self.error = run.error
-                self.result = replace(
-                    self._result("failed"), reason=run.result.reason, message=f"fold {number + 1}: {run.result.message}"
-                )
+                failed, why = run.result, f"fold {number + 1}: {run.result.message}"
+                self.result = replace(self._result("failed"), reason=failed.reason, message=why, metrics=failed.metrics)
                 return
             self._rows.append(fold_rows.row_of(run.result))
             self._errors.append(
