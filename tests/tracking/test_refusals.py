@@ -94,7 +94,10 @@ def test_a_long_failure_and_values_that_are_not_finite_are_there(home: Settings)
 
 
 @pytest.mark.slow
-def test_a_param_that_somebody_logged_otherwise_is_named_and_the_rest_is_there(home: Settings) -> None:
+def test_a_param_that_somebody_logged_otherwise_is_named_and_the_rest_is_there(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")  # of the user's, with which a refusal would be lost
     record, client = study(*TRIALS, task="taken"), store.client(home)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "client", lambda *words: Meddling(client))
@@ -120,7 +123,7 @@ class Meddling:
     def create_run(self, *words: Any, **more: Any) -> Any:
         run = self._client.create_run(*words, **more)
         if "trial_of" in str(more["tags"]):
-            self._client.log_param(run.info.run_id, self._param, "theirs")
+            self._client.log_param(run.info.run_id, self._param, "theirs", synchronous=True)
         return run
 
 

@@ -31,7 +31,7 @@ def log_model(
     experiment = experiments.of_task(client, task, settings, say)
     run = client.create_run(experiment, run_name=f"{task}-train")
     signature = infer_signature(sample, compiled.predict(model, sample))  # Keras' own takes no columns of texts
-    client.log_metric(run.info.run_id, near(f"best_{metric}"), score)
+    client.log_metric(run.info.run_id, near(f"best_{metric}"), score, synchronous=True)
     with _tracking_at(store.address(settings)), mlflow.start_run(run_id=run.info.run_id):
         logged = mlflow.keras.log_model(
             model, name="model", signature=signature, pip_requirements=["tensorflow", "keras"]

@@ -146,7 +146,7 @@ class StudyRuns:
         if not has_additions(self.client, run, study):
             self.client.delete_run(run.info.run_id)
             return
-        self.client.set_tag(run.info.run_id, marks.SET_ASIDE, study.identity)
+        self.client.set_tag(run.info.run_id, marks.SET_ASIDE, study.identity, synchronous=True)
         if say is not None:
             say(f"the run {run.info.run_name!r} shows no trial of the study any more; it stays, for people added to it")
 
@@ -184,7 +184,8 @@ class StudyRuns:
     def _set_tags(self, run: Run, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        self.client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        items = [RunTag(name, value) for name, value in tags.items()]
+        self.client.log_batch(run.info.run_id, tags=items, synchronous=True)
 
     def _points(self, run: Run) -> dict[tuple[str, int], float]:
         """Return every value that a run has, by metric and step."""
@@ -213,7 +214,7 @@ def _one(client: MlflowClient, study: StudyRecord, parents: Sequence[Run]) -> Ru
     )
     for run in others:
         if _is_active(run) and rich[run.info.run_id]:
-            client.set_tag(run.info.run_id, marks.SET_ASIDE, study.identity)
+            client.set_tag(run.info.run_id, marks.SET_ASIDE, study.identity, synchronous=True)
             client.delete_tag(run.info.run_id, marks.STUDY)
         elif _is_active(run):
             client.delete_run(run.info.run_id)

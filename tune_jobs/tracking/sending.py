@@ -1,4 +1,7 @@
-"""Sends a run its items, and leaves out what MLflow refuses: one bad item holds up nothing else."""
+"""Sends a run its items, and leaves out what MLflow refuses: one bad item holds up nothing else.
+
+Every call waits for its answer, whatever MLFLOW_ENABLE_ASYNC_LOGGING says: a refusal would be lost.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Sender:
     def _log(self, kind: str, items: Sequence[Any]) -> None:
         """Log a batch; one that is refused is halved until the refused items are found."""
         try:
-            self.client.log_batch(self.run_id, **{kind: items})
+            self.client.log_batch(self.run_id, **{kind: items}, synchronous=True)
         except Exception as error:
             self._refused(f"{kind.removesuffix('s')} {items[0].key!r}", error, is_one=len(items) == 1)
             if len(items) > 1:
