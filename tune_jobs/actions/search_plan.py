@@ -9,9 +9,10 @@ from tune_jobs.actions import growing
 from tune_jobs.execution.plan import Plan, StudyInputs
 from tune_jobs.records.constraints import is_untrained, still_counts
 from tune_jobs.records.studies import Budget, Launch, Search, StudyRecord
+from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import budgets, candidates, samplers, schedulers, warm_starts
 from tune_jobs.search.enqueued import EnqueuedSampler
-from tune_jobs.search.fitting import FittedSampler, fitted
+from tune_jobs.search.fitting import Fit, FittedSampler, fitted
 from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.scalars import Params, params_id
@@ -72,40 +73,49 @@ def _searched(
     record: StudyRecord, inputs: StudyInputs, now: Launch, first: list[candidates.Candidate], points: _Points
 ) -> tuple[Plan, str | None]:
     """Return the plan of a search, and a message if it is at its end."""
-    limits, objective = inputs.constraints, inputs.task.objective
-    searched = tuple(trial for trial in record.searched if still_counts(trial, limits))
-    others = len(record.trials) - len(record.searched)
+    searched = tuple(trial for trial in record.searched if still_counts(trial, inputs.constraints))
     fit = growing.fit_of(record, inputs)
     known = searched if fit is None else fitted(searched, fit)
-    search = samplers.make_sampler(
-        now.search,
-        inputs.space,
-        objective,
-        inputs.seed,
-        known,
-        further_objectives=inputs.further,
-        constraints=limits,
-    )
-    if fit is not None:
-        search = FittedSampler(search, fit)
+    search = _search(inputs, now, known, fit)
     if first:
         search = warm_starts.WarmStartSampler(first, search, searched)
     sampler = EnqueuedSampler(points, search, inputs.seed, searched)
-    bounded = None
-    if now.budget != Budget() or limits:
-        counted = tuple(trial for trial in record.trials if still_counts(trial, limits))
-        has_folds = inputs.task.protocol.folds is not None
-        bounded = budgets.BudgetedSampler(sampler, now.budget, objective, counted, limits, has_folds=has_folds)
+    bounded = _bounded(sampler, record, inputs, now)
     trained = [trial for trial in searched if not is_untrained(trial)]
-    params = [trial.params for trial in trained] + [candidate.params for candidate in first]
-    total = _total(inputs.space, now, params)
-    judge = schedulers.make_scheduler(now.scheduling, objective, inputs.task.protocol, searched)
+    total = _total(inputs.space, now, [trial.params for trial in trained] + [candidate.params for candidate in first])
+    if total is not None:
+        n_first = len(trained) + len(waiting(points(), (trial.params_id for trial in searched)))
+        total = max(total, n_first) + len(record.trials) - len(record.searched)
+    judge = schedulers.make_scheduler(now.scheduling, inputs.task.objective, inputs.task.protocol, searched)
     compare_every = now.scheduling.grace if now.scheduling.name == "pbt" else None
-    n_first = len(trained) + len(waiting(points(), (trial.params_id for trial in searched)))
-    total = None if total is None else max(total, n_first) + others
     plan = Plan(bounded or sampler, now.trials, total, judge, bounded, compare_every, sampler)
     n_inside = sum(inputs.space.why_not(trial.params) is None for trial in known)  # what was transferred may be outside
     return plan, _end(record.name, len(trained), n_inside, inputs.space, now, bounded)
+
+
+def _search(inputs: StudyInputs, now: Launch, known: tuple[TrialRecord, ...], fit: Fit | None) -> candidates.Sampler:
+    """Return the search as it is after the trials that it may know."""
+    search = samplers.make_sampler(
+        now.search,
+        inputs.space,
+        inputs.task.objective,
+        inputs.seed,
+        known,
+        further_objectives=inputs.further,
+        constraints=inputs.constraints,
+    )
+    return search if fit is None else FittedSampler(search, fit)
+
+
+def _bounded(
+    sampler: candidates.Sampler, record: StudyRecord, inputs: StudyInputs, now: Launch
+) -> budgets.BudgetedSampler | None:
+    """Return the sampler with what may end it before its number of trials; None if nothing may."""
+    limits, has_folds = inputs.constraints, inputs.task.protocol.folds is not None
+    if now.budget == Budget() and not limits:
+        return None
+    counted = tuple(trial for trial in record.trials if still_counts(trial, limits))
+    return budgets.BudgetedSampler(sampler, now.budget, inputs.task.objective, counted, limits, has_folds=has_folds)
 
 
 def _total(space: AnySpace, now: Launch, known: Sequence[Params]) -> int | None:
