@@ -304,7 +304,9 @@ class Sweep:
         count = self.placement.count
         busy = f"{NO_FREE_SLOT}: {count} at once, {self.placement.slots} each"
         if not count:
-            busy = "all devices are drained; `tune-jobs undrain` gives them back"
+            gpus = self.placement.slots.gpus
+            left = f"no {gpus:g} GPUs are left together" if gpus > 1 else "all devices are drained"
+            busy = f"{left}; `tune-jobs undrain` gives back what is drained"
         pending = [self._active[tune_id].number for tune_id in self.pending]
         n_free = max(0, count - len(self._training))
         reasons = dict.fromkeys(pending[:n_free], "its worker is starting") | dict.fromkeys(pending[n_free:], busy)
