@@ -102,7 +102,7 @@ class _Reader:
             self._damaged.append(index)
         else:
             number = self._number(record)
-            self._refuse_replaced(restored, number)
+            self._refuse_replaced(restored, number, split[index + 1] if index + 1 < len(split) else b"")
             if restored != line:
                 what = lines.subject(split, index)
                 self.changes.append(f"record {number + 1}, {what}, is restored to the bit")
@@ -133,12 +133,17 @@ class _Reader:
             )
         return number
 
-    def _refuse_replaced(self, line: bytes, number: int) -> None:
-        """Refuse a file in which a whole line was replaced by another that is in order."""
+    def _refuse_replaced(self, line: bytes, number: int, after: bytes) -> None:
+        """Refuse a file in which a line was replaced by another that is in order: the one after it knows the first."""
         is_next = number == self._next and not self._damaged
-        if is_next and lines.has_checksum(line) and lines.tail(line[:-TAIL], self._before) != line[-TAIL:]:
+        right = lines.tail(line[:-TAIL], self._before)
+        if not is_next or not lines.has_checksum(line) or line[-TAIL:] == right:
+            return
+        follower = _record(after) if lines.is_intact(after) else None
+        follows = follower is not None and follower.get("line") == number + 1
+        if follows and after[-TAIL:] != lines.tail(after[:-TAIL], int(right[-11:-3], 16)):
             raise StudyError(
-                f"something before record {number + 1} was changed, and nothing says what: restore the file from a "
+                f"something before record {number + 2} was changed, and nothing says what: restore the file from a "
                 "backup"
             )
 
