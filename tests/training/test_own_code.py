@@ -177,6 +177,12 @@ def test_generators_that_nobody_seeds_give_each_trial_what_they_give_it_alone() 
     assert run_trial(task_of(draws), {"x": 0.5}, None, seed=8).score != first
 
 
+def test_no_framework_is_imported_to_be_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(keras.utils, "set_random_seed", lambda seed: pytest.fail("it imports TensorFlow"))
+    assert result_of(lambda params: random.random()).score == random.Random(7).random()
+
+
 def test_what_code_does_to_its_params_stays_there() -> None:
     params = {"x": 0.5}
     assert run_trial(task_of(lambda own: own.pop("x")), params, None, seed=7).score == 0.5

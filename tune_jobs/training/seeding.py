@@ -12,11 +12,16 @@ import numpy as np
 
 
 def seed_generators(seed: int) -> None:
-    """Seed the generators of Python, NumPy and of each framework that this process has imported."""
+    """Seed the generators of Python, NumPy and of each framework that this process has imported.
+
+    Keras draws its seeds from Python's generator. On another backend than TensorFlow its own call would import
+    TensorFlow.
+    """
     seed %= 2**32
     random.seed(seed)
     np.random.seed(seed)
-    if (keras := sys.modules.get("keras")) is not None:
+    keras = sys.modules.get("keras")
+    if keras is not None and keras.backend.backend() == "tensorflow":
         keras.utils.set_random_seed(seed)
     elif (tensorflow := sys.modules.get("tensorflow")) is not None:
         tensorflow.random.set_seed(seed)
