@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tests.support.beside_fit import SEED, assert_same, assert_same_weights, fitted, ours
 from tune_jobs.datasets import TrainingData
+from tune_jobs.errors import TrialError
 from tune_jobs.models.label_encodings import Classes, Head
 from tune_jobs.search_spaces import Objective, Protocol, Task
 from tune_jobs.training import finalist, tensorflow_process
@@ -84,6 +85,22 @@ def test_a_trial_may_be_judged_by_its_training(tiny_task: MakeTask, tiny_data: T
     run = TrialRun(task, PARAMS, tiny_data, seed=0)
     curve = [metrics["reconstruction"] for _, metrics in run]
     assert (run.result.state, run.result.score) == ("complete", min(curve)), run.result
+
+
+class OwnFit(keras.Model):  # type: ignore[misc]
+    def fit(self, *words: Any, **more: Any) -> Any:
+        return super().fit(*words, **more)
+
+
+class OwnFunction(keras.Model):  # type: ignore[misc]
+    def make_train_function(self, force: bool = False) -> Any:
+        return super().make_train_function(force)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(OwnFit, "fit"), (OwnFunction, "make_train_function")])
+def test_a_class_that_trains_in_another_way_is_said_to_be_so(kind: Any, name: str, tiny_data: TrainingData) -> None:
+    with pytest.raises(TrialError, match=f"the class {kind.__name__} writes its own {name}, which nothing calls here"):
+        ours(network(kind), tiny_data)
 
 
 class TwoPlayers(keras.Model):  # type: ignore[misc]
@@ -278,7 +295,6 @@ def test_a_trial_with_averaged_weights_keeps_those_it_was_scored_with_and_resume
 @pytest.mark.slow
 def test_a_finalist_that_nothing_scores_is_said_to_be_so(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
     from tests.support.trials import trial_record
-    from tune_jobs.errors import TrialError
 
     def build(*, input_shape: tuple[int, ...], head: Head, units: int) -> keras.Model:
         return autoencoder()

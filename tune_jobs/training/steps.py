@@ -8,8 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.lazy_keras import keras
 from tune_jobs.training import replicas
+
+_BESIDE_STEPS = ("fit", "make_train_function", "make_test_function")  # what else `fit` would honour
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,19 @@ class Step:
 
 
 def train_step(model: keras.Model) -> Step:
-    """Return the step that trains."""
+    """Return the step that trains.
+
+    Raises:
+        TrialError: the model's class trains in a way that is no step.
+    """
+    for name in _BESIDE_STEPS:
+        method = getattr(getattr(model, name), "__func__", None)
+        if _is_own(model, name) and not str(getattr(method, "__module__", "")).startswith("keras"):
+            raise TrialError(
+                Reason.INVALID,
+                f"the class {type(model).__name__} writes its own {name}, which nothing calls here: write train_step "
+                "instead, or give the task a training loop of its own (train)",
+            )
     return _step(model, "train_step")
 
 
