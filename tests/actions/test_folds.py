@@ -28,6 +28,8 @@ from tune_jobs.search_spaces.streamed import streamed
 from tune_jobs.settings import Settings
 from tune_jobs.study import checking
 from tune_jobs.study.study import Study
+from tune_jobs.tracking import mlflow_form
+from tune_jobs.tracking.names import MetricNames
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, saving
 
@@ -140,7 +142,7 @@ def test_a_score_that_is_built_up_is_judged_by_its_last_step() -> None:
 
 
 def test_a_budget_counts_the_epochs_of_all_folds() -> None:
-    history = tuple({"val_accuracy": 0.5, "epochs": 3.0} for _ in range(4))
+    history = tuple({"val_accuracy": 0.5, "fold_epochs": 3.0} for _ in range(4))
     trial = trial_record(0, {"x": 0}, history=history, score=0.5)
     for has_folds, words in ((True, "12 epochs were trained"), (False, "4 epochs were trained")):
         sampler = BudgetedSampler(ListSampler((), ()), Budget(epochs=4), ACCURACY, (trial,), has_folds=has_folds)
@@ -265,3 +267,15 @@ def test_the_best_is_trained_on_all_rows_and_saved(digits: Settings, tmp_path: P
     assert json.loads(stdout)["score"] == config["score"]
     assert f"training on all 120 rows of the 3 folds, for {config['best_epoch']} epochs" in stderr
     assert model.exists()
+
+
+def test_mlflow_has_the_folds_as_steps_with_their_mean_and_spread(killed: Any) -> None:
+    _, settings, _, _ = killed
+    record = record_of(settings)
+    names, trial = MetricNames(record.terms), record.trials[0]
+    names.learn(trial)
+    points = {(point.key, point.step): point.value for point in mlflow_form.metrics(trial, record.terms, names)}
+    assert [points["val_accuracy", fold] for fold in (1, 2, 3, 4)] == [row["val_accuracy"] for row in trial.history]
+    assert points["best_val_accuracy", 0] == trial.score
+    assert points["val_accuracy_std", 0] == trial.metrics["val_accuracy_std"]
+    assert points["fold_epochs", 4] == 3

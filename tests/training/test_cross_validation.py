@@ -107,7 +107,7 @@ def test_the_score_is_the_mean_over_the_folds_and_each_fold_is_a_row() -> None:
     assert result.metrics["val_accuracy"] == result.score
     assert result.metrics["val_accuracy_std"] == statistics.stdev(scores) > 0
     assert result.best_epoch == 2
-    assert [(row["best_epoch"], row["epochs"]) for row in result.history] == [(2, 3)] * 4
+    assert [(row["fold_best_epoch"], row["fold_epochs"]) for row in result.history] == [(2, 3)] * 4
     assert [row["rows"] for row in result.history] == [68, 68, 68, 69]
 
 
@@ -128,7 +128,7 @@ def test_each_fold_has_a_seed_of_its_own_which_no_replicate_has() -> None:
 
 def test_patience_ends_each_fold_by_itself() -> None:
     task = own(epochs=9, patience=1)
-    assert [row["epochs"] for row in run_trial(task, {"bad": 0}, data_of(task), seed=3).history] == [3] * 4
+    assert [row["fold_epochs"] for row in run_trial(task, {"bad": 0}, data_of(task), seed=3).history] == [3] * 4
 
 
 def test_a_fold_that_fails_fails_the_trial_and_is_named() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tune_jobs.records.trials import Metrics, TrialResult
 
-BEST_EPOCH, EPOCHS = "best_epoch", "epochs"  # of a row: the fold's best epoch, and how many it trained
+BEST_EPOCH, EPOCHS = "fold_best_epoch", "fold_epochs"  # of a row: the fold's best epoch, and how many it trained
 
 
 def row_of(result: TrialResult) -> Metrics:

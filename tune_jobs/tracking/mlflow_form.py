@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune_jobs.records import objectives
+from tune_jobs.records import fold_rows, objectives
 from tune_jobs.records.split_readings import place_among_all
 from tune_jobs.records.studies import StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord
@@ -66,6 +66,9 @@ def metrics(trial: TrialRecord, terms: StudyTerms, names: MetricNames) -> list[A
     ]
     if trial.is_finished:
         best = {f"best_{objective}": trial.score, "best_epoch": trial.best_epoch} | _further(trial, terms)
+        if terms.protocol.folds is not None:
+            spread = fold_rows.spread_name(objective)
+            best[spread] = trial.metrics.get(spread)
         points += [
             Metric(names.ours(name), float(value), start_ms, 0) for name, value in best.items() if value is not None
         ]

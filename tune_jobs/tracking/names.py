@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
+from tune_jobs.records import fold_rows
 from tune_jobs.records.studies import StudyTerms
 from tune_jobs.records.trials import TrialRecord
 
@@ -31,6 +32,7 @@ class MetricNames:
     def __init__(self, terms: StudyTerms) -> None:
         self._objectives = {objective.metric for objective in terms.objectives}
         ours = [*self._objectives, *(f"best_{name}" for name in self._objectives), "best_epoch", "front_size"]
+        ours += [] if terms.protocol.folds is None else [fold_rows.spread_name(terms.objective.metric)]
         self._ours = taken(ours)
         self._reported: dict[str, str] = {}
 
