@@ -68,6 +68,13 @@ def test_none_is_no_limit_and_two_sides_are_two() -> None:
     assert len(constraints.parse(["x<=2", "x>=1"])) == 2
 
 
+def test_a_limit_is_read_again_as_it_is_written() -> None:
+    texts = ["parameters<=100,000", "latency<=2.5ms", "train_seconds<=300s", "val_loss>=-0.001"]
+    limits = constraints.parse(["parameters<=100k", "latency<=2.5", "train_seconds<=5m", "val_loss>=-1e-3"])
+    assert [str(limit) for limit in limits] == texts
+    assert constraints.parse([text.replace(",", "_") for text in texts]) == limits
+
+
 def test_what_breaks_a_limit_does_so_by_a_share_of_it() -> None:
     assert SMALL.excess(1500) == 0.5
     assert SMALL.excess(1000) == 0.0
@@ -80,7 +87,7 @@ def test_what_breaks_a_limit_does_so_by_a_share_of_it() -> None:
 
 def test_a_configuration_is_measured_by_the_mean_over_its_trials() -> None:
     assert constraints.broken([trial(latency=1.0), trial(latency=2.5)], (FAST,)) == ()
-    assert constraints.broken([trial(latency=2.0), trial(latency=3.0)], (SMALL, FAST)) == ("latency 2.5",)
+    assert constraints.broken([trial(latency=2.0), trial(latency=3.0)], (SMALL, FAST)) == ("latency 2.5ms",)
     assert constraints.broken([trial(weights=12345)], (SMALL, FAST)) == ("parameters 12,345", "latency is not known")
 
 

@@ -41,12 +41,12 @@ class Constraint:
         return beyond / (abs(self.limit) or 1.0)
 
     def __str__(self) -> str:
-        return f"{self.name}{self.sign}{number(self.limit)}"
+        return f"{self.name}{self.sign}{self.words(self.limit)}"
 
-
-def number(value: float) -> str:
-    """Return a limit or a value as a person reads it."""
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.5g}"
+    def words(self, value: float) -> str:
+        """Return a value as a person reads it, with its unit where it has one."""
+        number = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.5g}"
+        return number + next(iter(_UNITS.get(self.name, _NUMBERS)))
 
 
 def parse(texts: Sequence[str]) -> tuple[Constraint, ...]:
@@ -107,7 +107,7 @@ def broken(trials: Collection[TrialRecord], constraints: Iterable[Constraint]) -
         if mean is None:
             words.append(f"{constraint.name} {NOT_KNOWN}")
         elif constraint.excess(mean) > 0:
-            words.append(f"{constraint.name} {number(mean)}")
+            words.append(f"{constraint.name} {constraint.words(mean)}")
     return tuple(words)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tune_jobs.errors import Reason, TrialError
-from tune_jobs.records.constraints import Constraint, number
+from tune_jobs.records.constraints import Constraint
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 
@@ -34,7 +34,8 @@ def check(constraints: Sequence[Constraint], known: Mapping[str, float | None]) 
     for constraint in constraints:
         value = known.get(constraint.name)
         if value is not None and constraint.excess(value) > 0:
-            raise TrialError(Reason.INFEASIBLE, f"{constraint.name} would be {number(value)}, and needs {constraint}")
+            what = f"{constraint.name} would be {constraint.words(value)}, and needs {constraint}"
+            raise TrialError(Reason.INFEASIBLE, what)
 
 
 def _is_named_number(item: tuple[object, object]) -> bool:
