@@ -93,7 +93,12 @@ def test_a_text_is_a_line(write: Callable[..., Path]) -> None:
     ("name", "content", "forms", "words"),
     [
         ("a.csv", "size,kind\n1,ox\n", (InputForm(shape=(3,)),), "row 1, is 'ox': it needs one of cat, dog"),
-        ("a.csv", "sizes,kind\n1,cat\n", (InputForm(shape=(3,)),), "no column 'size'; near it: sizes"),
+        (
+            "a.csv",
+            "sizes,kind\n1,cat\n",
+            (InputForm(shape=(3,)),),
+            "no column 'size'; near it: sizes; needed are size, kind",
+        ),
         ("a.csv", "size,kind\ntall,cat\n", (InputForm(shape=(3,)),), "row 1, is 'tall', and the column is of numbers"),
         ("x.npy", np.zeros((3, 5)), MATRIX, r"needs rows of the shape \(2,\); got an array of \(3, 5\)"),
         ("x.npy", np.array([[1.0, np.nan]]), MATRIX, "row 1, has a number that is missing or not finite"),

@@ -141,7 +141,10 @@ def matrix(frame: pd.DataFrame, columns: Sequence[TableColumn], path: Path) -> A
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     for column in columns:
         if column.name not in frame.columns:
-            raise DataError(f"{path} has no column {column.name!r}{near(column.name, frame.columns)}")
+            needed = _few([column.name for column in columns])
+            raise DataError(
+                f"{path} has no column {column.name!r}{near(column.name, frame.columns)}; needed are {needed}"
+            )
     return np.concatenate([_values(frame[column.name], column, path) for column in columns], axis=1)
 
 
