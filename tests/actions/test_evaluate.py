@@ -153,6 +153,15 @@ def test_killed_in_its_midst_and_run_again_it_is_one_reading_and_nothing_is_scor
     assert (killed - before, last - killed) == (2, 1)  # the one that waited is built again, and no other
 
 
+def test_no_model_is_built_where_the_command_was_typed(life: Life) -> None:
+    """Another user could have put a library there, which TensorFlow would load."""
+    lines = (life.own.file.parent / "places").read_text().splitlines()[life.built[0] :]
+    places = [line.rpartition(" ") for line in lines]
+    assert {Path(folder).name.partition("-")[0] for folder, _, _ in places} == {"evaluation"}
+    assert {Path(folder).parent.name for folder, _, _ in places} == {"trials"}
+    assert {mode for _, _, mode in places} == {"700"}
+
+
 def test_the_best_is_evaluated_with_all_its_seeds_and_its_trials_stay_as_they_were(life: Life) -> None:
     assert life.record is not None
     winner = max(life.board, key=lambda row: row["score"])

@@ -12,7 +12,7 @@ import ray
 from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.datasets.dataset import Split
 from tune_jobs.errors import Reason, TrialError, UserError
-from tune_jobs.execution import lost_workers
+from tune_jobs.execution import lost_workers, working_folder
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live.signals import Interruption
@@ -92,6 +92,7 @@ class _Evaluator:
 
     def __init__(self, job: TestJob, gpu_share: float | None) -> None:
         self._job = job
+        working_folder.enter_new("evaluation")
         tensorflow_start.hush()
         tensorflow_start.start(job.cpus, gpu_share)  # before the task's file is imported, which may use TensorFlow
         self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)

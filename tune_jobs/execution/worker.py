@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ import ray
 
 from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.errors import UserError
-from tune_jobs.execution import nodes
+from tune_jobs.execution import nodes, working_folder
 from tune_jobs.execution.keeper import FilesKeeper, WeightsKeeper
 from tune_jobs.execution.messages import Assignment, StepReport
 from tune_jobs.execution.packing import Gauge
@@ -164,10 +163,11 @@ class TrialWorker:
 
         It is removed once the worker takes another trial.
         """
-        before, parent = self._folder, _session_folder() / "trials"
-        parent.mkdir(exist_ok=True)
-        self._folder = None if number is None else Path(tempfile.mkdtemp(prefix=f"{number}-", dir=parent))
-        os.chdir(self._folder or parent)
+        before, self._folder = self._folder, None
+        if number is None:
+            working_folder.leave()
+        else:
+            self._folder = working_folder.enter_new(str(number))
         if before is not None:
             shutil.rmtree(before, ignore_errors=True)
 
@@ -320,12 +320,6 @@ def nothing(_: Any) -> None:
 
 class PickledAsWorker(type):
     """The metaclass of the class that Tune sees. It is here, so that workers do not import Tune to read it."""
-
-
-def _session_folder() -> Path:
-    """Return Ray's folder on this node: it lasts as long as the cluster."""
-    context = ray.get_runtime_context()
-    return Path(str(context.get_temp_dir()), str(context.get_session_name()))
 
 
 def _code_error(error: BaseException | None) -> CodeError | None:
