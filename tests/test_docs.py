@@ -160,7 +160,12 @@ def test_the_first_screen_has_the_two_commands_that_do_all_the_set_up() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("folder", "page", "more"), [("clock", "clock.md", ("--page", "clock")), ("images", "results.md", ())]
+    ("folder", "page", "more"),
+    [
+        ("clock", "clock.md", ("--page", "clock")),
+        ("images", "results.md", ()),
+        ("generative", "generative.md", ("--page", "generative")),
+    ],
 )
 def test_a_page_is_what_its_studies_make(tmp_path: Path, folder: str, page: str, more: tuple[str, ...]) -> None:
     files = sorted(map(str, (ROOT / "docs" / "studies" / folder).glob("*.study")))

@@ -104,6 +104,13 @@ def test_scores_are_means_over_seeds_and_changes_are_named(searched: StudyRecord
     assert "`mnist`, 4 trials: 4 complete, tpe with asha, budget: 5 epochs of 20, 1,000 images." in page
 
 
+def test_a_search_that_goes_on_is_said_to_be_unfinished(searched: StudyRecord) -> None:
+    assert "unfinished" not in made(searched)
+    assert searched.launch is not None
+    more = replace(searched, launch=replace(searched.launch, trials=20))
+    assert "tpe with asha, **unfinished: 4 of 20 trials**, budget" in made(more)
+
+
 def test_a_study_in_which_nothing_was_better_says_so() -> None:
     page = made(study("mnist-vae", bound(VAE.baseline, 90.0), bound(BETTER, 91.0)))
     assert rows_of(page, "mnist-vae")[0][6:8] == ["nothing was better", "-"]
@@ -111,11 +118,13 @@ def test_a_study_in_which_nothing_was_better_says_so() -> None:
 
 
 def test_the_best_of_a_front_is_nowhere_worse_than_the_baseline() -> None:
-    record = study("mnist-cae", error(32, 0.01), error(256, 0.001), error(16, 0.005, filters=32), error(8, 0.02))
+    better = error(16, 0.005, filters=32, learning_rate=0.00123456)
+    record = study("mnist-cae", error(32, 0.01), error(256, 0.001), better, error(8, 0.02))
     page = made(record)
     row = rows_of(page, "mnist-cae")[0]
     assert (row[2], row[4]) == ("0.01", "0.005")
-    assert "latent_dim 32 → 16, filters 16 → 32" in page
+    assert "latent_dim 32 → 16, filters 16 → 32, learning_rate 0.001 → 0.001235." in page
+    assert "| val_reconstruction | 95 % | val_latent_dim | filters | learning_rate |" in page
     front = page.split("The front, best first")[1].split("##")[0]
     assert [line.split("|")[3].strip() for line in front.splitlines() if line.startswith("| 0.")] == ["256", "16", "8"]
 

@@ -22,7 +22,7 @@ from tune_jobs.reproduction.generative_studies import (
 )
 from tune_jobs.reproduction.page import Origin, Section, rendered
 from tune_jobs.reproduction.reported import ABSENT, budget, piped, studies_table
-from tune_jobs.search_spaces.scalars import text
+from tune_jobs.search_spaces.scalars import Value, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -113,7 +113,8 @@ _ABOUT_CONTESTS = (
     "The baseline has the settings of the report, as far as it names them. `best` is what the search found with the",
     "same budget; of several objectives, the best of those configurations that are nowhere worse than the baseline.",
     "`difference` is the best's score less the baseline's, by a paired test over the seeds that both have.",
-    "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)); of KID over seeds alone.",
+    "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)); with one seed, over the images alone.",
+    "Those of KID are over seeds alone.",
     "",
 )
 _ABOUT_FIGURES = (
@@ -187,11 +188,16 @@ def _study(contest: Contest, files: Mapping[str, str]) -> Iterator[str]:
 
 
 def _how(study: StudyRecord) -> str:
-    """Return the data, the trials, the search with its scheduler and the budget of a study, in words."""
+    """Return the data, the trials, the search with its scheduler and the budget of a study, in words.
+
+    A search that has not run all the trials that it was given is said to be unfinished.
+    """
     parts = [f"`{study.terms.dataset}`", ranking.summary(study.trials).words()]
-    if study.launch is not None:
-        scheduling = study.launch.scheduling
-        parts.append(study.launch.search + ("" if scheduling.name == "none" else f" with {scheduling.name}"))
+    launch, ended = study.launch, sum(trial.is_finished for trial in study.trials)
+    if launch is not None:
+        parts.append(launch.search + ("" if launch.scheduling.name == "none" else f" with {launch.scheduling.name}"))
+        if launch.trials is not None and ended < launch.trials:
+            parts.append(f"**unfinished: {ended} of {launch.trials} trials**")
     return ", ".join([*parts, f"budget: {budget(study)}"])
 
 
@@ -207,8 +213,9 @@ def _scores_table(contest: Contest) -> Iterator[str]:
 
 def _front_table(contest: Contest) -> Iterator[str]:
     study, front = contest.study, fronts.first(contest.rows)
-    names = [name for name in front[0].params if len({text(row.params.get(name, "")) for row in front}) > 1]
     further = [objective.metric for objective in study.terms.further_objectives]
+    differing = [name for name in front[0].params if len({text(row.params.get(name, "")) for row in front}) > 1]
+    names = [name for name in differing if f"val_{name}" not in further]
     yield "The front, best first by the first objective:"
     yield ""
     yield piped(study.terms.objective.metric, "95 %", *further, *names)
@@ -246,8 +253,10 @@ def _number(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.4g}"
 
 
-def _value(value: object) -> str:
-    return ABSENT if value is None else text(value)  # type: ignore[arg-type]
+def _value(value: Value | None) -> str:
+    if value is None or isinstance(value, float):
+        return _number(value)
+    return text(value)
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
