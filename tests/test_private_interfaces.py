@@ -650,6 +650,15 @@ def test_mlflow_reserved_tags() -> None:
     assert any(holds(file, b"mlflow.experimentKind") for file in page.glob("*.js"))
 
 
+def test_mlflow_shared_views() -> None:
+    page = package_folder("mlflow") / "server/js/build/static/js"
+    texts = [file.read_bytes() for file in page.glob("*.js")]
+    for part in (b'"mlflow.sharedViewState."', b'"viewStateShareKey"', b'"machine_learning"', b'"compareRunSections"'):
+        assert any(part in text for text in texts), part
+    envelope = b'"string"!==typeof i.name||"number"!==typeof i.createdAt||"string"!==typeof i.state'
+    assert any(envelope in text for text in texts)
+
+
 # click and setuptools
 
 

@@ -45,7 +45,9 @@ def test_its_study_is_on_no_data(finished: StudyRecord, settings: Settings) -> N
         None,
     )
     assert finished.terms.subject == "countdown"
-    texts = [exports.render(finished, form) for form in exports.FORMATS] + [mlflow_form.study_note(finished)]
+    texts = [exports.render(finished, form) for form in exports.FORMATS] + [
+        mlflow_form.study_note(finished, exports.best_row(finished))
+    ]
     texts += [*summary.sentences(exports.board_of(finished, None)), *reproduction.facts(finished).values()]
     assert not [text for text in texts if "test split was" in text]
     assert not [text for text in texts if re.search("on none|[(>]none|None", text)]

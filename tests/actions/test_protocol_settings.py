@@ -137,7 +137,7 @@ def test_they_are_shown_where_they_are_used(mixed: StudyRecord, tmp_path: Path, 
     tags = mlflow_form.system_tags(mixed)
     assert (tags["precision"], tags["deterministic"]) == ("mixed_bfloat16", "True")
     assert mlflow_form.system_tags(plain).keys() & {"precision", "deterministic"} == set()
-    assert "seed 0, mixed_bfloat16, deterministic;" in mlflow_form.study_note(mixed)
+    assert "seed 0, mixed_bfloat16, deterministic" in mlflow_form.study_note(mixed, None)
     assert "precision" not in CliRunner().invoke(show, ["digits-mlp"]).output
 
 

@@ -128,7 +128,11 @@ def test_a_sweep_with_passwords_tells_nobody(
 
     for line in (("sync", "own"), ("status", "own"), ("doctor",), ("export-study", "own", "-o", str(home / "x.study"))):
         assert call(*line)[0] == 0
-    assert call("ui") == (0, f"The MLflow server is at {server.url}\n")
+    code, told = call("ui")
+    assert code == 0
+    assert told.startswith(
+        f"The MLflow server is at {server.url}\nThe trials of own are at {server.url}/#/experiments/"
+    )
     assert not [text for text in said if any(word in text for word in words)]
     assert holding(home, tmp_path, words=words) == []
 

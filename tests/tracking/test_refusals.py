@@ -106,7 +106,7 @@ def test_a_param_that_somebody_logged_otherwise_is_named_and_the_rest_is_there(
     assert "Changing param values is not allowed" in tracker.left_out["param 'rate' of trial 0"]
     found = logged(home, record)
     assert [found.run(n).data.params["kind"] for n in range(3)] == ["a"] * 3
-    assert [found.run(n).info.status for n in range(3)] == ["FINISHED", "FAILED", "KILLED"]
+    assert [found.run(n).info.status for n in range(3)] == ["FINISHED", "FAILED", "FINISHED"]
     assert "param 'rate'" in found.run(0).data.tags[marks.LEFT_OUT]
     assert list(sync(home, record).left_out) == list(tracker.left_out)  # said again, for it is not there yet
 
@@ -196,7 +196,8 @@ def test_a_sync_says_what_happened_and_a_later_one_clears_it(own: tuple[Own, Set
     code, _, said = called(settings, "sync", "own")
     assert (code, "the experiment 'own' was in MLflow's trash: it is restored" in said) == (0, True), said
     delivery.deliver_once("own", settings)
-    assert report.read("own", settings) == Report()
+    last = report.read("own", settings)
+    assert last == Report(view=last.view)
 
 
 @pytest.mark.slow

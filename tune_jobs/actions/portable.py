@@ -19,6 +19,7 @@ from tune_jobs.study.file import decoded, encoded
 from tune_jobs.study.storage import study_names
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
+from tune_jobs.tracking.report import server_address
 from tune_jobs.words import Say
 
 
@@ -30,6 +31,7 @@ class Imported:
     exports_dir: Path
     is_new: bool  # the study was not here before
     is_delivered: bool  # MLflow has every trial
+    view: str | None  # the address of the study's trials on an MLflow server
 
 
 def export_study(name: str, file: Path, settings: Settings, say: Say) -> None:
@@ -87,7 +89,9 @@ def import_study(file: Path, name: str | None, settings: Settings, say: Say) -> 
         record = study.record()
         reported_files.unpack(file, name, len(record.trials), settings)
         exports.write_all(record, settings.exports_dir(name))
-        return Imported(record, settings.exports_dir(name), is_new, _deliver(name, settings, say))
+        is_delivered = _deliver(name, settings, say)
+        view = server_address(name, settings)
+        return Imported(record, settings.exports_dir(name), is_new, is_delivered, view)
 
 
 def _is_other(here: StudyContent, content: StudyContent) -> bool:

@@ -34,6 +34,7 @@ from tune_jobs.settings import Settings, prepare_python
 from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
+from tune_jobs.tracking.report import server_address
 from tune_jobs.training import tensorflow_start
 from tune_jobs.words import Say
 
@@ -53,6 +54,7 @@ class Outcome:
     is_delivered: bool  # MLflow has every trial
     signal: int | None
     task_failure: TaskFailure | None = None
+    view: str | None = None  # the address of the study's trials on an MLflow server
 
 
 @contextmanager
@@ -123,7 +125,8 @@ class Session:
             is_delivered = delivered.wait()
         report.begin(name, self.settings)
         all_failed = None if interruption.is_set else _all_failed(record, before, failures.first)
-        return Outcome(record, folder, is_delivered, interruption.signal, failures.stopped or all_failed)
+        failure, view = failures.stopped or all_failed, server_address(name, self.settings)
+        return Outcome(record, folder, is_delivered, interruption.signal, failure, view)
 
 
 def _unless_interrupted(work: Work, run: StudyRun, ended: Callable[[], None]) -> Failures | None:

@@ -38,8 +38,8 @@ _GROUPS = {
         "leaderboard": "leaderboard",
         "report": "report",
         "factors": "factors",
-        "ui": "stores",
-        "sync": "stores",
+        "ui": "ui",
+        "sync": "sync",
         "doctor": "doctor",
     },
     "Claim": {

@@ -60,6 +60,11 @@ def say(message: str) -> None:
     click.echo(printable_lines(message), err=True)
 
 
+def say_view(study: str, address: str | None) -> None:
+    """Say where MLflow shows a study's trials: at an address of a server, or once `ui` has started one."""
+    say(f"Its trials are at {address}" if address else f"`tune-jobs ui {study} --open` shows its trials")
+
+
 def print_text(text: str = "", *, nl: bool = True) -> None:
     """Print a result to stdout."""
     click.echo(printable_lines(text), nl=nl)

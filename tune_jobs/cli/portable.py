@@ -59,4 +59,4 @@ def import_study(file: Path, study: str | None, home: Path | None) -> None:
         f"{'imported' if imported.is_new else 'is already here as in the file'}"
     )
     say_exports(imported.exports_dir)
-    say_delivery(record.name, is_delivered=imported.is_delivered)
+    say_delivery(record.name, imported.view, is_delivered=imported.is_delivered)

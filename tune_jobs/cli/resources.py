@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tune_jobs.cli.options import print_text, say
+from tune_jobs.cli.options import print_text, say, say_view
 from tune_jobs.settings import writes_reports
 from tune_jobs.words import seconds
 
@@ -144,7 +144,7 @@ def print_outcome(outcome: Outcome) -> int:
     say_exports(outcome.exports_dir)
     if writes_reports():
         say("The report, report.html, is there in some seconds")
-    say_delivery(outcome.study.name, is_delivered=outcome.is_delivered)
+    say_delivery(outcome.study.name, outcome.view, is_delivered=outcome.is_delivered)
     return exit_code(outcome)
 
 
@@ -152,9 +152,11 @@ def say_exports(folder: Path) -> None:
     say(f"Leaderboard files are in {folder}")
 
 
-def say_delivery(study: str, *, is_delivered: bool) -> None:
+def say_delivery(study: str, view: str | None, *, is_delivered: bool) -> None:
+    """Say whether MLflow has a study, and where it shows its trials."""
     if is_delivered:
-        say("All trials are in MLflow: open it with `tune-jobs ui`")
+        say("All trials are in MLflow")
+        say_view(study, view)
     else:
         say(f"Some trials are not in MLflow yet; nothing is lost. Run `tune-jobs sync {study}`.")
 

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_OUR_TAGS = {"state", "reason", "seed", "precision", "deterministic"}
-_OUR_FOLDERS = {"leaderboard", "test", "artifacts"}
+_OUR_TAGS = {
+    *("state", "reason", "seed", "precision", "deterministic"),  # of trials
+    *("study", "task", "trials", "search", "scheduler", "best_trial", "best_params"),
+}
+_OUR_FILES = {"leaderboard", "test", "artifacts", "report.html"}
 
 
 def has_additions(client: MlflowClient, run: Run, study: StudyRecord) -> bool:
@@ -33,7 +36,7 @@ def _additions(client: MlflowClient, run: Run, study: StudyRecord) -> Iterator[b
     yield not set(run.data.params) <= set(mlflow_form.param_names(study).values())
     yield METRICS in tags and not set(run.data.metrics) <= set(tags[METRICS].split("\n"))
     yield bool(run.outputs is not None and run.outputs.model_outputs)
-    yield any(file.path not in _OUR_FOLDERS for file in client.list_artifacts(run.info.run_id))
+    yield any(file.path not in _OUR_FILES for file in client.list_artifacts(run.info.run_id))
     children = experiments.search_runs(client, [run.info.experiment_id], f"tags.`{PARENT}` = '{run.info.run_id}'")
     yield any(child.info.lifecycle_stage == "active" for child in children)
 

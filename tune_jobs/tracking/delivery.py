@@ -72,7 +72,7 @@ def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
     """Start a process that delivers the study for the block, and what is left after it."""
     command = [sys.executable, "-P", "-m", "tune_jobs", "sync", study_name, "--follow", "--home", str(settings.home)]
     file = settings.home / "delivery.log"
-    report.write(study_name, settings, Report())
+    report.write(study_name, settings, Report(view=report.read(study_name, settings).view))
     with files.opened(file, mode=0o600) as log:
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
     delivery = Delivery(child, file, study_name, settings)
@@ -163,7 +163,7 @@ def _failures(tracker: Tracker) -> str:
 def _report(tracker: Tracker, problem: str | None) -> Report:
     left_out = tuple(redact(f"{what} ({why})") for what, why in tracker.left_out.items())
     failed = tuple(redact(f"trial {number} ({why})") for number, why in tracker.failed.items())
-    return Report(problem, left_out + failed, tuple(tracker.news))
+    return Report(problem, left_out + failed, tuple(tracker.news), tracker.view)
 
 
 class _Follower:

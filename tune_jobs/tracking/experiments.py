@@ -49,8 +49,9 @@ def ready(client: MlflowClient, experiment_id: str, task: str, say: Say) -> str:
     if experiment.lifecycle_stage != "active":
         client.restore_experiment(experiment_id)
         say(f"the experiment {experiment.name!r} was in MLflow's trash: it is restored, with all its runs")
-    if TASK not in experiment.tags:
-        client.set_experiment_tag(experiment_id, TASK, task)
+    for name, value in ({TASK: task} | _KIND).items():
+        if name not in experiment.tags:
+            client.set_experiment_tag(experiment_id, name, value)
     return str(experiment_id)
 
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tune_jobs.leaderboard import ranking
+from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records import fold_rows, objectives
 from tune_jobs.records.split_readings import place_among_all
 from tune_jobs.records.studies import StudyRecord, StudyTerms
@@ -13,7 +15,7 @@ from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.tracking import marks
-from tune_jobs.tracking.names import LONGEST_PARAM, MetricNames, cut, taken, true_names
+from tune_jobs.tracking.names import LONGEST_PARAM, LONGEST_TAG, MetricNames, cut, taken, true_names
 
 
 def end_ms(study: StudyRecord, trial: TrialRecord) -> int:
@@ -92,6 +94,14 @@ def _further(trial: TrialRecord, terms: StudyTerms) -> dict[str, float | None]:
     return {f"best_{name}" if name in epoch_metrics else name: value for name, value in values.items()}
 
 
+def further_names(terms: StudyTerms, names: MetricNames) -> list[str]:
+    """Return the names in MLflow that the values of the objectives after the first may have."""
+    further = [objective.metric for objective in terms.further_objectives]
+    return [names.ours(name) for name in further] + [
+        names.ours(f"best_{name}") for name in further if name not in objectives.MEASURED
+    ]
+
+
 def tested_metrics(trial: TrialRecord, names: MetricNames) -> list[Any]:
     """Return a finalist's results on the test split as points."""
     from mlflow.entities import Metric
@@ -115,13 +125,12 @@ def trial_note(study: StudyRecord, trial: TrialRecord) -> str:
         lines.append("Its params changed during training; the `best.yaml` of a winner lists the changes.")
         names = list(param_names(study))
         lines += [f"- from epoch {segment.first}: {_assignments(segment.params, names)}" for segment in trial.changes]
-    lines += [
-        "",
-        "| parameter | value |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in trial.params.items()),
-    ]
-    return "\n".join([*lines, "", _versions(study)])
+    return "\n".join([*lines, "", _table(trial.params), "", _versions(study)])
+
+
+def _table(params: Params) -> str:
+    rows = (f"| {name} | {value} |" for name, value in params.items())
+    return "\n".join(["| parameter | value |", "|---|---|", *rows])
 
 
 def _assignments(values: Params, names: Sequence[str]) -> str:
@@ -133,17 +142,49 @@ def note_beginning(terms: StudyTerms) -> str:
     return f"task {terms.task} on " if terms.has_data else f"task {terms.task}, "
 
 
-def study_note(study: StudyRecord) -> str:
-    """Return the description of a study's run, in Markdown."""
+def study_note(study: StudyRecord, best: Row | None) -> str:
+    """Return the description of a study's run, in Markdown: what came out of it, then what it was begun on."""
     terms = study.terms
     space = "\n".join(space_from_json(terms.space).describe())
     special = "".join(f", {setting}" for setting in terms.protocol.special)
     data = f"{terms.dataset} ({terms.data_digest}), " if terms.has_data else ""
-    return (
-        f"{note_beginning(terms)}{data}{objectives.words(terms.objectives)}, "
-        f"seed {terms.seed}{special}; readings of the test split: {_readings(study)}"
-        f"\n\n```\n{space}\n```\n\n{_versions(study)}"
-    )
+    about = f"{note_beginning(terms)}{data}{objectives.words(terms.objectives)}, seed {terms.seed}{special}"
+    winner = [] if best is None else _winner(study, best)
+    readings = f"Readings of the test split: {_readings(study)}."
+    return "\n\n".join([about, *winner, readings, f"```\n{space}\n```", _versions(study)])
+
+
+def _winner(study: StudyRecord, best: Row) -> list[str]:
+    """Return what the description says of the best configuration."""
+    numbers = ", ".join(map(str, best.trials))
+    trials = f"trial {numbers}" if best.n == 1 else f"the mean of trials {numbers}"
+    score = f"**Best: {study.terms.objective.metric} {best.score:.6g}**, {trials}"
+    return [score, _table({name: best.params[name] for name in param_names(study) if name in best.params})]
+
+
+def study_tags(study: StudyRecord) -> dict[str, str]:
+    """Return the tags of a study's run that say what it is."""
+    launch = study.launch
+    tags = {"study": study.name, "task": study.terms.task}
+    if launch is not None:
+        tags["search"] = launch.search
+    if launch is not None and launch.scheduling.name != "none":
+        tags["scheduler"] = launch.scheduling.name
+    return tags
+
+
+def outcome_tags(study: StudyRecord, best: Row | None) -> dict[str, str]:
+    """Return the tags of a study's run that say what came out of it."""
+    tags = {"trials": ranking.summary(study.trials).words()}
+    if best is not None:
+        tags["best_trial"] = trial_name(study, best.trials[0])
+        tags["best_params"] = cut(_assignments(best.params, list(param_names(study))), LONGEST_TAG)
+    return tags
+
+
+def trial_name(study: StudyRecord, number: int) -> str:
+    """Return the name of a trial's run."""
+    return f"{study.name}-{number:04d}"
 
 
 def _readings(study: StudyRecord) -> str:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+# A trial that a scheduler stopped did what it should: MLflow shows KILLED, which earlier versions sent, as a failure.
+STATUS: Mapping[State, str] = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
+_ENDED = {*STATUS.values(), "KILLED"}
 
 
 @dataclass
@@ -87,8 +89,8 @@ class StudyRuns:
     @classmethod
     def create(cls, client: MlflowClient, experiment: str, study: StudyRecord) -> StudyRuns:
         """Create the study's parent run."""
-        note = marks.note(mlflow_form.study_note(study))
-        tags = {marks.STUDY: study.identity} | note | mlflow_form.system_tags(study)
+        note = marks.note(mlflow_form.study_note(study, None))
+        tags = {marks.STUDY: study.identity} | note | mlflow_form.system_tags(study) | mlflow_form.study_tags(study)
         start_ms = mlflow_form.to_ms(study.created)
         run = client.create_run(experiment, start_time=start_ms, tags=tags, run_name=study.name)
         return cls(client, experiment, str(run.info.run_id))
@@ -102,7 +104,7 @@ class StudyRuns:
             | {"state": trial.state}
             | marks.note(mlflow_form.trial_note(study, trial))
             | mlflow_form.system_tags(study),
-            run_name=f"{study.name}-{trial.number:04d}",
+            run_name=mlflow_form.trial_name(study, trial.number),
         )
         return DeliveredRun(run.info.run_id)
 
@@ -179,7 +181,7 @@ class StudyRuns:
     def _lasting_tags(self, study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
         """Return the tags of a trial's run that are the same from its beginning to its end."""
         mark = {marks.TRIAL_OF: study.identity, marks.TRIAL: str(Mark.of(trial))}
-        return {marks.PARENT: self.parent, "seed": str(trial.seed)} | mark
+        return {marks.PARENT: self.parent, "study": study.name, "seed": str(trial.seed)} | mark
 
     def _set_tags(self, run: Run, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
@@ -261,7 +263,7 @@ def _matches(study: StudyRecord, trial: TrialRecord, run: Run, mark: Mark, param
             marks.END not in tags or (trial.is_finished and tags[marks.END] == str(end_ms))
         )
     values = mlflow_form.params(trial, params)
-    has_ended = run.info.status in STATUS.values()
+    has_ended = run.info.status in _ENDED
     return (
         tags.get("seed") == str(trial.seed)
         and all(names.is_cut_of(value, values[name]) for name, value in run.data.params.items() if name in values)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from tune_jobs import exports, temporary
 from tune_jobs.records import trial_pictures
-from tune_jobs.records.studies import StudyRecord, StudyTerms
+from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trial_pictures import EpochPictures
 from tune_jobs.records.trials import TestResult, TrialRecord
 from tune_jobs.settings import Settings
-from tune_jobs.tracking import marks, mlflow_form, store
+from tune_jobs.tracking import marks, mlflow_form, parent, store, views
 from tune_jobs.tracking.names import LONGEST_TAG, MetricNames, cut
 from tune_jobs.tracking.runs import STATUS, DeliveredRun, StudyRuns
 from tune_jobs.tracking.sending import Sender
@@ -23,7 +21,7 @@ from tune_jobs.training import folders
 from tune_jobs.words import one_line
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Metric
 
 _MOST_FAILURES = 3  # of trials in a row: then the server fails, and not with a trial
 
@@ -40,6 +38,7 @@ class Tracker:
     failed: dict[int, str] = field(default_factory=dict)  # the trials that MLflow does not have, and why
     left_out: dict[str, str] = field(default_factory=dict)  # the items that MLflow refused, and why
     news: list[str] = field(default_factory=list)  # what happened to the study in MLflow
+    view: str | None = None  # the address of its trials, below that of MLflow
     _runs: StudyRuns | None = None
     _names: MetricNames | None = None
     _learnt: set[int] = field(default_factory=set)
@@ -76,6 +75,7 @@ class Tracker:
         run_ids = [run.info.run_id for run in runs.all_trials(study) if run.info.lifecycle_stage == "active"]
         for run_id in (*run_ids, runs.parent):  # the parent last: the others are found through it
             client.delete_run(run_id)
+        views.forget(client, runs.experiment, study)
         return len(run_ids) + 1
 
     def send_file(self, study: StudyRecord, file: Path) -> None:
@@ -94,11 +94,8 @@ class Tracker:
         n_new = self.deliver(study)
         runs = self._connect(study)
         self._deliver_files(runs, study)
-        parent, sender = runs.client.get_run(runs.parent), Sender(runs.client, runs.parent)
-        with temporary.folder() as folder:
-            exports.write_all(study, folder)
-            sender.log_folder(folder, "leaderboard")
-        self._log_summary(sender, parent, study)
+        sender = Sender(runs.client, runs.parent)
+        parent.deliver(sender, study, self._metric_names(study))
         self._note_left_out("the study", sender)
         runs.client.set_terminated(runs.parent, "FINISHED")
         return n_new
@@ -110,9 +107,16 @@ class Tracker:
         client = store.client(self.settings, self._say)
         runs = StudyRuns.open(client, study, self.settings, self._say)
         client.update_run(runs.parent, status="RUNNING")
+        self._prepare_view(runs, study)
         self._delivered = runs.trials(study, self.latest, self._say)
         self._runs = runs
         return runs
+
+    def _prepare_view(self, runs: StudyRuns, study: StudyRecord) -> None:
+        sender = Sender(runs.client, runs.parent)
+        sender.call("its view", lambda: views.prepare(runs.client, runs.experiment, runs.parent, study))
+        self._note_left_out("the study", sender)
+        self.view = None if sender.left_out else views.address(runs.experiment, study)
 
     def _say(self, line: str) -> None:
         if line not in self.news:
@@ -208,30 +212,8 @@ class Tracker:
                 self._learnt.add(trial.number)
         return self._names
 
-    def _log_summary(self, sender: Sender, parent: Run, study: StudyRecord) -> None:
-        """Log what the study reached, where that is new, and its description, unless people wrote another."""
-        from mlflow.entities import Metric, RunTag
-
-        names, now_ms = self._metric_names(study), mlflow_form.to_ms(time.time())
-        values = {names.ours(name): value for name, value in _summary(study).items()}
-        changed = {name: value for name, value in values.items() if parent.data.metrics.get(name) != value}
-        sender.log("metrics", [Metric(name, value, now_ms, 0) for name, value in changed.items()])
-        tags = names.tags(values)
-        if marks.has_our_note(parent.data.tags, mlflow_form.note_beginning(study.terms)):
-            tags |= marks.note(mlflow_form.study_note(study))
-        new = {name: value for name, value in tags.items() if parent.data.tags.get(name) != value}
-        sender.log("tags", [RunTag(name, value) for name, value in new.items()])
-
     def _note_left_out(self, whose: str, sender: Sender) -> None:
         self.left_out |= {f"{what} of {whose}": why for what, why in sender.left_out.items()}
-
-
-def _summary(study: StudyRecord) -> dict[str, float]:
-    """Return what a study reached in its last version."""
-    study = study.of_version()
-    best = exports.best_row(study)
-    score = {} if best is None else {f"best_{study.terms.objective.metric}": best.score}
-    return score | ({"front_size": float(exports.front_size(study))} if study.terms.further_objectives else {})
 
 
 def _is_test_new(delivered: DeliveredRun, trial: TrialRecord) -> bool:
@@ -247,17 +229,8 @@ def _describe(sender: Sender, study: StudyRecord, trial: TrialRecord, delivered:
     params = mlflow_form.params(trial, mlflow_form.param_names(study))
     sender.log("params", [Param(name, value) for name, value in params.items()])
     if study.terms.has_data:
-        _log_data(sender, study.terms)
+        parent.log_data(sender, study.terms)
     delivered.is_described = True
-
-
-def _log_data(sender: Sender, terms: StudyTerms) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    name, digest = cut(terms.dataset, 500), cut(terms.data_digest, 36)  # MLflow's limits
-    dataset = Dataset(name, digest, "local", json.dumps({"name": terms.dataset}))
-    inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
-    sender.call("its data set", lambda: sender.client.log_inputs(sender.run_id, inputs))
 
 
 def _deliver_test(
