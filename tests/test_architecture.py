@@ -26,6 +26,9 @@ HOMES = {
     "optuna": ("tune_jobs/study/", "tune_jobs/search/", "tune_jobs/study_report/"),
     "plotly": ("tune_jobs/study_report/",),
     "sqlalchemy": ("tune_jobs/study/",),
+    "optuna_dashboard": ("tune_jobs/actions/dashboard.py",),
+    "tensorboard": ("tune_jobs/actions/tensorboard.py",),
+    "tensorboardX": ("tune_jobs/exports/event_files.py",),
     "tensorflow": ("tune_jobs/training/",),
 }
 READS_ENVIRONMENT = (

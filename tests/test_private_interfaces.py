@@ -597,6 +597,7 @@ def test_mlflow_password() -> None:
     texts = [source("mlflow", f"server/auth/{name}") for name in ("__init__.py", "config.py")]
     for name in ("AUTH_CONFIG_PATH", "FLASK_SERVER_SECRET_KEY", "AUTH_ADMIN_USERNAME", "AUTH_ADMIN_PASSWORD"):
         assert any(f"MLFLOW_{name}" in text for text in texts), name
+    assert "def authenticate_request_basic_auth() -> Authorization | Response:" in texts[0]
 
 
 def test_mlflow_schema_version(tmp_path: Path) -> None:
@@ -657,6 +658,15 @@ def test_mlflow_shared_views() -> None:
         assert any(part in text for text in texts), part
     envelope = b'"string"!==typeof i.name||"number"!==typeof i.createdAt||"string"!==typeof i.state'
     assert any(envelope in text for text in texts)
+
+
+def test_tensorboardx_hparams() -> None:
+    from tensorboardX.proto import api_pb2, plugin_hparams_pb2
+
+    fields = plugin_hparams_pb2.HParamsPluginData.DESCRIPTOR.fields_by_name
+    assert {"version", "experiment", "session_start_info", "session_end_info"} <= fields.keys()
+    assert {"hparam_infos", "metric_infos"} <= api_pb2.Experiment.DESCRIPTOR.fields_by_name.keys()
+    assert {"STATUS_SUCCESS", "STATUS_FAILURE"} <= api_pb2.Status.keys()
 
 
 # click and setuptools

@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -30,6 +29,16 @@ PATHS = (
     "/get-artifact?run_uuid=x&path=y",
     "/graphql",
 )
+
+
+def answered(browser: urllib.request.OpenerDirector, url: str) -> int:
+    """The status of an answer to a browser, which keeps cookies."""
+    try:
+        with browser.open(url, timeout=20) as opened:
+            return int(opened.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
 
 
 def answer(url: str, user: str | None = None, password: str = "") -> int:
@@ -58,12 +67,14 @@ def test_nobody_comes_in_without_the_password_of_the_session(
         assert {path: answer(url + path) for path in PATHS} == dict.fromkeys(PATHS, 401)
         assert {path: answer(url + path, "tune-jobs", "wrong") for path in PATHS[:2]} == dict.fromkeys(PATHS[:2], 401)
         file = open_home.home / "ui" / str(port) / "address"
-        login = urlsplit(file.read_text().strip())
-        assert (login.hostname, login.port) == ("127.0.0.1", port)
-        assert login.password
-        assert {path: answer(url + path, login.username, login.password) for path in PATHS[:2]} == dict.fromkeys(
-            PATHS[:2], 200
-        )
+        address = file.read_text().strip()
+        assert address.startswith(f"{url}/?password=")
+        password = address.partition("=")[2]
+        assert {path: answer(url + path, "tune-jobs", password) for path in PATHS[:2]} == dict.fromkeys(PATHS[:2], 200)
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        assert {path: answered(browser, url + path) for path in PATHS[:2]} == dict.fromkeys(PATHS[:2], 401)
+        assert answered(browser, address.replace("password=", "password=wrong")) == 401
+        assert [answered(browser, each) for each in (address, url + PATHS[1], url + PATHS[2])] == [200, 200, 200]
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert not [path for path in open_home.home.rglob("*") if path.is_file() and intruder.can_read(path)]
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
@@ -72,7 +83,7 @@ def test_nobody_comes_in_without_the_password_of_the_session(
         assert not [one for one in family if "mlflow.db" in " ".join(one.cmdline())]
         assert {one.environ().get("MLFLOW_SERVER_ENABLE_JOB_EXECUTION") for one in family} == {"false"}
         lines = intruder.does("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null").stdout
-        assert login.password not in lines
+        assert password not in lines
     finally:
         kill_family(process)
     assert [path.name for path in reachable.iterdir()] == ["home"]

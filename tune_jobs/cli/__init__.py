@@ -39,6 +39,8 @@ _GROUPS = {
         "report": "report",
         "factors": "factors",
         "ui": "ui",
+        "dashboard": "dashboard",
+        "tensorboard": "tensorboard",
         "sync": "sync",
         "doctor": "doctor",
     },

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import os
 import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tune_jobs import files, temporary
 from tune_jobs.cli.options import say
+
+if TYPE_CHECKING:
+    from tune_jobs.actions.local_page import LocalPage
 
 _POLL_S = 0.2
 
@@ -35,8 +41,24 @@ def page_options(port: int, no_auth: str) -> Callable[[Callable[..., Any]], Call
     return decorated
 
 
-def announce(program: str, answers_at: str, opened: str | None) -> None:
-    """Say that a program starts, and when it answers; then open the address `opened`, if any, in a browser.
+def say_page(program: str, page: LocalPage, path: str, *, opens: bool) -> None:
+    """Say where a page is that this process serves, and open it in a browser if asked to."""
+    say(f"{program} is at {page.address(path)}")
+    if page.password is None:
+        say("It asks for no password: every user of this machine can read what it shows")
+    if opens:
+        open_privately(page.address(path), temporary.make())
+
+
+def open_privately(address: str, folder: Path) -> None:
+    """Open an address in a browser by way of a file: all users of a machine can read the command line of a browser."""
+    file = folder / "open.html"
+    files.write(file, f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">\n', mode=0o600)
+    click.launch(file.as_uri())
+
+
+def announce(program: str, answers_at: str, then: Callable[[], object]) -> None:
+    """Say that a program starts, and when it answers; then call `then`.
 
     This process goes on meanwhile, and may become the program. The process that waits in its place ends with it.
     """
@@ -50,8 +72,7 @@ def announce(program: str, answers_at: str, opened: str | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         _wait(answers_at, served_by)
         say(f"{program} answers after {time.monotonic() - began:.0f} s")
-        if opened is not None:
-            click.launch(opened)
+        then()
     os._exit(0)
 
 

@@ -40,38 +40,45 @@ def ui(study: str | None, port: int, opens: bool, no_auth: bool, home: Path | No
     settings = read_settings(home)
     shown, view = report.find_view(study, settings)
     if settings.tracking_uri.startswith("http"):
-        address = settings.shown_tracking_uri.rstrip("/")
+        address = f"{settings.shown_tracking_uri.rstrip('/')}/"
         say(f"The MLflow server is at {settings.shown_tracking_uri}")
         _say_view(address, shown, view)
         if opens:
-            click.launch(f"{address}/{view}")
+            click.launch(f"{address}{view}")
         return
     settings.prepare()
     tracking.check_ui_port(port)
-    address = _say_address(settings, port, no_auth=no_auth)
+    address, folder = _say_address(settings, port, no_auth=no_auth)
     _say_view(address, shown, view)
-    local_pages.announce("MLflow", f"http://127.0.0.1:{port}/health", f"{address}/{view}" if opens else None)
+    local_pages.announce(
+        "MLflow",
+        f"http://127.0.0.1:{port}/health",
+        lambda: local_pages.open_privately(f"{address}{view}", folder) if opens else None,
+    )
     _become_mlflow(settings, port, no_auth=no_auth)
 
 
-def _say_address(settings: Settings, port: int, *, no_auth: bool) -> str:
-    """Say where MLflow will be, and who may come in. Return its address."""
+def _say_address(settings: Settings, port: int, *, no_auth: bool) -> tuple[str, Path]:
+    """Say where MLflow will be, and who may come in.
+
+    Return the address to which that of a page is added, and a folder for its files.
+    """
     from tune_jobs import tracking
 
     if no_auth:
         say(f"The MLflow UI is at http://127.0.0.1:{port}")
         say("It asks for no password: every user of this machine can read and write your files through it")
-        return f"http://127.0.0.1:{port}"
+        return f"http://127.0.0.1:{port}/", tracking.new_ui_folder(settings, port)
     password = tracking.make_ui_password(settings, port)
     prepare_mlflow_password(password.config, password.user, password.password)
     say(f"The MLflow UI is at {password.address}")
     say(f"The address has its password, which is in {password.file} too: whoever has it can do what you can")
-    return password.address
+    return password.address, password.folder
 
 
 def _say_view(address: str, study: str | None, view: str) -> None:
     if study is not None:
-        say(f"The trials of {study} are at {address}/{view}")
+        say(f"The trials of {study} are at {address}{view}")
 
 
 def _become_mlflow(settings: Settings, port: int, *, no_auth: bool) -> None:

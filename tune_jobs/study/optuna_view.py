@@ -9,16 +9,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from tune_jobs.errors import StudyError
 from tune_jobs.records import objectives
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
@@ -28,6 +26,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study.optuna_form import optuna_form
 from tune_jobs.study.storage import open_storage
 from tune_jobs.study.study import Study
+from tune_jobs.study.unwritable import UnwritableStorage
 
 OptunaStudy = optuna.study.Study  # these two for those who may not import Optuna
 OptunaTrial = FrozenTrial
@@ -68,7 +67,7 @@ class Snapshot:
         return self._storage.part(trials)
 
 
-class ReadOnlyStorage(BaseStorage):
+class ReadOnlyStorage(UnwritableStorage):
     """The Optuna storage of one study, with the values of all its objectives, in which nothing can be changed.
 
     A trial's user attributes are its seed and the metrics of its best epoch.
@@ -153,44 +152,12 @@ class ReadOnlyStorage(BaseStorage):
             trial.values = None
         return trial
 
-    def _refuse(self) -> NoReturn:
+    def refusal(self) -> str:
         name = self._study.name
-        raise StudyError(
+        return (
             f"the Optuna study of {name!r} can only be read: to run more trials, call "
             f"tune_jobs.open({name!r}).extend(10) or run `tune-jobs extend {name} --trials +10`"
         )
-
-    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        self._refuse()
-
-    def delete_study(self, study_id: int) -> None:
-        self._refuse()
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._refuse()
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._refuse()
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        self._refuse()
-
-    def set_trial_param(
-        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
-    ) -> None:
-        self._refuse()
-
-    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        self._refuse()
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        self._refuse()
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._refuse()
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._refuse()
 
 
 class _PartStorage(ReadOnlyStorage):

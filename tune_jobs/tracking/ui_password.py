@@ -15,11 +15,12 @@ from pathlib import Path
 from tune_jobs import files, homes
 from tune_jobs.errors import SettingsError
 from tune_jobs.settings import Settings
+from tune_jobs.tracking import ui_login
 
 _CONFIG = """[mlflow]
 default_permission = NO_PERMISSIONS
 database_uri = sqlite:///{users}
-authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+authorization_function = tune_jobs.tracking.ui_login:authenticate
 auth_cache_ttl_seconds = 60
 """
 
@@ -31,7 +32,7 @@ class UiPassword:
     folder: Path
     port: int
     password: str
-    user: str = "tune-jobs"
+    user: str = ui_login.USER
 
     @property
     def file(self) -> Path:
@@ -45,7 +46,16 @@ class UiPassword:
 
     @property
     def address(self) -> str:
-        return f"http://{self.user}:{self.password}@127.0.0.1:{self.port}"
+        """The address that lets a browser in."""
+        return f"http://127.0.0.1:{self.port}/?{ui_login.ASKED}={self.password}"
+
+
+def new_folder(settings: Settings, port: int) -> Path:
+    """Return the folder with the files of the UI at this port, which is empty."""
+    folder = settings.home / "ui" / str(port)
+    shutil.rmtree(folder, ignore_errors=True)
+    homes.make(folder.parent, folder)
+    return folder
 
 
 def check_port(port: int) -> None:
@@ -76,9 +86,7 @@ def make(settings: Settings, port: int) -> UiPassword:
             "a password for the MLflow UI needs the package Flask-WTF: `pip install 'mlflow[auth]'`, or do without a "
             "password by --no-auth if nobody else uses this machine"
         )
-    made = UiPassword(settings.home / "ui" / str(port), port, secrets.token_urlsafe(16))
-    shutil.rmtree(made.folder, ignore_errors=True)
-    homes.make(made.folder.parent, made.folder)
+    made = UiPassword(new_folder(settings, port), port, secrets.token_urlsafe(16))
     files.write_bytes(made.file, f"{made.address}\n".encode(), mode=0o600)
     users = made.folder / "users.db"
     if settings.mlflow_file is not None:  # the server runs in the home, whose name need not suit an address
