@@ -26,7 +26,7 @@ from tests.support import house
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "private_interfaces.md"
-PACKAGES = ("ray", "optuna", "tensorflow", "keras", "mlflow", "click", "setuptools")
+PACKAGES = ("ray", "optuna", "tensorflow", "tensorboardx", "keras", "mlflow", "click", "setuptools")
 BOUNDED = {"ray", "optuna", "tensorflow", "keras", "mlflow", "click"}
 
 ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
@@ -664,9 +664,9 @@ def test_tensorboardx_hparams() -> None:
     from tensorboardX.proto import api_pb2, plugin_hparams_pb2
 
     fields = plugin_hparams_pb2.HParamsPluginData.DESCRIPTOR.fields_by_name
-    assert {"version", "experiment", "session_start_info", "session_end_info"} <= fields.keys()
-    assert {"hparam_infos", "metric_infos"} <= api_pb2.Experiment.DESCRIPTOR.fields_by_name.keys()
-    assert {"STATUS_SUCCESS", "STATUS_FAILURE"} <= api_pb2.Status.keys()
+    assert {"version", "experiment", "session_start_info", "session_end_info"} <= set(fields)
+    assert {"hparam_infos", "metric_infos"} <= set(api_pb2.Experiment.DESCRIPTOR.fields_by_name)
+    assert {"STATUS_SUCCESS", "STATUS_FAILURE"} <= set(api_pb2.Status.keys())
 
 
 # click and setuptools

@@ -297,6 +297,6 @@ def test_a_model_that_is_saved_knows_its_study_and_where_its_task_is_now(
     monkeypatch.setattr(train, "_can_be_saved", lambda *_: False)
     monkeypatch.setattr(train, "rerun", lambda *_: SimpleNamespace(model=object(), artifacts=None))
     monkeypatch.setattr(train, "_train_again", lambda *_: (0.96, 1))
-    monkeypatch.setattr(train, "_save", lambda model, path, origin: saved.append(origin))
+    monkeypatch.setattr(train.model_files, "save", lambda model, path, origin, *_: saved.append(origin))
     train.train(best, home.settings, output=Path("model.keras"), with_mlflow=False, say=home.said.append)
     assert [(origin.reference, origin.study) for origin in saved] == [(now, "plain")]

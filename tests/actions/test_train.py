@@ -29,6 +29,7 @@ from tune_jobs.training.devices import FewGpusError
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),  # of MLflow's own tables
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # of Keras, when it saves
+    pytest.mark.filterwarnings("ignore:.*hint is inferred as AnyType:UserWarning"),  # of MLflow, about its own code
 ]
 
 LAUNCH = ("launch", "digits-mlp", "--search", "random", "--trials", "8", "--epochs", "2", "--seed", "3")
@@ -85,7 +86,9 @@ def retraining_of_digits(tmp_path_factory: pytest.TempPathFactory, ray: SharedRa
         kill_family(sweep)
     best = settings.exports_dir("digits-mlp") / "best.yaml"
     output = folder / "models" / "model.keras"
-    trained, answer, messages = called(settings, "train", str(best), "-o", str(output), "--json")
+    trained, answer, messages = called(
+        settings, "train", str(best), "-o", str(output), "--register", "digits", "--json"
+    )
     return Retraining(
         folder,
         settings,
@@ -142,8 +145,10 @@ def test_mlflow_has_the_model_with_its_signature(retraining_of_digits: Retrainin
 
     settings, answer = retraining_of_digits.settings, retraining_of_digits.answer
     mlflow.set_tracking_uri(settings.tracking_uri)
-    signature = mlflow.models.get_model_info(answer["mlflow_model"]).signature
+    info = mlflow.models.get_model_info(answer["mlflow_model"])
+    signature = info.signature
     mlflow.set_tracking_uri(None)  # or the processes of later tests write there
+    assert info.saved_input_example_info is not None
     (images,) = signature.inputs.inputs
     assert (images.shape, images.type) == ((-1, 8, 8, 1), np.dtype("uint8"))
     assert signature.outputs.inputs[0].shape == (-1, 10)
@@ -151,6 +156,36 @@ def test_mlflow_has_the_model_with_its_signature(retraining_of_digits: Retrainin
     experiment = client.get_experiment_by_name("digits-mlp")
     runs = client.search_runs([experiment.experiment_id], "attributes.run_name = 'digits-mlp-train'")
     assert [(run.info.status, run.data.metrics["best_val_accuracy"]) for run in runs] == [("FINISHED", answer["score"])]
+
+
+def test_the_registry_has_the_model_with_tags_that_lead_back_to_its_trial(retraining_of_digits: Retraining) -> None:
+    from mlflow import MlflowClient
+
+    assert retraining_of_digits.answer["mlflow_model"] == "models:/digits/1"
+    assert "models:/digits@champion" in retraining_of_digits.train[1]
+    client = MlflowClient(tracking_uri=retraining_of_digits.settings.tracking_uri)
+    version = client.get_model_version_by_alias("digits", "champion")
+    record = retraining_of_digits.record
+    best = max(record.trials, key=lambda trial: trial.score or 0.0)
+    tags = {"study": "digits-mlp", "trial": str(best.number), "task": "digits-mlp", "data": record.terms.data_digest}
+    assert version.tags == tags | {"val_accuracy": repr(best.score)}
+    assert {name: client.get_run(version.run_id).data.tags[name] for name in tags} == tags
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--register", "a/b"), "a registered model needs a name without / and :"),
+        (("--register", "a", "--no-mlflow"), "--register needs MLflow"),
+        (("-o", "model.h5"), "FILE.keras, FILE.onnx, FILE.tflite or, as a SavedModel, in a new folder; got model.h5"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_before_training(
+    best: Path, settings: Settings, options: tuple[str, ...], words: str
+) -> None:
+    code, _, told = called(settings, "train", str(best), *options)
+    assert code == 2
+    assert words in told
 
 
 @pytest.fixture
@@ -201,7 +236,7 @@ def test_another_score_is_said_to_be_another(best: Path, train: Callable[..., tr
     ("values", "output", "error", "words"),
     [
         ({"data_digest": "feedfeedfeedfeed"}, None, DataError, "was found on data feedfeedfeedfeed, and digits is now"),
-        ({}, Path("model.h5"), SettingsError, "FILE.keras; got model.h5"),
+        ({}, Path("model.h5"), SettingsError, "in a new folder; got model.h5"),
         ({}, Path("model.keras"), SettingsError, "a training loop of its own, which leaves no model to save to"),
         ({"reference": "gone.py:OWN", "study": "gone"}, None, ValueError, "gone.py"),
         ({"params": {"act": "raise", "width": 1, "depth": 1}}, None, UserError, "RuntimeError: no such thing"),

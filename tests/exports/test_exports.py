@@ -87,6 +87,36 @@ def test_the_table_as_a_whole() -> None:
     ]
 
 
+def with_baseline(number: int, base: StudyRecord = SMALL) -> StudyRecord:
+    """The study, whose task's own configuration is that of a trial."""
+    assert base.launch is not None
+    return replace(base, launch=replace(base.launch, baseline=base.trials[number].params_id))
+
+
+def test_the_baseline_is_marked_and_compared_with_the_best() -> None:
+    text = exports.render(with_baseline(0), "table")
+    assert "\nbaseline: trial 0, rank 3, 0.5000; the best is 0.4000 better\n" in text
+    assert "baseline: trial 1, rank 1, 0.9000: nothing tried is better" in exports.render(with_baseline(1), "md")
+    page = exports.render(with_baseline(0), "html")
+    rows = re.findall(r'<tr class="([^"]*)"', page)
+    assert rows == ["first", "first", "complete baseline", "stopped"]
+    assert "<u style" not in page  # it is far off, as its hollow dot says
+    strokes = re.findall(r'<u style="left:([0-9.]+)%">', exports.render(with_baseline(2), "html"))
+    assert len(strokes) == 4
+    assert len(set(strokes)) == 1
+    for unknown in (SMALL, with_baseline(4)):  # the last one failed, and has no row
+        assert "baseline" not in exports.render(unknown, "table")
+        assert "<u style" not in exports.render(unknown, "html")
+
+
+def test_many_columns_fit_a_screen() -> None:
+    wide = study(*(trial(n, n / 10, **{f"a_name_{k}": n + k for k in range(14)}) for n in range(3)))
+    page = exports.render(wide, "html")
+    assert '<div class="wide many">' in page
+    assert "a_<wbr>name_<wbr>3</th>" in page
+    assert '<div class="wide">' in exports.render(SMALL, "html")
+
+
 def test_top_leaves_the_rest_out_and_says_so() -> None:
     text = exports.render(SMALL, "table", 2)
     assert "the first 2 of 4 configurations" in text
@@ -249,7 +279,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag != "meta":
+        if tag not in ("meta", "wbr"):
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

@@ -105,6 +105,7 @@ def test_without_a_password_it_says_what_that_means(
     monkeypatch.setattr("os.execv", lambda program, words: commands.append(words))
     monkeypatch.setattr("os.umask", lambda mask: None)  # this process goes on
     monkeypatch.setattr("tune_jobs.tracking.prepare_file", lambda settings, say: None)
+    monkeypatch.setattr("tune_jobs.cli.local_pages.announce", lambda *words: None)  # nothing will answer
     for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION", "MLFLOW_UVICORN_OPTS"):
         monkeypatch.setenv(name, "")  # to be as before afterwards
     monkeypatch.chdir(settings.home.parent)

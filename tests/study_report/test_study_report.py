@@ -18,7 +18,8 @@ import pytest
 
 from tests.support.sweeping import called, data_of, own_task, terms_of
 from tests.support.trials import changed, trial_record
-from tune_jobs import exports, process
+from tune_jobs import exports, process, study_report
+from tune_jobs.leaderboard import comparison
 from tune_jobs.records import trial_pictures
 from tune_jobs.records.studies import Evaluation, Launch, StudyRecord
 from tune_jobs.records.trial_pictures import EpochPictures
@@ -98,7 +99,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "input", "img"):
+        if tag not in ("meta", "input", "img", "wbr"):
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -339,3 +340,35 @@ def test_what_a_launch_starts_leaves_a_deleted_study_alone(
     assert called(settings, "delete", "shown", "--yes")[0] == 0
     assert called(settings, "report", "shown", "--after-launch")[0] == 0
     assert not settings.exports_dir("shown").exists()
+
+
+def test_several_studies_have_one_report(snapshot: Snapshot, settings: Settings) -> None:
+    first = snapshot.record
+    second = replace(first, name=f"b{HOSTILE}", trials=tuple(replace(trial, seed=1) for trial in first.trials))
+    other = replace(
+        first,
+        name="c",
+        terms=replace(first.terms, objective=Objective("val_loss", "minimize")),
+        trials=first.trials[:5],
+    )
+    records = (first, second, other)
+    text = study_report.comparison_text(records, comparison.compare(records))
+    shown = Page(text)
+    assert HOSTILE not in text
+    headings = [heading for heading in shown.texts["h2"] if heading.strip()]
+    assert headings == ["Winners", "Tests", "How the searches went", "All scores", "How the studies differ"]
+    plots = json.loads(text.split('id="figures">')[1].split("</script>")[0])
+    assert [len(plots[key]["data"]) for key in ("searches-0", "searches-1", "scores-0", "scores-1")] == [2, 1, 2, 1]
+    best = plots["searches-0"]["data"][0]["y"]
+    assert best == sorted(best)
+    assert best[-1] == max(trial.score for trial in first.trials if trial.state == "complete" and trial.score)
+    falling = plots["searches-1"]["data"][0]["y"]
+    assert falling == sorted(falling, reverse=True)
+    assert "No two winners can be tested against each other" in text
+
+
+def test_compare_writes_a_report(settings: Settings, tmp_path: Path) -> None:
+    make_study(settings, tmp_path, n=3)
+    code, _, told = called(settings, "compare", "shown", "-o", str(tmp_path / "out.html"))
+    assert code == 0, told
+    Page((tmp_path / "out.html").read_text(encoding="utf-8"))

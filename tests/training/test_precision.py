@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tune_jobs import datasets
-from tune_jobs.actions import train as train_action
+from tune_jobs.actions import model_files
 from tune_jobs.datasets import TrainingData
 from tune_jobs.models import cnn
 from tune_jobs.models.label_encodings import Classes
@@ -130,7 +130,7 @@ def test_a_saved_model_of_half_precision_is_loaded_and_predicts(precision: Preci
         versions={},
     )
     file, picture = tmp_path / "model.keras", tmp_path / "digit.png"
-    train_action._save(run.model, file, origin)
+    model_files.save(run.model, file, origin, None, print)
     loaded = keras.saving.load_model(file, compile=False, safe_mode=True)
     assert [one.compute_dtype for one in loaded.layers[1:]] == [one.compute_dtype for one in run.model.layers[1:]]
     np.testing.assert_array_equal(

@@ -28,7 +28,7 @@ from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
 from tune_jobs.search_spaces import catalog, digests
 from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.search_spaces.protocol import TaskError
-from tune_jobs.search_spaces.scalars import SpaceError
+from tune_jobs.search_spaces.scalars import SpaceError, params_id
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings, prepare_python
 from tune_jobs.study import provenance
@@ -267,8 +267,9 @@ def launch_note(search: Search, trials: int | None, inputs: StudyInputs) -> Laun
     place = None if inputs.reference == inputs.task.name else catalog.lasting(inputs.reference)
     unit = _unit(inputs.task)
     also = tuple(map(str, inputs.with_paths))
-    limits = inputs.constraints
-    return replace(now, reference=place, code=inputs.code, with_paths=also, unit=unit, constraints=limits)
+    baseline = params_id(inputs.task.baseline) if inputs.task.baseline else None
+    now = replace(now, unit=unit, constraints=inputs.constraints, baseline=baseline)
+    return replace(now, reference=place, code=inputs.code, with_paths=also)
 
 
 def _unit(task: Task) -> str:

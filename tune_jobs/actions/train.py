@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tune_jobs import datasets, files, neutral_keras, tracking
+from tune_jobs import datasets, neutral_keras, tracking
+from tune_jobs.actions import model_files
 from tune_jobs.actions.moved import find_place
 from tune_jobs.datasets import AnyTrainingData, TrainingData, nests
 from tune_jobs.errors import DataError, SettingsError, StudyError, TrialError, UserError
 from tune_jobs.exports.best import BestConfig, best_row, load_best
-from tune_jobs.prediction import keras_files, saved_models
+from tune_jobs.prediction import keras_files
 from tune_jobs.prediction.input_forms import forms_of
 from tune_jobs.prediction.keras_files import UnsavableModelError
 from tune_jobs.prediction.saved_models import Origin
@@ -60,11 +61,19 @@ class Retrained:
 
 
 def train(
-    path: Path, settings: Settings, *, output: Path | None, with_mlflow: bool, say: Say, trial: int | None = None
+    path: Path,
+    settings: Settings,
+    *,
+    output: Path | None,
+    with_mlflow: bool,
+    say: Say,
+    trial: int | None = None,
+    register: str | None = None,
 ) -> Retrained:
     """Train the configuration in `path`, or that of `trial` if it holds several; save the model and log it to MLflow.
 
-    Of a task that runs a function, `output` is a new folder for the files that the function reports.
+    Of a task that runs a function, `output` is a new folder for the files that the function reports. `register` names
+    the model in MLflow's registry.
 
     Raises:
         UserError: if the file, its task or its data are missing or have changed; if the trial fails.
@@ -82,7 +91,9 @@ def train(
     if data is not None and data.digest != config.data_digest:
         datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
-    _check_output(output, task)
+    model_files.check(output, task)
+    if register is not None:
+        tracking.check_registered_name(register, with_mlflow=with_mlflow)
     if with_mlflow:
         settings.prepare()
         tracking.check(settings)
@@ -105,14 +116,13 @@ def train(
             return replace(retrained, files=output)
     if model is None or form is None:
         return retrained
+    sample = nests.rows(form.validation.x, slice(_SAMPLE))
     if output is not None:
-        _save(model, output, _origin(config, task, form, retrained.score))
-        say(f"model saved to {output}")
+        model_files.save(model, output, _origin(config, task, form, retrained.score), sample, say)
     if with_mlflow:
         say("logging the model to MLflow …")
-        sample = nests.rows(form.validation.x, slice(_SAMPLE))
-        bare = keras_files.bare(model)
-        uri = tracking.log_model(settings, config.task, bare, sample, retrained.score, config.metric, say)
+        trained = tracking.TrainedModel(config.task, sample, retrained.score, config.metric, _tags(config))
+        uri = tracking.log_model(settings, keras_files.bare(model), trained, register, say)
         return replace(retrained, model_uri=uri)
     return retrained
 
@@ -139,20 +149,10 @@ def _model_of_all(task: Task, params: Params, data: AnyTrainingData, seed: int, 
         raise UserError(f"the configuration did not train on all rows: {error.reason} ({error})") from error
 
 
-def _check_output(output: Path | None, task: Task) -> None:
-    if output is not None and "artifacts" in task.run_takes:
-        if output.exists():
-            raise SettingsError(
-                f"{output} is there already: name another folder for the files that the function reports"
-            )
-        return
-    if output is not None and output.suffix != ".keras":
-        raise SettingsError(f"a model is saved as FILE.keras; got {output}")
-    if output is not None and task.trains_itself:
-        raise SettingsError(
-            f"task {task.name!r} has {task.own_code}, which leaves no model to save to {output}: "
-            "leave -o out, and let it save its model itself"
-        )
+def _tags(config: BestConfig) -> dict[str, str]:
+    """Return the tags of a logged model that lead back to the trial that it is of."""
+    tags = {"study": config.study, "trial": str(config.trial), "task": config.task, "data": config.data_digest}
+    return {name: value for name, value in tags.items() if value is not None}
 
 
 def _can_be_saved(
@@ -163,7 +163,7 @@ def _can_be_saved(
     Raises:
         UserError: it is to be saved to a file, and cannot be.
     """
-    if output is None and not with_mlflow:
+    if not model_files.is_keras(output) and not with_mlflow:
         return False
     try:
         model = epochs.build_model(task, config.params, data, seed=config.seed)
@@ -171,11 +171,11 @@ def _can_be_saved(
     except TrialError:  # training says it, too
         return with_mlflow
     except UnsavableModelError as error:
-        if output is not None:
+        if model_files.is_keras(output):
             raise
         say(f"MLflow will not have the model: {error}")
         return False
-    if why_not_read is not None and output is not None:
+    if why_not_read is not None and model_files.is_keras(output):
         say(f"`tune-jobs predict` will not be able to read the model: {why_not_read}")
     return with_mlflow
 
@@ -297,14 +297,3 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
         inputs=forms_of(data.train.x),
         columns=data.columns,
     )
-
-
-def _save(model: keras.Model, path: Path, origin: Origin) -> None:
-    """Write the model with its origin, whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"the folder {path.parent} cannot be made: {error.strerror}") from error
-    with files.replacement(path, suffix=".keras") as part:
-        keras_files.bare(model).save(part)
-        saved_models.add(part, origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,7 @@ from tune_jobs.cli.options import home_option, json_option, print_json, print_ta
 
 if TYPE_CHECKING:
     from tune_jobs.leaderboard.comparison import Comparison, Pair, Winner
-
-_MEANING = (
-    "p: the probability that seeds alone make two equally good winners differ by at least this much on these "
-    "validation images, on which both were chosen (two-sided paired t-test over the shared seeds); Holm: p corrected "
-    "for all tests here"
-)
+    from tune_jobs.records.studies import StudyRecord
 
 
 @click.command(short_help="Compare the best configurations of several studies.")
@@ -26,13 +22,13 @@ _MEANING = (
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write a plot to FILE, .svg or .png.",
+    help="Write a plot to FILE, .svg or .png, or a report with figures, .html.",
 )
 @json_option
 @home_option
 def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: Path | None) -> None:
     """Compare the winners of several studies. Two that were trained with the same seeds on the same data are tested
-    against each other.
+    against each other. With -o FILE.html there is a report: winners, tests, how each search went, how studies differ.
 
     \b
     Example:  tune-jobs compare fashion-mnist-mlp fashion-mnist-mlp-open -o winners.svg
@@ -44,11 +40,10 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
     from tune_jobs.study.study import Study
 
     settings = read_settings(home)
-    compared = comparison.compare([Study.open(name, settings).record() for name in studies])
+    records = [Study.open(name, settings).record() for name in studies]
+    compared = comparison.compare(records)
     if output is not None:
-        from tune_jobs.exports import plots
-
-        plots.save(plots.winners_plot(compared), output)
+        _write(records, compared, output)
     if as_json:
         winners = [asdict(winner) | {"row": data.row_fields(winner.row)} for winner in compared.winners]
         print_json({"winners": winners, "pairs": [asdict(pair) for pair in compared.pairs]})
@@ -58,14 +53,27 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
         say(f"wrote {output}")
 
 
+def _write(records: Sequence[StudyRecord], compared: Comparison, output: Path) -> None:
+    if output.suffix == ".html":
+        from tune_jobs import exports, study_report
+
+        exports.write(output, study_report.comparison_text(records, compared))
+        return
+    from tune_jobs.exports import plots
+
+    plots.save(plots.winners_plot(compared), output)
+
+
 def _print(compared: Comparison) -> None:
+    from tune_jobs.leaderboard import comparison
+
     columns = ("study", "task", "metric", "n", "mean", "std", "95 %", "test", "test 95 %")
     print_table(columns, [_winner(winner) for winner in compared.winners])
     tested = [pair for pair in compared.pairs if pair.why_not is None]
     if tested:
         print_text()
         print_table(("pair", "seeds", "difference", "95 %", "p", "Holm"), [_pair(pair) for pair in tested])
-        print_text(f"\n{_MEANING}")
+        print_text(f"\n{comparison.MEANING}")
     refused = [pair for pair in compared.pairs if pair.why_not is not None]
     if refused:
         print_text("\nnot tested:")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tune_jobs.cli import colours
 from tune_jobs.cli.options import home_option, json_option, print_text, read_settings, say
 from tune_jobs.exports import FORMATS
 
@@ -52,7 +53,9 @@ def leaderboard(
 
     record = Study.open(study, read_settings(home)).history().of_version(version)
     text = exports.render(record, "json" if as_json else form, top)  # type: ignore[arg-type]
-    if output is None:
+    if output is None and form == "table" and not as_json:
+        colours.print_leaderboard(text)
+    elif output is None:
         print_text(text, nl=not text.endswith("\n"))
     else:
         exports.write(output, text)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tune_jobs.cli.options import print_text, say, say_view
+from tune_jobs.cli import colours
+from tune_jobs.cli.options import say, say_view
 from tune_jobs.settings import writes_reports
 from tune_jobs.words import seconds
 
@@ -140,7 +141,7 @@ def print_outcome(outcome: Outcome) -> int:
     """Print the leaderboard and where its files are; return the exit code."""
     from tune_jobs import exports
 
-    print_text(exports.brief_table(outcome.study, _TOP))
+    colours.print_leaderboard(exports.brief_table(outcome.study, _TOP))
     say_exports(outcome.exports_dir)
     if writes_reports():
         say("The report, report.html, is there in some seconds")

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Save the model to FILE, such as model.keras. Of a task that runs a function: a new folder for its files.",
+    metavar="PATH",
+    help="Save the model to FILE.keras, FILE.onnx or FILE.tflite or, as a SavedModel, in a new folder. Of a task that "
+    "runs a function: a new folder for its files.",
 )
+@click.option("--register", metavar="NAME", help="Register the model in MLflow as the new champion of NAME.")
 @click.option("--no-mlflow", is_flag=True, help="Do not log the model to MLflow.")
 @json_option
 @home_option
@@ -31,6 +33,7 @@ def train(
     config: Path,
     trial: int | None,
     output: Path | None,
+    register: str | None,
     no_mlflow: bool,
     as_json: bool,
     home: Path | None,
@@ -38,9 +41,10 @@ def train(
 ) -> int:
     """Train the configuration of a best.yaml again, or one of a front.yaml, to the same validation score.
 
-    CONFIG is the YAML file. With -o the model is saved as a .keras file, which `tune-jobs predict` reads. A task that
-    runs a function has no model: with -o the files that it reports are kept in a new folder. The model of a
-    cross-validated configuration is trained on the rows of all folds.
+    CONFIG is the YAML file. With -o the model is saved: as a .keras file, which `tune-jobs predict` reads, or in the
+    form of another program, whose outputs on real inputs are compared with the model's. A task that runs a function has
+    no model: with -o the files that it reports are kept in a new folder. The model of a cross-validated
+    configuration is trained on the rows of all folds.
 
     \b
     Example:  tune-jobs train results/best.yaml -o model.keras
@@ -48,7 +52,9 @@ def train(
     from tune_jobs.actions import train
 
     settings = read_settings(home, data_dir)
-    outcome = train.train(config, settings, output=output, with_mlflow=not no_mlflow, say=say, trial=trial)
+    outcome = train.train(
+        config, settings, output=output, with_mlflow=not no_mlflow, say=say, trial=trial, register=register
+    )
     if as_json:
         print_json(
             {

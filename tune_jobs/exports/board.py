@@ -65,6 +65,13 @@ class Board:
         """The other parameters, each with its one value."""
         return tuple((name, value_text(self.rows[0].params[name])) for name in self.names if name not in self.varied)
 
+    @cached_property
+    def baseline(self) -> Row | None:
+        """The row of the task's own configuration, if it has a score and the study knows which one that is."""
+        launch = self.study.launch
+        known = None if launch is None else launch.baseline
+        return next((row for row in self.rows if row.params_id == known), None)
+
     @property
     def about(self) -> str:
         terms, launch = self.study.terms, self.study.launch
@@ -84,6 +91,7 @@ class Board:
             same = "has the very same values as another" if self.objectives else "shares its rank with an equal score"
             notes.append(f"= {same}")
         notes += self._notes_on_the_front() if self.objectives else self._notes_on_the_order()
+        notes += self._note_on_the_baseline()
         if any(row.state == "stopped" for row in self.shown):
             notes.append("stopped configurations come last: how they would have ended is not known")
         notes += self._notes_on_the_limits() + self._notes_on_changes()
@@ -100,6 +108,19 @@ class Board:
         notes = ["best: the probability of being the best; places: between which it may be, at 95 %"]
         notes.append("no other is tied with the first" if tied < 2 else f"{tied} are tied: each may be the best")
         return notes
+
+    def _note_on_the_baseline(self) -> list[str]:
+        """Return how the winner compares with the task's own configuration, which a search is to beat."""
+        row, best = self.baseline, fronts.best(self.rows)
+        if row is None or best is None or self.objectives:
+            return []
+        score = format(row.score, self.score_format)
+        about = f"baseline: trial {row.trials[0]}, rank {row.rank}, {score}"
+        if row is best:
+            return [f"{about}: nothing tried is better"]
+        gain = abs(best.score - row.score)
+        unsure = "; it may be the best, too" if row.places is not None and row.may_be_best else ""
+        return [f"{about}; the best is {format(gain, self.score_format)} better{unsure}"]
 
     def _notes_on_the_front(self) -> list[str]:
         """Return how large the front is, and how far its numbers can be trusted."""

@@ -14,6 +14,8 @@ from tune_jobs.records import objectives
 from tune_jobs.search_spaces.protocol import ABOUT_DATA, Objective
 from tune_jobs.words import printable
 
+_MANY = 14  # columns, above which a table is set smaller
+
 
 def html_text(board: Board) -> str:
     """Return a whole page: the best score, the facts of the study, the table, and notes."""
@@ -76,16 +78,25 @@ def table(board: Board) -> Iterator[str]:
     yield from _same(board)
     if not board.shown:
         return
-    yield '<div class="wide"><table><thead><tr>'
-    yield from (f'<th scope="col" class="{column.kind}">{_safe(column.heading)}</th>' for column in board.columns)
+    many = " many" if len(board.columns) > _MANY else ""
+    yield f'<div class="wide{many}"><table><thead><tr>'
+    yield from (f'<th scope="col" class="{column.kind}">{_heading(column)}</th>' for column in board.columns)
     yield "</tr></thead><tbody>"
     scales = {printable(scale.objective.metric): scale for scale in _scales(board)}
     for index, row in enumerate(board.shown):
         marks = {heading: scale.mark(index) for heading, scale in scales.items()}
         cells = (_cell(column, index, marks.get(column.heading, "")) for column in board.columns)
         place = "broken" if row.broken else "first" if row.rank == 1 and row.state == "complete" else row.state
-        yield f'<tr class="{place}">{"".join(cells)}</tr>'
+        is_baseline = board.baseline is not None and row.params_id == board.baseline.params_id
+        marked = ' baseline" title="the task’s baseline' if is_baseline else ""
+        yield f'<tr class="{place}{marked}">{"".join(cells)}</tr>'
     yield "</tbody></table></div>"
+
+
+def _heading(column: Column) -> str:
+    """Return a heading; that of a parameter may go on in a further line, so that many fit side by side."""
+    text = _safe(column.heading)
+    return text.replace("_", "_<wbr>") if column.kind in ("param", "detail") else text
 
 
 def _cell(column: Column, index: int, mark: str) -> str:
@@ -99,6 +110,8 @@ def notes(board: Board) -> Iterator[str]:
     notes = list(board.notes)
     if len(board.shown) > 1:
         notes.append("the line runs to the best, on the right; a bar is the 95 % interval, a hollow dot is further off")
+    if len(board.shown) > 1 and board.baseline is not None:
+        notes.append("the row with a ◆ is the task’s baseline, and the stroke across each line is its score")
     yield '<ul class="notes">'
     yield from (f"<li>{with_code(note)}</li>" for note in notes)
     yield "</ul>"
@@ -107,18 +120,26 @@ def notes(board: Board) -> Iterator[str]:
 def _scales(board: Board) -> Iterator[_Scale]:
     """Yield a scale for the score, and one for each further objective, whose values have no intervals."""
     rows, objective = board.shown, board.study.terms.objective
-    yield _Scale(objective, [row.score for row in rows], [row.interval for row in rows])
+    base = board.baseline
+    values = (None,) * len(board.objectives) if base is None else base.values
+    yield _Scale(
+        objective, [row.score for row in rows], [row.interval for row in rows], None if base is None else base.score
+    )
     for index, further in enumerate(board.objectives[1:], start=1):
-        yield _Scale(further, [row.values[index] for row in rows], [None] * len(rows))
+        yield _Scale(further, [row.values[index] for row in rows], [None] * len(rows), values[index])
 
 
 class _Scale:
     """A line on which scores are dots. Bars would mislead, since the line does not begin at zero."""
 
     def __init__(
-        self, objective: Objective, scores: Sequence[float | None], intervals: Sequence[tuple[float, float] | None]
+        self,
+        objective: Objective,
+        scores: Sequence[float | None],
+        intervals: Sequence[tuple[float, float] | None],
+        baseline: float | None,
     ) -> None:
-        self.objective, self._scores, self._intervals = objective, scores, intervals
+        self.objective, self._scores, self._intervals, self._baseline = objective, scores, intervals, baseline
         known = [score for score in scores if score is not None]
         ends = [end for interval in intervals if interval is not None for end in interval]
         self._worst = numbers.within_reach(known, objective)[-1] if known else 0.0
@@ -136,7 +157,12 @@ class _Scale:
         place = self._percent(score)
         off = ' class="off"' if place < 0 else ""
         dot = f'<b{off} style="left:{max(0.0, place):.2f}%"></b>'
-        return f'<span class="line" aria-hidden="true"><span>{bar}{dot}</span></span>'
+        return f'<span class="line" aria-hidden="true"><span>{bar}{self._stroke()}{dot}</span></span>'
+
+    def _stroke(self) -> str:
+        """Return the mark of the baseline's score, which every line has; nothing if it is off the line."""
+        place = -1.0 if self._baseline is None else self._percent(self._baseline)
+        return f'<u style="left:{place:.2f}%"></u>' if 0 <= place <= 100 else ""
 
     def _percent(self, score: float) -> float:
         """Return how far along the line a score is, in percent; below 0 if it is further off."""
@@ -178,7 +204,7 @@ figcaption { color: var(--quiet); font-size: .8rem; }
 @media screen and (prefers-color-scheme: dark) { :root { --ink: #e4e6e9; --paper: #16191d; --quiet: #969da6;
   --rule: #2d3239; --mark: #79b1ec; --tint: #1d2126; } }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 84rem; margin: 0 auto; padding: 2.5rem 1.5rem; }
+main { max-width: 96rem; margin: 0 auto; padding: 2.5rem 1.5rem; }
 h1 { font-size: 1.5rem; font-weight: 600; margin: 0; overflow-wrap: anywhere; }
 .best { margin: .25rem 0 1.5rem; color: var(--quiet); }
 .best strong { color: var(--ink); font-size: 1.15rem; font-variant-numeric: tabular-nums; }
@@ -190,8 +216,12 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .same b { color: var(--ink); font-weight: 500; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .925rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .6rem; text-align: left; white-space: pre; border-bottom: 1px solid var(--rule); }
+th, td { padding: .35rem .45rem; text-align: left; white-space: pre; border-bottom: 1px solid var(--rule); }
 th { font-size: .8rem; font-weight: 500; color: var(--quiet); vertical-align: bottom; }
+th.param, th.detail { white-space: normal; }
+.many table { font-size: .8rem; }
+.many th, .many td { padding: .35rem .3rem; }
+.many .line { width: 5rem; margin-left: .4rem; }
 .number, .detail, td.score { text-align: right; }
 tbody tr:hover { background: var(--tint); }
 tr.first td { font-weight: 600; }
@@ -203,6 +233,8 @@ tr.stopped td, tr.broken td, td.absent { color: var(--quiet); }
 .line i { position: absolute; top: calc(50% - 1px); height: 2px; background: var(--mark); opacity: .55; }
 .line b { position: absolute; top: calc(50% - 4px); width: 8px; height: 8px; margin-left: -4px; border-radius: 50%;
   background: var(--mark); }
+.line u { position: absolute; top: -3px; bottom: -3px; width: 1px; background: var(--quiet); }
+tr.baseline td:first-child::before { content: "◆ "; color: var(--mark); }
 tr.stopped .line b, tr.broken .line b { background: var(--paper); box-shadow: inset 0 0 0 2px var(--quiet); }
 .notes { margin: 1.25rem 0 0; padding-left: 1.1rem; color: var(--quiet); font-size: .9rem; }
 @media print { main { max-width: none; padding: 0; } .wide { overflow: visible; } }

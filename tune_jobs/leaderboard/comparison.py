@@ -19,6 +19,11 @@ from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.search_spaces.protocol import Objective
 
+MEANING = (
+    "p: the probability that seeds alone make two equally good winners differ by at least this much on these "
+    "validation images, on which both were chosen (two-sided paired t-test over the shared seeds); Holm: p corrected "
+    "for all tests here"
+)
 _ROUNDING = 1e-6  # of the scores, which Keras computes in float32: smaller differences count as none
 
 

@@ -130,6 +130,7 @@ class Launch:
     code: str | None = None  # a digest of the code of the task's file, where it has one
     with_paths: tuple[str, ...] = ()  # that went with the task's file, from --with
     unit: str = ""  # of the objective, such as "euros"
+    baseline: str | None = None  # the identity of the task's own configuration; None: it has none, or is not known
     constraints: tuple[Constraint, ...] = ()
 
 

@@ -6,6 +6,9 @@ is in the page once. Importing this room takes no framework along.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from tune_jobs.leaderboard.comparison import Comparison
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 
@@ -22,3 +25,10 @@ def text(record: StudyRecord, settings: Settings) -> str:
     from tune_jobs.study_report import page
 
     return page.html_text(Snapshot.of(record, settings))
+
+
+def comparison_text(records: Sequence[StudyRecord], compared: Comparison) -> str:
+    """Return the report of studies whose winners were compared."""
+    from tune_jobs.study_report import several
+
+    return several.html_text(records, compared)

@@ -48,11 +48,16 @@ class Section:
 def html_text(snapshot: Snapshot) -> str:
     """Return the whole page."""
     board = exports.board_of(snapshot.record, None)
-    sections = [section for section in _sections(snapshot, board) if not section.is_empty]
-    body = [*_head(board), *_contents(sections), *(part for section in sections for part in _html(section))]
-    plots = {_key(section, n): figure for section in sections for n, figure in enumerate(section.figures)}
+    return assembled(f"Report of {board.study.name}", _head(board), _sections(snapshot, board))
+
+
+def assembled(title: str, head: Iterable[str], sections: Iterable[Section]) -> str:
+    """Return a whole page: its head as HTML, then the sections that have anything, with links to them."""
+    shown = [section for section in sections if not section.is_empty]
+    body = [*head, *_contents(shown), *(part for section in shown for part in _html(section))]
+    plots = {_key(section, n): figure for section in shown for n, figure in enumerate(section.figures)}
     return _PAGE.format(
-        title=_safe(f"Report of {board.study.name}"),
+        title=_safe(title),
         style=leaderboard_page.STYLE + _resource("report.css"),
         body="\n".join(body),
         figures=_json({key: figure.plot | {"height": figure.height} for key, figure in plots.items()}),

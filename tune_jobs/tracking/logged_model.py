@@ -2,41 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tune_jobs.errors import SettingsError
 from tune_jobs.settings import Settings
 from tune_jobs.tracking import experiments, store
-from tune_jobs.tracking.names import near
+from tune_jobs.tracking.names import LONGEST_NAME, near
 from tune_jobs.words import Say
 
 if TYPE_CHECKING:
     from tune_jobs.models.lazy_keras import keras
 
 
-def log_model(
-    settings: Settings, task: str, model: keras.Model, sample: Any, score: float, metric: str, say: Say
-) -> str:
-    """Log a model with its signature, and return its MLflow URI.
+_ALIAS = "champion"  # MLflow's own word, in `models:/NAME@champion`
 
-    `sample` is a batch of the model's inputs, `score` the model's value of `metric`.
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What MLflow is told of a model: its task, a batch of its inputs, its score, and where it is from."""
+
+    task: str
+    sample: Any
+    score: float
+    metric: str
+    tags: Mapping[str, str]
+
+
+def check_registered_name(name: str, *, with_mlflow: bool) -> None:
+    """Check that MLflow's registry can have a model of this name.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    if not with_mlflow:
+        raise SettingsError("--register needs MLflow: leave --no-mlflow out")
+    if not name.strip() or re.search("[/:]", name) or len(name) > LONGEST_NAME:
+        raise SettingsError(
+            f"a registered model needs a name without / and :, of {LONGEST_NAME} or fewer; got {name!r}"
+        )
+
+
+def log_model(settings: Settings, model: keras.Model, trained: TrainedModel, register: str | None, say: Say) -> str:
+    """Log a model with its signature and an input example, and return its MLflow URI.
+
+    `register` names it in MLflow's registry, as a new version with an alias.
     """
     import mlflow
-    from mlflow.models import infer_signature
+    from mlflow.models import Model, infer_signature
 
     from tune_jobs.training import compiled
 
     client = store.client(settings, say)
-    experiment = experiments.of_task(client, task, settings, say)
-    run = client.create_run(experiment, run_name=f"{task}-train")
-    signature = infer_signature(sample, compiled.predict(model, sample))  # Keras' own takes no columns of texts
-    client.log_metric(run.info.run_id, near(f"best_{metric}"), score, synchronous=True)
+    experiment = experiments.of_task(client, trained.task, settings, say)
+    run = client.create_run(experiment, run_name=f"{trained.task}-train", tags=dict(trained.tags))
+    signature = infer_signature(trained.sample, compiled.predict(model, trained.sample))  # Keras' takes no texts
+    client.log_metric(run.info.run_id, near(f"best_{trained.metric}"), trained.score, synchronous=True)
     with _tracking_at(store.address(settings)), mlflow.start_run(run_id=run.info.run_id):
-        logged = mlflow.keras.log_model(
-            model, name="model", signature=signature, pip_requirements=["tensorflow", "keras"]
-        )
-    return str(logged.model_uri)
+        with redirect_stdout(io.StringIO()):  # of Keras' progress, when MLflow tries the example
+            logged = Model.log(
+                artifact_path=None,
+                name="model",
+                flavor=_Flavor(),
+                model=model,
+                signature=signature,
+                input_example=_example(trained.sample),
+                pip_requirements=["tensorflow", "keras"],
+            )
+        if register is None:
+            return str(logged.model_uri)
+        score = {trained.metric: repr(trained.score)}
+        version = mlflow.register_model(logged.model_uri, register, tags={**trained.tags, **score}).version
+    client.set_registered_model_alias(register, _ALIAS, version)
+    say(f"registered as {register}, version {version}: models:/{register}@{_ALIAS}")
+    return f"models:/{register}/{version}"
+
+
+class _Flavor:
+    """MLflow's form of Keras models, which writes an input example before it has made the folder for it."""
+
+    __name__ = "mlflow.keras"
+
+    @staticmethod
+    def save_model(path: str, **more: Any) -> None:
+        import mlflow
+
+        Path(path).mkdir(parents=True, exist_ok=True)
+        mlflow.keras.save_model(path=path, **more)
+
+
+def _example(sample: Any) -> Any:
+    """Return an input example that MLflow takes: one array, or a mapping of arrays; of other nests there is none."""
+    import numpy as np
+
+    if isinstance(sample, Mapping):
+        return dict(sample) if all(isinstance(value, np.ndarray) for value in sample.values()) else None
+    return sample if isinstance(sample, np.ndarray) and sample.dtype.kind in "fiub" else None
 
 
 @contextmanager

@@ -7,7 +7,6 @@ MLflow's clients do.
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,12 +23,11 @@ def authenticate() -> Authorization | Response:
     from mlflow.server import auth
     from werkzeug.datastructures import Authorization
 
-    cookie = f"tune-jobs-{request.environ['SERVER_PORT']}"  # a browser sends the cookies of a host to all its ports
+    cookie = f"tune-jobs-{request.host.rpartition(':')[2]}"  # a browser sends the cookies of a host to all its ports
     asked = request.args.get(ASKED)
     password = asked or request.cookies.get(cookie)
-    if password and "HTTP_AUTHORIZATION" not in request.environ:
-        login = base64.b64encode(f"{USER}:{password}".encode()).decode()
-        request.environ["HTTP_AUTHORIZATION"] = f"Basic {login}"
+    if password and request.authorization is None:
+        request.authorization = Authorization("basic", {"username": USER, "password": password})
     found: Authorization | Response = auth.authenticate_request_basic_auth()
     if asked is None or not isinstance(found, Authorization):
         return found
