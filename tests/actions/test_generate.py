@@ -114,6 +114,20 @@ def test_walks_ways_and_maps_are_pictures_too(models: dict[str, str], settings: 
         assert size(path) == expected
 
 
+def test_a_map_is_of_the_data_of_a_model_that_was_trained_on_some_of_the_images(
+    models: dict[str, str], settings: Settings, tmp_path: Path
+) -> None:
+    task = catalog.find("generative-quick")
+    fewer = datasets.load_for_task(replace(task, protocol=replace(task.protocol, images=300)), Path())
+    model = keras_files.load(Path(models["vae"]), GENERATIVE_QUICK)
+    path = saved(model, tmp_path / "few.keras", replace(origin(), data_digest=fewer.digest, images=300))
+    code, _, stderr = called(settings, "generate", path, "--map", "-o", str(tmp_path / "map.png"))
+    assert code == 0, stderr
+    path = saved(model, tmp_path / "other.keras", replace(origin(), data_digest=fewer.digest))
+    code, _, stderr = called(settings, "generate", path, "--map", "-o", str(tmp_path / "map.png"))
+    assert (code, f"the model was trained on data {fewer.digest}" in stderr) == (2, True)
+
+
 def test_what_a_model_cannot_draw_is_said_in_one_line(
     models: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:

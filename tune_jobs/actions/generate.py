@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tune_jobs import datasets, files
@@ -68,6 +68,7 @@ def _picture(
 def _latent_map(generator: Generator, settings: Settings, place: tuple[str, Sequence[Path]]) -> bytes:
     """Return the map of the validation images that the model was scored on."""
     task = catalog.find(*place)
+    task = replace(task, protocol=replace(task.protocol, images=generator.origin.images))
     data = datasets.load_for_task(task, settings.data_dir).training
     if isinstance(data, datasets.StreamedData):
         raise DataError(f"the data set {data.name} is streamed: there are no validation images to make a map of")

@@ -296,4 +296,5 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
         classes=data.classes,
         inputs=forms_of(data.train.x),
         columns=data.columns,
+        images=task.protocol.images,
     )

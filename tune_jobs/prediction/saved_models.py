@@ -49,6 +49,7 @@ class Origin:
     classes: tuple[str, ...] = ()  # the names of the labels 0, 1, 2, … where the data set has them
     inputs: tuple[InputForm, ...] = ()  # none in models from before
     columns: tuple[TableColumn, ...] = ()  # that the input is made of, where the data are a table
+    images: int | None = None  # that it was trained on, where they were not all
 
 
 def add(path: Path, origin: Origin) -> None:
