@@ -14,6 +14,7 @@ import yaml
 from tests.support.sweeping import Own, SharedRay, called, finished_study, kill_family, own_task, refusal, until
 from tests.support.trials import changed, trial_record
 from tune_jobs.actions import session
+from tune_jobs.api import frames
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Resources
@@ -279,3 +280,10 @@ def test_mlflow_has_the_folds_as_steps_with_their_mean_and_spread(killed: Any) -
     assert points["best_val_accuracy", 0] == trial.score
     assert points["val_accuracy_std", 0] == trial.metrics["val_accuracy_std"]
     assert points["fold_epochs", 4] == 3
+
+
+def test_a_frame_of_trials_counts_the_epochs_of_all_folds(killed: Any) -> None:
+    _, settings, _, _ = killed
+    frame = frames.trials_frame(record_of(settings).trials)
+    assert frame["epochs"][0] == 12
+    assert frame["metrics.val_accuracy_std"][0] > 0

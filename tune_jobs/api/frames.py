@@ -10,6 +10,7 @@ import pandas as pd
 
 from tune_jobs.exports.board import Board
 from tune_jobs.exports.data import row_fields
+from tune_jobs.records import fold_rows
 from tune_jobs.records.trials import TrialRecord
 
 _FIRST = ("number", "state", "score", "seed", "best_epoch")
@@ -36,7 +37,7 @@ def _fields_of_trial(trial: TrialRecord) -> dict[str, Any]:
         **{name: getattr(trial, name) for name in (*_FIRST, *_LAST)},
         **_prefixed("params", trial.params),
         **_prefixed("metrics", trial.metrics),
-        "epochs": len(trial.history),
+        "epochs": fold_rows.epochs_of(trial.history) or len(trial.history),
         "started": None if trial.started is None else datetime.fromtimestamp(trial.started, UTC),
     }
 
