@@ -212,7 +212,7 @@ def test_mlflow_has_the_figures_in_the_runs_of_those_trials_alone(life: Life) ->
         shown = {name: value for name, value in metrics.items() if name.startswith("test_")}
         assert shown == (dict(results[number].metrics) if number in results else {})
     (parent,) = life.logged.parents
-    assert "readings of the test split: 1" in parent.data.tags["mlflow.note.content"]
+    assert "Readings of the test split: 1" in parent.data.tags["mlflow.note.content"]
 
 
 def test_a_second_reading_is_refused_in_one_line_and_leaves_the_study_as_it_was(
