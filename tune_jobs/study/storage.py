@@ -22,6 +22,7 @@ from tune_jobs.study.retries import RetryingStorage, first_line, retry
 # PostgreSQL's codes for what another process has just made: unique violation, duplicate table, duplicate object
 _ALREADY_MADE = ("23505", "42P07", "42710")
 _TABLE_TRIES, _TABLE_PAUSE_S = 10, 0.3
+_POOL = {"pool_size": 1, "max_overflow": 20}  # connections to a server that a process keeps, and opens for a moment
 _SQLITE_TIMEOUT_S = 1.0  # SQLite's own wait for a lock; after it we retry
 
 
@@ -133,9 +134,9 @@ def _with_tables(url: str) -> RDBStorage:
 
     for _ in range(_TABLE_TRIES):
         try:
-            return RDBStorage(url)
+            return RDBStorage(url, _POOL)
         except (IntegrityError, ProgrammingError) as error:
             if getattr(error.orig, "sqlstate", None) not in _ALREADY_MADE:
                 raise
             time.sleep(_TABLE_PAUSE_S)
-    return RDBStorage(url)
+    return RDBStorage(url, _POOL)
