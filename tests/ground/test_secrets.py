@@ -175,7 +175,7 @@ def test_a_server_that_refuses_in_mid_sweep_is_asked_once_more_at_the_end(
     looks = iter([False] * 50 + [True])
     monkeypatch.setattr(delivery, "_input_closed", lambda _: next(looks))
     tracker = _Refusing()
-    follower = delivery._Follower(type("S", (), {"record": lambda self: None})(), tracker)  # type: ignore[arg-type]
+    follower = delivery._Follower(type("S", (), {"history": lambda self: None})(), tracker)  # type: ignore[arg-type]
     assert not follower.run()
     assert follower.is_denied
     assert tracker.n_calls == 2
