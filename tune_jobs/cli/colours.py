@@ -18,8 +18,8 @@ def print_leaderboard(text: str) -> None:
 
     It has colour on a terminal that shows any, unless NO_COLOR is set.
     """
-    plain = printable_lines(text)
-    click.echo("".join(_coloured(plain)) if _has_colours() else plain, nl=not text.endswith("\n"))
+    printable = printable_lines(text)
+    click.echo("".join(_coloured(printable)) if _has_colours() else printable, nl=not text.endswith("\n"))
 
 
 def _has_colours() -> bool:
