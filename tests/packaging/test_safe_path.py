@@ -62,6 +62,7 @@ def test_the_delivery_starts_with_a_safe_path(monkeypatch: pytest.MonkeyPatch, t
 
     class Started:
         stdin = open(os.devnull, "wb")  # noqa: SIM115, PTH123
+        pid = os.getpid()
 
         def __init__(self, command: list[str], **options: Any) -> None:
             commands.append(command)
