@@ -78,19 +78,7 @@ def train(
     Raises:
         UserError: if the file, its task or its data are missing or have changed; if the trial fails.
     """
-    config = load_best(path, trial)
-    with tensorflow_start.prepared(config.cpus):
-        place = find_place(config.reference, config.study, config.task, config.data_digest, settings)
-        config = replace(config, reference=place[0])
-        task = catalog.find_said(config.reference, str(path), place[1])
-        task = replace(datasets.on_data(task, config.given_data), protocol=config.protocol, objective=config.objective)
-        space = open_all(task.space)
-        config = replace(config, params=meant_params(space, config.params))
-        check_kinds(space, config.params, str(path))
-        data = datasets.training_data(task, settings.data_dir, say)
-    if data is not None and data.digest != config.data_digest:
-        datasets.check_steady(task, data.digest, settings.data_dir)
-        raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
+    config, task, data = _found(path, trial, settings, say)
     model_files.check(output, task)
     if register is not None:
         tracking.check_registered_name(register, with_mlflow=with_mlflow)
@@ -125,6 +113,26 @@ def train(
         uri = tracking.log_model(settings, keras_files.bare(model), trained, register, say)
         return replace(retrained, model_uri=uri)
     return retrained
+
+
+def _found(
+    path: Path, trial: int | None, settings: Settings, say: Say
+) -> tuple[BestConfig, Task, AnyTrainingData | None]:
+    """Return the configuration in a file, its task as it was launched, and its data, which have to be those of then."""
+    config = load_best(path, trial)
+    with tensorflow_start.prepared(config.cpus):
+        place = find_place(config.reference, config.study, config.task, config.data_digest, settings)
+        config = replace(config, reference=place[0])
+        task = catalog.find_said(config.reference, str(path), place[1])
+        task = replace(datasets.on_data(task, config.given_data), protocol=config.protocol, objective=config.objective)
+        space = open_all(task.space)
+        config = replace(config, params=meant_params(space, config.params))
+        check_kinds(space, config.params, str(path))
+        data = datasets.training_data(task, settings.data_dir, say)
+    if data is not None and data.digest != config.data_digest:
+        datasets.check_steady(task, data.digest, settings.data_dir)
+        raise DataError(f"{path} was found on data {config.data_digest}, and {data.name} is now {data.digest}")
+    return config, task, data
 
 
 def _is_of_folds(task: Task) -> bool:
