@@ -36,9 +36,9 @@ def network(
 
 @pytest.fixture(autouse=True)
 def _none_kept() -> Iterator[None]:
-    programs.forget()
+    programs._kept.clear()
     yield
-    programs.forget()
+    programs._kept.clear()
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_trials_of_one_graph_share_their_functions_and_no_number_shows_it(
     change: dict[str, Any], is_shared: bool, task: Task, tiny_data: TrainingData
 ) -> None:
     alone, _ = trained(task, tiny_data, PARAMS | change, seed=1)
-    programs.forget()
+    programs._kept.clear()
     _, first = trained(task, tiny_data, PARAMS)
     after_another, second = trained(task, tiny_data, PARAMS | change, seed=1)
     assert after_another == alone

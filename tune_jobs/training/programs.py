@@ -2,8 +2,8 @@
 
 Tracing takes most of a short trial. A trial builds its own model all the same, and its values are copied into the kept
 one: weights, states of random generators, the optimizer's variables, the learning rate among them. What a graph holds
-as constants is its key, with nothing left out but names of initializers and seeds. A trial whose graph depends on
-anything that is not known here, such as a layer or a loss of the user's, keeps nothing and is given nothing kept.
+as constants is its key. Initializers and seeds are no part of it, for they only make first values. A trial whose graph
+depends on anything that is not known here, such as a layer or a loss of the user's, keeps nothing and is given nothing.
 """
 
 from __future__ import annotations
@@ -75,11 +75,6 @@ def keep(program: Program) -> None:
     _kept[program.key] = program
     while len(_kept) > 1 and (len(_kept) > MOST or sum(each.size_mb for each in _kept.values()) > MOST_MB):
         _kept.pop(next(iter(_kept)))
-
-
-def forget() -> None:
-    """Keep none."""
-    _kept.clear()
 
 
 def _key(model: keras.Model, encoding: LabelEncoding, batch_size: int) -> str | None:
