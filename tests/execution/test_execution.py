@@ -17,7 +17,7 @@ import ray
 
 from tests.support.sweeping import Own, data_of, own_task, terms_of, until
 from tune_jobs.errors import SettingsError, UserError
-from tune_jobs.execution import cluster, driver, searching, worker
+from tune_jobs.execution import cluster, driver, searching, worker, worker_forks
 from tune_jobs.execution import sweep as sweeps
 from tune_jobs.execution.messages import Assignment
 from tune_jobs.execution.packing import Packing, Slots
@@ -90,6 +90,7 @@ def sweep(
         slots = slots or cluster.slots(1, 0, 1)
         sweep_limits = SweepLimits(trials, time_limit_s, limits or TrialLimits())
         placement = Placement(Packing.fixed(slots))
+        worker_forks.expect(worker_forks.WorkerKind.training(1.0, has_own_loop=task.train is not None))
         context = worker.SweepContext(
             source, task.protocol, (task.objective,), data, 1.0, has_own_loop=task.train is not None
         )

@@ -46,7 +46,9 @@ def train(params: Params, data: Any, *, seed: int, epochs: int) -> Iterator[dict
 def note(what: str, params: Params) -> None:
     """Append an event to the folder's file."""
     worker = {"pid": os.getpid(), "parent": os.getppid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
-    place = {"cwd": str(Path.cwd()), "has_tune": "ray.tune" in sys.modules or "pandas" in sys.modules}
+    # a Ray that has run a sweep of TensorFlow may still have a worker that was forked with it, and with its pandas
+    imported = {"ray.tune"} if "tensorflow" in sys.modules else {"ray.tune", "pandas"}
+    place = {"cwd": str(Path.cwd()), "has_tune": not imported.isdisjoint(sys.modules)}
     line = json.dumps({"what": what, "at": time.time(), **place, **worker, **params})
     with (FOLDER / "events").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
