@@ -479,6 +479,25 @@ def test_optuna_nsga2_selection() -> None:
     assert parameters(NSGAIISampler.get_trial_generation) == ["self", "study", "trial"]
 
 
+def test_optuna_tpe_parts() -> None:
+    from optuna.samplers import TPESampler
+    from optuna.samplers._tpe import _truncnorm, sampler
+    from optuna.search_space import group_decomposed
+    from optuna.search_space.group_decomposed import _GroupDecomposedSearchSpace
+
+    assert parameters(TPESampler._sample) == ["self", "study", "trial", "search_space"]
+    assert parameters(TPESampler._get_internal_repr) == ["self", "trials", "search_space", "study"]
+    assert parameters(sampler._split_trials) == ["study", "trials", "n_below"]
+    assert parameters(_truncnorm._log_ndtr_single.__wrapped__) == ["a"]
+    assert parameters(_GroupDecomposedSearchSpace.calculate) == ["self", "study", "use_cache"]
+    groups = group_decomposed._SearchSpaceGroup()
+    groups.add_distributions({})
+    assert groups.search_spaces == []
+    with pytest.warns(match="experimental"):
+        tpe = TPESampler(multivariate=True, group=True)
+    assert isinstance(tpe._group_decomposed_search_space, _GroupDecomposedSearchSpace)
+
+
 def test_optuna_fanova_forest() -> None:
     import optuna
 

@@ -36,6 +36,11 @@ class Column:
     cells: tuple[str, ...]
     kind: Kind
 
+    @cached_property
+    def width(self) -> int:
+        """The number of characters of its longest text."""
+        return max(map(len, (self.heading, *self.cells)))
+
 
 @dataclass(frozen=True)
 class Board:

@@ -59,7 +59,7 @@ def _brief_columns(columns: Sequence[Column]) -> tuple[list[Column], list[str]]:
 
 
 def _total(columns: Sequence[Column]) -> int:
-    return sum(_width(column) + len(_GAP) for column in columns) - len(_GAP)
+    return sum(column.width + len(_GAP) for column in columns) - len(_GAP)
 
 
 def _page(head: Sequence[str], rows: Sequence[str], notes: Sequence[str], width: int) -> str:
@@ -114,7 +114,7 @@ def _fold(columns: Sequence[Column]) -> tuple[list[Column], list[Column]]:
 
 def _aligned(columns: Sequence[Column], cells: Sequence[str]) -> str:
     padded = (
-        cell.ljust(_width(column)) if _is_left(column) else cell.rjust(_width(column))
+        cell.ljust(column.width) if _is_left(column) else cell.rjust(column.width)
         for column, cell in zip(columns, cells, strict=True)
     )
     return _GAP.join(padded).rstrip()
@@ -122,10 +122,6 @@ def _aligned(columns: Sequence[Column], cells: Sequence[str]) -> str:
 
 def _is_left(column: Column) -> bool:
     return column.kind in ("text", "param")
-
-
-def _width(column: Column) -> int:
-    return max(len(cell) for cell in (column.heading, *column.cells))
 
 
 def _wrapped(line: str, indent: str, width: int = _WIDTH) -> list[str]:

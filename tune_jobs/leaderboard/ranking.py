@@ -190,7 +190,9 @@ def _sample_of(runs: Sequence[tuple[float, str | None]], maximize: bool) -> Samp
     scores = np.array([score for score, _ in runs])
     contributions = [_contributions(score, packed, maximize) for score, packed in runs if packed]
     known = [each for each in contributions if len(each) > 1]
-    return Sample(scores, np.stack(known)) if len(known) == len(runs) else Sample(scores)
+    if len(known) < len(runs):
+        return Sample(scores)
+    return Sample(scores, known[0][None] if len(known) == 1 else np.stack(known))
 
 
 def _contributions(score: float, packed: str, maximize: bool) -> NDArray[Any]:
@@ -277,12 +279,11 @@ def _configuration(trials: Sequence[TrialRecord], constraints: Sequence[Constrai
     complete = tuple(trial for trial in trials if trial.state == "complete")
     counted = complete or tuple(trials)
     scores = tuple(trial.score for trial in counted if trial.score is not None)
-    # statistics.mean is exact: the order of the seeds does not matter, and equal configurations stay equal
     state: Literal["complete", "stopped"] = "complete" if complete else "stopped"
     limits = broken(counted, constraints)
     if state == "stopped":  # what was not measured of it may be within the limits
         limits = tuple(words for words in limits if not words.endswith(NOT_KNOWN))
-    return _Configuration(state, counted, scores, float(statistics.mean(scores)), limits)
+    return _Configuration(state, counted, scores, _mean(scores), limits)
 
 
 def _row(configuration: _Configuration, rank: int, tied: bool) -> Row:
@@ -299,10 +300,15 @@ def _row(configuration: _Configuration, rank: int, tied: bool) -> Row:
         trials=tuple(trial.number for trial in trials),
         seeds=tuple(trial.seed for trial in trials),
         best_epochs=tuple(trial.best_epoch for trial in trials),
-        train_seconds=statistics.mean(seconds) if seconds else None,
+        train_seconds=_mean(seconds) if seconds else None,
         weights=trials[0].weights,
         broken=configuration.broken,
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the exact mean: the order of the seeds does not matter, and equal configurations stay equal."""
+    return float(statistics.mean(values)) if len(values) > 1 else values[0] + 0.0  # as it has no -0.0
 
 
 def _deviation(scores: Sequence[float]) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from tune_jobs.records.trial_pictures import EpochPictures
@@ -94,7 +95,7 @@ class TrialRecord:
     tested: TestResult | None = None  # only of finalists, once they were evaluated
     course: Lineage = ()  # how its params changed in flight, from its first epoch on; empty where they did not
 
-    @property
+    @cached_property
     def params_id(self) -> str:
         """The identity of the configuration: a hash of its params."""
         return params_id(self.params)

@@ -6,7 +6,6 @@ The durable record is the business of `study/`.
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +17,7 @@ from tune_jobs.records.studies import Search
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.nsga2 import SteadyStateNSGA2
+from tune_jobs.search.tpe import Observations, QuickTPE
 from tune_jobs.search.untried import draw_untried
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Objective
@@ -54,6 +54,7 @@ class OptunaSampler:
         self._domains = {  # of all parameters that a point may have
             optuna_name(question.name, question.under): question.domain for question in space.questions()
         }
+        self._observations = Observations({name: distribution(domain) for name, domain in self._domains.items()})
         self._tried: set[str] = set()
         self._inside: dict[str, Params] = {}  # of those tried; what came from another task may lie outside the space
         self._unfinished: dict[str, optuna.Trial] = {}
@@ -105,11 +106,9 @@ class OptunaSampler:
         seed = int(np.random.SeedSequence((self._seed, number, draw)).generate_state(1)[0])
         if self._search == "random":
             return optuna.samplers.RandomSampler(seed=seed)
-        with warnings.catch_warnings():  # groups are called experimental, and have been since 2021
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            if self._search == "nsga2":
-                return SteadyStateNSGA2(seed, self._domains)
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        if self._search == "nsga2":
+            return SteadyStateNSGA2(seed, self._domains)
+        return QuickTPE(seed, self._observations)
 
     def _add(self, trial: TrialRecord) -> None:
         """Add a trial to Optuna's study, for the algorithm to learn from."""

@@ -15,17 +15,18 @@ from optuna.storages.journal import BaseJournalBackend
 
 from tune_jobs import files
 from tune_jobs.errors import StudyError
-from tune_jobs.study import lines
+from tune_jobs.study import lines, replay
 
 
 class Journal(BaseJournalBackend):
     """Optuna's journal in a file. An append that fails leaves the file as it was.
 
-    It needs no lock: the process that appends holds the whole study.
+    It needs no lock: the process that appends holds the whole study. What is there when it is opened is given to Optuna
+    with one record for each trial (`replay.py`), unless it `is_literal`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, is_literal: bool = False) -> None:
+        self._path, self._is_literal = path, is_literal
         self.end = lines.START  # of what was read
         if not is_written(path):
             path.touch(0o600)
@@ -33,13 +34,17 @@ class Journal(BaseJournalBackend):
                 files.sync(path.parent)  # or a loss of power could take the file, with all that it has by then
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """Yield the records from this number on.
+        """Yield all records, if none was taken, or those that are new since the last call.
 
         Raises:
             StudyError: a line is damaged.
         """
-        if log_number_from != self.end.number:
+        if log_number_from == 0:
             self.end = lines.START
+        is_first = self.end == lines.START and not self._is_literal
+        yield from replay.condensed(self._read()) if is_first else self._read()
+
+    def _read(self) -> Iterator[dict[str, Any]]:
         with self._path.open("rb") as file:
             file.seek(self.end.offset)
             for line in file:
@@ -50,8 +55,7 @@ class Journal(BaseJournalBackend):
                         return
                     raise damaged(self._path, self.end.number, str(error)) from error
                 self.end = after
-                if after.number > log_number_from:
-                    yield record
+                yield record
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         place, content = self.end, b""

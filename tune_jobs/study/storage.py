@@ -90,18 +90,19 @@ def writing(name: str, settings: Settings) -> Iterator[tuple[BaseStorage | None,
 
 
 def _journal_storage(path: Path) -> JournalStorage:
-    try:
-        backend = journal.Journal(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    try:
-        return JournalStorage(backend)
-    except StudyError:
-        raise
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except Exception as error:  # whatever Optuna raises for a record that is not as it wrote it
-        raise journal.damaged(path, backend.end.number - 1, f"{type(error).__name__}: {error}") from error
+    """Return the storage in a file. If it cannot be read as a whole, take record by record, to name the one that is
+    wrong."""
+    for is_literal in (False, True):
+        try:
+            backend = journal.Journal(path, is_literal=is_literal)
+            return JournalStorage(backend)
+        except StudyError:
+            raise
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except Exception as error:  # whatever Optuna raises for a record that is not as it wrote it
+            why, number = error, backend.end.number - 1
+    raise journal.damaged(path, number, f"{type(why).__name__}: {why}") from why
 
 
 def _unreadable(path: Path, error: OSError) -> StudyError:

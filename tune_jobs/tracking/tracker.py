@@ -42,6 +42,7 @@ class Tracker:
     _runs: StudyRuns | None = None
     _names: MetricNames | None = None
     _learnt: set[int] = field(default_factory=set)
+    _named: StudyRecord | None = None  # whose names are known
     _delivered: dict[int, DeliveredRun] = field(default_factory=dict)
 
     def deliver(self, study: StudyRecord) -> int:
@@ -206,10 +207,11 @@ class Tracker:
     def _metric_names(self, study: StudyRecord) -> MetricNames:
         """Return the names of the study's metrics, of all trials that have ended."""
         self._names = self._names or MetricNames(study.terms)
-        for trial in study.trials:
+        for trial in () if study is self._named else study.trials:
             if trial.result is not None and (trial.number not in self._learnt or trial.tested is not None):
                 self._names.learn(trial)
                 self._learnt.add(trial.number)
+        self._named = study
         return self._names
 
     def _note_left_out(self, whose: str, sender: Sender) -> None:
