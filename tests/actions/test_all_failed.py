@@ -15,6 +15,7 @@ from tune_jobs.cli import cli
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution.plan import Plan, StudyRun
 from tune_jobs.execution.rules import Failures
+from tune_jobs.live.news import News
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.settings import Settings
 from tune_jobs.training.runs import run_trial
@@ -23,7 +24,7 @@ TWO = "Choice(1, 2)"
 CRASHED = "crashed (RuntimeError: no such thing). Once it is mended, run `tune-jobs retry own --reason crashed`."
 
 
-def train_here(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures:
+def train_here(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News) -> Failures:
     """Train what the plan proposes in this process, without Ray."""
     inputs, study = run.inputs, run.study
     while plan.trials is None or len(study.record().searched) < plan.trials:
@@ -117,7 +118,7 @@ def test_a_sweep_shows_the_first_error_with_its_place(tmp_path: Path, settings: 
 def test_a_ray_that_does_not_start_after_ctrl_c_is_no_failure(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures:
+    def fail(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News) -> Failures:
         signal.raise_signal(signal.SIGINT)
         raise SettingsError("Ray did not start on this machine: it timed out")
 

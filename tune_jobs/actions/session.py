@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_jobs import datasets, exports, tracking
-from tune_jobs.actions import rehearsal, report
+from tune_jobs.actions import notifying, rehearsal, report
 from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.errors import Reason, SettingsError, StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
 from tune_jobs.execution.rules import CodeError, Failures, TaskFailure
 from tune_jobs.execution.searching import run_trials
 from tune_jobs.execution.task_source import TaskSource
+from tune_jobs.exports.best import best_row
 from tune_jobs.live.signals import interruptible
 from tune_jobs.models.presentation import Presentation
 from tune_jobs.records.studies import Launch, Search, StudyRecord, StudyTerms
@@ -108,7 +109,13 @@ class Session:
         if plan.compare_every is None and any(trial.course for trial in self.study.unfinished()):
             name = self.study.name
             raise UserError(f"a population of study {name!r} is under way: launch it with --scheduler pbt first")
-        return self.conduct(lambda run, ended: run_trials(run, plan, ended), inputs, resources)
+        with notifying.told(self.study.name, inputs, plan, resources, self.settings, self.say) as news:
+            outcome = self.conduct(lambda run, ended: run_trials(run, plan, ended, news), inputs, resources)
+            if outcome.task_failure is not None:
+                news.fail(outcome.task_failure.message, outcome.study)
+            else:
+                news.end(outcome.study, best_row(outcome.study), outcome.signal)
+        return outcome
 
     def conduct(self, work: Work | None, inputs: StudyInputs, resources: Resources) -> Outcome:
         """Do the work while trials are delivered to MLflow, then write the exports and wait for the delivery."""

@@ -38,6 +38,7 @@ class RunOptions(PlaceOptions, total=False):
     max_retries: int
     checkpoint_every: int  # epochs
     keep_weights: bool
+    notify: str | Sequence[str]  # addresses and commands
 
 
 class TransferOptions(RunOptions, total=False):
@@ -125,6 +126,8 @@ def take_resources(function: str, options: Mapping[str, Any], kind: type) -> Res
     for name in ("time_limit_s", "trial_limit_s"):
         if isinstance(chosen.get(name), str):
             chosen[name] = _seconds(name.removesuffix("_s"), chosen[name])
+    notify = chosen.get("notify", ())
+    chosen["notify"] = (notify,) if isinstance(notify, str) else tuple(notify)
     return Resources(**chosen)
 
 

@@ -15,7 +15,8 @@ import click
 from tune_jobs.cli.launch import launch
 from tune_jobs.cli.options import address_option, json_option, print_json, print_table, read_settings, say
 from tune_jobs.cli.resources import take_resources
-from tune_jobs.settings import enable_ray_token, jobs_address, prepare_ray
+from tune_jobs.execution.ray_variables import prepare_ray
+from tune_jobs.settings import enable_ray_token, jobs_address, notify_variable
 from tune_jobs.words import printable_lines
 
 if TYPE_CHECKING:
@@ -57,11 +58,15 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
     """
     from tune_jobs.actions import session
     from tune_jobs.execution import submission
+    from tune_jobs.live import notifications
 
     reference = options["task"]
     words = list(_words(ctx.meta[_GIVEN]))
     also = session.absolute(options["with_paths"])
-    sent, task, what_travels = submission.prepare(reference, options["study"], name, words, options["tried"], also)
+    notified = notifications.lines(options["notify"] or notify_variable())
+    sent, task, what_travels = submission.prepare(
+        reference, options["study"], name, words, options["tried"], also, notified
+    )
     submission.check_options(task, options, sent)
     session.check(task, take_resources(dict(options)), is_population=options["scheduler"] == "pbt")
     jobs = _jobs(address)
@@ -80,11 +85,11 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
 
 def _words(given: dict[str, Any]) -> Iterator[str]:
     """Yield the options of `launch` that were given, as words of its command line. The submission itself carries
-    --study, and the files of --try and --with."""
+    --study, the files of --try and --with, and the targets of --notify."""
     for option in _LAUNCH:
         if (
             not isinstance(option, click.Option)
-            or option.name in ("study", "tried", "with_paths")
+            or option.name in ("study", "tried", "with_paths", "notify")
             or option.name not in given
         ):
             continue

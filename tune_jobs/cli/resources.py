@@ -108,6 +108,13 @@ _TRAINING = (
         help="Save a checkpoint every EPOCHS epochs, from which an interrupted trial continues.",
     ),
     click.option(
+        "--notify",
+        multiple=True,
+        metavar="URL|CMD|@FILE",
+        help="Send JSON to an address, or to a command's standard input, when the sweep begins, has a new best trial, "
+        "fails or ends (default: TUNE_JOBS_NOTIFY; 'none' for nobody). @FILE has one of them in each line. Repeatable.",
+    ),
+    click.option(
         "--keep-weights", is_flag=True, help="Keep each trial's weights, so that `evaluate` need not train again."
     ),
 )

@@ -27,7 +27,7 @@ def connection(address: str | None, workers: WorkerKind = PLAIN) -> Iterator[Non
 
     On a cluster of ours, workers of this kind start in a moment (`worker_forks`).
 
-    The sweep's own cluster listens on loopback (`settings.prepare_ray`), requires a token (`tokens.private_ray`) and
+    The sweep's own cluster listens on loopback (`prepare_ray`), requires a token (`tokens.private_ray`) and
     has no dashboard. If Ray ends within the block, this process ends with one line and exit code 2.
     A process that is connected already, as a notebook may be, keeps its connection and uses that cluster.
 

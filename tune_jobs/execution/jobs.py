@@ -108,7 +108,8 @@ class JobClient:
                 file = folder / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-            environment: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S)}}
+            variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S), **submission.variables}
+            environment: dict[str, Any] = {"env_vars": variables}
             if submission.files:
                 environment["working_dir"] = str(folder)
             return self._start(submission.command, job_id, environment, submission.metadata)

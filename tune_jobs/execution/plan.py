@@ -65,6 +65,7 @@ class Resources:
     checkpoint_every: int | None = None  # epochs
     address: str | None = None  # of a running Ray cluster; None starts one of our own
     keep_weights: bool = False  # of every trial, in the home folder
+    notify: tuple[str, ...] = ()  # addresses and commands that are told how the sweep goes; empty: as the settings say
 
     def __post_init__(self) -> None:
         check_counts(1, max_concurrent=self.max_concurrent, checkpoint_every=self.checkpoint_every)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from tune_jobs.execution.plan import Plan, Resources, StudyRun
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live import drains
+from tune_jobs.live.news import News
 from tune_jobs.live.progress import Progress, SweepOutline
 from tune_jobs.search_spaces.scalars import params_id
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.settings import prepare_ray
+from tune_jobs.execution.ray_variables import prepare_ray
 from tune_jobs.training.checkpoints import CheckpointFolder
 from tune_jobs.words import Say
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tune_jobs.execution.worker import SweepContext
 
 
-def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures:
+def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News) -> Failures:
     """Run the study's unfinished trials and what the plan proposes; call `ended` when nothing more is trained.
 
     Return what went wrong with the trials.
@@ -68,7 +69,8 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None]) -> Failures
         )
         per_trial = rules.TrialLimits(resources.trial_limit_s, resources.max_retries)
         limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial)
-        progress = _progress(run, plan)
+        progress = _progress(run, plan, news)
+        news.begin(progress.n_finished)
         sweep = Sweep(ledger, strategy, limits, packed, progress, run.interruption)
         with progress.shown():
             failures = driver.run_sweep(sweep, context)
@@ -167,7 +169,7 @@ def _gpus_together(gpus: float, say: Say, *, has_own_loop: bool) -> int | None:
     return int(gpus)
 
 
-def _progress(run: StudyRun, plan: Plan) -> Progress:
+def _progress(run: StudyRun, plan: Plan, news: News) -> Progress:
     outline = SweepOutline(
         study=run.study.name,
         objective=run.inputs.task.objective,
@@ -180,4 +182,4 @@ def _progress(run: StudyRun, plan: Plan) -> Progress:
         constraints=run.inputs.constraints,
         step=run.inputs.task.protocol.step,
     )
-    return Progress(outline, run.interruption, run.settings.activity_file(run.study.name))
+    return Progress(outline, run.interruption, run.settings.activity_file(run.study.name), news.best)

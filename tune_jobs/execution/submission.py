@@ -25,6 +25,7 @@ from tune_jobs.study import contents
 
 _TRIED = "try/configurations.yaml"  # where the file of --try arrives
 _SENT = "task"  # the folder in which a task's files arrive
+_NOTIFIED = "notify/targets"  # where the targets of --notify arrive: as words of the command all users would see them
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")  # as a study's
 
 
@@ -49,8 +50,9 @@ class Submission:
 
     @property
     def digest(self) -> str:
-        """A hash of the arguments, the code and the files that were named: equal for the same request sent twice."""
-        return _digest([self.arguments, self._hashes(self.files.keys() - self.beside)])
+        """A hash of the arguments, the code and the files that were named: equal for the same request sent twice,
+        whoever is notified."""
+        return _digest([self.arguments, self._hashes(self.files.keys() - self.beside - {_NOTIFIED})])
 
     @property
     def beside_digest(self) -> str:
@@ -64,6 +66,11 @@ class Submission:
         values |= {"digest": self.digest, "beside": self.beside_digest}
         return {f"tune_jobs_{key}": value for key, value in values.items()}
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the job's process has in its environment."""
+        return {"TUNE_JOBS_NOTIFY": f"@{_NOTIFIED}"} if _NOTIFIED in self.files else {}
+
     def _hashes(self, paths: Collection[str]) -> dict[str, str]:
         return {path: hashlib.sha256(self.files[path]).hexdigest() for path in sorted(paths)}
 
@@ -75,12 +82,13 @@ def prepare(
     options: Sequence[str],
     tried: Path | None,
     also: Sequence[Path] = (),
+    notified: Sequence[str] = (),
 ) -> tuple[Submission, Task, str | None]:
     """Return what to send, its task as the cluster will find it, with no other files than those that travel, and in
     words which these are.
 
-    `options` are those of `launch` as the user gave them, except --study, --try and --with; `tried` is the file of
-    --try, and `also` what --with names.
+    `options` are those of `launch` as the user gave them, except --study, --try, --with and --notify; `tried` is the
+    file of --try, `also` what --with names, and `notified` whom --notify names.
 
     Raises:
         UserError, TaskError: if the task cannot be loaded, a file cannot be read, or the name cannot be a job's.
@@ -103,6 +111,8 @@ def prepare(
     if tried is not None:
         files[_TRIED] = warm_starts.read_file(tried)
         arguments += ["--try", _TRIED]
+    if notified:
+        files[_NOTIFIED] = "\n".join(notified).encode()
     study = study or task.name
     contents.check_name(study)
     name = name or study

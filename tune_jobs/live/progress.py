@@ -10,7 +10,7 @@ import termios
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +64,15 @@ class Progress:
     It also writes what runs and what waits to `activity_file`, for commands in other shells.
     """
 
-    def __init__(self, outline: SweepOutline, interruption: Interruption, activity_file: Path) -> None:
+    def __init__(
+        self,
+        outline: SweepOutline,
+        interruption: Interruption,
+        activity_file: Path,
+        new_best: Callable[[TrialRecord], None] = lambda trial: None,
+    ) -> None:
         self._outline, self._objective = outline, outline.objective
-        self._interruption, self._activity_file = interruption, activity_file
+        self._interruption, self._activity_file, self._new_best = interruption, activity_file, new_best
         self._activity = Activity()
         self._counts: Counter[str] = Counter()
         self._running: dict[int, _RunningTrial] = {}
@@ -102,7 +108,9 @@ class Progress:
             self._running.pop(trial.number, None)
             self._count(trial)
             self._n_ended += 1
-            self._update_best(trial)
+            is_best = self._update_best(trial)
+        if is_best:
+            self._new_best(trial)
         if not self._console.is_terminal:
             print(printable(self._line(trial)), file=sys.stderr, flush=True)
 
@@ -144,7 +152,8 @@ class Progress:
         return [(n, why) for n, why in waiting if n not in self._running and not why.startswith(NO_FREE_SLOT)][:3]
 
     @property
-    def _n_finished(self) -> int:
+    def n_finished(self) -> int:
+        """How many trials have ended, in this sweep and before it."""
         return sum(self._counts.values()) - self._counts["not trained"]
 
     @property
@@ -152,16 +161,19 @@ class Progress:
         """How many trials there will be, with those that were enqueued meanwhile beyond the number asked for."""
         if self._outline.total is None:
             return None
-        return max(self._outline.total, self._n_finished + len(self._running))
+        return max(self._outline.total, self.n_finished + len(self._running))
 
     def _count(self, trial: TrialRecord) -> None:
         self._counts["not trained" if is_untrained(trial) else trial.state] += 1
 
-    def _update_best(self, trial: TrialRecord) -> None:
+    def _update_best(self, trial: TrialRecord) -> bool:
+        """Keep a trial that is better than all before. Return True if it is."""
         if trial.state != "complete" or trial.score is None or excess(trial, self._outline.constraints):
-            return
-        if self._best is None or self._best.score is None or self._objective.is_better(trial.score, self._best.score):
-            self._best = trial
+            return False
+        best = None if self._best is None else self._best.score
+        is_better = best is None or self._objective.is_better(trial.score, best)
+        self._best = trial if is_better else self._best
+        return is_better
 
     def _headline(self) -> Text:
         parts = [f"{self._counts['complete']} done", f"{len(self._running)} running"]
@@ -175,14 +187,14 @@ class Progress:
         rate = f"{duration(elapsed)} · {self._n_ended / elapsed * 60:.3g} trials/min"
         if self._total is None:
             return rate
-        return f"{rate} · {duration((self._total - self._n_finished) * elapsed / self._n_ended)} left"
+        return f"{rate} · {duration((self._total - self.n_finished) * elapsed / self._n_ended)} left"
 
     def _bar(self) -> RenderableType:
         if self._total is None:
             return Text("")
         grid = Table.grid(padding=(0, 1))
         grid.add_row(
-            ProgressBar(total=self._total, completed=self._n_finished, width=60), f"{self._n_finished}/{self._total}"
+            ProgressBar(total=self._total, completed=self.n_finished, width=60), f"{self.n_finished}/{self._total}"
         )
         return grid
 
@@ -219,13 +231,13 @@ class Progress:
         total = "?" if self._total is None else str(self._total)
         params = short_params(trial.params, self._outline.varied)
         if is_untrained(trial):
-            return f"[{self._n_finished}/{total}] trial {trial.number} not trained: {trial.message}  {params}"
+            return f"[{self.n_finished}/{total}] trial {trial.number} not trained: {trial.message}  {params}"
         if trial.state == "failed":
             what = f"failed: {trial.reason} ({trial.message})"
         else:
             score = "none" if trial.score is None else f"{trial.score:.4f}"
             what = f"{trial.state} {self._objective.metric} {score} {self._where(trial)}"
-        return f"[{self._n_finished}/{total}] trial {trial.number} {what} in {duration(trial.seconds or 0)}  {params}"
+        return f"[{self.n_finished}/{total}] trial {trial.number} {what} in {duration(trial.seconds or 0)}  {params}"
 
     def _where(self, trial: TrialRecord) -> str:
         """Return where a trial's score is from: its best epoch, or its folds with their spread."""

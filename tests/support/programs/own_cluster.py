@@ -6,7 +6,7 @@ Print its folder, or the variables that it left in the environment.
 import os
 import sys
 
-from tune_jobs.settings import prepare_ray
+from tune_jobs.execution.ray_variables import prepare_ray
 
 prepare_ray(is_own_cluster=True)  # as a sweep does before Ray is imported
 

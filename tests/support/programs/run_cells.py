@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-from tune_jobs.settings import prepare_ray
+from tune_jobs.execution.ray_variables import prepare_ray
 
 
 def cells(path):

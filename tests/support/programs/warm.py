@@ -15,7 +15,7 @@ import threading
 from select import select
 from typing import Any
 
-from tune_jobs.settings import prepare_ray
+from tune_jobs.execution.ray_variables import prepare_ray
 
 gc.disable()
 prepare_ray(is_own_cluster=False)
