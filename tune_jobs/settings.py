@@ -149,6 +149,11 @@ def _absolute(path: Path | str) -> Path:
         raise SettingsError(f"the path {str(path)!r} starts in a home folder that does not exist") from error
 
 
+def user_variable() -> str | None:
+    """Return TUNE_JOBS_USER: whom trials are accounted to, in place of this process' user. None if it is unset."""
+    return os.environ.get("TUNE_JOBS_USER") or None
+
+
 def notify_variable() -> tuple[str, ...]:
     """Return the lines of TUNE_JOBS_NOTIFY: whom to notify, if a command does not say."""
     return tuple(filter(None, map(str.strip, os.environ.get("TUNE_JOBS_NOTIFY", "").splitlines())))

@@ -41,6 +41,7 @@ _GROUPS = {
         "ui": "ui",
         "dashboard": "dashboard",
         "tensorboard": "tensorboard",
+        "usage": "usage",
         "sync": "sync",
         "doctor": "doctor",
     },

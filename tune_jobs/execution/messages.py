@@ -13,7 +13,7 @@ from typing import Any
 from tune_jobs.decoding import decode_json
 from tune_jobs.execution.packing import Usage
 from tune_jobs.execution.rules import CodeError
-from tune_jobs.records.trials import Metrics, TrialResult
+from tune_jobs.records.trials import Metrics, Spent, TrialResult
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.training.devices import DeviceFigures
 
@@ -85,6 +85,7 @@ class StepReport:
     is_parked: bool = False
     figures: tuple[DeviceFigures, ...] = ()  # of the devices at that place, now and then
     usage: Usage | None = None  # what the trial took of its device, with its result
+    spent: Spent | None = None  # in this assignment so far
 
     @property
     def is_last(self) -> bool:

@@ -19,7 +19,7 @@ from tune_jobs.execution.trial_ledger import TrialLedger
 from tune_jobs.execution.trial_queue import SearchStrategy, TrialQueue
 from tune_jobs.live.activity import NO_FREE_SLOT, Activity, Node
 from tune_jobs.live.signals import Interruption
-from tune_jobs.records.trials import TrialRecord, TrialResult
+from tune_jobs.records.trials import Spent, TrialRecord, TrialResult
 
 _OVERTIME_S = 5.0  # past its time limit, before a trial's worker is killed: most return by themselves and stay warm
 _ACTIVITY_S = 1.0  # between two reports of the activity
@@ -52,6 +52,7 @@ class _ActiveTrial:
     since: float | None = None
     scores: list[float] = field(default_factory=list)  # the objective after each epoch
     is_killed_for_time: bool = False
+    spent: Spent | None = None  # in this assignment, as its worker said last
 
     @property
     def number(self) -> int:
@@ -81,6 +82,7 @@ class Sweep:
         self._queue = TrialQueue(ledger, strategy, limits.trials)
         self._rules = FailureRules(limits.per_trial)
         self._active: dict[str, _ActiveTrial] = {}  # by Tune's ids
+        self._spent: dict[int, Spent] = {}  # in assignments that are over, by the numbers of trials
         self._has_failed = False  # a trial
         self._continuing: set[int] = set()  # members that paused under this driver: no new attempt when they go on
         self._deadline = None if limits.time_limit_s is None else time.monotonic() + limits.time_limit_s
@@ -183,6 +185,7 @@ class Sweep:
         if report.refusal is not None:
             raise UserError(f"a worker could not prepare the task: {report.refusal}")
         self.placement.record_figures(active.number, report.figures)
+        active.spent = report.spent or active.spent
         self._record_epochs(active, report)
         result = report.result or self._early_result(active, report)
         if result is not None:
@@ -242,6 +245,9 @@ class Sweep:
         active = self._active.pop(tune_id, None)
         if active is not None:
             self.placement.trial_ended(active.number)
+            if active.spent is not None:
+                before = self._spent.get(active.number)
+                self._spent[active.number] = active.spent if before is None else before.plus(active.spent)
         return active
 
     def worker_lost(self, tune_id: str, error: str, last_words: str | None = None) -> None:
@@ -284,7 +290,7 @@ class Sweep:
         if result.state == "failed" and not self._has_failed:
             self._has_failed = True
             self.failures = replace(self.failures, first=error)
-        trial = self._ledger.finish(trial, result)
+        trial = self._ledger.finish(trial, result, self._spent.pop(trial.number, None))
         self._queue.trial_ended(trial)
         if self._strategy.scheduler is not None:
             self._strategy.scheduler.tell(trial)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tune_jobs.records.constraints import is_untrained
-from tune_jobs.records.trials import TrialRecord, TrialResult
+from tune_jobs.records.trials import Spent, TrialRecord, TrialResult
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.study.study import Study
@@ -48,9 +48,9 @@ class TrialLedger:
     def note_epoch(self, number: int, epoch: int, score: float) -> None:
         self._study.note_epoch(number, epoch, score)
 
-    def finish(self, trial: TrialRecord, result: TrialResult) -> TrialRecord:
-        """Write the result, then delete the trial's checkpoint."""
-        trial = self._study.finish(trial, result, self._cpus, self._gpus)
+    def finish(self, trial: TrialRecord, result: TrialResult, spent: Spent | None = None) -> TrialRecord:
+        """Write the result with what it took, then delete the trial's checkpoint."""
+        trial = self._study.finish(trial, result, self._cpus, self._gpus, spent)
         if self._checkpoints is not None:
             self._checkpoints.drop(key(trial.number))
         return trial

@@ -23,6 +23,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.execution import nodes, working_folder
 from tune_jobs.execution.keeper import FilesKeeper, WeightsKeeper
 from tune_jobs.execution.messages import Assignment, StepReport
+from tune_jobs.execution.metering import Meter
 from tune_jobs.execution.packing import Gauge
 from tune_jobs.execution.rules import WORN_OUT, CodeError
 from tune_jobs.execution.save_times import SaveTimes
@@ -201,7 +202,9 @@ class TrialWorker:
         self._refusal = str(error) if isinstance(error, TaskError | UserError) else one_line(error)
 
     def _start_trial(self, assignment: Assignment) -> None:
-        self._gauge, self._read_at, self._keeps_files = Gauge(), time.monotonic(), True
+        self._gauge, self._read_at, self._keeps_files = Gauge(), 0.0, True
+        self._meter = Meter(assignment.cpus, assignment.gpus)
+        self._read_devices()
         self._save_times = SaveTimes(self._context.checkpoint_every, at_all=self._context.keeps_checkpoints)
         checkpoint = self._load_checkpoint(assignment)
         history = () if checkpoint is None or assignment.copies else checkpoint.history
@@ -220,7 +223,8 @@ class TrialWorker:
 
     def _train_epochs(self) -> StepReport:
         try:
-            return self._train_until()
+            report = self._train_until()
+            return replace(report, spent=self._meter.spent)
         except TaskError as error:  # of what no trial of the task could do
             self._refuse(error)
             return StepReport(refusal=self._refusal)
@@ -276,7 +280,9 @@ class TrialWorker:
         self._read_at = time.monotonic()
         on_gpus = bool(self._place.gpus)  # the machine's own figures say nothing of a GPU that cannot be read
         figures = tuple(reading for reading in self._reader.read() if (reading.index != devices.HOST) == on_gpus)
-        self._gauge.record(figures, self._trial_memory_mb())
+        self._meter.record(figures)
+        if self._run is not None:
+            self._gauge.record(figures, self._trial_memory_mb())
         return figures
 
     def _trial_memory_mb(self) -> float | None:

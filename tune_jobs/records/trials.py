@@ -7,7 +7,7 @@ further change.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -39,6 +39,37 @@ class TrialResult:
     progress: tuple[EpochPictures, ...] = ()  # pictures after some of the epochs, in their order
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What training took of the machines, in seconds of a CPU or GPU. What was not measured is None.
+
+    A trial holds its CPUs and GPUs, or a share of one, whether it uses them or not. `cpu_used` is processor time,
+    `gpu_used` the share of time in which the GPU was busy, by the time it was held, and `joules` the GPU's energy.
+    """
+
+    cpu_held: float
+    gpu_held: float = 0.0
+    cpu_used: float | None = None
+    gpu_used: float | None = None
+    joules: float | None = None
+
+    def plus(self, other: Spent) -> Spent:
+        """Return the sum, as far as it was measured."""
+        return Spent(
+            self.cpu_held + other.cpu_held,
+            self.gpu_held + other.gpu_held,
+            total((self.cpu_used, other.cpu_used)),
+            total((self.gpu_used, other.gpu_used)),
+            total((self.joules, other.joules)),
+        )
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    """Return the sum of the values that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordedResult(TrialResult):
     """A result as a study records it."""
@@ -46,6 +77,8 @@ class RecordedResult(TrialResult):
     finished: float  # unix seconds
     cpus: float | None = None  # that the trial was trained on; part of what makes a score repeatable
     gpus: int | None = None  # that trained it together, where they were several
+    user: str | None = None  # whose driver recorded it
+    spent: Spent | None = None  # in all attempts that this driver saw
 
 
 @dataclass(frozen=True)
@@ -158,6 +191,14 @@ class TrialRecord:
     @property
     def gpus(self) -> int | None:
         return None if self.result is None else self.result.gpus
+
+    @property
+    def user(self) -> str | None:
+        return None if self.result is None else self.result.user
+
+    @property
+    def spent(self) -> Spent | None:
+        return None if self.result is None else self.result.spent
 
     @property
     def changes(self) -> Lineage:

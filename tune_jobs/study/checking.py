@@ -29,6 +29,7 @@ _MOST_IMAGES = 10_000_000  # of a split
 _MOST_UNPACKED = 2**30  # bytes of what is kept of all images, together
 _MOST_PACKED_PICTURES = 2**20  # characters, twice what an evaluation keeps; zlib makes a thousand bytes of one at most
 _LATEST = 1e11  # unix seconds; dates go no further than the year 9999
+_MOST_SPENT = 1e18  # seconds of devices, and joules
 _MOST = 10**9  # epochs, trials, seeds, CPUs: of whatever is counted
 
 
@@ -200,6 +201,9 @@ def _check_state(trial: TrialRecord, place: str) -> None:
 def _check_result(trial: TrialRecord, result: RecordedResult, terms: StudyTerms, place: str) -> None:
     _check_time(result.finished, f"{place}: result.finished")
     _check_counts(vars(result), ("cpus", "gpus", "weights"), f"{place}: result")
+    for name, value in vars(result.spent).items() if result.spent is not None else ():
+        if value is not None and not 0 <= value < _MOST_SPENT:
+            raise ContentError(f"{place}: result.spent.{name} needs a number of 0 or more; got {value}")
     if not 0 <= result.train_seconds < _LATEST:
         raise ContentError(f"{place}: result.train_seconds needs a time in seconds; got {result.train_seconds}")
     _made(lambda: trial_pictures.check(result.pictures or {}), f"{place}: result.pictures")

@@ -225,8 +225,8 @@ def note_of_launch(launch: Launch) -> dict[str, Any]:
 
 
 def note_of_result(result: RecordedResult) -> dict[str, Any]:
-    """Return a result as it is kept, without what came later and is not used: GPUs and pictures."""
-    later = {"gpus": None, "pictures": None, "progress": ()}
+    """Return a result as it is kept, without what came later and is not used."""
+    later = {"gpus": None, "pictures": None, "progress": (), "user": None, "spent": None}
     return {name: value for name, value in asdict(result).items() if name not in later or value != later[name]}
 
 

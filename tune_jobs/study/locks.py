@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tune_jobs import files
 from tune_jobs.decoding import ContentError, decode_json
 from tune_jobs.errors import StudyError
-from tune_jobs.settings import Settings
+from tune_jobs.settings import Settings, user_variable
 from tune_jobs.study.retries import SessionLostError
 
 if TYPE_CHECKING:
@@ -209,8 +209,8 @@ def _label(holder: Holder) -> str:
 
 
 def user_name() -> str:
-    """Return who runs this process."""
+    """Return who runs this process, or who sent the job that it runs."""
     try:
-        return getpass.getuser()
+        return user_variable() or getpass.getuser()
     except (KeyError, OSError):  # a container's user without an entry in passwd
         return str(os.getuid())

@@ -34,7 +34,7 @@ from tune_jobs.records.studies import (
     Transfer,
     terms_at,
 )
-from tune_jobs.records.trials import Lineage, RecordedResult, TestResult, TrialRecord, TrialResult
+from tune_jobs.records.trials import Lineage, RecordedResult, Spent, TestResult, TrialRecord, TrialResult
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params
@@ -43,7 +43,7 @@ from tune_jobs.settings import Settings
 from tune_jobs.study import checking, contents, journal
 from tune_jobs.study.contents import Notes, StudyContent, TrialContent, notes_of, plain
 from tune_jobs.study.enqueued import Mailbox, waiting
-from tune_jobs.study.locks import Holder, StudyLock, lock_of
+from tune_jobs.study.locks import Holder, StudyLock, lock_of, user_name
 from tune_jobs.study.optuna_form import stored_form
 from tune_jobs.study.optuna_trials import content_of, frozen_trial, outcome_of
 from tune_jobs.study.storage import journal_file, open_storage, study_id, study_names, writing
@@ -306,13 +306,16 @@ class Study:
         """Note a running trial's objective after an epoch, for those who watch from outside."""
         self._storage.set_trial_intermediate_value(self._trial_id(number), epoch, score)
 
-    def finish(self, trial: TrialRecord, result: TrialResult, cpus: float, gpus: int | None = None) -> TrialRecord:
+    def finish(
+        self, trial: TrialRecord, result: TrialResult, cpus: float, gpus: int | None = None, spent: Spent | None = None
+    ) -> TrialRecord:
         """Write a trial's result, then its state. The time it took is the monotonic clock's: the other may be set
         meanwhile."""
         trial_id = self._trial_id(trial.number)
         offset = self._start_offsets.pop(trial.number, None)
         finished = time.time() if offset is None else time.monotonic() - offset
-        recorded = RecordedResult(**vars(result), finished=finished, cpus=cpus, gpus=gpus)
+        more: dict[str, Any] = {"finished": finished, "cpus": cpus, "gpus": gpus, "user": user_name(), "spent": spent}
+        recorded = RecordedResult(**vars(result), **more)
         self._storage.set_trial_user_attr(trial_id, "result", contents.note_of_result(recorded))
         self._settle(trial_id)
         return self._record_of(self._storage.get_trial(trial_id))

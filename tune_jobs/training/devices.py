@@ -35,6 +35,7 @@ class DeviceFigures:
     memory_used_mb: float  # MiB, by all processes
     memory_total_mb: float  # MiB
     utilisation: float  # 0 to 1
+    joules: float | None = None  # since some moment in the past; None where it is not reported
 
 
 class DeviceReader(Protocol):
@@ -114,7 +115,15 @@ def _gpu_figures(nvml: Any, index: str, handle: Any) -> DeviceFigures:
         load = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
     except nvml.NVMLError:
         pass  # a part of a divided GPU reports no load; a GPU that shares the machine's memory reports no memory
-    return DeviceFigures(index, used, total, load)
+    return DeviceFigures(index, used, total, load, _joules(nvml, handle))
+
+
+def _joules(nvml: Any, handle: Any) -> float | None:
+    """Return the energy that a GPU has used since its driver was loaded. GPUs before Volta do not report it."""
+    try:
+        return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
+    except nvml.NVMLError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,8 @@ def _check(device: DeviceFigures, place: str) -> None:
         raise SettingsError(f"{place} need megabytes of 0 or more; got {used:g} of {total:g}")
     if not 0 <= device.utilisation <= 1:
         raise SettingsError(f"{place} need utilisation as a share from 0 to 1; got {device.utilisation:g}")
+    if device.joules is not None and not 0 <= device.joules < float("inf"):
+        raise SettingsError(f"{place} need joules of 0 or more; got {device.joules:g}")
 
 
 class HostReader:
