@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tune_jobs.errors import SettingsError
 
-FOLDERS = ("studies", "mlartifacts", "exports", "weights", "checkpoints", "tasks", "ui")
+FOLDERS = ("studies", "mlartifacts", "exports", "weights", "checkpoints", "tasks", "ui", "queue")
 _FILES = ("mlflow.db", "delivery.log")
 _ANOTHER = "name another home with --home or TUNE_JOBS_HOME"
 

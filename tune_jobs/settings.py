@@ -154,6 +154,12 @@ def user_variable() -> str | None:
     return os.environ.get("TUNE_JOBS_USER") or None
 
 
+def sent_job() -> tuple[str, int] | None:
+    """Return the id and the priority of the job that `submit` sent and this process runs; None if it runs none."""
+    priority, _, job = os.environ.get("TUNE_JOBS_JOB", "").partition(":")
+    return (job, int(priority)) if job else None
+
+
 def notify_variable() -> tuple[str, ...]:
     """Return the lines of TUNE_JOBS_NOTIFY: whom to notify, if a command does not say."""
     return tuple(filter(None, map(str.strip, os.environ.get("TUNE_JOBS_NOTIFY", "").splitlines())))

@@ -50,7 +50,7 @@ def test_a_launch_tells_its_begin_its_best_and_its_end(
     own = own_task(tmp_path, width="Choice(1)")
     with webhook() as hook:
         code, _, stderr = called(settings, "launch", own.reference, "--search", "grid", "--notify", hook.url)
-        until(lambda: "end" in hook.events)
+        until(lambda: "end" in hook.events, "the last message", patience_s=30)
     assert code == 0
     assert "Notifications" not in stderr
     begin, *_, best, end = hook.bodies
@@ -67,20 +67,18 @@ def test_the_variable_names_whom_to_tell_and_an_option_takes_its_place(
     here: Callable[[Run], None], tmp_path: Path, settings: Settings
 ) -> None:
     here(train_here)
-    words = "launch", own_task(tmp_path, width="Choice(1)").reference, "--search", "grid"
+    words = "launch", own_task(tmp_path, width="Choice(1)").reference, "--search", "grid", "--study"
     with webhook() as named, webhook() as other:
-        called(settings, *words, TUNE_JOBS_NOTIFY=f"{named.url}\n")
-        until(lambda: "end" in named.events)
+        called(settings, *words, "first", TUNE_JOBS_NOTIFY=f"{named.url}\n")
+        until(lambda: "end" in named.events, "the last message", patience_s=30)
         n_told = len(named.events)
-        called(settings, *words, "--notify", other.url, TUNE_JOBS_NOTIFY=named.url)
-        until(lambda: "end" in other.events)
-        called(settings, *words, "--notify", "none", TUNE_JOBS_NOTIFY=named.url)
+        called(settings, *words, "second", "--notify", other.url, TUNE_JOBS_NOTIFY=named.url)
+        until(lambda: "end" in other.events, "the last message", patience_s=30)
+        called(settings, *words, "third", "--notify", "none", TUNE_JOBS_NOTIFY=named.url)
     assert len(named.events) == n_told
 
 
-def test_a_failure_is_told_in_place_of_an_end(
-    here: Callable[[Run], None], tmp_path: Path, settings: Settings
-) -> None:
+def test_a_failure_is_told_in_place_of_an_end(here: Callable[[Run], None], tmp_path: Path, settings: Settings) -> None:
     def refuse(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News) -> Failures:
         news.begin(0)
         raise UserError(f"no worker reaches postgresql://ada:{SECRET}@host/db")
@@ -90,10 +88,10 @@ def test_a_failure_is_told_in_place_of_an_end(
     with webhook() as hook:
         here(refuse)
         assert called(settings, *words, "--notify", hook.url)[0] == 2
-        until(lambda: hook.events == ["begin", "failure"])
+        until(lambda: hook.events == ["begin", "failure"], "the failure", patience_s=30)
         here(train_here)
         assert called(settings, *words, "--notify", hook.url)[0] == 1
-        until(lambda: hook.events[2:] == ["begin", "failure"])
+        until(lambda: hook.events[2:] == ["begin", "failure"], "the failure", patience_s=30)
     assert hook.bodies[1]["message"] == "no worker reaches postgresql://ada:***@host/db"
     assert hook.bodies[3]["message"].startswith("all trials failed (1); the first was trial 0: crashed")
     assert hook.bodies[3]["trials"]["failed"] == 1

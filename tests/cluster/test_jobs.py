@@ -166,6 +166,44 @@ def test_a_stop_now_ends_cleanly_and_a_failure_is_told(tmp_path: Path, client: C
     assert "was begun with --seed 0" in client.jobs()["wrong"]["message"]
 
 
+def test_a_job_waits_for_its_turn_which_comes_when_the_one_before_is_killed(
+    tmp_path: Path, client: Client, head: RayHead, server: Settings
+) -> None:
+    first = own_task(tmp_path / "first", "wait", name="first")
+    second = own_task(tmp_path / "second", name="second", width="Choice(1)")
+    assert client.call("submit", first.reference, "--search", "grid", TUNE_JOBS_USER="ada")[0] == 0
+    until(lambda: first.noted("begin", "width"), "a trial to begin")
+    third = ("submit", second.reference, "--search", "grid", "--study", "third")
+    assert client.call(*third, TUNE_JOBS_USER="ada")[0] == 0
+    sent = ("submit", second.reference, "--search", "grid", "--priority", "5", "--time-limit", "1h")
+    assert client.call(*sent, TUNE_JOBS_USER="grace")[0] == 0
+    waiting = {
+        "second": "place 1 of 2, CPUs are with job first of ada",
+        "third": "place 2 of 2, after job second of grace",
+    }
+    for job, place in waiting.items():
+        until(lambda: f"Waiting for its turn: {place}" in _log(head, job), f"{job} to wait")  # noqa: B023
+    jobs = client.jobs()
+    assert [jobs[name]["state"] for name in ("first", "second", "third")] == ["running", "waiting", "waiting"]
+    assert (jobs["second"]["user"], jobs["second"]["priority"]) == ("grace", 5)
+    assert jobs["second"]["message"].startswith("place 1 of 2, CPUs are with job first of ada")
+    assert jobs["third"]["message"].startswith(
+        "place 2 of 2, after job second of grace (priority 5); CPUs are with job"
+    )
+    assert client.call("stop", "third", "--wait", "2m")[0] == 0  # it trains nothing
+    assert second.trained == []
+
+    (driver,) = [one for one in head.processes() if "launch-sent" in one.cmdline()[:3] and "first" in one.cmdline()]
+    driver.kill()
+    code, out, _ = client.call("logs", "second", "-f")
+    assert code == 0, out
+    (trial,) = record(server, "second").trials
+    assert (trial.state, trial.user) == ("complete", "grace")
+    assert trial.spent is not None
+    assert "third" not in study_names(server) or not record(server, "third").trials
+    assert list((server.home / "queue").glob("*.ticket")) == []
+
+
 def _listens_at(process: psutil.Process) -> set[int]:
     """The TCP ports of a process; none of one that has ended meanwhile."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,23 @@ def test_another_request_of_the_same_name_is_no_second_sending(state: JobState) 
 def test_what_ended_well_since_it_was_drained_was_stopped() -> None:
     jobs = [job("complete"), job("complete", "mine~2"), job("failed", "mine~3")]
     assert [one.state for one in with_stops(jobs, ["mine~stop", "mine~3~stop"])] == ["stopped", "complete", "failed"]
+
+
+def test_whom_a_job_notifies_its_user_and_its_priority_make_no_other_job_and_are_in_no_word_of_its_command() -> None:
+    words = ["--trials=3"]
+    plain, _, _ = submission.prepare("digits-mlp", None, None, words, None)
+    told, _, _ = submission.prepare("digits-mlp", None, None, words, None, (), ["https://host/s3cr3t", "true"])
+    told = replace(told, user="ada", priority=7)
+    assert told.digest == plain.digest
+    assert told.files == {"notify/targets": b"https://host/s3cr3t\ntrue"}
+    assert "s3cr3t" not in f"{told.command}{told.metadata}{told.variables('digits-mlp')}"
+    assert told.variables("digits-mlp~2") == {
+        "TUNE_JOBS_JOB": "7:digits-mlp~2",
+        "TUNE_JOBS_USER": "ada",
+        "TUNE_JOBS_NOTIFY": "@notify/targets",
+    }
+    assert "TUNE_JOBS_NOTIFY" not in plain.variables("digits-mlp")
+    assert (told.metadata["tune_jobs_user"], told.metadata["tune_jobs_priority"]) == ("ada", "7")
 
 
 def test_of_each_job_the_last_attempt_counts() -> None:

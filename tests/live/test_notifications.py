@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -18,7 +19,7 @@ from tests.support.webhooks import silent_server, webhook
 from tune_jobs.errors import SettingsError
 from tune_jobs.live import notifications, notifier
 from tune_jobs.live.notifications import Notifications, Target
-from tune_jobs.live.notifier import Channel, Undelivered
+from tune_jobs.live.notifier import Channel, UndeliveredError
 
 SECRET = "s3cr3t-1f5d"
 LOST = {"event": "failure", "text": "lost"}
@@ -46,18 +47,18 @@ def test_an_address_gets_each_message_as_json_and_the_login_of_its_url_as_a_head
     ("code", "again"), [(302, False), (400, False), (404, False), (429, True), (500, True), (503, True)]
 )
 def test_an_answer_that_is_an_error_is_one_and_a_redirect_is_not_followed(code: int, again: bool) -> None:
-    with webhook(code) as hook, pytest.raises(Undelivered, match=f"^it answered {code}$") as caught:
+    with webhook(code) as hook, pytest.raises(UndeliveredError, match=f"^it answered {code}$") as caught:
         notifier.post(hook.url, b'{"event": "begin"}')
     assert caught.value.again == again
     assert hook.events == ["begin"]
 
 
 def test_what_goes_wrong_with_an_address_is_said_without_the_address() -> None:
-    with silent_server() as address, pytest.raises(Undelivered, match=r"^no answer in 0\.05 s$"):
+    with silent_server() as address, pytest.raises(UndeliveredError, match=r"^no answer in 0\.05 s$"):
         notifier.post(address, b"{}", answer_s=0.05)
-    with pytest.raises(Undelivered, match="^Connection refused$"):
+    with pytest.raises(UndeliveredError, match=r"^Connection refused$"):
         notifier.post(f"http://127.0.0.1:1/{SECRET}", b"{}")
-    with pytest.raises(Undelivered) as caught:
+    with pytest.raises(UndeliveredError) as caught:
         notifier.post(f"http://127.0.0.1:1/{SECRET}\n", b"{}")
     assert SECRET not in str(caught.value)
 
@@ -71,7 +72,7 @@ def test_what_goes_wrong_with_an_address_is_said_without_the_address() -> None:
     ],
 )
 def test_a_command_that_fails_or_does_not_end_is_told(words: list[str], why: str) -> None:
-    with pytest.raises(Undelivered, match=f"^{why}$"):
+    with pytest.raises(UndeliveredError, match=f"^{why}$"):
         notifier.call(words, b"{}", limit_s=0.2)
 
 
@@ -94,7 +95,7 @@ def test_a_best_that_waits_gives_way_to_a_newer_one(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Channel, "_report", lambda self, problem: None)
     channel = Channel(0, "http://nowhere", "nowhere")
     channel.add({"event": "begin", "text": "begin"})
-    until(lambda: not channel._waiting)
+    until(lambda: not channel._waiting, "the first message to be on its way")
     for number in range(1000):
         channel.add({"event": "best", "text": f"best {number}"})
     channel.add({"event": "end", "text": "end"})
@@ -141,9 +142,9 @@ def test_all_targets_hear_all_messages_in_order_and_no_log_is_needed(tmp_path: P
         told = Notifications(notifications.read([hook.url, writing_to(file)]), LOST, log)
         for event in ("begin", "best", "end"):
             told.send({"event": event})
-            until(lambda: file.exists() and f'"{event}"' in file.read_text())  # noqa: B023
+            until(lambda: file.exists() and f'"{event}"' in file.read_text(), event)  # noqa: B023
         told.close()
-        until(lambda: told._process.poll() is not None)
+        until(lambda: told._process.poll() is not None, "the process to end")
     assert hook.events == ["begin", "best", "end"]
     assert [json.loads(line)["event"] for line in file.read_text().splitlines()] == ["begin", "best", "end"]
     assert told.problems is None
@@ -157,7 +158,7 @@ def test_what_did_not_arrive_is_told_in_one_line_and_logged_without_secrets(tmp_
         named = [hook.url.replace("/hook", f"/{SECRET}"), f"{silent}/{SECRET}", f"false {SECRET}"]
         told = Notifications(notifications.read(named), LOST, log)
         told.send({"event": "begin"})
-        until(lambda: "404" in (told.problems or "") and "exit code" in told.problems and "yet" in told.problems)
+        until(lambda: {"404", "code", "yet;"} <= set(re.findall(r"404|code|yet;", told.problems or "")), "all three")
         told._process.kill()
         told.close()
     assert told.problems is not None
@@ -173,9 +174,9 @@ def test_if_the_launch_is_killed_the_last_message_says_so(tmp_path: Path) -> Non
     with webhook() as hook:
         told = Notifications(notifications.read([hook.url]), LOST, tmp_path / "log")
         told.send({"event": "begin"})
-        until(lambda: hook.events == ["begin"])
+        until(lambda: hook.events == ["begin"], "the first message")
         told.close()  # as the end of this process would
-        until(lambda: told._process.poll() is not None)
+        until(lambda: told._process.poll() is not None, "the process to end")
     assert hook.bodies[-1] == LOST
 
 
@@ -187,4 +188,4 @@ def test_a_process_that_reads_nothing_holds_nobody_up(tmp_path: Path) -> None:
         told.send({"event": "best", "text": "x" * 2000})
     assert time.monotonic() - started < 5
     assert told._input is None
-    until(lambda: told._process.poll() is not None)
+    until(lambda: told._process.poll() is not None, "the process to end")

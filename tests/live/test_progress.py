@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,30 @@ def test_what_was_not_trained_counts_for_none_and_what_breaks_a_limit_is_not_the
     assert "2 done · 0 running · 1 not trained" in text
     assert "2/8" in text
     assert "best val_accuracy 0.5000" in text
+
+
+def test_each_trial_that_is_better_than_all_before_is_told() -> None:
+    told: list[TrialRecord] = []
+    outline = SweepOutline("clock", Objective("val_accuracy", "maximize"), 12, ("units",), 8, (complete(0, 0.5),))
+    view = Progress(outline, Interruption(), NOWHERE, told.append)
+    for one in (complete(1, 0.4), complete(2, 0.6), complete(3, 0.6), failed(4), complete(5, 0.7)):
+        view.trial_ended(one)
+    assert [one.number for one in told] == [2, 5]
+
+
+def test_the_time_left_is_that_of_the_pace_or_of_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    view = progress(complete(0, 0.5))
+    assert view.seconds_left is None
+    view.count_from_now()
+    now[0] += 20.0
+    view.trial_ended(complete(1, 0.5))
+    assert view.seconds_left == 120.0  # six more trials of twenty seconds
+    outline = replace(view._outline, time_limit_s=50.0)
+    limited = Progress(outline, Interruption(), NOWHERE)
+    now[0] += 15.0
+    assert limited.seconds_left == 35.0
 
 
 def test_before_the_first_trial_it_says_what_it_waits_for() -> None:

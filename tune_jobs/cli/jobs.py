@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,15 +43,25 @@ class _Submit(click.Command):
     is_flag=True,
     help="Send the job even if one of this name is complete, for example to continue after --time-limit.",
 )
+@click.option(
+    "--priority",
+    type=click.IntRange(-1000, 1000),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="A job of a higher priority has its turn first.",
+)
 @address_option
 @click.pass_context
-def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | None, **options: Any) -> None:
+def submit(
+    ctx: click.Context, /, name: str | None, again: bool, priority: int, address: str | None, **options: Any
+) -> None:
     """Send a sweep to a cluster as a Ray job, and return. The cluster launches it with the same options.
 
     A task file of your own is sent along with what lies beside it, and so is the file of --try. Studies, data sets,
     MLflow and exports are the cluster's. A job that is running or complete is not sent again; one that was stopped or
     has failed continues. Other options or other code make another job, which needs another name; other files beside the
-    task file do not.
+    task file do not. Jobs that ask for more than is free wait for their turn (docs/server.md).
 
     \b
     Example:  tune-jobs submit digits-mlp --trials 50 --address http://127.0.0.1:8265
@@ -59,6 +70,7 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
     from tune_jobs.actions import session
     from tune_jobs.execution import submission
     from tune_jobs.live import notifications
+    from tune_jobs.study.locks import user_name
 
     reference = options["task"]
     words = list(_words(ctx.meta[_GIVEN]))
@@ -67,6 +79,7 @@ def submit(ctx: click.Context, /, name: str | None, again: bool, address: str | 
     sent, task, what_travels = submission.prepare(
         reference, options["study"], name, words, options["tried"], also, notified
     )
+    sent = replace(sent, user=user_name(), priority=priority)
     submission.check_options(task, options, sent)
     session.check(task, take_resources(dict(options)), is_population=options["scheduler"] == "pbt")
     jobs = _jobs(address)
@@ -122,27 +135,32 @@ def launch_sent(ctx: click.Context, /, **options: Any) -> int:
 @address_option
 @json_option
 def jobs(address: str | None, as_json: bool) -> None:
-    """List the sweeps that were sent to a cluster, with their states.
+    """List the sweeps that were sent to a cluster, with their states. Of one that waits for its turn, the message says
+    its place, what it waits for and, where that is known, when its turn may come.
 
     \b
     Example:  tune-jobs jobs --address http://127.0.0.1:8265
     """
     from tune_jobs.execution import attempts
 
-    latest = attempts.latest(_jobs(address).jobs())
+    client = _jobs(address)
+    latest = [client.in_queue(job) for job in attempts.latest(client.jobs())]
     if as_json:
         print_json(
             [
                 {
                     name: getattr(job, name)
-                    for name in ("name", "study", "task", "state", "since", "exit_code", "message")
+                    for name in ("name", "study", "task", "user", "priority", "state", "since", "exit_code", "message")
                 }
                 for job in latest
             ]
         )
     elif latest:
-        rows = [(job.name, job.study, job.task, job.state, _time(job.since), job.message or None) for job in latest]
-        print_table(("job", "study", "task", "state", "since", "message"), rows)
+        rows = [
+            (job.name, job.study, job.user, job.priority, job.state, _time(job.since), job.message or None)
+            for job in latest
+        ]
+        print_table(("job", "study", "user", "priority", "state", "since", "message"), rows)
     else:
         say("There is no job yet. Send one with `tune-jobs submit digits-mlp`.")
 

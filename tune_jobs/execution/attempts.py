@@ -34,6 +34,8 @@ class Job:
     message: str = ""
     exit_code: int | None = None
     beside: str = ""  # digest of the files beside its task file
+    user: str = ""  # who sent it, as its client said
+    priority: int = 0
 
     @property
     def is_over(self) -> bool:

@@ -116,6 +116,12 @@ def _signal_handlers_kept() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+def totals() -> dict[str, float]:
+    """Return the CPUs and GPUs of all nodes, whoever uses them."""
+    resources = ray.cluster_resources()
+    return {name: resources.get(name, 0.0) for name in ("CPU", "GPU")}
+
+
 def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
     """Return how many trials of this size the cluster can run at once.
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from tune_jobs import datasets
 from tune_jobs.errors import TrialError
 from tune_jobs.execution.plan import StudyRun
+from tune_jobs.execution.ray_variables import prepare_ray
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.records.trials import TestResult, TrialRecord
-from tune_jobs.execution.ray_variables import prepare_ray
 
 
 def score_finalists(run: StudyRun, trials: list[TrialRecord]) -> None:

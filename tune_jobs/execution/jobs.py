@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -21,6 +23,7 @@ from tune_jobs.execution import attempts
 from tune_jobs.execution.attempts import Job, JobState
 from tune_jobs.execution.reachability import SET_TOKEN
 from tune_jobs.execution.submission import Submission
+from tune_jobs.execution.turns import WAITING
 
 _ANSWER_TIMEOUT_S = 30.0  # of one request
 _STOP_WAIT_S = 120  # between a job's SIGTERM and Ray's SIGKILL: time for its exports and for MLflow
@@ -108,7 +111,7 @@ class JobClient:
                 file = folder / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-            variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S), **submission.variables}
+            variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S), **submission.variables(job_id)}
             environment: dict[str, Any] = {"env_vars": variables}
             if submission.files:
                 environment["working_dir"] = str(folder)
@@ -135,6 +138,15 @@ class JobClient:
         """Return all output of a job so far."""
         with self._errors_for_users():
             return str(self._client.get_job_logs(job.id))
+
+    def in_queue(self, job: Job) -> Job:
+        """Return a job as waiting, with its place and what it waits for, if its driver says last that it waits."""
+        if job.state != "running":
+            return job
+        last = self.logs(job).rstrip().rpartition("\n")[2]
+        if not last.startswith(WAITING):
+            return job
+        return replace(job, state="waiting", message=last.removeprefix(WAITING)[:300])
 
     def follow(self, job: Job, write: Callable[[str], None], say: Callable[[str], None]) -> Job:
         """Write a job's output until the job ends, and return its end. A lost connection is opened again."""
@@ -241,6 +253,7 @@ class _AnswerError(SettingsError):
 
 def _job(details: JobDetails) -> Job:
     metadata, state = details.metadata, _STATES[details.status]
+    priority = metadata.get("tune_jobs_priority", "0")
     is_over = state not in ("waiting", "running")
     since_ms = details.end_time if details.end_time and is_over else details.start_time
     return Job(
@@ -254,6 +267,8 @@ def _job(details: JobDetails) -> Job:
         since=(since_ms or 0) / 1000,
         message=_last_line(details.message or "") if state in ("failed", "waiting") else "",
         exit_code=details.driver_exit_code,
+        user=metadata.get("tune_jobs_user", ""),
+        priority=int(priority) if re.fullmatch(r"-?\d{1,9}", priority) else 0,
     )
 
 

@@ -22,11 +22,11 @@ class Meter:
         self,
         cpus: float,
         gpus: float,
-        clock: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
         processor: Callable[[], float] = lambda: sum(os.times()[:4]),
     ) -> None:
-        self._cpus, self._gpus, self._clock, self._processor = cpus, gpus, clock, processor
-        self._began, self._processor_before = clock(), processor()
+        self._cpus, self._gpus, self._monotonic, self._processor = cpus, gpus, monotonic, processor
+        self._began, self._processor_before = monotonic(), processor()
         self._loads: list[float] = []
         self._joules: dict[str, tuple[float, float]] = {}  # the first reading and the last, by devices
 
@@ -41,7 +41,7 @@ class Meter:
     @property
     def spent(self) -> Spent:
         """What was taken so far."""
-        seconds = self._clock() - self._began
+        seconds = self._monotonic() - self._began
         return Spent(
             cpu_held=seconds * self._cpus,
             gpu_held=seconds * self._gpus,

@@ -5,18 +5,18 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tune_jobs.execution.plan import Plan, Resources, StudyRun
+from tune_jobs.execution.ray_variables import prepare_ray
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live import drains
 from tune_jobs.live.news import News
 from tune_jobs.live.progress import Progress, SweepOutline
 from tune_jobs.search_spaces.scalars import params_id
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.execution.ray_variables import prepare_ray
 from tune_jobs.training.checkpoints import CheckpointFolder
 from tune_jobs.words import Say
 
@@ -41,7 +41,7 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
     run.say("starting Ray …")
     workers = worker_forks.WorkerKind.training(resources.cpus_per_trial, has_own_loop=inputs.task.trains_itself)
     with _importing("ray.tune"), cluster.connection(resources.address, workers):
-        from tune_jobs.execution import driver, placement, rules
+        from tune_jobs.execution import driver, placement, rules, turn_taking
         from tune_jobs.execution.sweep import Sweep, SweepLimits
         from tune_jobs.execution.trial_ledger import TrialLedger
         from tune_jobs.execution.trial_queue import SearchStrategy
@@ -70,10 +70,19 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
         per_trial = rules.TrialLimits(resources.trial_limit_s, resources.max_retries)
         limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial)
         progress = _progress(run, plan, news)
-        news.begin(progress.n_finished)
         sweep = Sweep(ledger, strategy, limits, packed, progress, run.interruption)
-        with progress.shown():
-            failures = driver.run_sweep(sweep, context)
+        failures = rules.Failures()
+        with (
+            turn_taking.turn(run, packed.slots, lambda: progress.seconds_left)
+            if sweep.has_work
+            else nullcontext(True) as has_turn
+        ):
+            if has_turn:
+                sweep.count_from_now()
+                progress.count_from_now()
+                news.begin(progress.n_finished)
+                with progress.shown():
+                    failures = driver.run_sweep(sweep, context)
         ended()  # the rest is delivered while Ray goes down
     return failures
 

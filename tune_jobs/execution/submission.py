@@ -43,6 +43,8 @@ class Submission:
     arguments: tuple[str, ...]
     files: Mapping[str, bytes]
     beside: frozenset[str] = frozenset()
+    user: str = ""  # who sends it
+    priority: int = 0
 
     @property
     def command(self) -> str:
@@ -64,12 +66,13 @@ class Submission:
         """What the cluster keeps with the job."""
         values = {"name": self.name, "study": self.study, "task": self.task}
         values |= {"digest": self.digest, "beside": self.beside_digest}
+        values |= {"user": self.user, "priority": str(self.priority)}
         return {f"tune_jobs_{key}": value for key, value in values.items()}
 
-    @property
-    def variables(self) -> dict[str, str]:
-        """What the job's process has in its environment."""
-        return {"TUNE_JOBS_NOTIFY": f"@{_NOTIFIED}"} if _NOTIFIED in self.files else {}
+    def variables(self, job_id: str) -> dict[str, str]:
+        """Return what the process of the job that has this id has in its environment."""
+        known = {"TUNE_JOBS_JOB": f"{self.priority}:{job_id}", "TUNE_JOBS_USER": self.user}
+        return known | ({"TUNE_JOBS_NOTIFY": f"@{_NOTIFIED}"} if _NOTIFIED in self.files else {})
 
     def _hashes(self, paths: Collection[str]) -> dict[str, str]:
         return {path: hashlib.sha256(self.files[path]).hexdigest() for path in sorted(paths)}

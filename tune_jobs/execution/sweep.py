@@ -85,8 +85,9 @@ class Sweep:
         self._spent: dict[int, Spent] = {}  # in assignments that are over, by the numbers of trials
         self._has_failed = False  # a trial
         self._continuing: set[int] = set()  # members that paused under this driver: no new attempt when they go on
-        self._deadline = None if limits.time_limit_s is None else time.monotonic() + limits.time_limit_s
+        self._time_limit_s = limits.time_limit_s
         self._activity_reported = 0.0
+        self.count_from_now()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles what it is given, for a resumption that this program does not use."""
@@ -95,6 +96,10 @@ class Sweep:
     def __deepcopy__(self, memo: dict[int, Any]) -> Sweep:
         """Return this very sweep: Tune copies what it is given, and this object is the only state."""
         return self
+
+    def count_from_now(self) -> None:
+        """Count the time limit from now on."""
+        self._deadline = None if self._time_limit_s is None else time.monotonic() + self._time_limit_s
 
     @property
     def has_work(self) -> bool:
@@ -290,7 +295,7 @@ class Sweep:
         if result.state == "failed" and not self._has_failed:
             self._has_failed = True
             self.failures = replace(self.failures, first=error)
-        trial = self._ledger.finish(trial, result, self._spent.pop(trial.number, None))
+        trial = self._ledger.finish(trial, result, self._spent.pop(trial.number, Spent(0.0)))
         self._queue.trial_ended(trial)
         if self._strategy.scheduler is not None:
             self._strategy.scheduler.tell(trial)

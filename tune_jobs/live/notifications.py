@@ -153,7 +153,9 @@ class Notifications:
         """Follow what the process says, until it has ended."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            status = json.loads(line)
-            self._statuses[status.pop("target")] = _Status(**status)
+            with suppress(ValueError):  # half a line of a process that was killed
+                status = json.loads(line)
+                number = status.pop("target")
+                self._statuses[number] = _Status(**status)
         self._process.stdout.close()
         self._process.wait()

@@ -35,7 +35,7 @@ Target = str | Sequence[str]  # an address, or the words of a command
 Message = Mapping[str, Any]
 
 
-class Undelivered(Exception):
+class UndeliveredError(Exception):
     """A message was not taken, for a reason in words of ours; `again` if another attempt may fare better."""
 
     def __init__(self, why: str, *, again: bool = True) -> None:
@@ -54,7 +54,7 @@ def post(address: str, body: bytes, answer_s: float = ANSWER_S) -> None:
     """Send a body to a web address, by way of the proxies that the environment names.
 
     Raises:
-        Undelivered: it was not accepted.
+        UndeliveredError: it was not accepted.
     """
     parts = urlsplit(address)
     login, _, host = parts.netloc.rpartition("@")
@@ -66,9 +66,10 @@ def post(address: str, body: bytes, answer_s: float = ANSWER_S) -> None:
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=answer_s):
             pass
     except urllib.error.HTTPError as error:
-        raise Undelivered(f"it answered {error.code}", again=error.code >= 500 or error.code == 429) from None
+        error.close()
+        raise UndeliveredError(f"it answered {error.code}", again=error.code >= 500 or error.code == 429) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Undelivered(_why(error, answer_s)) from None
+        raise UndeliveredError(_why(error, answer_s)) from None
 
 
 def _why(error: Exception, answer_s: float) -> str:
@@ -85,7 +86,7 @@ def call(words: Sequence[str], body: bytes, limit_s: float = COMMAND_S) -> None:
     """Run a command with a body on its standard input. No shell reads the words.
 
     Raises:
-        Undelivered: it failed, or did not end in time.
+        UndeliveredError: it failed, or did not end in time.
     """
     try:
         command = subprocess.Popen(
@@ -96,16 +97,16 @@ def call(words: Sequence[str], body: bytes, limit_s: float = COMMAND_S) -> None:
             start_new_session=True,
         )
     except OSError as error:
-        raise Undelivered(error.strerror or type(error).__name__, again=False) from None
+        raise UndeliveredError(error.strerror or type(error).__name__, again=False) from None
     try:
         command.communicate(body, timeout=limit_s)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(command.pid, signal.SIGKILL)
         command.wait()
-        raise Undelivered(f"it did not end in {limit_s:g} s", again=False) from None
+        raise UndeliveredError(f"it did not end in {limit_s:g} s", again=False) from None
     if command.returncode:
-        raise Undelivered(f"exit code {command.returncode}", again=False)
+        raise UndeliveredError(f"exit code {command.returncode}", again=False)
 
 
 class Channel:
@@ -153,14 +154,14 @@ class Channel:
         """Return why a message could not be delivered at the second attempt, or at the first if that is hopeless."""
         try:
             self._attempt(body)
-        except Undelivered as error:
+        except UndeliveredError as error:
             if not error.again:
                 return str(error)
             self._report(str(error))
             time.sleep(_AGAIN_S)
             try:
                 self._attempt(body)
-            except Undelivered as last:
+            except UndeliveredError as last:
                 return str(last)
         return None
 

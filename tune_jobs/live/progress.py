@@ -85,6 +85,19 @@ class Progress:
             self._count(trial)
             self._update_best(trial)
 
+    def count_from_now(self) -> None:
+        """Count the time from now on."""
+        self._started = time.monotonic()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the sweep takes from now on, at its pace so far; None if that is unknown."""
+        elapsed, limit_s = time.monotonic() - self._started, self._outline.time_limit_s
+        known = [] if limit_s is None else [max(0.0, limit_s - elapsed)]
+        if self._total is not None and self._n_ended:
+            known.append((self._total - self.n_finished) * elapsed / self._n_ended)
+        return min(known, default=None)
+
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the live view for the block, if standard error is a terminal."""

@@ -77,7 +77,7 @@ class RecordedResult(TrialResult):
     finished: float  # unix seconds
     cpus: float | None = None  # that the trial was trained on; part of what makes a score repeatable
     gpus: int | None = None  # that trained it together, where they were several
-    user: str | None = None  # whose driver recorded it
+    user: str | None = None  # whose driver recorded what was spent
     spent: Spent | None = None  # in all attempts that this driver saw
 
 

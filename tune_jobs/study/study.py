@@ -314,7 +314,8 @@ class Study:
         trial_id = self._trial_id(trial.number)
         offset = self._start_offsets.pop(trial.number, None)
         finished = time.time() if offset is None else time.monotonic() - offset
-        more: dict[str, Any] = {"finished": finished, "cpus": cpus, "gpus": gpus, "user": user_name(), "spent": spent}
+        user = None if spent is None else user_name()
+        more: dict[str, Any] = {"finished": finished, "cpus": cpus, "gpus": gpus, "user": user, "spent": spent}
         recorded = RecordedResult(**vars(result), **more)
         self._storage.set_trial_user_attr(trial_id, "result", contents.note_of_result(recorded))
         self._settle(trial_id)

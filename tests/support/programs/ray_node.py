@@ -11,11 +11,12 @@ from ray._private.parameter import RayParams
 
 from tune_jobs.execution import services
 
-role, address, folder, cpus, gpus, agent_port = sys.argv[1:]
+role, address, folder, cpus, gpus, agent_port, *name = sys.argv[1:]
 ports = {"min_worker_port": 0, "max_worker_port": 0, "node_manager_port": 0, "object_manager_port": 0}
 where = {"gcs_server_port": int(address.rpartition(":")[2])} if role == "head" else {"gcs_address": address}
 params = RayParams(
     node_ip_address="127.0.0.1",
+    node_name=name[0] if name else None,
     temp_dir=folder,
     num_cpus=float(cpus),
     num_gpus=int(gpus),
