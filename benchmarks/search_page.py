@@ -126,8 +126,8 @@ with it:
 The first trial of a study is the task's baseline, without which a score says little. It is one of the trials that
 `--trials` counts. `--no-baseline` leaves it out. It is also left out, with a message, if `--set` has left no room for
 it. A grid has its own points only, so there it is left out, too, if it has another value of something that the task
-holds. Then come the configurations of `--try`, those of `--seed-from`, and what the search proposes. A study that has
-trials continues as it was begun.
+holds. Then come the configurations of `--try`, those of `--seed-from-best`, and what the search proposes, which may
+know [another study](growing.md#another-study). A study that has trials continues as it was begun.
 
 ## What was measured
 
@@ -153,6 +153,6 @@ A grid goes in the order of its declaration, so what it finds after a part of it
 For `gp`: all 20 runs had the best of the 81 trainings after 20 trials, where 11 of `tpe`'s runs had it after 40. On
 `numbers` it is ahead from 40 trials on. Against `gp`: on `tuning` 9 of the 20 runs were 0.02 away or more after 160
 trials, and after 80 `tpe` was ahead. `tpe` was 0.05 away on `numbers` in 12 of 20 runs, which is what the switch is
-worth. If much depends on the answer, run both: `--study NAME` begins another study, and `--seed-from` gives it the best
-configurations of the first.
+worth. If much depends on the answer, run both: `--study NAME` begins another study, and `--seed-from` lets it learn
+from the first.
 """

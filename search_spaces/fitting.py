@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from tune_jobs.search_spaces.declarations import is_known
+from tune_jobs.search_spaces.moving import meant_params
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
 from tune_jobs.search_spaces.scalars import Params, Scalar, SpaceError, Value, typed
 from tune_jobs.search_spaces.task import Task
@@ -28,6 +29,13 @@ def fitted(space: AnySpace, params: Params, defaults: Mapping[str, Value]) -> Pa
 def is_inside(space: AnySpace, params: Params) -> bool:
     """Return True if no value of params is outside of a space; a parameter that they lack may have any value."""
     return _fitted(space, params, lambda name, domain: domain.at(0.5)) is not None
+
+
+def overlapping(space: AnySpace, params: Params, defaults: Mapping[str, Value]) -> Params | None:
+    """Return the point of a space that params of another task are, without what the space does not know; None if a
+    value of theirs is outside of it, or they have nothing in common."""
+    known = {name: value for name, value in params.items() if name in space.names()}
+    return fitted(space, meant_params(space, known), defaults) if known else None
 
 
 def _fitted(space: AnySpace, params: Params, default: Callable[[str, Scalar], Value]) -> Params | None:

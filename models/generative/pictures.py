@@ -12,6 +12,8 @@ from tune_jobs.models.generative import latents, sample_scores, set_distances
 
 Array = NDArray[Any]
 COLUMNS: Final = 8
+GAP: Final = 1  # pixel between two images
+_GREY: Final = 128
 WALKS: Final = 4  # samples, each in a row of its own
 _SEARCHED: Final = 10_000  # training images, at most, among which the nearest one is looked for
 
@@ -58,13 +60,14 @@ def _samples(model: Any, n: int, seed: int) -> list[Array]:
 
 
 def tiled(images: Array, columns: int = COLUMNS) -> Array:
-    """Return images `(N, H, W, C)` from 0 to 1 side by side, row after row, `(rows * H, columns * W, C)` of uint8."""
+    """Return images `(N, H, W, C)` from 0 to 1 side by side, row after row, with a grey line between two of them:
+    `(rows * (H + 1) - 1, columns * (W + 1) - 1, C)` of uint8."""
     n, height, width, channels = images.shape
     rows = -(-n // columns)
-    pixels = np.zeros((rows * columns, height, width, channels), np.uint8)
-    pixels[:n] = np.clip(np.rint(images * 255), 0, 255)
-    grid = pixels.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
-    return grid.reshape(rows * height, columns * width, channels)
+    pixels = np.full((rows * columns, height + GAP, width + GAP, channels), _GREY, np.uint8)
+    pixels[:n, :height, :width] = np.clip(np.rint(images * 255), 0, 255)
+    grid = pixels.reshape(rows, columns, height + GAP, width + GAP, channels).transpose(0, 2, 1, 3, 4)
+    return grid.reshape(rows * (height + GAP), columns * (width + GAP), channels)[:-GAP, :-GAP]
 
 
 def _nearest(samples: Array, images: Array) -> Array:

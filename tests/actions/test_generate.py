@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.image_folders import draw
 from tests.support.sweeping import called
 from tune_jobs import datasets
 from tune_jobs.models import mlp
@@ -126,6 +127,22 @@ def test_a_map_is_of_the_data_of_a_model_that_was_trained_on_some_of_the_images(
     path = saved(model, tmp_path / "other.keras", replace(origin(), data_digest=fewer.digest))
     code, _, stderr = called(settings, "generate", path, "--map", "-o", str(tmp_path / "map.png"))
     assert (code, f"the model was trained on data {fewer.digest}" in stderr) == (2, True)
+
+
+def test_a_map_is_of_the_data_set_that_was_given_in_place_of_the_tasks_own(
+    models: dict[str, str], settings: Settings, tmp_path: Path
+) -> None:
+    for digit in range(2):
+        for number in range(10):
+            draw(settings.data_dir / "mine" / str(digit) / f"{number}.png", 90 * digit + 50, (8, 8), number)
+    task = datasets.on_data(catalog.find("generative-quick"), "mine")
+    given = datasets.load_for_task(task, settings.data_dir)
+    model = keras_files.load(Path(models["vae"]), GENERATIVE_QUICK)
+    of_given = replace(origin(), dataset="mine", data_digest=given.digest, given_data="mine")
+    path = saved(model, tmp_path / "given.keras", of_given)
+    code, _, stderr = called(settings, "generate", path, "--map", "-o", str(tmp_path / "map.png"))
+    assert code == 0, stderr
+    assert size(tmp_path / "map.png") == (800, 800)
 
 
 def test_what_a_model_cannot_draw_is_said_in_one_line(

@@ -24,7 +24,7 @@ from tests.support.sweeping import (
     until,
 )
 from tune_jobs import exports
-from tune_jobs.actions import portable
+from tune_jobs.actions import portable, rehearsal
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.errors import StudyError
 from tune_jobs.exports.best import best_row
@@ -184,6 +184,21 @@ def test_another_protocol_needs_a_reason_and_then_is_a_new_version(
     assert "this is version 2 alone; others' scores mean something else (--version)" in table
     assert len(json.loads(exports.render(record, "json"))) == 1
     assert "version   2 (longer)" in called(settings, "status", "own")[1]
+
+
+def test_a_new_version_is_rehearsed_as_a_new_study_is_and_nothing_else(
+    own: Own, settings: Settings, resolved: Resolve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int | None] = []
+    monkeypatch.setattr(rehearsal, "check", lambda task, *rest: seen.append(task.protocol.epochs))
+    resolved(LaunchRequest(own.reference, search="random", trials=3))
+    assert seen == [3]
+    resolved(LaunchRequest(own.reference, opened=("depth",)))
+    resolved(LaunchRequest(own.reference, opened=("depth",), accept_change="nothing changed"))
+    assert seen == [3]
+    resolved(LaunchRequest(own.reference, epochs=5, accept_change="longer"))
+    resolved(LaunchRequest(own.reference))
+    assert seen == [3, 5]
 
 
 def test_a_task_whose_protocol_was_edited_goes_on_with_that(own: Own, settings: Settings, resolved: Resolve) -> None:

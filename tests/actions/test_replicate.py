@@ -22,6 +22,7 @@ from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.actions.replicate import Race, ReplicateRequest
 from tune_jobs.actions.session import Outcome, Session
 from tune_jobs.cli import run
+from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Resources
 from tune_jobs.leaderboard import ranking
 from tune_jobs.records.per_image import pack
@@ -57,6 +58,23 @@ def here(settings: Settings, ray: SharedRay) -> Said:
 
 def pairs(record: StudyRecord) -> list[tuple[Any, int]]:
     return [(trial.params["width"], trial.seed) for trial in record.trials]
+
+
+def test_the_baseline_gets_the_seeds_of_the_best_if_it_is_named(tmp_path: Path, here: Said) -> None:
+    own = own_task(tmp_path, "level")
+    finished_study(own, here.settings)
+    begun = len(own.trained)
+    record = here.replicate(top=1, baseline=True).study
+    assert own.trained[begun:] == [(4, 1), (1, 1), (4, 2), (1, 2)]  # the best, and the baseline, which is the worst
+    assert here.replicate(top=1, baseline=True).study.trials == record.trials
+    assert "study own: its best 1 and its baseline have 3 seeds each; --seeds asks for more" in here.messages
+
+
+def test_a_baseline_that_was_not_trained_cannot_be_replicated(tmp_path: Path, here: Said) -> None:
+    own = own_task(tmp_path, "level")
+    finished_study(own, here.settings, candidates=grid_of(own)[1:])
+    with pytest.raises(UserError, match=r"no complete trial of its task's baseline: .* --search baseline` trains it"):
+        here.replicate(baseline=True)
 
 
 def test_exactly_the_missing_pairs_are_trained_and_the_same_command_again_trains_none(

@@ -81,6 +81,19 @@ def test_a_zip_is_the_same_data_set_as_its_folder(inside: str, folder: Path, tmp
     assert packed.training.classes == ("blue", "red")
 
 
+def test_a_folder_that_holds_only_a_zip_is_that_zip(folder: Path, tmp_path: Path) -> None:
+    (data_dir := tmp_path / "colours").mkdir()
+    archive = pack(folder, data_dir / "as downloaded.ZIP")
+    (data_dir / ".DS_Store").touch()
+    directly, inside = (image_folder(path).load(tmp_path / "kept") for path in (archive, data_dir))
+    np.testing.assert_array_equal(directly.train.x, inside.train.x)
+    assert inside.classes == ("blue", "red")
+    pack(folder, data_dir / "another.zip")
+    assert "needs a folder for each of two classes or more; it has none" in refusal(
+        lambda: image_folder(data_dir).load(tmp_path)
+    )
+
+
 def test_the_makers_own_parts_are_kept(tmp_path: Path) -> None:
     fill(tmp_path / "x" / "train", 5)
     fill(tmp_path / "x" / "Test", 2)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.trials import trial_record
+from tests.support.trials import changed, trial_record
 from tune_jobs.errors import UserError
 from tune_jobs.records.studies import Scheduling
-from tune_jobs.records.trials import State, TrialRecord
-from tune_jobs.search.schedulers import Scheduler, make_scheduler
+from tune_jobs.records.trials import Rung, State, TrialRecord
+from tune_jobs.search.schedulers import Scheduler, image_rungs, make_scheduler
 from tune_jobs.search_spaces import Objective, Protocol
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
@@ -47,6 +47,51 @@ def run(judge: Scheduler, number: int, scores: list[float], objective: Objective
         trial = ended_trial(number, scores, "complete", objective)
     judge.tell(trial)
     return trial
+
+
+def with_rungs(number: int, scores: list[float], images: tuple[int, ...], state: State = "stopped") -> TrialRecord:
+    rungs = tuple(Rung(n, score, 5) for n, score in zip(images, scores, strict=False))
+    return changed(ended_trial(number, scores[-1:], state), rungs=rungs)
+
+
+def halving(*trials: TrialRecord, images: int | None = 900, grace: int = 100, **protocol: Any) -> Scheduler:
+    scheduling = Scheduling("asha", grace, 3, "images")
+    found = make_scheduler(scheduling, MAXIMIZE, Protocol(epochs=5, **protocol), trials, images=images)
+    assert found is not None
+    return found
+
+
+def test_halving_on_images_judges_trials_by_their_scores_on_as_many_images() -> None:
+    assert image_rungs(Scheduling("asha", 100, 3, "images"), 901) == (100, 300, 900)
+    assert image_rungs(Scheduling("asha", 100, 3, "images"), 900) == (100, 300)
+    assert image_rungs(Scheduling("asha", 1, 3), 900) == ()
+    judge = halving(*(with_rungs(number, [0.1 * number], (100, 300)) for number in range(3)))
+    assert judge.milestones(3) == (1, 2)
+    assert judge.should_stop(3, [0.05])
+    assert not judge.should_stop(4, [0.5])
+    assert not judge.should_stop(4, [0.5, 0.1])  # the first one on so many
+    judge.tell(with_rungs(5, [0.5, 0.9], (100, 300), "complete"))
+    assert judge.should_stop(6, [0.6, 0.5])
+
+
+def test_halving_on_images_learns_nothing_of_trials_that_had_other_rungs_or_none() -> None:
+    others = [with_rungs(number, [0.9], (200, 600)) for number in range(3)] + [ended_trial(3, [0.9] * 5)]
+    assert not halving(*others).should_stop(4, [0.1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"images": None}, "needs data that are in memory"),
+        ({"grace": 900}, "--grace 900 is all of the 900 images that there are to train on"),
+        ({"folds": 3}, "leave out --resource images, or --folds"),
+    ],
+)
+def test_images_that_cannot_be_halved_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        halving(**options)
+    with pytest.raises(UserError, match="--resource images is for --scheduler asha; got median"):
+        make_scheduler(Scheduling("median", 1, 3, "images"), MAXIMIZE, Protocol(epochs=5), (), images=900)
 
 
 def curves(count: int, epochs: int = 27, seed: int = 0) -> list[list[float]]:

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.sweeping import finished_study, own_task
 from tests.support.trials import trial_record
-from tune_jobs.actions import launch
 from tune_jobs.errors import StudyError
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search import samplers, warm_starts
@@ -31,7 +29,6 @@ from tune_jobs.search_spaces import (
     params_id,
 )
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.settings import Settings
 
 MLP = find("digits-mlp")
 
@@ -179,23 +176,6 @@ def test_a_level_of_a_factor_is_taken_for_what_it_means(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_says_what_it_is_to_hold(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"there is no file .*; it is to hold params"):
         warm_starts.from_file(tmp_path / "none.yaml", MLP)
-
-
-# --- another study ----------------------------------------------------------------------------------------------------
-
-
-def test_the_best_of_another_study_come_first_best(tmp_path: Path, settings: Settings) -> None:
-    own = own_task(tmp_path / "task", "level", width="Choice(1, 2, 3, 4, 5, 6, 7)")
-    finished_study(own, settings)
-    points = launch.from_study("own", own.task, settings)
-    assert [point["width"] for point in points] == [7, 6, 5, 4, 3]
-
-
-def test_a_study_without_a_complete_trial_has_nothing_to_begin_with(tmp_path: Path, settings: Settings) -> None:
-    own = own_task(tmp_path / "task", "raise")
-    finished_study(own, settings)
-    with pytest.raises(StudyError, match="study 'own' has nothing to begin with: none of its trials is complete"):
-        launch.from_study("own", own.task, settings)
 
 
 # --- and then the search ----------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,38 @@ from tests.support.sweeping import own_task
 from tune_jobs.actions import model_files
 from tune_jobs.errors import SettingsError, UserError
 from tune_jobs.models.lazy_keras import keras
+from tune_jobs.prediction import saved_models
+from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.training import exporting
+
+ORIGIN = Origin(
+    task="own",
+    reference="own.py:OWN",
+    task_digest="abc",
+    params={"units": "äöü"},
+    seed=0,
+    encoding="classes",
+    input_shape=(),
+    dataset="people",
+    data_digest="def",
+    metric="val_accuracy",
+    direction="maximize",
+    score=0.5,
+    versions={},
+    study="mine",
+)
+
+
+def note_in(path: Path) -> str:
+    """The text that an exported model keeps, as its form's own tools read it."""
+    if path.suffix == ".onnx":
+        import onnxruntime
+
+        return str(onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map[saved_models.MEMBER])
+    if path.suffix == ".tflite":
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(saved_models.MEMBER).decode()
+    return (path / "assets.extra" / saved_models.MEMBER).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +72,11 @@ def test_a_model_is_saved_in_each_form_and_compared(model: Any, inputs: Any, nam
     if any(importlib.util.find_spec(package) is None for package in form.packages):
         pytest.skip(f"{form.title} needs {form.packages}")
     told: list[str] = []
-    model_files.save(model, tmp_path / name, None, inputs, told.append)  # type: ignore[arg-type]
+    model_files.save(model, tmp_path / name, ORIGIN, inputs, told.append)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert "on real inputs its outputs are those of the model" in told[0]
+    assert note_in(tmp_path / name) == saved_models.text_of(ORIGIN)
+    assert json.loads(saved_models.text_of(ORIGIN))["study"] == "mine"
 
 
 @pytest.mark.slow
@@ -50,11 +85,15 @@ def test_a_form_with_other_outputs_is_not_kept(
     model: Any, inputs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = exporting.Form(
-        "a SavedModel", "tf_saved_model", (), lambda path, arrays: [np.zeros((5, 3)), np.zeros((5, 1))]
+        "a SavedModel",
+        "tf_saved_model",
+        (),
+        lambda path, arrays: [np.zeros((5, 3)), np.zeros((5, 1))],
+        lambda path, name, text: None,
     )
     monkeypatch.setitem(exporting._FORMS, "", wrong)
     with pytest.raises(UserError, match="other outputs than the model on the same inputs: it was not kept"):
-        model_files.save(model, tmp_path / "served", None, inputs, print)  # type: ignore[arg-type]
+        model_files.save(model, tmp_path / "served", ORIGIN, inputs, print)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -71,7 +71,8 @@ def test_a_trial_keeps_what_its_model_draws(vae_run: TrialRun, digits: Dataset) 
     kept = vae_run.result.pictures
     assert kept is not None
     shapes = {name: opened(packed).shape for name, packed in kept.items()}
-    assert shapes == {"reconstructions": (16, 64), "samples": (64, 64), "nearest": (16, 64), "walk": (32, 64)}
+    assert shapes == {"reconstructions": (17, 71), "samples": (71, 71), "nearest": (17, 71), "walk": (35, 71)}
+    assert {*opened(kept["samples"])[8].tolist(), *opened(kept["samples"])[:, 62].tolist()} == {128}  # between images
     np.testing.assert_array_equal(opened(kept["reconstructions"])[:8, :8], digits.validation.x[0, ..., 0])
 
 
@@ -81,14 +82,14 @@ def test_a_trial_keeps_how_its_training_went_and_draws_the_same_things_each_time
     progress = vae_run.result.progress
     assert [each.epoch for each in progress] == [1, 2]
     first, second = (opened(each.pictures["training"]) for each in progress)
-    assert first.shape == (4 * 8, 8 * 8)  # images, reconstructions, two rows of samples
+    assert first.shape == (4 * 9 - 1, 8 * 9 - 1)  # images, reconstructions, two rows of samples
     np.testing.assert_array_equal(first[:8], second[:8])
     assert (first[8:] != second[8:]).any()
     if vae_run.result.best_epoch == 2:
         kept = vae_run.result.pictures
         assert kept is not None
-        np.testing.assert_array_equal(second[8:16], opened(kept["reconstructions"])[8:])
-        np.testing.assert_array_equal(second[16:], opened(kept["samples"])[:16])
+        np.testing.assert_array_equal(second[9:17], opened(kept["reconstructions"])[9:])
+        np.testing.assert_array_equal(second[18:], opened(kept["samples"])[:17])
     begun = TrialRun(QUICK, QUICK_PARAMS, digits.training, seed=3)
     next(iter(begun))
     checkpoint = begun.checkpoint()

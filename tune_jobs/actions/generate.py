@@ -67,7 +67,7 @@ def _picture(
 
 def _latent_map(generator: Generator, settings: Settings, place: tuple[str, Sequence[Path]]) -> bytes:
     """Return the map of the validation images that the model was scored on."""
-    task = catalog.find(*place)
+    task = datasets.on_data(catalog.find(*place), generator.origin.given_data)
     task = replace(task, protocol=replace(task.protocol, images=generator.origin.images))
     data = datasets.load_for_task(task, settings.data_dir).training
     if isinstance(data, datasets.StreamedData):

@@ -9,20 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tune_jobs.actions import growing, session
+from tune_jobs.actions import growing, priors, session
 from tune_jobs.actions.search_plan import LISTS, make_plan
 from tune_jobs.actions.session import Outcome
 from tune_jobs.datasets.progress import silent
-from tune_jobs.errors import StudyError, UserError
+from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Conditions, Resources, StudyInputs, check_counts
-from tune_jobs.leaderboard import ranking
 from tune_jobs.records import constraints, objectives
+from tune_jobs.records.priors import Prior
 from tune_jobs.records.studies import (
+    RESOURCES,
     SCHEDULERS,
     SEARCHES,
     AskedSearch,
     Budget,
     Launch,
+    Resource,
     SchedulerName,
     Scheduling,
     Search,
@@ -31,7 +33,6 @@ from tune_jobs.records.studies import (
 )
 from tune_jobs.search import auto, candidates, samplers, schedulers, warm_starts
 from tune_jobs.search_spaces import digests
-from tune_jobs.search_spaces.moving import transfer_params
 from tune_jobs.search_spaces.narrowing import narrow, open_all, open_parameters
 from tune_jobs.search_spaces.protocol import DEFAULT_VALIDATION, Precision, Protocol
 from tune_jobs.search_spaces.scalars import Params
@@ -39,12 +40,11 @@ from tune_jobs.search_spaces.spelling import near
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study import provenance
-from tune_jobs.study.study import Study
 from tune_jobs.words import Say
 
 DEFAULT_SEARCH: Search = "tpe"
 DEFAULT_TRIALS = 20  # of a search that has no end of its own, as a grid has
-BEST = 5  # configurations of another study to begin with
+_BEST = 5  # configurations of the version before to begin with
 _GENERATIONS = 8  # of a population whose comparisons the user did not space
 
 
@@ -73,10 +73,12 @@ class LaunchRequest:
     accept_change: str | None = None  # why scores may mean something else from now on
     constraints: tuple[str, ...] = ()  # in the form that `constraints.parse` reads; empty: as the study was last run
     tried: Path | Sequence[Params] | None = None  # configurations to begin with, or a file of them
-    seed_from: str | None = None  # a study whose best configurations to begin with
+    seed_from: str | None = None  # a study to learn from; "none": from no other
+    seed_from_best: int | None = None  # run only so many of its best configurations first
     scheduler: SchedulerName | None = None
     grace: int | None = None
     eta: int | None = None
+    resource: Resource | None = None  # what a scheduler gives trials more and more of
     total_epochs: int | None = None
     stop_when_flat: int | None = None
     data: str | None = None  # the name of a data set in place of the task's own
@@ -85,11 +87,14 @@ class LaunchRequest:
 
     def __post_init__(self) -> None:
         check_counts(1, trials=self.trials, grace=self.grace, stop_when_flat=self.stop_when_flat)
+        check_counts(1, seed_from_best=self.seed_from_best)
+        priors.check(self.seed_from, self.seed_from_best)
         check_counts(1, epochs=self.epochs, images=self.images, total_epochs=self.total_epochs)
         check_counts(2, eta=self.eta, folds=self.folds)
         check_counts(0, seed=self.seed)
         _check_name("search", self.search, (*SEARCHES, "auto"))
         _check_name("scheduler", self.scheduler, SCHEDULERS)
+        _check_name("resource", self.resource, RESOURCES)
 
 
 def _check_name(kind: str, name: str | None, names: tuple[str, ...]) -> None:
@@ -133,7 +138,8 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
         launching = _Launching(request, begun, inputs, settings, say)
         search, trials = _search(launching)
         samplers.check_search(search, inputs.space, inputs.further)
-        first = _first(launching, search)
+        prior = _prior(launching, search)
+        first = _first(launching, search, prior)
         scheduling = _scheduling(launching, search)
         is_population = scheduling.name == "pbt" and search not in LISTS
         session.check(inputs.task, request.resources, is_population=is_population)
@@ -144,6 +150,8 @@ def launch(request: LaunchRequest, settings: Settings, say: Say) -> Outcome:
             session.say_changed_code(begun, inputs, say)
         now = replace(session.launch_note(search, trials, inputs), scheduling=scheduling, budget=_budget(launching))
         held.study.note_launch(now)
+        if prior != (begun.prior if begun else None):
+            held.study.note_prior(prior)
         plan = make_plan(held.study, inputs, now, first, say)
         outcome = held.run(inputs, plan, request.resources)
         if plan is not None and plan.bounded is not None and plan.bounded.end_reason is not None:
@@ -174,6 +182,8 @@ def resolve(
     limits = constraints.parse(request.constraints)
     also = session.absolute(request.with_paths)
     inputs = session.study_inputs(task, request.task, conditions, settings, begun, say, also)
+    if request.accept_change and growing.is_new_version(begun, inputs):
+        session.rehearse(inputs, say)
     return replace(inputs, constraints=limits) if request.constraints else inputs
 
 
@@ -229,15 +239,28 @@ def _search(launching: _Launching) -> tuple[Search, int | None]:
     return search, trials
 
 
-def _first(launching: _Launching, search: Search) -> list[candidates.Candidate]:
+def _prior(launching: _Launching, search: Search) -> Prior | None:
+    """Return what the study takes over from another, as asked, else as before.
+
+    Raises:
+        StudyError, SpaceError: as `priors.asked`.
+    """
+    request, begun = launching.request, launching.begun
+    if search in LISTS:
+        return begun.prior if begun else None
+    name, best = request.seed_from, request.seed_from_best
+    return priors.asked(name, best, begun, launching.inputs, search, launching.settings, launching.say)
+
+
+def _first(launching: _Launching, search: Search, prior: Prior | None) -> list[candidates.Candidate]:
     """Return what the search begins with: the task's baseline, the user's own configurations, another study's best.
 
     A study that has trials goes on as it was begun, with its baseline or without. A new version of it begins with the
     best of the version before, too.
 
     Raises:
-        UserError, SpaceError: if the file or the study is missing or does not belong to the task, or the search is a
-            list.
+        UserError, SpaceError: if the file is missing, the file or the other study does not belong to the task, or the
+            search is a list.
     """
     request, inputs = launching.request, launching.inputs
     if search in LISTS:
@@ -247,13 +270,12 @@ def _first(launching: _Launching, search: Search) -> list[candidates.Candidate]:
         return []
     points = _baseline(launching, search)
     if launching.begun is not None and launching.is_new_version:
-        points += growing.best_before(launching.begun, inputs, BEST)
+        points += growing.best_before(launching.begun, inputs, _BEST)
     if isinstance(request.tried, Path):
         points += warm_starts.from_file(request.tried, inputs.task)
     elif request.tried is not None:
         points += warm_starts.from_list(request.tried, inputs.task)
-    if request.seed_from is not None:
-        points += from_study(request.seed_from, inputs.task, launching.settings)
+    points += priors.first(prior, inputs)
     return [candidates.Candidate(point, inputs.seed) for point in points]
 
 
@@ -282,19 +304,23 @@ def _scheduling(launching: _Launching, search: Search) -> Scheduling:
     last = launching.last.scheduling if launching.last else Scheduling()
     name = request.scheduler or last.name
     if name == "none":
-        if request.grace or request.eta:
+        if request.grace or request.eta or request.resource:
             names = ", ".join(scheduler for scheduler in SCHEDULERS if scheduler != "none")
-            raise UserError(f"--grace and --eta are a scheduler's: say which with --scheduler ({names})")
+            raise UserError(f"--grace, --eta and --resource are a scheduler's: say which with --scheduler ({names})")
         return Scheduling()
     if search in LISTS:
         if request.scheduler:
             raise UserError(f"--search {search} runs every trial to its end: leave out --scheduler {name}")
         return last
-    eta, task = request.eta or last.eta, launching.inputs.task
-    usual = max(1, (task.protocol.steps or 1) // (_GENERATIONS if name == "pbt" else eta**3))
-    grace = request.grace or (last.grace if last.name == name else usual)
-    scheduling = Scheduling(name, grace, eta)
-    schedulers.make_scheduler(scheduling, task.objective, task.protocol, ())
+    eta, task, images = request.eta or last.eta, launching.inputs.task, launching.inputs.n_images
+    resource = request.resource or (last.resource if last.name == name else "epochs")
+    most = images if resource == "images" else task.protocol.steps
+    usual = max(1, (most or 1) // (_GENERATIONS if name == "pbt" else eta**3))
+    grace = request.grace or (last.grace if (last.name, last.resource) == (name, resource) else usual)
+    scheduling = Scheduling(name, grace, eta, resource)
+    if resource == "images" and request.resources.checkpoint_every is not None:
+        raise UserError("a trial of --resource images that is interrupted begins anew: leave out --checkpoint-every")
+    schedulers.make_scheduler(scheduling, task.objective, task.protocol, (), images=images)
     return scheduling
 
 
@@ -302,17 +328,3 @@ def _budget(launching: _Launching) -> Budget:
     last = launching.last.budget if launching.last else Budget()
     request = launching.request
     return Budget(request.total_epochs or last.epochs, request.stop_when_flat or last.flat)
-
-
-def from_study(name: str, task: Task, settings: Settings) -> list[Params]:
-    """Return the best configurations of another study, the best first, as points of this task.
-
-    Raises:
-        StudyError: if there is no such study, or nothing in it is complete.
-        SpaceError: if one of them does not belong to the task.
-    """
-    record = Study.open(name, settings).record()
-    rows = ranking.finalists(ranking.rank(record.trials, record.terms.objective, record.constraints), BEST)
-    if not rows:
-        raise StudyError(f"study {name!r} has nothing to begin with: {record.no_result}")
-    return [transfer_params(task, row.params, f"place {row.rank} of study {name!r}") for row in rows]

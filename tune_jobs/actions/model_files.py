@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,6 @@ from tune_jobs.prediction import keras_files, saved_models
 from tune_jobs.prediction.saved_models import Origin
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import exporting
-from tune_jobs.training.exporting import Form
 from tune_jobs.words import Say
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def save(model: keras.Model, path: Path, origin: Origin, inputs: Any, say: Say) 
         raise SettingsError(f"the folder {path.parent} cannot be made: {error.strerror}") from error
     form = exporting.form_of(path)
     if form is not None:
-        difference = _export(keras_files.bare(model), path, form, inputs)
+        note = saved_models.MEMBER, saved_models.text_of(origin)
+        export = partial(exporting.export, form=form, inputs=inputs, note=note)
+        difference = _export(keras_files.bare(model), path, export)
         say(f"{form.title} saved to {path}: on real inputs its outputs are those of the model, within {difference:.1g}")
         return
     with files.replacement(path, suffix=".keras") as part:
@@ -76,14 +79,15 @@ def save(model: keras.Model, path: Path, origin: Origin, inputs: Any, say: Say) 
     say(f"model saved to {path}")
 
 
-def _export(model: keras.Model, path: Path, form: Form, inputs: Any) -> float:
+def _export(model: keras.Model, path: Path, export: Callable[[keras.Model, Path], float]) -> float:
+    """Write a model to a file or a new folder, whole or not at all; return what `export` returns."""
     if path.suffix:
         with files.replacement(path, suffix=path.suffix) as part:
-            return exporting.export(model, part, form, inputs)
+            return export(model, part)
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        difference = exporting.export(model, part, form, inputs)
+        difference = export(model, part)
         part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -20,6 +20,7 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, ListSampler
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Params, params_id
+from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
 from tune_jobs.words import Say
@@ -29,7 +30,8 @@ DEFAULT_BUDGET = 50  # further trials at most, of a race that might never end be
 
 @dataclass(frozen=True)
 class ReplicateRequest:
-    """The best `top` configurations, with `seeds` seeds each; then, in a race, `budget` further trials in all."""
+    """The best `top` configurations, with `baseline` the task's own too, with `seeds` seeds each; then, in a race,
+    `budget` further trials in all."""
 
     study: str
     top: int
@@ -37,6 +39,7 @@ class ReplicateRequest:
     until_separated: bool = False
     budget: int | None = None
     resources: Resources = field(default_factory=Resources)
+    baseline: bool = False
 
     def __post_init__(self) -> None:
         check_counts(1, top=self.top, budget=self.budget)
@@ -57,7 +60,7 @@ def replicate(request: ReplicateRequest, settings: Settings, say: Say) -> Outcom
             say(f"the function of task {inputs.task.name!r} takes no seed: replicates differ in what it draws itself")
         plan = _plan(held.study, inputs, request, say)
         outcome = held.run(inputs, plan, request.resources)
-        _announce_more(outcome, request, say)
+        _announce_more(outcome, request, inputs.task, say)
         return outcome
 
 
@@ -65,14 +68,16 @@ def _plan(study: Study, inputs: StudyInputs, request: ReplicateRequest, say: Say
     """Return what is left to run, or None, with a message on why, if nothing is."""
     unfinished = study.unfinished()  # before the record: it settles trials that a crash left with their result
     record = study.record()
-    replication = _chosen(record, request)
+    baseline = _baseline(record, inputs.task) if request.baseline else None
+    replication = _chosen(record, request, baseline)
     study.note_replication(replication)
     if request.until_separated:
         race = Race(replication, record.trials, inputs.seed, inputs.task.objective)
         done, plan = race.how_it_ended(), Plan(race, None, None)
     else:
         missing = _missing(replication, record.trials, inputs.seed)
-        done = None if missing else f"its best {request.top} have {request.seeds} seeds each; --seeds asks for more"
+        all_of = f"its best {request.top}{' and its baseline' if request.baseline else ''}"
+        done = None if missing else f"{all_of} have {request.seeds} seeds each; --seeds asks for more"
         plan = Plan(ListSampler(missing, ()), None, len(record.trials) + len(missing))
     if done is None or unfinished:
         return plan
@@ -80,16 +85,32 @@ def _plan(study: Study, inputs: StudyInputs, request: ReplicateRequest, say: Say
     return None
 
 
-def _chosen(record: StudyRecord, request: ReplicateRequest) -> Replication:
-    """Return the earlier choice, if the request is the same and not done; else the best as they are now.
+def _baseline(record: StudyRecord, task: Task) -> str:
+    """Return the identity of the task's own configuration, which the study has trained.
+
+    Raises:
+        UserError: it has not.
+    """
+    identity = params_id(task.baseline)
+    if not any(trial.params_id == identity and trial.state == "complete" for trial in record.trials):
+        raise UserError(
+            f"study {record.name!r} has no complete trial of its task's baseline: "
+            f"`tune-jobs launch {record.reference} --study {record.name} --search baseline` trains it"
+        )
+    return identity
+
+
+def _chosen(record: StudyRecord, request: ReplicateRequest, baseline: str | None = None) -> Replication:
+    """Return the earlier choice, if the request is the same and not done; else the best as they are now, and the
+    baseline if it is asked for.
 
     A race whose best are still the same stays as it is: its budget is not given twice.
     """
     earlier = record.replication
-    asked = (request.top, request.seeds, request.until_separated, request.budget)
-    before = None if earlier is None else (earlier.top, earlier.seeds, earlier.until_separated, earlier.budget)
+    asked = (request.top, request.seeds, request.until_separated, request.budget, request.baseline)
     ids = _best(record, request.top)
-    if earlier is not None and asked == before and (not _is_done(earlier, record) or set(earlier.params_ids) == {*ids}):
+    ids += () if baseline is None or baseline in ids else (baseline,)
+    if earlier is not None and asked == _asked(earlier) and _goes_on(earlier, record, ids):
         return earlier
     if not ids:
         raise UserError(f"study {record.name!r} has nothing to replicate: {record.no_result}")
@@ -100,8 +121,23 @@ def _chosen(record: StudyRecord, request: ReplicateRequest) -> Replication:
             "began with would be other models. `tune-jobs train` with the study's best.yaml trains it again"
         )
     return Replication(
-        request.top, request.seeds, request.until_separated, request.budget, ids, begun_at=record.next_number
+        request.top,
+        request.seeds,
+        request.until_separated,
+        request.budget,
+        ids,
+        begun_at=record.next_number,
+        baseline=request.baseline,
     )
+
+
+def _goes_on(earlier: Replication, record: StudyRecord, ids: tuple[str, ...]) -> bool:
+    """Return True if an earlier choice stays: it is not done, or the same configurations would be chosen again."""
+    return not _is_done(earlier, record) or set(earlier.params_ids) == {*ids}
+
+
+def _asked(earlier: Replication) -> tuple[object, ...]:
+    return (earlier.top, earlier.seeds, earlier.until_separated, earlier.budget, earlier.baseline)
 
 
 def _best(record: StudyRecord, top: int) -> tuple[str, ...]:
@@ -202,12 +238,12 @@ class Race:
         return Candidate(had[0].params, max(self._first_seed, *(trial.seed for trial in had)) + 1)
 
 
-def _announce_more(outcome: Outcome, request: ReplicateRequest, say: Say) -> None:
+def _announce_more(outcome: Outcome, request: ReplicateRequest, task: Task, say: Say) -> None:
     """Say so if the same command would go on, with configurations that are among the best only now."""
     record = outcome.study
     if outcome.signal is not None or request.until_separated:
         return
-    upcoming = _chosen(record, request)
+    upcoming = _chosen(record, request, _baseline(record, task) if request.baseline else None)
     fewer = {params_id(candidate.params) for candidate in _missing(upcoming, record.trials, record.terms.seed)}
     if fewer and upcoming != record.replication:
         counted = f"{len(fewer)} configuration{'s' if len(fewer) > 1 else ''}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from tune_jobs.actions import growing
+from tune_jobs.actions import growing, priors
 from tune_jobs.execution.plan import Plan, StudyInputs
 from tune_jobs.records.constraints import is_untrained, still_counts
 from tune_jobs.records.studies import Budget, Launch, Search, StudyRecord
@@ -76,7 +76,7 @@ def _searched(
     searched = tuple(trial for trial in record.searched if still_counts(trial, inputs.constraints))
     fit = growing.fit_of(record, inputs)
     known = searched if fit is None else fitted(searched, fit)
-    search = _search(inputs, now, known, fit)
+    search = _search(inputs, now, known, fit, priors.known(record.prior, inputs))
     if first:
         search = warm_starts.WarmStartSampler(first, search, searched)
     sampler = EnqueuedSampler(points, search, inputs.seed, searched)
@@ -86,15 +86,19 @@ def _searched(
     if total is not None:
         n_first = len(trained) + len(waiting(points(), (trial.params_id for trial in searched)))
         total = max(total, n_first) + len(record.trials) - len(record.searched)
-    judge = schedulers.make_scheduler(now.scheduling, inputs.task.objective, inputs.task.protocol, searched)
-    compare_every = now.scheduling.grace if now.scheduling.name == "pbt" else None
-    plan = Plan(bounded or sampler, now.trials, total, judge, bounded, compare_every, sampler)
+    scheduling, task = now.scheduling, inputs.task
+    judge = schedulers.make_scheduler(scheduling, task.objective, task.protocol, searched, images=inputs.n_images)
+    compare_every = scheduling.grace if scheduling.name == "pbt" else None
+    rungs = schedulers.image_rungs(scheduling, inputs.n_images)
+    plan = Plan(bounded or sampler, now.trials, total, judge, bounded, compare_every, sampler, rungs)
     n_inside = sum(inputs.space.why_not(trial.params) is None for trial in known)  # what was transferred may be outside
     return plan, _end(record.name, len(trained), n_inside, inputs.space, now, bounded)
 
 
-def _search(inputs: StudyInputs, now: Launch, known: tuple[TrialRecord, ...], fit: Fit | None) -> candidates.Sampler:
-    """Return the search as it is after the trials that it may know."""
+def _search(
+    inputs: StudyInputs, now: Launch, known: tuple[TrialRecord, ...], fit: Fit | None, prior: tuple[TrialRecord, ...]
+) -> candidates.Sampler:
+    """Return the search as it is after the trials that it may know; `prior` are those of another study."""
     search = samplers.make_sampler(
         now.search,
         inputs.space,
@@ -103,6 +107,7 @@ def _search(inputs: StudyInputs, now: Launch, known: tuple[TrialRecord, ...], fi
         known,
         further_objectives=inputs.further,
         constraints=inputs.constraints,
+        prior=prior,
     )
     return search if fit is None else FittedSampler(search, fit)
 

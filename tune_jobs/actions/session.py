@@ -200,16 +200,14 @@ def study_inputs(
     trained = conditions.applied_to(task)
     with tensorflow_start.prepared(None):
         data = _load(trained, settings, say, is_first=begun is None)
-        if data is not None and begun is None and conditions.given_data is not None:
+        known_data = None if begun is None else begun.terms.given_data
+        if data is not None and conditions.given_data not in (None, known_data):
             datasets.check_fits(data, task, settings.data_dir, say)
-    if begun is None:
-        source = functools.partial(TaskSource.of, reference, with_paths)
-        rehearsal.check(trained, conditions.space, conditions.objectives[1:], data, source, say)
     digest, also = task.digest(), with_paths
     if begun is not None:
         digest, also = _known_digest(task, begun.terms), also or begun.with_paths
         data = data and _known_data(trained, data, begun.terms, settings)
-    return StudyInputs(
+    inputs = StudyInputs(
         task=trained,
         task_digest=digest,
         reference=reference,
@@ -226,6 +224,19 @@ def study_inputs(
         narrowed=conditions.narrowed,
         opened=conditions.opened,
     )
+    if begun is None:
+        rehearse(inputs, say)
+    return inputs
+
+
+def rehearse(inputs: StudyInputs, say: Say) -> None:
+    """Check the names in a task as a new study, or a new version of one, trains it.
+
+    Raises:
+        TaskError: as `rehearsal.check`.
+    """
+    source = functools.partial(TaskSource.of, inputs.reference, inputs.with_paths)
+    rehearsal.check(inputs.task, inputs.space, inputs.further, inputs.data, source, say)
 
 
 def _load(task: Task, settings: Settings, say: Say, *, is_first: bool) -> AnyTrainingData | None:

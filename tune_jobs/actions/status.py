@@ -85,6 +85,8 @@ class Status:
             yield f"  search    {_search(launch)}"
         of = f" of {launch.trials}" if launch is not None and launch.trials else ""
         yield f"  trials    {summary(record.trials).total}{of}: {_counted(record)}"
+        if record.prior is not None and record.prior.best is None:
+            yield f"  prior     {len(record.prior.trials)} trials of study {record.prior.study}"
         if self.enqueued:
             yield f"  enqueued  {_waiting(self.enqueued)}"
         if activity.packing:
@@ -196,7 +198,7 @@ def _search(launch: Launch) -> str:
     if scheduling.name == "pbt":
         parts.append(f"a population, compared every {scheduling.grace} epochs")
     elif scheduling.name != "none":
-        parts.append(f"{scheduling.name} stops trials early (grace {scheduling.grace}, eta {scheduling.eta})")
+        parts.append(scheduling.words)
     if budget.epochs is not None:
         parts.append(f"at most {budget.epochs:,} epochs in all")
     if budget.flat is not None:

@@ -305,4 +305,5 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
         inputs=forms_of(data.train.x),
         columns=data.columns,
         images=task.protocol.images,
+        given_data=config.given_data,
     )

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict, TypeVar
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Resources
-from tune_jobs.records.studies import AskedSearch, SchedulerName
+from tune_jobs.records.studies import AskedSearch, Resource, SchedulerName
 from tune_jobs.search_spaces import scalars
 from tune_jobs.search_spaces.protocol import Objective, Precision
 from tune_jobs.search_spaces.scalars import Params, Value
@@ -68,9 +68,11 @@ class LaunchOptions(TransferOptions, total=False):
     first: Path | str | Sequence[Params]  # configurations to begin with, or a YAML file of them
     with_paths: Sequence[Path | str]  # files and folders that go to all workers with a task file
     seed_from: str
+    seed_from_best: int
     scheduler: SchedulerName
     grace: int
     eta: int
+    resource: Resource
     total_epochs: int
     stop_when_flat: int
     home: Path | str

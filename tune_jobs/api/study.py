@@ -201,6 +201,7 @@ class Study:
         top: int = 5,
         seeds: int = 3,
         *,
+        baseline: bool = False,
         until_separated: bool = False,
         budget: int | None = None,
         task: Task | None = None,
@@ -208,14 +209,15 @@ class Study:
     ) -> Study:
         """Train the best `top` configurations with further seeds, so that each has `seeds` of them.
 
-        With `until_separated` go on where the order is in doubt, up to `budget` further trials.
+        With `baseline` the task's own configuration gets the same seeds, whatever its place. With `until_separated` go
+        on where the order is in doubt, up to `budget` further trials.
 
         >>> board = tj.open("digits-mlp").replicate(top=1, seeds=2).leaderboard()
         >>> max(row.n for row in board)
         2
         """
         chosen = take_resources("replicate", options, RunOptions)
-        request = replicate.ReplicateRequest(self.name, top, seeds, until_separated, budget, chosen)
+        request = replicate.ReplicateRequest(self.name, top, seeds, until_separated, budget, chosen, baseline)
         self._remember(task)
         return self._after(replicate.replicate(request, self._settings, say))
 

@@ -8,7 +8,7 @@ import click
 
 from tune_jobs.cli.options import assignments, data_dir_option, home_option, read_settings, say
 from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
-from tune_jobs.records.studies import SCHEDULERS, SEARCHES
+from tune_jobs.records.studies import RESOURCES, SCHEDULERS, SEARCHES
 from tune_jobs.search_spaces.protocol import PRECISIONS
 
 
@@ -113,7 +113,17 @@ from tune_jobs.search_spaces.protocol import PRECISIONS
     metavar="PATH",
     help="Take a file or folder along to all workers, beside what lies in the folder of a task file. Repeatable.",
 )
-@click.option("--seed-from", metavar="STUDY", help="Begin with the five best configurations of another study.")
+@click.option(
+    "--seed-from",
+    metavar="STUDY",
+    help="Let the search learn from all trials of another study, of the same or another task; 'none' drops that again.",
+)
+@click.option(
+    "--seed-from-best",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Begin with the N best configurations of that study instead.",
+)
 @click.option(
     "--scheduler",
     type=click.Choice(SCHEDULERS),
@@ -122,9 +132,14 @@ from tune_jobs.search_spaces.protocol import PRECISIONS
 @click.option(
     "--grace",
     type=click.IntRange(min=1),
-    metavar="EPOCHS",
-    help="Epochs, or folds with --folds, before a trial may be stopped; with pbt, epochs between comparisons (default: "
-    "1/27 of the epochs; with pbt, 1/8).",
+    metavar="N",
+    help="Epochs before a trial may be stopped, or folds with --folds, or images with --resource images; with pbt, "
+    "epochs between comparisons (default: 1/27 of the epochs; or images; with pbt, 1/8).",
+)
+@click.option(
+    "--resource",
+    type=click.Choice(RESOURCES),
+    help="What asha gives a trial more and more of (default: epochs). With images, each rung is a training of its own.",
 )
 @click.option(
     "--eta",

@@ -24,6 +24,11 @@ from tune_jobs.cli.resources import print_outcome, resource_options, take_resour
     help="Seeds of each configuration, including the one it already has.",
 )
 @click.option(
+    "--baseline",
+    is_flag=True,
+    help="Replicate the task's baseline too, whatever its place, so that it has the same seeds as the best.",
+)
+@click.option(
     "--until-separated",
     is_flag=True,
     help="Add seeds where the order is still in doubt, until it is settled or the budget is spent.",

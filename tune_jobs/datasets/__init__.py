@@ -60,6 +60,7 @@ __all__ = [
     "locate",
     "names",
     "on_data",
+    "some_of",
     "table",
     "training_data",
 ]
@@ -185,6 +186,15 @@ def _whole(task: Task, data_dir: Path, say: Say) -> Dataset:
         check=functools.partial(checking.check_for_task, task),
         say=say,
     )
+
+
+def some_of(data: TrainingData, n: int) -> TrainingData:
+    """Return the data with `n` images to train on, each class in its share, and the same ones every time.
+
+    Raises:
+        DataError: there are not more than `n`.
+    """
+    return replace(data, train=_contiguous(hold_out(data.train, n)[1]))
 
 
 def on_data(task: Task, name: str | None) -> Task:

@@ -22,7 +22,8 @@ from tune_jobs.training.devices import DeviceFigures
 class Assignment:
     """A trial, or a part of its epochs, for a worker to train.
 
-    After each of `milestones`, epochs counted from one, the worker asks whether to go on. The training begins from the
+    After each of `milestones`, epochs counted from one, the worker asks whether to go on. So it does after it has
+    trained on as many images as each of `rungs` says, before it trains on all. The training begins from the
     checkpoint `start`, where there is one; from that of another trial it `copies` weights and history and has its best
     epoch still before it. It ends after epoch `until` with a checkpoint. `fresh` asks for a worker that has run no
     trial yet. `cpus` and `gpus` are what the worker holds meanwhile.
@@ -38,6 +39,7 @@ class Assignment:
     until: int | None = None
     cpus: float = 1.0
     gpus: float = 0.0
+    rungs: tuple[int, ...] = ()
 
     @property
     def resources(self) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tune_jobs.datasets import AnyTrainingData, on_data
+from tune_jobs.datasets import AnyTrainingData, TrainingData, on_data
 from tune_jobs.errors import UserError
 from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.studies import StudyTerms
@@ -132,6 +132,11 @@ class StudyInputs:
     opened: tuple[str, ...] = ()
 
     @property
+    def n_images(self) -> int | None:
+        """How many images, or rows, trials train on; None where they are not in memory."""
+        return len(self.data.train) if isinstance(self.data, TrainingData) else None
+
+    @property
     def terms(self) -> StudyTerms:
         """What a study of these inputs is begun on."""
         return StudyTerms(
@@ -164,6 +169,7 @@ class Plan:
     bounded: BudgetedSampler | None = None  # the sampler again, where a budget ends it
     compare_every: int | None = None  # epochs, where the trials are a population
     enqueued: EnqueuedSampler | None = None  # the sampler again, where what users enqueue comes first
+    image_rungs: tuple[int, ...] = ()  # on how many images a trial trains before it trains on all
 
 
 @dataclass(frozen=True)

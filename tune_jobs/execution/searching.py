@@ -65,7 +65,13 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
         ledger = TrialLedger(study, checkpoints, context.cpus, n_gpus)
         baseline = params_id(inputs.task.baseline)
         strategy = SearchStrategy(
-            inputs.space, plan.sampler, plan.scheduler, population, spared=baseline, enqueued=plan.enqueued
+            inputs.space,
+            plan.sampler,
+            plan.scheduler,
+            population,
+            spared=baseline,
+            enqueued=plan.enqueued,
+            image_rungs=plan.image_rungs,
         )
         per_trial = rules.TrialLimits(resources.trial_limit_s, resources.max_retries)
         limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial)

@@ -153,7 +153,8 @@ class Sweep:
         else:
             milestones = self._strategy.milestones(trial)
             start = self._ledger.checkpoint(number)
-            assignment = Assignment(dict(trial.params), trial.seed, number, milestones, start=start)
+            rungs = self._strategy.rungs(trial) if start is None else ()  # it was on all images already
+            assignment = Assignment(dict(trial.params), trial.seed, number, milestones, start=start, rungs=rungs)
         slots, is_alone = self.placement.slots, self._rules.runs_alone(number)
         return replace(assignment, fresh=is_alone, cpus=slots.cpus, gpus=slots.gpus)
 
@@ -223,9 +224,11 @@ class Sweep:
         scheduler = self._strategy.scheduler
         if report.so_far is None or report.so_far.score is None or scheduler is None:
             return None
-        if not scheduler.should_stop(active.number, active.scores):
+        rungs = report.so_far.rungs
+        if not scheduler.should_stop(active.number, [rung.score for rung in rungs] or active.scores):
             return None
-        message = f"behind the others after {self._ledger.step} {len(active.scores)}"
+        after = f"on {rungs[-1].images:,} images" if rungs else f"after {self._ledger.step} {len(active.scores)}"
+        message = f"behind the others {after}"
         return replace(report.so_far, reason="scheduler", message=message)
 
     def _settle(self, active: _ActiveTrial, result: TrialResult, report: StepReport) -> None:

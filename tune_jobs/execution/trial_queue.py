@@ -30,12 +30,17 @@ class SearchStrategy:
     population: Population | None = None
     spared: str | None = None
     enqueued: EnqueuedSampler | None = None
+    image_rungs: tuple[int, ...] = ()  # on how many images a trial trains before it trains on all
 
     def milestones(self, trial: TrialRecord) -> tuple[int, ...]:
         """Return the epochs after which a trial may be stopped."""
-        if self.scheduler is None or trial.params_id == self.spared:
+        if self.scheduler is None or self.image_rungs or trial.params_id == self.spared:
             return ()
         return self.scheduler.milestones(trial.number)
+
+    def rungs(self, trial: TrialRecord) -> tuple[int, ...]:
+        """Return the numbers of images after which a trial may be stopped."""
+        return () if trial.params_id == self.spared else self.image_rungs
 
 
 class TrialQueue:

@@ -30,7 +30,7 @@ from tune_jobs.execution.save_times import SaveTimes
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.execution.wear import Wear
 from tune_jobs.records.constraints import Constraint
-from tune_jobs.records.trials import Metrics
+from tune_jobs.records.trials import Metrics, Rung
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import prepare_own_training
@@ -218,6 +218,7 @@ class TrialWorker:
             further_objectives=self._context.objectives[1:],
             constraints=self._context.constraints,
             start=Copy(checkpoint) if assignment.copies else checkpoint,
+            rungs=assignment.rungs,
         )
         self._run, self._pulses = run, run.pulses
 
@@ -235,6 +236,8 @@ class TrialWorker:
         epochs, self._unreported = list(self._unreported), []
         until = time.monotonic() + _STEP_S
         for pulse in self._pulses:
+            if isinstance(pulse, Rung):
+                return StepReport(so_far=self._run.partial_result)
             if pulse is not None:
                 epochs.append(pulse)
                 if (report := self._after(pulse[0], epochs)) is not None:

@@ -1,6 +1,7 @@
 """The origin of a saved model: what it was trained on, and with which label encoding.
 
 It is one more member of the .keras file, which is a zip. Keras ignores it, so the file is still a plain Keras model.
+Models in the forms of other programs have the same text (`training/exporting.py`).
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Origin:
     inputs: tuple[InputForm, ...] = ()  # none in models from before
     columns: tuple[TableColumn, ...] = ()  # that the input is made of, where the data are a table
     images: int | None = None  # that it was trained on, where they were not all
+    given_data: str | None = None  # the name of the data set in place of the task's own
 
 
 def add(path: Path, origin: Origin) -> None:
@@ -58,9 +60,13 @@ def add(path: Path, origin: Origin) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    content = json.dumps({"format": _FORMAT, **asdict(origin)}, indent=1)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(MEMBER, content)
+        archive.writestr(MEMBER, text_of(origin))
+
+
+def text_of(origin: Origin) -> str:
+    """Return the origin as the text that a saved model has."""
+    return json.dumps({"format": _FORMAT, **asdict(origin)}, indent=1)
 
 
 def read(path: Path) -> Origin:

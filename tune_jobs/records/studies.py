@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from tune_jobs.errors import StudyError
 from tune_jobs.records.constraints import Constraint, words
+from tune_jobs.records.priors import Prior
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.search_spaces.task import NO_DATA
@@ -22,6 +23,8 @@ AskedSearch = Search | Literal["auto"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
 SchedulerName = Literal["none", "asha", "hyperband", "median", "pbt"]
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
+Resource = Literal["epochs", "images"]
+RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 
 @dataclass(frozen=True)
@@ -93,15 +96,25 @@ def terms_at(begun: StudyTerms, changes: Sequence[Change], number: int) -> Study
 @dataclass(frozen=True)
 class Scheduling:
     """The scheduler that stops trials early: none before `grace` epochs, and about one in `eta` goes on at each rung. A
-    population (`pbt`) stops none and compares its members every `grace` epochs."""
+    population (`pbt`) stops none and compares its members every `grace` epochs.
+
+    Where the resource is images, a trial trains on `grace` images first, in all its epochs."""
 
     name: SchedulerName = "none"
     grace: int = 1
     eta: int = 3
+    resource: Resource = "epochs"
 
     def __post_init__(self) -> None:
         if self.grace < 1 or self.eta < 2:
-            raise ValueError(f"needs a grace of 1 epoch or more and an eta of 2 or more; got {self.grace}, {self.eta}")
+            raise ValueError(f"needs a grace of 1 or more and an eta of 2 or more; got {self.grace}, {self.eta}")
+
+    @property
+    def words(self) -> str:
+        """What it does, as `asha stops trials early (grace 1, eta 3)`."""
+        if self.resource == "images":
+            return f"{self.name} stops trials on fewer images (the first {self.grace:,}, eta {self.eta})"
+        return f"{self.name} stops trials early (grace {self.grace}, eta {self.eta})"
 
 
 @dataclass(frozen=True)
@@ -145,6 +158,7 @@ class Replication:
     budget: int | None
     params_ids: tuple[str, ...]
     begun_at: int  # the number of trials that the study had then
+    baseline: bool = False  # the task's own configuration is one of them, whatever its place
 
 
 @dataclass(frozen=True)
@@ -190,6 +204,7 @@ class StudyRecord:
     begun: StudyTerms | None = None  # the first terms, where they have changed since
     changes: tuple[Change, ...] = ()
     version: int = 1
+    prior: Prior | None = None  # what the study takes over from another
 
     @property
     def n_versions(self) -> int:

@@ -22,6 +22,15 @@ LOST = "lost"  # why a trial failed of which a damaged file has nothing left; no
 
 
 @dataclass(frozen=True)
+class Rung:
+    """What a trial reached on some of the training images, in all its epochs, before it was trained on more."""
+
+    images: int
+    score: float
+    epochs: int
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """How a trial ended; epochs are counted from one."""
 
@@ -37,6 +46,7 @@ class TrialResult:
     message: str | None = None  # the same in one line; of a trial that did not fail, why it has no pictures
     pictures: Mapping[str, str] | None = None  # at the best epoch, packed (`trial_pictures.py`), by their names
     progress: tuple[EpochPictures, ...] = ()  # pictures after some of the epochs, in their order
+    rungs: tuple[Rung, ...] = ()  # where a scheduler gave the trial more and more images; all else is of the last ones
 
 
 @dataclass(frozen=True)
@@ -153,6 +163,12 @@ class TrialRecord:
         return tuple({} if math.isnan(score) else {"score": score} for score in self.scores)
 
     @property
+    def n_epochs(self) -> int:
+        """How many epochs it trained, those on some of the images too."""
+        of_rungs = sum(rung.epochs for rung in self.rungs)
+        return of_rungs if self.rungs and self.state == "stopped" else of_rungs + len(self.history)
+
+    @property
     def train_seconds(self) -> float | None:
         return None if self.result is None else self.result.train_seconds
 
@@ -179,6 +195,10 @@ class TrialRecord:
     @property
     def progress(self) -> tuple[EpochPictures, ...]:
         return () if self.result is None else self.result.progress
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        return () if self.result is None else self.result.rungs
 
     @property
     def finished(self) -> float | None:

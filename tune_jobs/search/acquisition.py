@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tune_jobs.search.gaussian_process import Posterior
+    from tune_jobs.search.prior_model import Ensemble
 
 Array = NDArray[np.float64]
 
@@ -23,7 +24,7 @@ Array = NDArray[np.float64]
 class Acquisition:
     """The models of the loss and of each limit. `best` is the loss to improve on; None if nothing keeps to limits."""
 
-    loss: Posterior | None
+    loss: Posterior | Ensemble | None
     best: float | None
     limits: tuple[Posterior, ...] = ()  # of by how much each limit is broken: below zero it is not
 

@@ -4,7 +4,7 @@ J. Snoek, H. Larochelle and R. P. Adams, Practical Bayesian Optimization of Mach
 trials are points of a Sobol sequence. Trials that still run count as if they had the score that the model expects
 (kriging believer: D. Ginsbourger, R. Le Riche and L. Carraro, Kriging Is Well-Suited to Parallelize Optimization,
 2010), so that workers that ask at the same time get different proposals. Limits are modelled beside the scores
-(`acquisition.py`).
+(`acquisition.py`). With trials of another study these take the place of the first trials (`prior_model.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tune_jobs.search import acquisition, sobol, unit_cube
 from tune_jobs.search.acquisition import Acquisition
 from tune_jobs.search.candidates import Candidate
 from tune_jobs.search.columns import Columns
+from tune_jobs.search.prior_model import Ensemble, PriorModel
 from tune_jobs.search.untried import draw_untried
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Objective
@@ -48,7 +49,8 @@ _SPREADS = (0.2, 0.05, 0.02, 0.005)  # standard deviations of the neighbours, ro
 class GaussianProcessSampler:
     """Proposes the point of most expected improvement.
 
-    It is a function of the seed, and of the trials in the order in which they were begun.
+    It is a function of the seed, and of the trials in the order in which they were begun. `prior` are trials of another
+    study, whose scores may be of another scale.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class GaussianProcessSampler:
         seed: int,
         trials: Iterable[TrialRecord],
         constraints: Sequence[Constraint] = (),
+        prior: Sequence[TrialRecord] = (),
     ) -> None:
         self._space, self._objective, self._seed = space, objective, seed
+        self._prior_trials = tuple(prior)
         self._constraints, self._limits = tuple(constraints), tuple(map(str, constraints))
         self._dimensions = unit_cube.dimensions(space)
         questions = unit_cube.questions(space).values()
@@ -89,8 +93,15 @@ class GaussianProcessSampler:
         if earlier is None or not earlier.is_finished:
             self._trials[trial.params_id] = trial
 
+    def prior_weight(self) -> float:
+        """Return how far the prior is trusted, from 0 to 1: wholly until some trials of this study have scores."""
+        trained = self._trained()
+        if self._prior is None:
+            return 0.0
+        return self._weight(*self._own(trained)) if _n_scores(trained) >= _MIN_SCORES else 1.0
+
     def _propose(self) -> Params | None:
-        if len(self._trials) < N_INITIAL or not self._dimensions or (promise := self._model()) is None:
+        if self._is_initial() or not self._dimensions or (promise := self._model()) is None:
             return next((params for params in self._sequence if self._is_untried(params)), None)
         random = np.random.default_rng((self._seed, len(self._trials)))
         if self._space.size is not None and self._space.size <= _MAX_LISTED:
@@ -101,6 +112,13 @@ class GaussianProcessSampler:
             return params
         return draw_untried(self._space, {key: trial.params for key, trial in self._trials.items()}, random)
 
+    def _is_initial(self) -> bool:
+        """Return True if the next trial is one of the first, which no model proposes; with a prior, the less often the
+        more that is trusted."""
+        if len(self._trials) >= N_INITIAL:
+            return False
+        return float(np.random.default_rng((self._seed, len(self._trials), 2)).random()) >= self.prior_weight()
+
     def _is_untried(self, params: Params) -> bool:
         return params_id(params) not in self._trials
 
@@ -108,26 +126,66 @@ class GaussianProcessSampler:
         """Return what the trials so far make one expect of others; None if they are too few."""
         trained = self._trained()
         limits = tuple(limit for name in self._limits if (limit := self._limit(name)) is not None)
-        if sum(trial.state == "complete" and trial.score is not None for trial in trained) < _MIN_SCORES:
-            return Acquisition(None, None, limits) if limits else None
-        losses = _standardized_losses(trained, self._objective)
-        chosen = _most_informative(losses, MAX_MODELLED)
-        kept = np.array([not self._excess(trained[index]) for index in chosen])
-        loss, expected = self._loss(self._rows([trained[index] for index in chosen]), losses[chosen], trained)
+        if _n_scores(trained) < _MIN_SCORES:
+            return self._model_of_prior(trained, limits)
+        own, x, losses = self._own(trained)
+        kept = np.array([not self._excess(trial) for trial in self._modelled(trained)[0]])
+        loss, expected = self._loss(own, x, losses)
         return Acquisition(loss, float(expected[kept].min()) if kept.any() else None, limits)
 
-    def _loss(self, x: Array, losses: Array, trained: Sequence[TrialRecord]) -> tuple[Posterior, Array]:
-        """Return the model of the losses at the rows `x`, and the loss that it expects at each of them."""
+    def _model_of_prior(self, trained: Sequence[TrialRecord], limits: tuple[Posterior, ...]) -> Acquisition | None:
+        """Return what other trials make one expect while this study has next to no scores; None without a prior."""
+        if self._prior is None:
+            return Acquisition(None, None, limits) if limits else None
+        loss = self._prior.posterior(self._rows(list(self._trials.values())))
+        kept = [trial for trial in trained if not self._excess(trial)]
+        best = float(loss.mean(self._rows(kept)).min()) if kept else 0.0
+        return Acquisition(loss, best if kept or not trained else None, limits)
+
+    def _own(self, trained: Sequence[TrialRecord]) -> tuple[Posterior, Array, Array]:
+        """Return the model of this study's losses, the rows that it knows and the losses there."""
         from tune_jobs.search import gaussian_process
 
-        posterior = gaussian_process.Posterior(x, losses, kernel := self._covariance(trained))
-        expected = posterior.mean(x)
+        modelled, losses = self._modelled(trained)
+        x = self._rows(modelled)
+        return gaussian_process.Posterior(x, losses, self._covariance(trained)), x, losses
+
+    def _modelled(self, trained: Sequence[TrialRecord]) -> tuple[list[TrialRecord], Array]:
+        """Return the trials that the model knows, and their losses."""
+        losses = _standardized_losses(trained, self._objective)
+        chosen = _most_informative(losses, MAX_MODELLED)
+        return [trained[index] for index in chosen], losses[chosen]
+
+    def _loss(self, own: Posterior, x: Array, losses: Array) -> tuple[Posterior | Ensemble, Array]:
+        """Return the model to search by, and the loss that it expects at each of the rows `x`."""
+        from tune_jobs.search import gaussian_process
+
+        expected, posterior = own.mean(x), own
         running = [trial for trial in self._trials.values() if not trial.is_finished]
         if running:
             rows = self._rows(running)
-            believed = np.concatenate([losses, posterior.mean(rows)])
-            posterior = gaussian_process.Posterior(np.concatenate([x, rows]), believed, kernel)
-        return posterior, expected
+            believed = np.concatenate([losses, own.mean(rows)])
+            posterior = gaussian_process.Posterior(np.concatenate([x, rows]), believed, own.kernel)
+        if self._prior is None or not (weight := self._weight(own, x, losses)):
+            return posterior, expected
+        ensemble = Ensemble(posterior, self._prior.posterior(self._rows(list(self._trials.values()))), weight)
+        return ensemble, ensemble.mean(x)
+
+    def _weight(self, own: Posterior, x: Array, losses: Array) -> float:
+        assert self._prior is not None
+        return self._prior.weight(own, x, losses, np.random.default_rng((self._seed, len(losses), 1)))
+
+    @functools.cached_property
+    def _prior(self) -> PriorModel | None:
+        """The model of another study's trials; None if there are none, or too few."""
+        trials = self._prior_trials
+        if _n_scores(trials) < _MIN_SCORES or not self._dimensions:
+            return None
+        losses, rows = _standardized_losses(trials, self._objective), self._columns.encode([t.params for t in trials])
+        chosen, fitted = _most_informative(losses, MAX_MODELLED), _most_informative(losses, _MAX_FITTED)
+        kernel = self._kernel("prior", rows[fitted], losses[fitted])
+        best = [trials[index].params for index in np.argsort(losses, kind="stable")[:_N_LEADERS]]
+        return PriorModel(rows[chosen], losses[chosen], kernel, best)
 
     def _limit(self, name: str) -> Posterior | None:
         """Return the model of by how much trials break a limit; None if too few are known."""
@@ -220,19 +278,20 @@ class GaussianProcessSampler:
         return is_other
 
     def _leaders(self, random: np.random.Generator) -> Array:
-        """Return the best trials as points of the cube, with random coordinates along dimensions they do not have."""
-        leaders = self._in_order()[:_N_LEADERS]
+        """Return the best trials as points of the cube, with random coordinates along dimensions they do not have;
+        after them those of the prior."""
+        leaders = [trial.params for trial in self._in_order()[:_N_LEADERS]]
+        leaders += [] if self._prior is None else self._prior.best
         points = random.random((len(leaders), len(self._dimensions)))
         for row, leader in zip(points, leaders, strict=True):
-            for dimension, coordinate in unit_cube.coordinates(self._space, leader.params).items():
+            for dimension, coordinate in unit_cube.coordinates(self._space, leader).items():
                 row[self._dimensions.index(dimension)] = coordinate
         return points
 
     def _in_order(self) -> list[TrialRecord]:
         """Return the trials that ended, the best first; those that break limits are last, the nearest to them first."""
         trained = self._trained()
-        has_score = any(trial.state == "complete" and trial.score is not None for trial in trained)
-        losses = _standardized_losses(trained, self._objective) if has_score else np.zeros(len(trained))
+        losses = _standardized_losses(trained, self._objective) if _n_scores(trained) else np.zeros(len(trained))
         loss_of = {trial.params_id: loss for trial, loss in zip(trained, losses.tolist(), strict=True)}
         ended = [trial for trial in self._trials.values() if trial.is_finished]
         return sorted(ended, key=lambda trial: (self._excess(trial), loss_of.get(trial.params_id, 0.0)))
@@ -244,6 +303,11 @@ class GaussianProcessSampler:
         moved = np.clip(around + np.where(self._is_category, 0.0, steps), 0.0, 1.0)
         is_other = self._is_category & (random.random(around.shape) < 1 / len(self._dimensions))
         return np.where(is_other, random.random(around.shape), moved)
+
+
+def _n_scores(trials: Iterable[TrialRecord]) -> int:
+    """Return how many trials are complete, with a score."""
+    return sum(trial.state == "complete" and trial.score is not None for trial in trials)
 
 
 def _standardized_losses(ended: Sequence[TrialRecord], objective: Objective) -> Array:

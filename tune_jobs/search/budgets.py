@@ -75,7 +75,7 @@ class BudgetedSampler:
         return " · ".join(parts)
 
     def _count(self, trial: TrialRecord) -> None:
-        self._epochs += fold_rows.epochs_of(trial.history) if self._has_folds else len(trial.history)
+        self._epochs += fold_rows.epochs_of(trial.history) if self._has_folds else trial.n_epochs
         self._untrained = self._untrained + 1 if is_untrained(trial) else 0
         if is_untrained(trial):
             return

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_solve
 from scipy.optimize import minimize
 from scipy.special import erfcx, log_ndtr
 from scipy.stats import norm
@@ -108,6 +109,7 @@ class Posterior:
     def __init__(self, x: Array, y: Array, kernel: Kernel) -> None:
         self._process = GaussianProcessRegressor(kernel, optimizer=None).fit(x, y)
         self._noise = float(kernel.k2.noise_level)
+        self._y, self.kernel = y, kernel
 
     def mean(self, x: Array) -> Array:
         """Return the expected value at each row of `x`."""
@@ -116,25 +118,50 @@ class Posterior:
 
     def log_probability_below(self, x: Array, limit: float) -> Array:
         """Return the logarithm of the probability that the value at each row of `x` is below a limit, without noise."""
-        mean, spread = self._predict(x)
+        mean, spread = self.predict(x)
         probability: Array = log_ndtr((limit - mean) / spread)
         return probability
 
     def log_expected_improvement(self, x: Array, best: float) -> Array:
-        """Return the logarithm of how far below `best` the value at each row of `x` is expected to be, without noise.
+        """Return the logarithm of how far below `best` the value at each row of `x` is expected to be."""
+        return log_expected_improvement(*self.predict(x), best)
 
-        D. R. Jones, M. Schonlau and W. J. Welch, Efficient Global Optimization of Expensive Black-Box Functions, 1998.
-        The logarithm, because far from all good points the improvement itself underflows to zero: S. Ament et al.,
-        Unexpected Improvements to Expected Improvement for Bayesian Optimization, 2023.
+    def draw(self, x: Array, n: int, random: np.random.Generator) -> Array:
+        """Return `n` draws of the values at all rows of `x` together, without noise: `(n, rows)`."""
+        mean, covariance = self._process.predict(x, return_cov=True)
+        covariance = covariance - self._noise * np.eye(len(x))
+        values, vectors = np.linalg.eigh(covariance)
+        spreads = vectors * np.sqrt(np.maximum(values, 0.0))
+        draws: Array = mean + random.standard_normal((n, len(x))) @ spreads.T
+        return draws
+
+    def draw_left_out(self, n: int, random: np.random.Generator) -> Array:
+        """Return `n` draws of the value at each of the process's own rows, given all others: `(n, rows)`, without
+        noise.
+
+        C. E. Rasmussen and C. K. I. Williams, Gaussian Processes for Machine Learning, 2006, section 5.4.2.
         """
-        mean, spread = self._predict(x)
-        improvement: Array = np.log(spread) + _log_h((best - mean) / spread)
-        return improvement
+        inverse = np.diag(cho_solve((self._process.L_, True), np.eye(len(self._y))))
+        mean = self._y - self._process.alpha_ / inverse
+        spread = np.sqrt(np.maximum(1 / inverse - self._noise, 1e-10))
+        draws: Array = mean + random.standard_normal((n, len(mean))) * spread
+        return draws
 
-    def _predict(self, x: Array) -> tuple[Array, Array]:
+    def predict(self, x: Array) -> tuple[Array, Array]:
         """Return the mean and the standard deviation of the value at each row of `x`, without noise."""
         mean, deviation = self._process.predict(x, return_std=True)
         return mean, np.sqrt(np.maximum(np.square(deviation) - self._noise, 1e-10))
+
+
+def log_expected_improvement(mean: Array, spread: Array, best: float) -> Array:
+    """Return the logarithm of how far below `best` normally distributed values are expected to be.
+
+    D. R. Jones, M. Schonlau and W. J. Welch, Efficient Global Optimization of Expensive Black-Box Functions, 1998. The
+    logarithm, because far from all good points the improvement itself underflows to zero: S. Ament et al., Unexpected
+    Improvements to Expected Improvement for Bayesian Optimization, 2023.
+    """
+    improvement: Array = np.log(spread) + _log_h((best - mean) / spread)
+    return improvement
 
 
 def _log_h(z: Array) -> Array:

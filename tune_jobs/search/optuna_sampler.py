@@ -36,6 +36,9 @@ class OptunaSampler:
 
     What breaks a limit is poor for TPE, the less the nearer it is to the limit; for NSGA-II it is dominated by all that
     keep to them (Deb et al., 2002). A configuration that was not trained because of a limit tells nothing of scores.
+
+    `prior` are trials of another study, with scores of the same scale: the search learns from them and may propose
+    their params.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class OptunaSampler:
         seed: int,
         trials: tuple[TrialRecord, ...],
         constraints: Sequence[Constraint] = (),
+        prior: Sequence[TrialRecord] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._search, self._space, self._objectives, self._seed = search, space, objectives, seed
@@ -58,6 +62,8 @@ class OptunaSampler:
         self._tried: set[str] = set()
         self._inside: dict[str, Params] = {}  # of those tried; what came from another task may lie outside the space
         self._unfinished: dict[str, optuna.Trial] = {}
+        for trial in prior:
+            self._learn(trial)
         for trial in trials:
             self._add(trial)
 
@@ -111,16 +117,19 @@ class OptunaSampler:
         return QuickTPE(seed, self._observations)
 
     def _add(self, trial: TrialRecord) -> None:
-        """Add a trial to Optuna's study, for the algorithm to learn from."""
-        is_inside = self._space.why_not(trial.params) is None
-        if is_inside:
+        """Add a trial that is not proposed again."""
+        if self._space.why_not(trial.params) is None:
             self._inside[trial.params_id] = trial.params
         self._tried.add(trial.params_id)
+        self._learn(trial)
+
+    def _learn(self, trial: TrialRecord) -> None:
+        """Add a trial to Optuna's study, for the algorithm to learn from."""
         if self._search == "random":  # which learns nothing
             return
         form = optuna_form(self._space, trial.params)
         if self._search == "nsga2":
-            if not is_inside:  # no child of it would be
+            if trial.params_id not in self._inside:  # no child of it would be
                 return
             form = self._complete(form, trial.params_id)
         state, values = _outcome(trial, self._objectives)
@@ -184,12 +193,14 @@ def _values(trial: TrialRecord, objectives: Sequence[Objective]) -> list[float]:
 
 
 def _curve(trial: TrialRecord, objectives: Sequence[Objective]) -> dict[int, float]:
-    """Return the objective after each scored epoch of a stopped trial.
+    """Return the objective after each scored epoch of a stopped trial, or on each number of images.
 
     Other trials need no curve, and may lack the objective. With several objectives, Optuna takes none.
     """
     if trial.state != "stopped" or len(objectives) > 1:
         return {}
+    if trial.rungs:
+        return {rung.images: rung.score for rung in trial.rungs}
     epochs, metric = enumerate(trial.history, start=1), objectives[0].metric
     return {epoch: metrics[metric] for epoch, metrics in epochs if metric in metrics}
 

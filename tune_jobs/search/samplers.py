@@ -16,6 +16,7 @@ from tune_jobs.search import cma_es, sobol
 from tune_jobs.search.bayesian import GaussianProcessSampler
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
 from tune_jobs.search.optuna_sampler import OptunaSampler
+from tune_jobs.search.prior_tpe import PriorTPE
 from tune_jobs.search_spaces.one_factor import AnySpace
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import params_id
@@ -45,6 +46,11 @@ def check_search(search: Search, space: AnySpace, further_objectives: Sequence[O
         cma_es.check_space(space)
 
 
+def learns_from_prior(search: Search, further_objectives: Sequence[Objective] = ()) -> bool:
+    """Return True if a search can learn from another study, whose scores are of another scale."""
+    return search in ("tpe", "gp") and not further_objectives
+
+
 def make_sampler(
     search: Search,
     space: AnySpace,
@@ -54,8 +60,11 @@ def make_sampler(
     *,
     further_objectives: Sequence[Objective] = (),
     constraints: Sequence[Constraint] = (),
+    prior: Sequence[TrialRecord] = (),
 ) -> Sampler:
     """Return the sampler of a search, as it is after `trials`. Where it learns, it learns to keep to the constraints.
+
+    `prior` are trials of another study, as points of the space, for a search that `learns_from_prior`.
 
     Raises:
         SpaceError, UserError: as `check_search`.
@@ -68,5 +77,7 @@ def make_sampler(
     if search == "cmaes":
         return cma_es.CmaEsSampler(space, objective, seed, trials, constraints)
     if search == "gp":
-        return GaussianProcessSampler(space, objective, seed, trials, constraints)
+        return GaussianProcessSampler(space, objective, seed, trials, constraints, prior)
+    if prior and learns_from_prior(search, further_objectives):
+        return PriorTPE(space, objective, seed, trials, constraints, prior)
     return OptunaSampler(search, space, (objective, *further_objectives), seed, trials, constraints)

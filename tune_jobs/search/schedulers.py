@@ -2,12 +2,14 @@
 
 A scheduler is a function of the study's record: one that is made again after a kill decides as the old one would have.
 It judges a trial after certain epochs only, its milestones, by the score that the trial would have if it ended there:
-its best, its last, or the mean over its folds, which stand for epochs where it is cross-validated. A trial that it ends
-is `stopped`, never `complete`, and ranks behind every trial that ran in full.
+its best, its last, or the mean over its folds, which stand for epochs where it is cross-validated. Where the resource
+is images, its milestones are its trainings on some of the images. A trial that it ends is `stopped`, never `complete`,
+and ranks behind every trial that ran in full.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +27,7 @@ _MEDIAN_MIN_TRIALS = 3  # others that must have reached a milestone before the m
 
 
 Reached = Callable[[Sequence[float]], float]  # the score of a trial that ends with these scores of its epochs
+Curve = Callable[[TrialRecord], list[float]]
 
 
 class Scheduler(Protocol):
@@ -34,24 +37,33 @@ class Scheduler(Protocol):
         """Return the epochs, counted from one, after which the trial of this number is judged."""
 
     def should_stop(self, number: int, scores: Sequence[float]) -> bool:
-        """Return whether to stop a trial at its current milestone; `scores` has the objective after each epoch."""
+        """Return whether to stop a trial at its current milestone; `scores` has the objective after each epoch, or on
+        each rung."""
 
     def tell(self, trial: TrialRecord) -> None:
         """Learn how a trial ended."""
 
 
 def make_scheduler(
-    scheduling: Scheduling, objective: Objective, protocol: protocols.Protocol, trials: Iterable[TrialRecord]
+    scheduling: Scheduling,
+    objective: Objective,
+    protocol: protocols.Protocol,
+    trials: Iterable[TrialRecord],
+    *,
+    images: int | None = None,
 ) -> Scheduler | None:
     """Return the scheduler that a study asks for, as it is after `trials` of this protocol.
 
-    None is returned where every trial runs to its end, as the members of a population do.
+    `images` is how many there are to train on; None where that is not known. None is returned where every trial runs to
+    its end, as the members of a population do.
 
     Raises:
         UserError: trials have too few epochs for the scheduler to decide anything, or it needs to know how many.
     """
     if scheduling.name == "none":
         return None
+    if scheduling.resource == "images":
+        return _halving_of_images(scheduling, objective, protocol, trials, images)
     if scheduling.name == "pbt" and protocol.folds is not None:
         raise UserError(
             "--scheduler pbt copies the weights of one model, and a cross-validated trial has one a fold: "
@@ -71,11 +83,45 @@ def make_scheduler(
         )
     if scheduling.name == "pbt":
         return None
-    scheduler = _new_scheduler(scheduling, objective, _reached(objective, protocol), epochs)
+    return _told(_new_scheduler(scheduling, objective, _reached(objective, protocol), epochs), trials)
+
+
+def image_rungs(scheduling: Scheduling, images: int | None) -> tuple[int, ...]:
+    """Return on how many images a trial trains before it trains on all; none where the resource is epochs."""
+    if scheduling.resource == "epochs" or images is None:
+        return ()
+    return _rungs(scheduling.grace, scheduling.eta, images)
+
+
+def _told(scheduler: Scheduler, trials: Iterable[TrialRecord]) -> Scheduler:
     for trial in trials:
         if trial.is_finished:
             scheduler.tell(trial)
     return scheduler
+
+
+def _halving_of_images(
+    scheduling: Scheduling,
+    objective: Objective,
+    protocol: protocols.Protocol,
+    trials: Iterable[TrialRecord],
+    images: int | None,
+) -> Scheduler:
+    if scheduling.name != "asha":
+        raise UserError(f"--resource images is for --scheduler asha; got {scheduling.name}")
+    if images is None:
+        raise UserError("--resource images needs data that are in memory, and those of this task are not")
+    if protocol.folds is not None:
+        raise UserError("a cross-validated trial is judged after its folds: leave out --resource images, or --folds")
+    if scheduling.grace >= images:
+        raise UserError(
+            f"--resource images has nothing to decide: --grace {scheduling.grace:,} is all of the {images:,} images "
+            "that there are to train on; ask for fewer"
+        )
+    rungs = image_rungs(scheduling, images)
+    curve = functools.partial(_scores_of_rungs, rungs=rungs)
+    milestones = tuple(range(1, len(rungs) + 1))
+    return _told(_SuccessiveHalving(objective, _last, scheduling.eta, [milestones], [1.0], curve), trials)
 
 
 def _reached(objective: Objective, protocol: protocols.Protocol) -> Reached:
@@ -106,6 +152,7 @@ class _SuccessiveHalving:
     the asynchronous Hyperband of the same paper.
 
     `brackets` has the rungs of each bracket, as epochs; `shares` has the share of trials that each bracket gets.
+    `curve` returns the scores of a trial that ended, as `should_stop` gets those of one that runs.
     """
 
     def __init__(
@@ -115,8 +162,10 @@ class _SuccessiveHalving:
         eta: int,
         brackets: Sequence[tuple[int, ...]],
         shares: Sequence[float],
+        curve: Curve | None = None,
     ) -> None:
         self._objective, self._reached = objective, reached
+        self._curve = curve or functools.partial(_curve, objective=objective)
         self._eta = eta
         self._brackets = brackets
         self._shares = shares
@@ -139,7 +188,7 @@ class _SuccessiveHalving:
             for rung in self._scores.values():
                 rung.pop(trial.number, None)
             return
-        scores = _curve(trial, self._objective)
+        scores = self._curve(trial)
         for epoch in self.milestones(trial.number):
             if scores and (epoch <= len(scores) or trial.state == "complete"):
                 self._record(trial.number, scores, epoch)
@@ -218,3 +267,9 @@ def _curve(trial: TrialRecord, objective: Objective) -> list[float]:
     if not any(objective.metric in metrics for metrics in trial.history):
         return []
     return [metrics.get(objective.metric, math.nan) for metrics in trial.history]
+
+
+def _scores_of_rungs(trial: TrialRecord, rungs: tuple[int, ...]) -> list[float]:
+    """Return the score on each rung of so many images; none of a trial that had other rungs, or none."""
+    images = tuple(rung.images for rung in trial.rungs)
+    return [rung.score for rung in trial.rungs] if images == rungs[: len(images)] else []

@@ -16,11 +16,20 @@ from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
 from tune_jobs.records import fold_rows, objectives, per_image, trial_pictures
 from tune_jobs.records.objectives import metric_on_test
+from tune_jobs.records.priors import Prior
 from tune_jobs.records.studies import Change, Launch, StudyRecord, StudyTerms, terms_at
 from tune_jobs.records.trials import Lineage, RecordedResult, TestResult, TrialRecord
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.scalars import Params
-from tune_jobs.study.contents import Notes, StudyContent, check_name, note_of_test, notes_of
+from tune_jobs.study.contents import (
+    Notes,
+    StudyContent,
+    TrialContent,
+    check_name,
+    note_of_test,
+    notes_of,
+    trial_record,
+)
 from tune_jobs.words import short
 
 T = TypeVar("T")
@@ -101,6 +110,17 @@ def read_notes(values: Mapping[str, Any]) -> Notes:
     return notes
 
 
+def read_trial(number: int, content: TrialContent, notes: Notes) -> TrialRecord:
+    """Read a trial of a study with these notes, and check it.
+
+    Raises:
+        ContentError: the message names what is wrong.
+    """
+    record = trial_record(number, content)
+    check_trial(record, terms_at(notes.terms, notes.changes, number))
+    return record
+
+
 def _check_notes(notes: Notes) -> AnySpace:
     """Refuse notes that cannot be a study's; return the study's space."""
     if not re.fullmatch("[0-9a-f]{32}", notes.identity):  # it names a folder and stands in MLflow's queries
@@ -116,6 +136,8 @@ def _check_notes(notes: Notes) -> AnySpace:
         _check_count(transfer.place, f"transfers[{i}].place")
     for number, course in notes.courses.items():
         _check_course(course, f"courses.{short(number)}")
+    if notes.prior is not None:
+        _check_prior(notes.prior)
     for i, point in enumerate(notes.enqueued):
         _check_names(point, f"enqueued[{i}]")
     for i, evaluation in enumerate(notes.readings):
@@ -150,6 +172,15 @@ def _check_launch(launch: Launch) -> None:
     for constraint in launch.constraints:
         if not constraint.name.isprintable():
             raise ContentError(f"launch.constraints has the name {short(constraint.name)}")
+
+
+def _check_prior(prior: Prior) -> None:
+    check_study_name(prior.study)
+    _check_count(prior.best, "prior.best")
+    for i, trial in enumerate(prior.trials):
+        _check_names(trial.params, f"prior.trials[{i}]")
+        if trial.state == "complete" and trial.score is None:
+            raise ContentError(f"prior.trials[{i}] is complete, and has no score")
 
 
 def _check_course(course: Lineage, where: str) -> None:
@@ -208,6 +239,8 @@ def _check_result(trial: TrialRecord, result: RecordedResult, terms: StudyTerms,
         raise ContentError(f"{place}: result.train_seconds needs a time in seconds; got {result.train_seconds}")
     _made(lambda: trial_pictures.check(result.pictures or {}), f"{place}: result.pictures")
     _made(lambda: trial_pictures.check_progress(result.progress), f"{place}: result.progress")
+    for i, rung in enumerate(result.rungs):
+        _check_counts(vars(rung), ("images", "epochs"), f"{place}: result.rungs[{i}]")
     if result.state == "failed":
         if result.score is not None or result.best_epoch is not None:
             raise ContentError(f"{place} failed, and has a score or a best epoch")

@@ -16,6 +16,7 @@ from typing import Any
 
 from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError
+from tune_jobs.records.priors import Prior
 from tune_jobs.records.studies import Change, Evaluation, Launch, Replication, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import Lineage, RecordedResult, State, TestResult, TrialRecord
 from tune_jobs.search_spaces.scalars import Params, Value
@@ -39,6 +40,7 @@ class _NamedNotes:
     transfers: tuple[Transfer, ...] = ()
     courses: Mapping[str, Lineage] = field(default_factory=dict)  # by the numbers of trials
     changes: tuple[Change, ...] = ()
+    prior: Prior | None = None
     enqueued: tuple[Params, ...] = ()  # points that waited when the study was exported
 
 
@@ -179,6 +181,7 @@ def study_record(name: str, notes: Notes, trials: tuple[TrialRecord, ...]) -> St
         transfers=notes.transfers,
         begun=notes.terms if notes.changes else None,
         changes=notes.changes,
+        prior=notes.prior,
     )
 
 
@@ -221,12 +224,20 @@ def _scores(intermediate: Mapping[int, float]) -> tuple[float, ...]:
 def note_of_launch(launch: Launch) -> dict[str, Any]:
     """Return a launch as it is kept, without what came later and is not used."""
     note: dict[str, Any] = plain(launch)
+    if launch.scheduling.resource == "epochs":
+        del note["scheduling"]["resource"]
     return {name: part for name, part in note.items() if part or name not in _LATER}
+
+
+def note_of_replication(replication: Replication) -> dict[str, Any]:
+    """Return a replication as it is kept, without what came later and is not used: the baseline."""
+    note: dict[str, Any] = plain(replication)
+    return {name: part for name, part in note.items() if part or name != "baseline"}
 
 
 def note_of_result(result: RecordedResult) -> dict[str, Any]:
     """Return a result as it is kept, without what came later and is not used."""
-    later = {"gpus": None, "pictures": None, "progress": (), "user": None, "spent": None}
+    later = {"gpus": None, "pictures": None, "progress": (), "user": None, "spent": None, "rungs": ()}
     return {name: value for name, value in asdict(result).items() if name not in later or value != later[name]}
 
 

@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
+from tune_jobs.records.priors import Prior
 from tune_jobs.records.studies import (
     Change,
     Evaluation,
@@ -253,9 +254,13 @@ class Study:
         """Note how the study is run from now on."""
         self._note("launch", contents.note_of_launch(launch))
 
+    def note_prior(self, prior: Prior | None) -> None:
+        """Note what the study takes over from another."""
+        self._note("prior", plain(prior))
+
     def note_replication(self, replication: Replication) -> None:
         """Note what is to be trained with further seeds."""
-        self._note("replication", plain(replication))
+        self._note("replication", contents.note_of_replication(replication))
 
     def note_transfers(self, transfers: Sequence[Transfer]) -> None:
         """Note what comes from other studies, with the places it has there now."""
@@ -309,8 +314,7 @@ class Study:
     def finish(
         self, trial: TrialRecord, result: TrialResult, cpus: float, gpus: int | None = None, spent: Spent | None = None
     ) -> TrialRecord:
-        """Write a trial's result, then its state. The time it took is the monotonic clock's: the other may be set
-        meanwhile."""
+        """Write a trial's result, then its state. Its time is the monotonic clock's: the other may be set meanwhile."""
         trial_id = self._trial_id(trial.number)
         offset = self._start_offsets.pop(trial.number, None)
         finished = time.time() if offset is None else time.monotonic() - offset
@@ -349,8 +353,8 @@ class Study:
     def _record_of(self, trial: FrozenTrial) -> TrialRecord:
         if trial.number in self._finished:
             return self._finished[trial.number]
-        notes = self._notes if self._last_notes is None else self._last_notes[1]
-        record = self._read(lambda: _checked(trial, notes), {} if self._last_notes is None else self._last_notes[0])
+        values, notes = ({}, self._notes) if self._last_notes is None else self._last_notes
+        record = self._read(lambda: checking.read_trial(trial.number, content_of(trial), notes), values)
         if record.is_finished:
             self._finished[trial.number] = record
         return record
@@ -392,9 +396,3 @@ class Study:
         if number not in self._ids:
             self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._begun_id, number)
         return self._ids[number]
-
-
-def _checked(trial: FrozenTrial, notes: Notes) -> TrialRecord:
-    record = contents.trial_record(trial.number, content_of(trial))
-    checking.check_trial(record, terms_at(notes.terms, notes.changes, trial.number))
-    return record

@@ -36,6 +36,7 @@ def _scheduling(launch: Launch) -> Iterator[str]:
     scheduling, budget = launch.scheduling, launch.budget
     if scheduling.name != "none":
         yield from ("--scheduler", scheduling.name, "--grace", str(scheduling.grace), "--eta", str(scheduling.eta))
+        yield from () if scheduling.resource == "epochs" else ("--resource", scheduling.resource)
     yield from () if budget.epochs is None else ("--total-epochs", str(budget.epochs))
     yield from () if budget.flat is None else ("--stop-when-flat", str(budget.flat))
 

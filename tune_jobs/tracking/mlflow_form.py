@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
-from tune_jobs.records import fold_rows, objectives
+from tune_jobs.records import constraints, fold_rows, objectives
 from tune_jobs.records.split_readings import place_among_all
 from tune_jobs.records.studies import StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord
@@ -151,7 +152,30 @@ def study_note(study: StudyRecord, best: Row | None) -> str:
     about = f"{note_beginning(terms)}{data}{objectives.words(terms.objectives)}, seed {terms.seed}{special}"
     winner = [] if best is None else _winner(study, best)
     readings = f"Readings of the test split: {_readings(study)}."
-    return "\n\n".join([about, *winner, readings, f"```\n{space}\n```", _versions(study)])
+    parts = [about, *winner, *_circumstances(study), readings, f"```\n{space}\n```", _versions(study)]
+    return "\n\n".join(parts)
+
+
+def _circumstances(study: StudyRecord) -> list[str]:
+    """Return what the description says of limits, of another study that the search learns from, and of versions."""
+    lines = []
+    if study.constraints:
+        lines.append(f"**Limits:** {constraints.words(study.constraints)}. What breaks one is no winner.")
+    if study.prior is not None and study.prior.best is None:
+        lines.append(f"The search learns from {len(study.prior.trials)} trials of study {study.prior.study}.")
+    if study.n_versions > 1:
+        lines.append(f"**Version {study.n_versions}:** what is said here is of its trials alone.\n\n" + _changes(study))
+    return lines
+
+
+def _changes(study: StudyRecord) -> str:
+    """Return the versions that came after the first, as a list: when, from which trial on, why, and what changed."""
+    made = [change for change in study.changes if change.is_version]
+    return "\n".join(
+        f"- version {number}, from {datetime.fromtimestamp(change.at, UTC):%Y-%m-%d} and trial {change.first} on "
+        f"({change.why}): {change.what}"
+        for number, change in enumerate(made, start=2)
+    )
 
 
 def _winner(study: StudyRecord, best: Row) -> list[str]:
@@ -170,6 +194,8 @@ def study_tags(study: StudyRecord) -> dict[str, str]:
         tags["search"] = launch.search
     if launch is not None and launch.scheduling.name != "none":
         tags["scheduler"] = launch.scheduling.name
+    if study.n_versions > 1:
+        tags["version"] = str(study.n_versions)
     return tags
 
 

@@ -1,9 +1,13 @@
-"""A trained model in the forms of other programs: a SavedModel, ONNX or TFLite, each checked on real inputs."""
+"""A trained model in the forms of other programs: a SavedModel, ONNX or TFLite, each checked on real inputs.
+
+Each says where it is from, in the place that its form has for such a text.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +32,7 @@ class Form:
     format: str
     packages: tuple[str, ...]
     run: Callable[[Path, Mapping[str, Any]], Sequence[Any]]  # an exported model, from arrays by inputs' names to arrays
+    annotate: Callable[[Path, str, str], None]  # writes a text into an exported model, under a name
 
 
 def form_of(path: Path) -> Form | None:
@@ -48,10 +53,11 @@ def check(form: Form) -> None:
         )
 
 
-def export(model: keras.Model, path: Path, form: Form, inputs: Any) -> float:
+def export(model: keras.Model, path: Path, form: Form, inputs: Any, note: tuple[str, str]) -> float:
     """Write a model in a form, and return by how much its outputs on `inputs` differ from the model's at most.
 
-    `inputs` is a batch as the model takes it, one array or a nest of them.
+    `inputs` is a batch as the model takes it, one array or a nest of them. `note` is a name and a text, which the
+    exported model keeps under it.
 
     Raises:
         UserError: the model has no such form, or its outputs there are others.
@@ -61,6 +67,7 @@ def export(model: keras.Model, path: Path, form: Form, inputs: Any) -> float:
     wanted = [np.asarray(leaf) for leaf in keras.tree.flatten(model(inputs, training=False))]
     try:
         model.export(str(path), format=form.format, verbose=False)
+        form.annotate(path, *note)
         exported = form.run(path, _by_name(model, inputs))
     except Exception as error:  # converters raise whatever they come upon
         raise UserError(f"the model cannot be written as {form.title}: {one_line(error)}") from error
@@ -126,9 +133,30 @@ def _run_onnx(path: Path, inputs: Mapping[str, Any]) -> Sequence[Any]:
     return outputs
 
 
+def _annotate_saved_model(path: Path, name: str, text: str) -> None:
+    """Write a file into the folder that a SavedModel has for what TensorFlow does not read."""
+    folder = path / "assets.extra"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+
+
+def _annotate_tflite(path: Path, name: str, text: str) -> None:
+    """Append a zip archive, in which TFLite's own tools keep the files that belong to a model."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, text)
+
+
+def _annotate_onnx(path: Path, name: str, text: str) -> None:
+    import onnx
+
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, {**{prop.key: prop.value for prop in model.metadata_props}, name: text})
+    onnx.save(model, str(path))
+
+
 _FORMS = {
-    "": Form("a SavedModel", "tf_saved_model", (), _run_saved_model),
-    ".onnx": Form("ONNX", "onnx", ("tf2onnx", "onnxruntime"), _run_onnx),
-    ".tflite": Form("TFLite", "litert", (), _run_tflite),
+    "": Form("a SavedModel", "tf_saved_model", (), _run_saved_model, _annotate_saved_model),
+    ".onnx": Form("ONNX", "onnx", ("tf2onnx", "onnxruntime"), _run_onnx, _annotate_onnx),
+    ".tflite": Form("TFLite", "litert", (), _run_tflite, _annotate_tflite),
 }
 SUFFIXES = tuple(_FORMS)

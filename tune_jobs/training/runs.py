@@ -13,10 +13,11 @@ from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.cross_validation import CrossValidation
+from tune_jobs.training.rungs import RungRun
 from tune_jobs.training.trial import Copy, TrialRun
 
 EpochReporter = Callable[[int, Metrics], bool]  # takes the epoch, from one, and its metrics; returns True to stop
-AnyRun = TrialRun | CrossValidation
+AnyRun = TrialRun | CrossValidation | RungRun
 
 
 def new_run(
@@ -28,9 +29,16 @@ def new_run(
     further_objectives: Sequence[Objective] = (),
     constraints: Sequence[Constraint] = (),
     start: Checkpoint | Copy | None = None,
+    rungs: Sequence[int] = (),
 ) -> AnyRun:
-    """Return the run of a trial: over its epochs or, where the protocol has folds, over these."""
+    """Return the run of a trial: over its epochs or, where the protocol has folds, over these.
+
+    Before that it trains on as many images as each of `rungs` says.
+    """
     aims = {"further_objectives": further_objectives, "constraints": constraints}
+    if rungs:
+        assert isinstance(data, TrainingData)
+        return RungRun(task, params, data, rungs, seed=seed, **aims)  # type: ignore[arg-type]
     if task.protocol.folds is None:
         return TrialRun(task, params, data, seed=seed, start=start, **aims)  # type: ignore[arg-type]
     assert isinstance(data, TrainingData)  # a data set that is streamed is in no folds

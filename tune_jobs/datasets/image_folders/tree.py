@@ -71,11 +71,13 @@ class Tree:
 
 
 def read(root: Path) -> Tree:
-    """List a folder or a zip. Links are followed, as far as folders may be nested.
+    """List a folder or a zip, or the zip that is all there is in a folder. Links are followed, as far as folders may be
+    nested.
 
     Raises:
         DataError: in one line: it is missing or damaged, a link leads nowhere, or folders are nested too deep.
     """
+    root = _only_zip(root) or root
     if root.is_dir():
         files, folders = _walked(root)
     elif root.is_file():
@@ -83,6 +85,13 @@ def read(root: Path) -> Tree:
     else:
         raise DataError(f"there is no folder or zip {root}")
     return Tree(root, tuple(sorted(files, key=lambda entry: entry.place)), frozenset(folders))
+
+
+def _only_zip(root: Path) -> Path | None:
+    """Return the zip in a folder that has nothing else in it; None of any other place."""
+    paths = _listed(root) if root.is_dir() else []
+    is_zip = len(paths) == 1 and paths[0].suffix.lower() == ".zip" and paths[0].is_file()
+    return paths[0] if is_zip else None
 
 
 def _walked(root: Path) -> tuple[list[Entry], set[PurePosixPath]]:
