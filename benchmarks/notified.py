@@ -4,7 +4,9 @@
 
 Both sides run no-op trials of ten reports, from the start of the process to its exit, with MLflow on SQLite. One side
 notifies a server of this process that takes connections and never answers, and a port at which nobody listens. Each
-pair begins with the other side, and the sides of a pair follow each other at once, so compare within pairs.
+pair begins with the other side, and the sides of a pair follow each other at once, so compare within pairs. A second
+figure is what a launch itself does for it: start the process that speaks to the webhooks, hand it 20 messages, and ask
+what became of them.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import socket
 import statistics
 import sys
+import time
 from pathlib import Path
 
 from measuring import (
@@ -27,6 +30,8 @@ from measuring import (
     work_folder,
 )
 
+from tune_jobs.live import notifications
+
 PLAIN, NOTIFYING = "nobody notified", "two dead webhooks"
 
 
@@ -40,11 +45,28 @@ def main() -> None:
     with work_folder(None) as folder, socket.create_server(("127.0.0.1", 0)) as silent:
         warm_disk()
         dead = f"http://127.0.0.1:{silent.getsockname()[1]}/\nhttp://127.0.0.1:1/"
+        own = sorted(_own_part(dead, folder / "log") for _ in range(20))
         for pair in range(options.pairs):
             for side in (PLAIN, NOTIFYING) if pair % 2 else (NOTIFYING, PLAIN):
                 seconds[side].append(_launch(folder / f"{pair}-{len(side)}", options.trials, dead, side))
                 say(f"pair {pair + 1}, {side}: {seconds[side][-1]:.1f} s, load {os.getloadavg()[0]:.1f}")
     _print(seconds)
+    print(f"what the launch itself does for it, 20 times: median {statistics.median(own):.3f} s, most {own[-1]:.3f} s")
+
+
+def _own_part(dead: str, log: Path) -> float:
+    """Return the seconds that a launch spends on notifying."""
+    targets = notifications.read(dead.splitlines())
+    started = time.perf_counter()
+    told = notifications.Notifications(targets, {"event": "failure"}, log)
+    for number in range(20):
+        told.send({"event": "best", "text": "x" * 300, "trial": number})
+    told.send({"event": "end"})
+    told.close()
+    _ = told.problems
+    passed = time.perf_counter() - started
+    told._process.kill()
+    return passed
 
 
 def _launch(home: Path, trials: int, dead: str, side: str) -> float:

@@ -18,6 +18,7 @@ from tests.support.clusters import TOKEN, RayHead
 from tests.support.sweeping import Own, ended, own_task, until
 from tests.support.warm import Command, WarmServer
 from tune_jobs import cli
+from tune_jobs.actions import status
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
@@ -190,6 +191,7 @@ def test_a_job_waits_for_its_turn_which_comes_when_the_one_before_is_killed(
     assert jobs["third"]["message"].startswith(
         "place 2 of 2, after job second of grace (priority 5); CPUs are with job"
     )
+    assert f"  queue     {waiting['third']}" in repr(status.status("third", server))
     assert client.call("stop", "third", "--wait", "2m")[0] == 0  # it trains nothing
     assert second.trained == []
 

@@ -13,7 +13,9 @@ from tune_jobs.cli import jobs as cli_jobs
 from tune_jobs.errors import UserError
 from tune_jobs.execution import submission
 from tune_jobs.execution.attempts import Job, JobState, latest, next_id, with_stops
+from tune_jobs.execution.jobs import JobClient
 from tune_jobs.execution.submission import Submission
+from tune_jobs.execution.turns import WAITING
 from tune_jobs.search_spaces.task_files import TaskFiles
 from tune_jobs.settings import Settings
 
@@ -73,6 +75,38 @@ def test_whom_a_job_notifies_its_user_and_its_priority_make_no_other_job_and_are
     }
     assert "TUNE_JOBS_NOTIFY" not in plain.variables("digits-mlp")
     assert (told.metadata["tune_jobs_user"], told.metadata["tune_jobs_priority"]) == ("ada", "7")
+
+
+def test_jobs_shows_whose_a_job_is_and_what_one_that_waits_says_last(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    running = replace(job("running", "long", "long"), user="ada")
+    waiting = replace(job("running", since=60), user="grace", priority=5)
+    logs = {
+        "long": "starting Ray …\n[1/3] trial 0\n",
+        "mine": f"starting Ray …\n{WAITING}place 1 of 1, about to start\n",
+    }
+
+    class Client(JobClient):
+        def __init__(self) -> None:
+            """Connect to nothing."""
+
+        def jobs(self) -> list[Job]:
+            return [waiting, running]
+
+        def logs(self, job: Job) -> str:
+            return logs[job.id]
+
+    monkeypatch.setattr(cli_jobs, "_jobs", lambda address: Client())
+    code, out, _ = called(settings, "jobs")
+    heading, *lines = (line.split() for line in out.splitlines())
+    assert (code, heading) == (0, ["job", "study", "user", "priority", "state", "since", "message"])
+    assert [line[:5] for line in lines] == [
+        ["long", "study", "ada", "0", "running"],
+        ["mine", "study", "grace", "5", "waiting"],
+    ]
+    assert lines[0][-1] == "-"
+    assert lines[1][7:] == ["place", "1", "of", "1,", "about", "to", "start"]
 
 
 def test_of_each_job_the_last_attempt_counts() -> None:

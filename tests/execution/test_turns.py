@@ -98,6 +98,9 @@ def test_the_outlook_names_the_place_the_reason_and_the_time() -> None:
         "expected about 1970-01-01 02:30 UTC"
     )
     assert outlook(first, [long, longer, first, mine], {}, TOTALS).at == 1000.0
+    on_gpus = ticket("gpus", since=1.0, needs={"CPU": 1.0, "GPU": 1.0})
+    holder = running("hers", {"CPU": 2.0, "GPU": 2.0})
+    assert outlook(on_gpus, [holder, on_gpus], {}, TOTALS).why == "GPUs are with job hers of ada"
     unknown = replace(longer, ends=None)
     assert outlook(mine, [long, unknown, first, mine], {}, TOTALS).at is None
 

@@ -56,6 +56,7 @@ class Outcome:
     signal: int | None
     task_failure: TaskFailure | None = None
     view: str | None = None  # the address of the study's trials on an MLflow server
+    unheard: str | None = None  # who did not hear all notifications, in one line
 
 
 @contextmanager
@@ -109,13 +110,14 @@ class Session:
         if plan.compare_every is None and any(trial.course for trial in self.study.unfinished()):
             name = self.study.name
             raise UserError(f"a population of study {name!r} is under way: launch it with --scheduler pbt first")
-        with notifying.told(self.study.name, inputs, plan, resources, self.settings, self.say) as news:
+        with notifying.told(self.study.name, inputs, plan, resources, self.settings, self.say) as told:
+            news = told.news
             outcome = self.conduct(lambda run, ended: run_trials(run, plan, ended, news), inputs, resources)
             if outcome.task_failure is not None:
                 news.fail(outcome.task_failure.message, outcome.study)
             else:
                 news.end(outcome.study, best_row(outcome.study), outcome.signal)
-        return outcome
+        return replace(outcome, unheard=told.problems)
 
     def conduct(self, work: Work | None, inputs: StudyInputs, resources: Resources) -> Outcome:
         """Do the work while trials are delivered to MLflow, then write the exports and wait for the delivery."""

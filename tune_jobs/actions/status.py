@@ -87,6 +87,8 @@ class Status:
         yield f"  trials    {summary(record.trials).total}{of}: {_counted(record)}"
         if record.prior is not None and record.prior.best is None:
             yield f"  prior     {len(record.prior.trials)} trials of study {record.prior.study}"
+        if activity.queue:
+            yield f"  queue     {activity.queue}"
         if self.enqueued:
             yield f"  enqueued  {_waiting(self.enqueued)}"
         if activity.packing:
@@ -119,6 +121,7 @@ class Status:
                 if not trial.is_finished and not self._is_running(trial)
             ],
             "enqueued": [dict(point) for point in self.enqueued],
+            "queue": activity.queue or None,
             "packing": activity.packing or None,
             "devices": [asdict(device) for device in activity.devices],
             "mlflow": list(self.delivery.lines()),

@@ -26,6 +26,8 @@ def raise_early_end(outcome: Outcome) -> None:
     """
     if not outcome.is_delivered:
         say(f"Some trials are not in MLflow yet; nothing is lost. Run `tune-jobs sync {outcome.study.name}`.")
+    if outcome.unheard is not None:
+        say(outcome.unheard)
     failure = outcome.task_failure
     if failure is not None:
         retry = "evaluate(again=True)" if failure.is_of_evaluation else f"retry(['{failure.reason}'])"

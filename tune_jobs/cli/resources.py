@@ -171,7 +171,9 @@ def say_delivery(study: str, view: str | None, *, is_delivered: bool) -> None:
 
 def exit_code(outcome: Outcome) -> int:
     """Return 0; 2 if failures of the task ended the sweep, and 1 if all its trials or finalists failed, after saying
-    what to mend; 128 plus the signal's number if a signal ended it."""
+    what to mend; 128 plus the signal's number if a signal ended it. Say first who did not hear all notifications."""
+    if outcome.unheard is not None:
+        say(outcome.unheard)
     failure = outcome.task_failure
     if failure is not None:
         if failure.traceback is not None:

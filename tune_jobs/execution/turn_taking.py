@@ -11,6 +11,8 @@ from tune_jobs.execution import cluster
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.plan import StudyRun
 from tune_jobs.execution.turns import WAITING, Outlook, Place, Queue, Ticket
+from tune_jobs.live import activity
+from tune_jobs.live.activity import Activity
 from tune_jobs.settings import sent_job
 from tune_jobs.study.locks import user_name
 
@@ -50,6 +52,7 @@ def _wait(place: Place, run: StudyRun) -> bool:
             return True
         if said is None or is_news(current, said, time.time()):
             run.say(f"{WAITING}{current}")
+            activity.write(run.settings.activity_file(run.study.name), Activity(queue=str(current)))
             said = current
         time.sleep(_POLL_S)
     return False

@@ -82,7 +82,7 @@ def admitted(ordered: Sequence[Ticket], running: Iterable[Ticket], totals: Amoun
     One may start if one of its trials fits beside the claims of those that run. It passes an earlier one that cannot
     start only if it takes nothing of what that one lacks. Who asks for more than there is holds nobody up.
     """
-    free = {name: amount - sum(one.claim.get(name, 0.0) for one in running) for name, amount in totals.items()}
+    free = _free(running, totals)
     start, blocked = [], set[str]()
     for ticket in ordered:
         lacks = lacking(ticket.needs, free)
@@ -92,6 +92,11 @@ def admitted(ordered: Sequence[Ticket], running: Iterable[Ticket], totals: Amoun
         elif not lacking(ticket.needs, totals):
             blocked |= lacks or {name for name, amount in ticket.needs.items() if amount}
     return start
+
+
+def _free(running: Iterable[Ticket], totals: Amounts) -> dict[str, float]:
+    claims = [one.claim for one in running]
+    return {name: amount - sum(claim.get(name, 0.0) for claim in claims) for name, amount in totals.items()}
 
 
 def lacking(needs: Amounts, free: Amounts) -> set[str]:
@@ -120,8 +125,9 @@ def _why(before: Sequence[Ticket], mine: Ticket, running: Sequence[Ticket], tota
         last = before[-1]
         priority = f" (priority {last.priority})" if last.priority != mine.priority else ""
         parts.append(f"after job {last}{priority}")
-    if running:
-        parts.append(f"{_names(mine.needs)} are with {', '.join(f'job {one}' for one in running[:3])}")
+    if lacks := lacking(mine.needs, _free(running, totals)):
+        holders = [one for one in running if any(one.claim.get(name) for name in lacks)]
+        parts.append(f"{_names(lacks)} are with {', '.join(f'job {one}' for one in holders[:3])}")
     return "; ".join(parts) or "about to start"
 
 

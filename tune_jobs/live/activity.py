@@ -56,6 +56,7 @@ class Activity:
     packing: str = ""  # how many trials share a device, and why
     nodes: tuple[Node, ...] = ()
     devices: tuple[Device, ...] = ()
+    queue: str = ""  # what a job waits for that has not had its turn
 
     def place(self, trial: int) -> str | None:
         """Return where a trial runs, in words; None if it does not run."""
