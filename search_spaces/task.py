@@ -69,6 +69,8 @@ class Task:
         reported: the figures that the source prints.
         further_objectives: what decides beside the objective, so that a study of the task looks for a front.
         constraints: numbers by names, known of params before training, which `--constraint` may limit.
+        grace: epochs before which no score of a trial says anything, so that no scheduler should judge by it.
+        earlier: digests that the task had before its space was edited; studies of then go on with it.
 
     A parameter of the space goes to the builder if that takes it, else to the encoding's function, else to the
     optimizer; `batch_size` goes to training.
@@ -97,6 +99,8 @@ class Task:
     reported: tuple[Reported, ...] = ()
     further_objectives: tuple[Objective, ...] = ()
     constraints: ConstraintsFunction | None = None
+    grace: int = 1
+    earlier: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch("[a-z0-9][a-z0-9-]*", self.name):
@@ -136,6 +140,8 @@ class Task:
         for name, kind in (("reported", Reported), ("further_objectives", Objective)):
             if other := [value for value in getattr(self, name) if not isinstance(value, kind)]:
                 raise self._error(f"{name} needs values of type {kind.__name__}; got {other[0]!r}")
+        if not is_count(self.grace):
+            raise self._error(f"grace needs a number of epochs of 1 or more; got {self.grace!r}")
         names = [objective.metric for objective in self.objectives]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise self._error(f"the objective {twice} is there {names.count(twice)} times: once is enough")

@@ -52,6 +52,18 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(0o700 if _is_closed(folder.parent) else 0o777, exist_ok=True)
 
 
+def make_parent(path: Path) -> None:
+    """Make the folder of a file that a user has named, and those above it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        make_folder(path.absolute().parent)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written, for its folder cannot be made: {error.strerror}") from error
+
+
 def rights(path: Path) -> int:
     """Return the rights of a new file, from which the umask takes some."""
     return 0o600 if _is_closed(path.parent) else 0o666

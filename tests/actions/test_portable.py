@@ -266,8 +266,9 @@ def test_nothing_is_imported_into_a_study_that_is_being_run(file: Path, there: S
 
 
 def test_a_file_that_cannot_be_written_leaves_what_was_there(full: StudyRecord, settings: Settings) -> None:
-    with pytest.raises(UserError, match="cannot be written"):
-        exported(settings, settings.home / "no" / "own.study")
+    (settings.home / "taken").touch()
+    with pytest.raises(UserError, match="cannot be written, for its folder cannot be made"):
+        exported(settings, settings.home / "taken" / "own.study")
 
 
 # Killed
@@ -570,7 +571,7 @@ def paths(form: Any) -> Iterator[tuple[Any, ...]]:
     ("words", "says"),
     [
         (["export-study", "nothing"], "no study named 'nothing'"),
-        (["export-study", "own", "-o", "/no/such/folder/x"], "cannot be written"),
+        (["export-study", "own", "-o", "/proc/no/such/folder/x"], "cannot be written"),
         (["export-study", "own", "-o", "."], "is a directory"),
         (["import-study", "no.study"], "the file no.study cannot be read: No such file or directory"),
         (["import-study", "."], "cannot be read: Is a directory"),

@@ -137,7 +137,7 @@ def test_an_unknown_study_is_refused_with_the_nearest_name(study: None, refused:
         assert "no study named 'owns'; near it: own. `tune-jobs studies` lists all" in refused(command, "owns")
 
 
-@pytest.mark.parametrize("words", [["--top", "0"], ["--top", "-1"], ["--format", "pdf"], ["-o", "/no/such/folder/x"]])
+@pytest.mark.parametrize("words", [["--top", "0"], ["--top", "-1"], ["--format", "pdf"], ["-o", "/proc/no/x"]])
 def test_a_usage_error_of_leaderboard_is_one_line(study: None, words: list[str], refused: Callable[..., str]) -> None:
     refused("leaderboard", "own", *words)
 

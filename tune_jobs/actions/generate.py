@@ -50,6 +50,7 @@ def generate(
         if task is not None
         else find_place(origin.reference, origin.study, origin.task, origin.data_digest, settings)
     )
+    files.make_parent(output)
     files.write_bytes(output, _picture(Generator(model, *place), request, settings, place), durable=False)
 
 

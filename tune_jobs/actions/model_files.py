@@ -62,10 +62,7 @@ def save(model: keras.Model, path: Path, origin: Origin, inputs: Any, say: Say) 
     Raises:
         UserError: it cannot be written, or what was written has other outputs.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"the folder {path.parent} cannot be made: {error.strerror}") from error
+    files.make_parent(path)
     form = exporting.form_of(path)
     if form is not None:
         note = saved_models.MEMBER, saved_models.text_of(origin)

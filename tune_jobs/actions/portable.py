@@ -9,7 +9,7 @@ from tune_jobs import exports, tracking
 from tune_jobs.actions import reported_files
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import SettingsError, StudyError
-from tune_jobs.files import write_bytes
+from tune_jobs.files import make_parent, write_bytes
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study import contents
@@ -41,7 +41,7 @@ def export_study(name: str, file: Path, settings: Settings, say: Say) -> None:
 
     Raises:
         StudyError: if there is no such study, or it is damaged or too large.
-        UserError: if the file cannot be written.
+        UserError: if the file or its folder cannot be written.
     """
     study = Study.open(name, settings)
     holder = study.holder()
@@ -51,6 +51,7 @@ def export_study(name: str, file: Path, settings: Settings, say: Say) -> None:
         decoded(data)
     except ContentError as error:
         raise StudyError(f"study {name!r} holds what no import would take: {error}") from error
+    make_parent(file)
     write_bytes(file, data)
     archive = reported_files.pack(name, file, settings)
     if archive is not None:

@@ -29,7 +29,7 @@ def write(name: str, settings: Settings, path: Path | None = None) -> Path:
     record = Study.open(name, settings).record()
     if path is None:
         path = settings.exports_dir(name) / study_report.FILE
-        files.make_folder(path.parent)
+    files.make_parent(path)
     files.write(path, study_report.text(record, settings))
     return path
 

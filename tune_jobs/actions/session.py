@@ -257,7 +257,7 @@ def _load(task: Task, settings: Settings, say: Say, *, is_first: bool) -> AnyTra
 def _known_digest(task: Task, terms: StudyTerms) -> str:
     """Return the digest by which a study knows the task, which may be that of an earlier version."""
     file, _ = catalog.split(terms.reference)
-    known = {*digests.earlier(task, None if file is None else file.stem)}
+    known = {*digests.earlier(task, None if file is None else file.stem), *task.earlier}
     if not terms.scored_by:  # from before it was kept: the task may have had this very space
         with suppress(TaskError, SpaceError):
             known.add(replace(task, space=space_from_json(terms.space)).digest())

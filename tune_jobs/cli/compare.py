@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tune_jobs.cli.options import home_option, json_option, print_json, print_table, print_text, read_settings, say
+from tune_jobs.files import make_parent
 
 if TYPE_CHECKING:
     from tune_jobs.leaderboard.comparison import Comparison, Pair, Winner
@@ -54,6 +55,7 @@ def compare(studies: tuple[str, ...], output: Path | None, as_json: bool, home: 
 
 
 def _write(records: Sequence[StudyRecord], compared: Comparison, output: Path) -> None:
+    make_parent(output)
     if output.suffix == ".html":
         from tune_jobs import exports, study_report
 

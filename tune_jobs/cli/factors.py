@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli.options import home_option, json_option, print_json, print_table, print_text, read_settings, say
+from tune_jobs.files import make_parent
 
 
 @click.command(short_help="Show the effect of each factor of a one-factor study.")
@@ -34,6 +35,7 @@ def factors(study: str, output: Path | None, as_json: bool, home: Path | None) -
     if output is not None:
         from tune_jobs.exports import curves, plots
 
+        make_parent(output)
         plots.save(curves.curves_plot(study_factors), output)
     if as_json:
         print_json(factor_tables.json_form(study_factors))

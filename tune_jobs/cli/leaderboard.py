@@ -9,6 +9,7 @@ import click
 from tune_jobs.cli import colours
 from tune_jobs.cli.options import home_option, json_option, print_text, read_settings, say
 from tune_jobs.exports import FORMATS
+from tune_jobs.files import make_parent
 
 _version_option = click.option(
     "--version",
@@ -58,6 +59,7 @@ def leaderboard(
     elif output is None:
         print_text(text, nl=not text.endswith("\n"))
     else:
+        make_parent(output)
         exports.write(output, text)
         say(f"wrote {output}")
 

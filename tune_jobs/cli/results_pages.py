@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tune_jobs.cli.options import home_option, print_text, read_settings, say
+from tune_jobs.files import make_parent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +57,8 @@ def results(
     records = [_record(name, where) for name in study or study_names(where)]
     pages.check(records if study else [], page)
     made = pages.PAGES[page]
+    if output is not None:
+        make_parent(output)
     plots = {} if output is None else _save(made.drawings(records), output)
     text = made.text(records, machine or this_machine(), time.time(), plots)
     if output is None:

@@ -104,6 +104,8 @@ def _lines(task: Task) -> Iterator[str]:
         yield f"  data        {task.dataset_name}, {_held_out(task.protocol)}"
     yield f"  objective   {objectives.words(task.objectives)}"
     yield f"  protocol    {_protocol(task)}"
+    if task.grace > 1:
+        yield f"  grace       {task.grace} epochs before a score says anything"
     yield f"  baseline    {' '.join(f'{name}={value}' for name, value in task.baseline.items())}"
     yield f"  space       {'not finite' if task.space.size is None else f'{task.space.size} configurations'}"
     yield from (f"    {line}" for line in task.space.describe())
