@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tune_jobs.actions import session
+from tune_jobs.actions.readings import known_studies
 from tune_jobs.actions.session import Outcome
-from tune_jobs.errors import StudyError, UserError
+from tune_jobs.errors import UserError
 from tune_jobs.execution.evaluating import score_finalists
 from tune_jobs.execution.plan import Resources, StudyRun, check_counts
 from tune_jobs.execution.rules import TaskFailure
@@ -21,9 +22,8 @@ from tune_jobs.records.split_readings import SplitReading, begun_since, readings
 from tune_jobs.records.studies import Evaluation, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.settings import Settings
+from tune_jobs.study import provenance
 from tune_jobs.study.locks import user_name
-from tune_jobs.study.storage import study_names
-from tune_jobs.study.study import Study
 from tune_jobs.words import Say, ordinal, times
 
 
@@ -56,13 +56,15 @@ def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:
             raise UserError(f"task {inputs.task.name!r} trains itself: it leaves no model that could be evaluated")
         record, split = held.study.record(), inputs.data.test_digest
         begun = _begun(record)
-        known = _known_studies(settings, say)
+        known = known_studies(settings, say)
         earlier = readings_of(split, record.terms, known)
         trials = begun or _wanted(record, request, earlier, say)
 
         def score(run: StudyRun, _ended: Callable[[], None]) -> None:
             if not begun:
                 say(_announcement(record, earlier, known))
+                if record.launch and (other := provenance.other_machine(record.launch.numerics, record.terms.protocol)):
+                    say(other)
                 run.study.note_evaluation(_reading(trials, request, split, len(earlier) + 1))
             score_finalists(run, trials)
 
@@ -81,17 +83,6 @@ def _begun(record: StudyRecord) -> list[TrialRecord]:
 def _is_read(trial: TrialRecord, reading: int) -> bool:
     """Return whether a reading, counted from one, has scored a trial; studies from before do not say which did."""
     return trial.tested is not None and trial.tested.reading in (None, reading)
-
-
-def _known_studies(settings: Settings, say: Say) -> list[StudyRecord]:
-    """Return all studies of the home or the storage. One that cannot be read is named."""
-    known: list[StudyRecord] = []
-    for name in study_names(settings):
-        try:
-            known.append(Study.open(name, settings).record())
-        except StudyError as error:
-            say(f"readings of the test split by study {name!r} are not counted, for it cannot be read: {error}")
-    return known
 
 
 def _wanted(

@@ -17,7 +17,7 @@ from tune_jobs.live.signals import DRAIN
 from tune_jobs.masking import redact
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
-from tune_jobs.study import enqueued
+from tune_jobs.study import deleted, enqueued
 from tune_jobs.study.locks import Holder
 from tune_jobs.study.study import Study
 from tune_jobs.words import one_line
@@ -100,7 +100,8 @@ def undrain(name: str, settings: Settings, node: str | None, gpus: tuple[str, ..
 
 
 def delete(name: str, settings: Settings) -> tuple[StudyRecord, str | None]:
-    """Delete a study with its exports, its kept weights and its runs in MLflow.
+    """Delete a study with its exports, its kept weights and its runs in MLflow. Its readings of the test split still
+    count.
 
     Return what it was, and why MLflow still has its runs if it does: the study is deleted even if MLflow is away, for
     it is the truth and MLflow a view.
@@ -111,6 +112,7 @@ def delete(name: str, settings: Settings) -> tuple[StudyRecord, str | None]:
     Study.open(name, settings)
     with Study.hold(name, settings) as study:
         record = study.history()
+        deleted.keep(record, settings)
         left = _forget(record, settings)
         for folder in (settings.exports_dir(name), *_kept(record, settings)):
             shutil.rmtree(folder, ignore_errors=True)

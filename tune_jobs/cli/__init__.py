@@ -36,6 +36,7 @@ _GROUPS = {
         "studies": "studies",
         "status": "studies",
         "leaderboard": "leaderboard",
+        "readings": "readings",
         "report": "report",
         "factors": "factors",
         "ui": "ui",

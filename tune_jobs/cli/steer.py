@@ -146,6 +146,7 @@ def delete(study: str, yes: bool, home: Path | None) -> int:
     """Delete a study with its trials, exports, kept weights and runs in MLflow, after asking for confirmation.
 
     MLflow marks the runs as deleted; `mlflow gc` removes them for good. `export-study` saves a study to a file first.
+    The study's readings of the test split still count (`readings`).
 
     \b
     Example:  tune-jobs delete digits-mlp

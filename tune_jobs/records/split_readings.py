@@ -28,7 +28,7 @@ def readings_of(split: str, terms: StudyTerms, studies: Iterable[StudyRecord]) -
         SplitReading(study.name, study.terms.task, evaluation)
         for study in studies
         for evaluation in study.readings
-        if evaluation.split == split or (evaluation.split is None and _is_same_data(study.terms, terms))
+        if evaluation.split == split or (evaluation.split is None and is_same_data(study.terms, terms))
     ]
     return tuple(sorted(found, key=lambda reading: reading.evaluation.at))
 
@@ -43,10 +43,11 @@ def begun_since(at: float, terms: StudyTerms, studies: Iterable[StudyRecord]) ->
     return sum(
         trial.started is not None and trial.started > at
         for study in studies
-        if _is_same_data(study.terms, terms)
+        if is_same_data(study.terms, terms)
         for trial in study.trials
     )
 
 
-def _is_same_data(one: StudyTerms, other: StudyTerms) -> bool:
+def is_same_data(one: StudyTerms, other: StudyTerms) -> bool:
+    """Return True if two studies are on data of one digest or of one name."""
     return one.data_digest == other.data_digest or one.dataset == other.dataset
