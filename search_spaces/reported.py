@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from tune_jobs.search_spaces.declarations import plain_params, why_no_params
 from tune_jobs.search_spaces.protocol import TaskError, is_count
@@ -26,6 +27,7 @@ class Reported:
     params: Params | None = field(hash=False)
     metric: str = "test_accuracy"
     place: int | None = None
+    epochs: int | None = None  # that the report trained, where they are not the task's
 
     def __post_init__(self) -> None:
         if (self.params is None) == (self.place is None):
@@ -33,13 +35,23 @@ class Reported:
         for name in ("table", "setting", "metric"):
             if not isinstance(getattr(self, name), str):
                 raise TaskError(f"Reported needs its {name} as a text; got {getattr(self, name)!r}")
-        for name in ("value", "place"):
+        for name in ("value", "place", "epochs"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
             raise TaskError(f"Reported needs its value as a number; got {self.value!r}")
+        if self.epochs is not None and not is_count(self.epochs):
+            raise TaskError(f"Reported needs its epochs as a whole number of 1 or more; got {self.epochs!r}")
         if self.params is None and not is_count(self.place):
             raise TaskError(f"Reported needs its place as a whole number of 1 or more; got {self.place!r}")
         if self.params is not None:
             if wrong := why_no_params(self.params):
                 raise TaskError(f"Reported: params {wrong}")
             object.__setattr__(self, "params", plain_params(self.params))
+
+
+def with_losses(figures: Sequence[Reported], losses: Sequence[float]) -> tuple[Reported, ...]:
+    """Return the accuracies of a table, and the test losses that it prints beside them."""
+    return (
+        *figures,
+        *(replace(figure, value=loss, metric="test_loss") for figure, loss in zip(figures, losses, strict=True)),
+    )

@@ -23,6 +23,7 @@ from tune_jobs.search_spaces import (
     Value,
     Variants,
 )
+from tune_jobs.search_spaces.reported import with_losses
 from tune_jobs.search_spaces.tasks import textbook
 from tune_jobs.search_spaces.tasks.shared_domains import (
     AUGMENTATIONS,
@@ -78,14 +79,17 @@ FASHION_MNIST_MLP_LAYERS = Task(
     encoding=Classes(10),
     source="report A, Table 2",
     assumptions=f"{_OPEN}; rows of layers have 512 units, rows of units one hidden layer, all of them RMSprop",
-    reported=(
-        Reported("report A, Table 2", "layers=2", 0.8911, {**_MLP_BASELINE, **_mlp_row("512")}),
-        Reported("report A, Table 2", "layers=3", 0.8843, {**_MLP_BASELINE, **_mlp_row("512-512")}),
-        Reported("report A, Table 2", "layers=4", 0.8842, {**_MLP_BASELINE, **_mlp_row("512-512-512")}),
-        Reported("report A, Table 2", "units=128", 0.8876, {**_MLP_BASELINE, **_mlp_row("128")}),
-        Reported("report A, Table 2", "units=256", 0.8847, {**_MLP_BASELINE, **_mlp_row("256")}),
-        Reported("report A, Table 2", "units=512", 0.8858, {**_MLP_BASELINE, **_mlp_row("512")}),
-        Reported("report A, Table 2", "baseline", 0.8863, _MLP_BASELINE),
+    reported=with_losses(
+        (
+            Reported("report A, Table 2", "layers=2", 0.8911, {**_MLP_BASELINE, **_mlp_row("512")}),
+            Reported("report A, Table 2", "layers=3", 0.8843, {**_MLP_BASELINE, **_mlp_row("512-512")}),
+            Reported("report A, Table 2", "layers=4", 0.8842, {**_MLP_BASELINE, **_mlp_row("512-512-512")}),
+            Reported("report A, Table 2", "units=128", 0.8876, {**_MLP_BASELINE, **_mlp_row("128")}),
+            Reported("report A, Table 2", "units=256", 0.8847, {**_MLP_BASELINE, **_mlp_row("256")}),
+            Reported("report A, Table 2", "units=512", 0.8858, {**_MLP_BASELINE, **_mlp_row("512")}),
+            Reported("report A, Table 2", "baseline", 0.8863, _MLP_BASELINE),
+        ),
+        (0.3679, 0.3622, 0.3583, 0.3659, 0.3302, 0.3539, 0.6186),
     ),
 )
 
@@ -227,29 +231,34 @@ FASHION_MNIST_CNN_LAYERS = Task(
     encoding=Classes(10),
     source="report A, Table 5",
     assumptions=f"{_OPEN}; all rows but the baseline have RMSprop and dropout of 0.5, as Table 7's third",
-    reported=(
-        Reported("report A, Table 5", "conv_layers=5", 0.9109, {**_CNN_BASELINE, **_cnn_row("32/64-64/128-128")}),
-        Reported("report A, Table 5", "conv_layers=6", 0.9060, {**_CNN_BASELINE, **_cnn_row("32-32/64-64/128-128")}),
-        Reported("report A, Table 5", "conv_layers=3", 0.9101, {**_CNN_BASELINE, **_cnn_row("32/64/128")}),
-        Reported(
-            "report A, Table 5",
-            "filters=(64, 128, 128, 256, 256)",
-            0.9094,
-            {**_CNN_BASELINE, **_cnn_row("64/128-128/256-256")},
+    reported=with_losses(
+        (
+            Reported("report A, Table 5", "conv_layers=5", 0.9109, {**_CNN_BASELINE, **_cnn_row("32/64-64/128-128")}),
+            Reported(
+                "report A, Table 5", "conv_layers=6", 0.9060, {**_CNN_BASELINE, **_cnn_row("32-32/64-64/128-128")}
+            ),
+            Reported("report A, Table 5", "conv_layers=3", 0.9101, {**_CNN_BASELINE, **_cnn_row("32/64/128")}),
+            Reported(
+                "report A, Table 5",
+                "filters=(64, 128, 128, 256, 256)",
+                0.9094,
+                {**_CNN_BASELINE, **_cnn_row("64/128-128/256-256")},
+            ),
+            Reported(
+                "report A, Table 5",
+                "filters=(32, 64, 64, 128, 128)",
+                0.9094,
+                {**_CNN_BASELINE, **_cnn_row("32/64-64/128-128")},
+            ),
+            Reported(
+                "report A, Table 5",
+                "filters=(128, 256, 256, 512, 512)",
+                0.9042,
+                {**_CNN_BASELINE, **_cnn_row("128/256-256/512-512")},
+            ),
+            Reported("report A, Table 5", "baseline", 0.8909, _CNN_BASELINE),
         ),
-        Reported(
-            "report A, Table 5",
-            "filters=(32, 64, 64, 128, 128)",
-            0.9094,
-            {**_CNN_BASELINE, **_cnn_row("32/64-64/128-128")},
-        ),
-        Reported(
-            "report A, Table 5",
-            "filters=(128, 256, 256, 512, 512)",
-            0.9042,
-            {**_CNN_BASELINE, **_cnn_row("128/256-256/512-512")},
-        ),
-        Reported("report A, Table 5", "baseline", 0.8909, _CNN_BASELINE),
+        (0.2642, 0.3105, 0.3360, 0.2767, 0.2916, 0.2907, 0.3330),
     ),
 )
 
@@ -311,13 +320,16 @@ FASHION_MNIST_CNN = Task(
     encoding=Classes(10),
     source="report A, Tables 6 and 7; baseline: the best of Table 7, 91.83 % on the test split there",
     assumptions=f"{_OPEN}; dropout after dense layers alone; rows of dropout have RMSprop, of optimizers dropout 0.1",
-    reported=(  # these settings of the other parameters agree with Table 7
-        Reported("report A, Table 6", "dropout=0.1", 0.9183, _table_6(0.1, "rmsprop", 0.001)),
-        Reported("report A, Table 6", "dropout=0.3", 0.9175, _table_6(0.3, "rmsprop", 0.001)),
-        Reported("report A, Table 6", "dropout=0.5", 0.9105, _table_6(0.5, "rmsprop", 0.001)),
-        Reported("report A, Table 6", "optimizer=RMSprop", 0.9111, _table_6(0.1, "rmsprop", 0.001)),
-        Reported("report A, Table 6", "optimizer=Adam(0.001)", 0.9116, _table_6(0.1, "adam", 0.001)),
-        Reported("report A, Table 6", "optimizer=Adam(0.01)", 0.8732, _table_6(0.1, "adam", 0.01)),
+    reported=with_losses(
+        (  # these settings of the other parameters agree with Table 7
+            Reported("report A, Table 6", "dropout=0.1", 0.9183, _table_6(0.1, "rmsprop", 0.001)),
+            Reported("report A, Table 6", "dropout=0.3", 0.9175, _table_6(0.3, "rmsprop", 0.001)),
+            Reported("report A, Table 6", "dropout=0.5", 0.9105, _table_6(0.5, "rmsprop", 0.001)),
+            Reported("report A, Table 6", "optimizer=RMSprop", 0.9111, _table_6(0.1, "rmsprop", 0.001)),
+            Reported("report A, Table 6", "optimizer=Adam(0.001)", 0.9116, _table_6(0.1, "adam", 0.001)),
+            Reported("report A, Table 6", "optimizer=Adam(0.01)", 0.8732, _table_6(0.1, "adam", 0.01)),
+        ),
+        (0.3279, 0.3613, 0.3713, 0.2768, 0.4071, 0.3658),
     ),
 )
 

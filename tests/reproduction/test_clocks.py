@@ -167,11 +167,11 @@ def test_a_figure_in_hours_stands_beside_ours_in_hours_and_another_measure_is_na
 
 
 def test_a_smaller_budget_and_other_data_are_said() -> None:
-    cut = replace(CLOCKS.protocol, epochs=5, images=2000)
+    cut = replace(CLOCKS.protocol, epochs=15, images=12_000)
     record = study("cut", [trial(0, params("multi-head"), 42.0)], terms=terms(protocol=cut, dataset="clock-faces-150"))
     page = clocks.page([record], MACHINE, 0.0)
     (row,) = [row for row in rows_of(page, "report A, Table 9") if row[1] == "multi-head"]
-    assert row[-2:] == ["clock-faces-150", "5 epochs of 60, 2,000 images"]
+    assert row[-2:] == ["clock-faces-150", "15 epochs of 60, 12,000 images"]
     assert "The images are ours, not the reports'" in page
     theirs = clocks.page([replace(record, terms=terms(dataset="clock-files"))], MACHINE, 0.0)
     assert "The images are ours" not in theirs
@@ -327,9 +327,10 @@ def test_one_of_six_rivals_that_is_a_little_better_is_not_enough_to_refute() -> 
 def test_decisions_stand_on_the_page_with_difference_and_interval() -> None:
     page = clocks.page([of_errors(AS_REPORTED)], MACHINE, 0.0)
     (row,) = rows_of(page, REGRESSION)
-    assert row[1:3] == ["**confirmed**", "sine and cosine"]
-    low, high = (float(end) for end in row[4].split(" to "))
-    assert low < float(row[3]) < high
+    assert row[1:4] == ["report A, 2.4", "**confirmed**", "sine and cosine"]
+    low, high = (float(end) for end in row[5].split(" to "))
+    assert low < float(row[4]) < high
+    assert row[7] == "`clock-faces` (75x75, turned), budget: full"
     alone = clocks.page([study("one", [trial(0, params("regression"), 42.0)])], MACHINE, 0.0)
     assert "Nothing is decided: no study has two encodings that a claim is about." in alone
 
@@ -375,6 +376,35 @@ def test_joint_reading_stands_beside_plain_for_every_configuration_that_has_both
     assert "1 of 2 configurations are read better jointly" in page
     none = clocks.page([of_errors(AS_REPORTED)], MACHINE, 0.0)
     assert "No network with two circles was run that was read both ways." in none
+
+
+def test_a_network_at_chance_does_not_count_among_those_read_better() -> None:
+    lost, found = params("two-hands joint"), params("two-hands joint", minute_weight=3.0)
+    trials = [
+        trial(0, lost, 179.0, more=both("val", 179.5, 179.0, 0.3, 0.3)),
+        trial(1, found, 3.0, more=both("val", 9.0, 3.0, 0.1, 0.0)),
+    ]
+    page = clocks.page([study("hands", trials)], MACHINE, 0.0)
+    assert "1 of 1 configurations are read better jointly. Not counted: 1 that read no better than chance." in page
+    assert len([row for row in rows_of(page, "hands") if len(row) == 9]) == 2
+
+
+def test_the_summary_says_what_was_decided_on_which_pictures_and_what_was_not_run() -> None:
+    upright = replace(of_errors(AS_REPORTED), terms=terms("clock-encodings-upright"))
+    page = clocks.page([upright], MACHINE, 0.0)
+    text = page.split("## Summary\n\n")[1].split("\n\n## ")[0]
+    assert "- 9 of the 12 figures of the reports have one of ours beside them, on clock-faces-upright. None has" in text
+    assert "- Not run: report B, 3.4.2, unit circle, two linear heads, 200 epochs; report A, Table 9, label" in text
+    assert f"- Confirmed: {WORST} (clock-faces-upright); " in text
+    assert "- Refuted: none." in text
+    assert "never turned" in text
+    assert "never turned" not in clocks.page([of_errors(AS_REPORTED)], MACHINE, 0.0)
+
+
+def test_a_report_that_says_its_epochs_has_them_beside_ours() -> None:
+    page = clocks.page([study("one", [trial(0, params("multi-head"), 36.0)])], MACHINE, 0.0)
+    assert {row[0]: row[-1] for row in rows_of(page, "report B, 3.1.2")} == {"report B, 3.1.2": "60 epochs of 1,200"}
+    assert next(row for row in rows_of(page, "report A, Table 9") if row[1] == "multi-head")[-1] == "full"
 
 
 def test_the_best_of_each_data_set_is_chosen_on_validation_among_those_that_were_read() -> None:

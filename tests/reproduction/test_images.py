@@ -13,7 +13,7 @@ from tests.support.trials import trial_record
 from tune_jobs import cli
 from tune_jobs.records.studies import Evaluation, StudyRecord, StudyTerms, Transfer
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
-from tune_jobs.reproduction import images
+from tune_jobs.reproduction import images, reported
 from tune_jobs.search_spaces import Objective, Protocol, params_id
 from tune_jobs.search_spaces.catalog import TASKS, find
 from tune_jobs.settings import Settings
@@ -69,7 +69,7 @@ def test_studies_of_clocks_are_left_to_their_own_page() -> None:
     record = study("clocks", clocks.name, trial(0, clocks.reported[0].params, 40.0, 40.0))
     page = images.page([record, study("one", DROPOUT.name, trial(0, TOP[0], 0.9))], MACHINE, 0.0)
     assert "from 1 studies" in page
-    assert "clock" not in page
+    assert "| clocks |" not in page
 
 
 def test_a_study_on_other_data_than_the_tasks_is_beside_no_figure() -> None:
@@ -94,8 +94,8 @@ def test_a_row_has_the_mean_over_seeds_and_what_the_test_split_gave() -> None:
     assert rows_of(images.page([partly], MACHINE, 0.0), "report A, Table 4")[0][8] == "2, test 1"
     page = images.page([study("one", DROPOUT.name, *seeds)], MACHINE, 0.0)
     top, second, third = rows_of(page, "report A, Table 4")
-    assert top[3:] == ["0.8919", "-", "-", "-", "-", "-", "not run"]
-    assert (second[3], second[4], second[6], second[8], second[9]) == ("0.8911", "0.8900", "0.9100", "2", "full")
+    assert top[3:] == ["0.8919", "-", "-", "-", "-", "-", "-", "not run"]
+    assert (second[3], second[4], second[6], second[8], second[10]) == ("0.8911", "0.8900", "0.9100", "2", "full")
     assert (third[4], third[6], third[8]) == ("not read", "0.8000", "1")
 
 
@@ -107,15 +107,39 @@ def test_a_loss_is_given_as_its_mean_and_range() -> None:
     assert loss[4:6] == ["0.0200", "seeds 0.0100 to 0.0300"]
 
 
+def of_budget(name: str, epochs: int, n_images: int | None, score: float = 0.7) -> StudyRecord:
+    protocol = replace(DROPOUT.protocol, epochs=epochs, images=n_images)
+    return study(name, DROPOUT.name, trial(0, TOP[0], score), terms=terms(DROPOUT.name, protocol))
+
+
 def test_a_smaller_budget_is_said_and_the_longest_training_counts() -> None:
-    short = replace(DROPOUT.protocol, epochs=3, images=4000)
-    cut = study("cut", DROPOUT.name, trial(0, TOP[0], 0.7), terms=terms(DROPOUT.name, short))
+    cut = of_budget("cut", 15, 12_000)
     alone = rows_of(images.page([cut], MACHINE, 0.0), "report A, Table 4")[0]
-    assert alone[9] == "3 epochs of 50, 4,000 images"
+    assert alone[10] == "15 epochs of 50, 12,000 images"
     whole = study("whole", DROPOUT.name, trial(0, TOP[0], 0.6))
     for order in ([cut, whole], [whole, cut]):
         both = rows_of(images.page(order, MACHINE, 0.0), "report A, Table 4")[0]
-        assert (both[6], both[9]) == ("0.6000", "full")
+        assert (both[6], both[10]) == ("0.6000", "full")
+
+
+def test_a_budget_that_says_nothing_counts_as_not_run() -> None:
+    for epochs, n_images, said in ((14, None, "14 epochs of 50"), (50, 11_999, "11,999 images")):
+        page = images.page([of_budget("cut", epochs, n_images)], MACHINE, 0.0)
+        row = rows_of(page, "report A, Table 4")[0]
+        assert row[4:] == ["-", "-", "-", "-", "-", "-", f"not run; tried: {said}"]
+        assert "0 of " in page
+    enough = of_budget("enough", 15, 12_000, score=0.5)
+    for order in ([enough, of_budget("cut", 3, None)], [of_budget("cut", 3, None), enough]):
+        assert rows_of(images.page(order, MACHINE, 0.0), "report A, Table 4")[0][6] == "0.5000"
+
+
+def test_the_budget_of_a_task_of_ones_own_is_what_its_trials_had() -> None:
+    own = replace(terms(DROPOUT.name, Protocol(epochs=5, images=900)), reference="own.py:OWN")
+    assert reported.budget(study("own", DROPOUT.name, terms=own)) == "5 epochs, 900 images"
+    assert (
+        reported.budget(study("own", DROPOUT.name, terms=replace(own, protocol=Protocol()))) == "until each trial ends"
+    )
+    assert reported.budget(study("ours", DROPOUT.name)) == "full"
 
 
 def test_what_was_transferred_is_found_by_its_place_there() -> None:
@@ -144,13 +168,8 @@ def test_the_best_of_a_kind_is_chosen_on_validation_among_those_that_were_read()
     assert (kind, found.study.name) == ("fashion-mnist, MLP", "chosen")
     page = images.page([lucky, chosen, unread], MACHINE, 0.0)
     (row,) = rows_of(page, "fashion-mnist, MLP")
-    assert (row[1], row[2], row[4], row[6], row[7]) == (
-        "0.8919",
-        "**0.8900**",
-        "0.9100",
-        "2 times, of 3 by 2 studies",
-        "chosen",
-    )
+    assert (row[1], row[2], row[4]) == ("0.8919", "**0.8900**", "0.9100")
+    assert row[6:] == ["1", "2 times, of 3 by 2 studies", "chosen"]
 
 
 def test_one_factor_studies_have_their_tables_and_plots() -> None:
@@ -161,6 +180,16 @@ def test_one_factor_studies_have_their_tables_and_plots() -> None:
     assert "### Factors of pixels" in page
     assert "| permuted | 1 | 0.6000 |" in page
     assert "![learning curves of pixels](page-pixels.svg)" in page
+
+
+def test_factors_of_a_study_with_too_little_have_no_table() -> None:
+    task = find("permuted-mnist-mlp")
+    few = replace(task.protocol, epochs=3)
+    record = study("pixels", task.name, trial(0, next(task.space.grid()), 0.9), terms=terms(task.name, few))
+    page = images.page([record], MACHINE, 0.0)
+    assert "### Factors" not in page
+    assert "Not run with enough to say something of their factors: pixels (3 epochs of 15)." in page
+    assert images.drawings([record]) == {}
 
 
 def test_the_command_writes_the_page_with_its_plots(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:

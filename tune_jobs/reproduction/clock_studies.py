@@ -13,51 +13,23 @@ from typing import Literal
 
 import numpy as np
 
-from tune_jobs.leaderboard import comparison, encodings, ranking
-from tune_jobs.leaderboard.comparison import Pair
+from tune_jobs.leaderboard import encodings
 from tune_jobs.leaderboard.encodings import Entry
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.models import clock_encodings
 from tune_jobs.records.per_image import unpack
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.reproduction.claims import Claim, ClaimResult, Known, decide, has_complete, pairs_of
 from tune_jobs.search_spaces.catalog import TASKS
 from tune_jobs.search_spaces.scalars import Params, Value
 from tune_jobs.search_spaces.tasks import clock
 
-Decision = Literal["confirmed", "refuted", "not decided"]
-
 CLOCK_TASKS = tuple(task for task in TASKS if task.encoding is clock_encodings.build)
 
-_LEVEL = 0.05
+CHANCE = 180.0  # minutes: the error of any answer that has not looked at the picture
+
 _MEASURES = ("error_minutes", "hour_slips")  # of two-hands networks, for both decodings
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the reports about an encoding and its rivals; the names are those of `REPORTED_ENCODINGS`."""
-
-    words: str
-    subject: str
-    relation: Literal["better", "worse"]
-    rivals: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ClaimResult:
-    """A claim and what follows of it from a study.
-
-    `rival` is the encoding that decides: the one that refutes the claim most clearly, else the one that comes closest
-    to it. `difference` is the subject's error less the rival's, in minutes.
-    """
-
-    claim: Claim
-    decision: Decision
-    why: str  # what is missing for a decision; empty if there is one
-    rival: str | None = None
-    difference: float | None = None
-    interval: tuple[float, float] | None = None  # 95 %
-    seeds: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +41,11 @@ class BothDecodings:
     n: int
     errors: tuple[float, float]  # plain, joint
     slips: tuple[float, float]
+
+    @property
+    def is_at_chance(self) -> bool:
+        """True if the 95 % interval of the validation error has that of an answer by chance in it."""
+        return self.row.interval is not None and self.row.interval[0] <= CHANCE <= self.row.interval[1]
 
 
 # The encodings for which the reports print an error, with the params that ask for each.
@@ -88,14 +65,19 @@ def _all_but(subject: str) -> tuple[str, ...]:
 
 
 CLAIMS = (
-    Claim("720 classes are the worst", "720 classes", "worse", _all_but("720 classes")),
-    Claim("regression is worse than the hour hand's sine and cosine", "regression", "worse", ("sine and cosine",)),
+    Claim("720 classes are the worst", "720 classes", "worse", _all_but("720 classes"), "report A, 2.2"),
+    Claim(
+        "regression is worse than the hour hand's sine and cosine",
+        *("regression", "worse", ("sine and cosine",)),
+        source="report A, 2.4",
+    ),
     Claim(
         "the hour hand's sine and cosine are better than classes and the multi-head network",
         *("sine and cosine", "better"),
         ("24 classes", "72 classes", "720 classes", "multi-head"),
+        "report A, 2.4",
     ),
-    Claim("the two hands' circles are the best", "two circles", "better", _all_but("two circles")),
+    Claim("the two hands' circles are the best", "two circles", "better", _all_but("two circles"), "report B, 3.4.3"),
 )
 
 
@@ -138,21 +120,21 @@ def median(study: StudyRecord, row: Row) -> float | None:
 
 
 def claim_results(study: StudyRecord) -> tuple[ClaimResult, ...]:
-    """Decide each claim by paired tests over the seeds that two encodings share.
-
-    A claim about several rivals is confirmed if it holds for each. It is refuted if it is wrong for one, by
-    tests that are corrected for their number (Holm).
-    """
+    """Decide each claim by paired tests over the seeds that two encodings share."""
     of_each = {name: _part(study, params) for name, params in REPORTED_ENCODINGS.items()}
-    run = [replace(part, name=name) for name, part in of_each.items() if _has_complete(part)]
-    pairs = {(pair.first, pair.second): pair for pair in comparison.compare(run).pairs}
-    known = pairs | {(second, first): _turned(pair) for (first, second), pair in pairs.items()}
-    return tuple(_claim_result(claim, {part.name for part in run}, known) for claim in CLAIMS)
+    run = [replace(part, name=name) for name, part in of_each.items() if has_complete(part)]
+    known, names = pairs_of(run), {part.name for part in run}
+    return tuple(_decided(claim, known, names) for claim in CLAIMS)
+
+
+def _decided(claim: Claim, known: Known, run: set[str]) -> ClaimResult:
+    missing = [name for name in (claim.subject, *claim.rivals) if name not in run]
+    return decide(claim, known, missing, larger_is_better=False)
 
 
 def can_decide(study: StudyRecord) -> bool:
     """Return True if the subject of a claim and one of its rivals were run."""
-    run = {name for name, params in REPORTED_ENCODINGS.items() if _has_complete(_part(study, params))}
+    run = {name for name, params in REPORTED_ENCODINGS.items() if has_complete(_part(study, params))}
     return any(claim.subject in run and run & set(claim.rivals) for claim in CLAIMS)
 
 
@@ -161,7 +143,7 @@ def both_decodings(study: StudyRecord) -> tuple[BothDecodings, ...]:
     numbers = {trial.number: trial for trial in study.trials}
     decoded = [
         both
-        for row in ranking.rank(study.trials, study.terms.objective)
+        for row in ranked_rows(study)
         if row.state == "complete"
         for both in _both_decodings(row, [numbers[number] for number in row.trials])
     ]
@@ -177,49 +159,6 @@ def _median(trial: TrialRecord) -> float | None:
 
 def _part(study: StudyRecord, params: Mapping[str, Value]) -> StudyRecord:
     return replace(study, trials=tuple(trial for trial in study.trials if params.items() <= trial.params.items()))
-
-
-def _has_complete(study: StudyRecord) -> bool:
-    return ranking.best(ranking.rank(study.trials, study.terms.objective)) is not None
-
-
-def _turned(pair: Pair) -> Pair:
-    difference = None if pair.difference is None else -pair.difference
-    interval = None if pair.interval is None else (-pair.interval[1], -pair.interval[0])
-    return replace(pair, first=pair.second, second=pair.first, difference=difference, interval=interval)
-
-
-def _claim_result(claim: Claim, run: set[str], known: Mapping[tuple[str, str], Pair]) -> ClaimResult:
-    missing = [name for name in (claim.subject, *claim.rivals) if name not in run]
-    pairs = [known[claim.subject, rival] for rival in claim.rivals if (claim.subject, rival) in known]
-    tested = [pair for pair in pairs if pair.p is not None]
-    lacks = [pair.why_not or "the difference is the same at every seed" for pair in pairs if pair.p is None]
-    if not tested:
-        why = f"not run: {', '.join(missing)}" if missing else lacks[0]
-        return ClaimResult(claim, "not decided", why)
-    corrected = comparison.holm([pair.p for pair in tested if pair.p is not None])
-    against = [pair for pair, p in zip(tested, corrected, strict=True) if _support(claim, pair) < 0 and p < _LEVEL]
-    decides = min(against or tested, key=lambda pair: _support(claim, pair))
-    if against:
-        return _decided(claim, "refuted", "", decides)
-    doubtful = [pair for pair in tested if pair.p is None or pair.p >= _LEVEL or _support(claim, pair) < 0]
-    if doubtful:
-        beside = ", ".join(pair.second for pair in doubtful)
-        return _decided(claim, "not decided", f"too close: {beside}", min(doubtful, key=lambda p: _support(claim, p)))
-    if missing or lacks:
-        why = f"not run: {', '.join(missing)}" if missing else lacks[0]
-        return _decided(claim, "not decided", why, decides)
-    return _decided(claim, "confirmed", "", decides)
-
-
-def _support(claim: Claim, pair: Pair) -> float:
-    """Return by how many minutes a difference supports the claim; below 0 it is against the claim."""
-    difference = pair.difference or 0.0
-    return difference if claim.relation == "worse" else -difference
-
-
-def _decided(claim: Claim, decision: Decision, why: str, pair: Pair) -> ClaimResult:
-    return ClaimResult(claim, decision, why, pair.second, pair.difference, pair.interval, len(pair.seeds))
 
 
 def _both_decodings(row: Row, trials: Sequence[TrialRecord]) -> list[BothDecodings]:

@@ -13,8 +13,8 @@ from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.encodings import Entry, evaluated, means
 from tune_jobs.models import clock_encodings
 from tune_jobs.records.studies import StudyRecord
-from tune_jobs.reproduction import clock_studies
-from tune_jobs.reproduction.clock_studies import CLOCK_TASKS, BothDecodings, ClaimResult, encoding_name, is_of_clocks
+from tune_jobs.reproduction import claims, clock_studies, clock_summary
+from tune_jobs.reproduction.clock_studies import CLOCK_TASKS, BothDecodings, claim_results, encoding_name, is_of_clocks
 from tune_jobs.reproduction.page import Origin, Section, coverage, rendered
 from tune_jobs.reproduction.reported import (
     ABSENT,
@@ -71,17 +71,13 @@ def _first_run(figures: Iterable[Figure]) -> dict[tuple[str, str], Figure]:
     """Return each reported figure with the first task that it was run for, by its table and setting."""
     same: dict[tuple[str, str], list[Figure]] = {}
     for figure in figures:
-        same.setdefault(_name(figure), []).append(figure)
+        same.setdefault(figure.name, []).append(figure)
     return {key: (_matched(figures) or figures)[0] for key, figures in same.items()}
 
 
 def _run(figures: list[Figure]) -> list[Figure]:
     """Return a figure on each data set that it was run on; once, where it was not run."""
     return _matched(figures) or figures[:1]
-
-
-def _name(figure: Figure) -> tuple[str, str]:
-    return figure.reported.table, figure.reported.setting
 
 
 def _matched(figures: list[Figure]) -> list[Figure]:
@@ -115,13 +111,14 @@ def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Ma
     """Return the page in Markdown; `machine` is where it was run, `plots` has the files of the drawings."""
     studies, plots = of_clocks(studies), plots or {}
     reported = figures(studies)
-    run = {_name(figure) for figure in reported if figure.match}
+    run = {figure.name for figure in reported if figure.match}
     about = (*_ABOUT, "", *_about_the_data(studies))
     sections = (
+        Section("Summary", clock_summary.lines(studies, reported, winners(studies))),
         Section(
             "Every figure of the reports on clocks",
             (
-                *coverage(len(run), len(set(map(_name, reported))), compares="encodings"),
+                *coverage(len(run), len({figure.name for figure in reported})),
                 *_figures_table(reported),
             ),
         ),
@@ -189,13 +186,13 @@ def _figure_cells(figure: Figure) -> tuple[str, ...]:
         metric = f"{metric}; ours is the common-sense error"
     head = (reported.table, reported.setting, _reported(reported, unit), metric)
     if figure.match is None:
-        return (*head, *[ABSENT] * 6, "not run")
+        return (*head, *[ABSENT] * 6, figure.not_run)
     row, study = figure.match.row, figure.match.study
     test = ("not read", ABSENT)
     if row.tested is not None:
         test = (_error(row.tested.score, minutes, unit), _interval(row.tested.interval, minutes))
     validation = (_error(row.score, minutes, unit), _interval(row.interval, minutes))
-    return (*head, *test, *validation, seeds(row), study.terms.dataset, budget(study))
+    return (*head, *test, *validation, seeds(row), study.terms.dataset, budget(study, reported))
 
 
 def _reported(reported: Reported, unit: str) -> str:
@@ -242,25 +239,9 @@ def _order(studies: Sequence[StudyRecord]) -> Iterator[str]:
     if not compared:
         yield from ("Nothing is decided: no study has two encodings that a claim is about.", "")
     for study in compared:
-        yield from (f"### In {study.name}", "", f"{_place(study)}.", "")
-        yield piped("claim", "verdict", "beside", "difference", "95 %", "seeds", "why")
-        yield piped(":--", ":--", ":--", "--:", "--:", "--:", ":--")
-        for result in clock_studies.claim_results(study):
-            yield piped(*_claim_cells(result))
+        yield from (f"### In {study.name}", "")
+        yield from claims.table([(result, _place(study)) for result in claim_results(study)], 2)
         yield ""
-
-
-def _claim_cells(result: ClaimResult) -> tuple[str, ...]:
-    interval = result.interval
-    return (
-        result.claim.words,
-        f"**{result.decision}**",
-        result.rival or ABSENT,
-        ABSENT if result.difference is None else f"{result.difference:+.2f}",
-        ABSENT if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}",
-        str(result.seeds) if result.rival else ABSENT,
-        result.why or ABSENT,
-    )
 
 
 def _both_readings(studies: Sequence[StudyRecord]) -> Iterator[str]:
@@ -268,14 +249,20 @@ def _both_readings(studies: Sequence[StudyRecord]) -> Iterator[str]:
     if not decoded:
         yield "No network with two circles was run that was read both ways."
         return
-    on_validation = [both for _, both in decoded if both.split == "val"]
-    lower = sum(both.errors[1] < both.errors[0] for both in on_validation)
-    yield f"On the validation split {lower} of {len(on_validation)} configurations are read better jointly."
+    yield _count_of_joint([both for _, both in decoded if both.split == "val"])
     yield ""
     yield piped("study", "configuration", "split", "seeds", "plain", "joint", "change", "slips, plain", "slips, joint")
     yield piped(":--", ":--", ":--", *["--:"] * 6)
     for study, both in decoded:
         yield piped(study.name, *_both_cells(study, both))
+
+
+def _count_of_joint(on_validation: Sequence[BothDecodings]) -> str:
+    learned = [both for both in on_validation if not both.is_at_chance]
+    lower = sum(both.errors[1] < both.errors[0] for both in learned)
+    at_chance = len(on_validation) - len(learned)
+    left_out = f" Not counted: {at_chance} that read no better than chance." if at_chance else ""
+    return f"On the validation split {lower} of {len(learned)} configurations are read better jointly.{left_out}"
 
 
 def _both_cells(study: StudyRecord, both: BothDecodings) -> tuple[str, ...]:
@@ -342,7 +329,9 @@ def _test_shares(best: Match) -> Iterator[str]:
 
 def _place(study: StudyRecord) -> str:
     """Return the data of a study, and its budget: `clock-faces`, budget: 20 epochs of 60."""
-    return f"`{study.terms.dataset}`, budget: {budget(study)}"
+    data = study.terms.dataset
+    form = f" ({faces.SETS[data].words})" if data in faces.SETS else ""
+    return f"`{data}`{form}, budget: {budget(study)}"
 
 
 def _error(minutes: float, unit_minutes: float, unit: str) -> str:

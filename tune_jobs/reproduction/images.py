@@ -7,10 +7,8 @@ configuration was not run, or ran with less than its task's protocol. Clocks hav
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_jobs.exports import factor_tables
@@ -19,8 +17,10 @@ from tune_jobs.leaderboard.factors import factor_study, is_one_factor
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
+from tune_jobs.reproduction import claims, image_claims, image_summary
 from tune_jobs.reproduction.clock_studies import CLOCK_TASKS, is_of_clocks
 from tune_jobs.reproduction.generative_studies import is_generative
+from tune_jobs.reproduction.image_summary import Evidence
 from tune_jobs.reproduction.page import Origin, Section, coverage, rendered
 from tune_jobs.reproduction.reported import (
     ABSENT,
@@ -32,6 +32,7 @@ from tune_jobs.reproduction.reported import (
     params_text,
     piped,
     ranked_rows,
+    says_something,
     seeds,
     split_readings,
     studies_table,
@@ -39,6 +40,7 @@ from tune_jobs.reproduction.reported import (
 )
 from tune_jobs.search_spaces.catalog import TASKS
 from tune_jobs.search_spaces.task import Task
+from tune_jobs.study import provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -69,24 +71,31 @@ def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Match], ...]:
 
 
 def drawings(studies: Sequence[StudyRecord]) -> dict[str, Drawing]:
-    """Draw the learning curves of each one-factor study, by its name."""
+    """Draw the learning curves of each one-factor study that says something, by its name."""
     from tune_jobs.exports import curves
 
-    factors = {study.name: factor_study(study) for study in of_images(studies) if is_one_factor(study)}
+    own = [study for study in of_images(studies) if is_one_factor(study) and says_something(study)]
+    factors = {study.name: factor_study(study) for study in own}
     return {name: curves.curves_plot(study) for name, study in factors.items() if study.has_curves}
 
 
 def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Mapping[str, str] | None = None) -> str:
     """Return the page in Markdown; `machine` is where it was run, `plots` has the files of the drawings."""
     studies = of_images(studies)
-    reported = figures(studies)
-    run = sum(figure.match is not None for figure in reported)
+    ranked = [(study, ranked_rows(study)) for study in studies if not study.terms.data_given]
+    reported, best = figures(studies), winners(studies)
+    run, decided = sum(figure.match is not None for figure in reported), image_claims.claim_results(ranked)
+    evidence = Evidence(
+        ranked, reported, [(kind, match, _best_value(kind)) for kind, match in best], [result for result, _ in decided]
+    )
     sections = (
-        Section("The best of each kind", (*_ABOUT_WINNERS, *_winners_table(studies))),
+        Section("Summary", image_summary.lines(evidence)),
+        Section("The best of each kind", (*_ABOUT_WINNERS, *_winners_table(best, studies))),
         Section(
             "Every figure of the reports on images",
-            (*coverage(run, len(reported), compares="settings"), *_figures_table(reported)),
+            (*coverage(run, len(reported)), *_ABOUT_FIGURES, *_figures_table(reported)),
         ),
+        Section("What the reports conclude", (*_ABOUT_CLAIMS, *claims.table(decided, 4))),
         Section("The studies", studies_table(studies)),
         Section("One factor at a time", _factors(studies, plots or {})),
     )
@@ -99,7 +108,21 @@ _ABOUT = (
 )
 _ABOUT_WINNERS = (
     "Chosen by its validation score among all studies of the kind that were evaluated.",
-    "`reported` is the best figure of the reports for that data and family.",
+    "`reported` is the best figure of the reports for that data and family; `tried` is how many configurations the",
+    "study had to choose from.",
+    "",
+)
+_ABOUT_FIGURES = (
+    "`verdict` is on the test split, at 95 %: our interval, and the printed figure as one run on 10,000 images. How",
+    "far the seeds of the reports scatter is not known, so that a verdict near the edge may be by chance.",
+    "",
+)
+_ABOUT_CLAIMS = (
+    "By paired tests over the seeds that two configurations share, on the same validation images, at 95 %. A claim",
+    "about several is confirmed if it holds beside each of them, and refuted if it is wrong beside one. Almost as well",
+    f"is within {claims.EQUAL_WITHIN:g}. `difference` is the first's accuracy less that of the one named: the clearest",
+    "that speaks against the claim, or else the one closest to it. What the reports say of overfitting, of cost and of",
+    "tuning in general compares nothing and was not tested.",
     "",
 )
 
@@ -108,36 +131,29 @@ def this_machine() -> str:
     """Describe this machine in a few words."""
     cores = os.cpu_count() or 0
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{cores} cores of {_processor()}, {memory:.0f} GiB"
+    return f"{cores} cores of {provenance.processor()}, {memory:.0f} GiB"
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
-
-
-def _winners_table(studies: Sequence[StudyRecord]) -> Iterator[str]:
-    yield piped("data, family", "reported", "ours, test", "95 %", "validation", "seeds", "test split read", "study")
-    yield piped(":--", "--:", "--:", "--:", "--:", "--:", "--:", ":--")
-    for kind, match in winners(studies):
-        row, tested = match.row, match.row.tested
+def _winners_table(best: Sequence[tuple[str, Match]], studies: Sequence[StudyRecord]) -> Iterator[str]:
+    head = ("data, family", "reported", "ours, test", "95 %", "validation", "seeds", "tried", "test split read")
+    yield piped(*head, "study")
+    yield piped(":--", *["--:"] * 7, ":--")
+    for kind, match in best:
+        row, tested, value = match.row, match.row.tested, _best_value(kind)
         assert tested is not None
         yield piped(
             kind,
-            _best_reported(kind),
+            ABSENT if value is None else f"{value:.4f}",
             f"**{tested.score:.4f}**",
             _interval(tested.interval),
             f"{row.score:.4f}",
             str(row.n),
+            str(len(match.study.searched)),
             split_readings(match.study, studies),
             match.study.name,
         )
     yield ""
-    for kind, match in winners(studies):
+    for kind, match in best:
         yield f"- {kind}: {params_text(match.row.params)}; {budget(match.study)}"
 
 
@@ -147,7 +163,8 @@ def _kind(task: Task) -> str:
     return f"{task.dataset_name}{family}"
 
 
-def _best_reported(kind: str) -> str:
+def _best_value(kind: str) -> float | None:
+    """Return the best figure of the reports for a kind; None if they print none."""
     values = [
         reported.value
         for task in TASKS
@@ -155,14 +172,13 @@ def _best_reported(kind: str) -> str:
         for reported in task.reported
         if reported.metric == "test_accuracy"
     ]
-    return f"{max(values):.4f}" if values else ABSENT
+    return max(values, default=None)
 
 
 def _figures_table(reported: Sequence[Figure]) -> Iterator[str]:
-    yield piped(
-        "table", "data, family", "setting", "reported", "ours, test", "95 %", "validation", "95 %", "seeds", "budget"
-    )
-    yield piped(":--", ":--", ":--", "--:", "--:", "--:", "--:", "--:", "--:", ":--")
+    head = ("table", "data, family", "setting", "reported", "ours, test", "95 %", "validation", "95 %", "seeds")
+    yield piped(*head, "verdict", "budget")
+    yield piped(":--", ":--", ":--", *["--:"] * 6, ":--", ":--")
     for figure in reported:
         yield piped(*_figure_cells(figure))
 
@@ -172,16 +188,16 @@ def _figure_cells(figure: Figure) -> tuple[str, ...]:
     setting = reported.setting if reported.metric == "test_accuracy" else f"{reported.setting}: {reported.metric}"
     head = (reported.table, _kind(figure.task), setting, f"{reported.value:.4f}")
     if figure.match is None:
-        return (*head, *[ABSENT] * 5, "not run")
+        return (*head, *[ABSENT] * 6, figure.not_run)
     row, study = figure.match.row, figure.match.study
-    tested = _tested(row, study, reported.metric)
     return (
         *head,
-        *tested,
+        *_tested(row, study, reported.metric),
         f"{row.score:.4f}",
         _interval(row.interval),
         seeds(row),
-        budget(study),
+        image_summary.standing(figure) or ABSENT,
+        budget(study, reported),
     )
 
 
@@ -203,13 +219,17 @@ def _tested(row: Row, study: StudyRecord, metric: str) -> tuple[str, str]:
 
 
 def _factors(studies: Sequence[StudyRecord], plots: Mapping[str, str]) -> Iterator[str]:
-    for study in studies:
-        if is_one_factor(study):
+    of_factors = [study for study in studies if is_one_factor(study)]
+    for study in of_factors:
+        if says_something(study):
             yield factor_tables.markdown(factor_study(study), level=3)
             yield f"Budget: {budget(study)}."
             if study.name in plots:
                 yield f"\n![learning curves of {study.name}]({plots[study.name]})"
             yield ""
+    without = [f"{study.name} ({budget(study)})" for study in of_factors if not says_something(study)]
+    if without:
+        yield f"Not run with enough to say something of their factors: {', '.join(without)}."
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

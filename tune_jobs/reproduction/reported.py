@@ -5,6 +5,7 @@ The tasks of the catalogue say what was reported for which configuration (`Task.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from tune_jobs.search_spaces.task import Task
 from tune_jobs.words import duration, times
 
 ABSENT = "-"
+LEAST_IMAGES, LEAST_EPOCHS = 12_000, 15  # with which a row says something, where its task has more
+
+Ranked = Sequence[tuple[StudyRecord, Sequence[Row]]]  # studies with their configurations in order
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,34 @@ class Match:
 
 @dataclass(frozen=True)
 class Figure:
-    """A reported figure, and the configuration of ours that it is for; None if that was not run."""
+    """A reported figure, and the configuration of ours that it is for; None if that was not run.
+
+    `tried` is the study in which it had too little to learn from to say anything, where there is only such a one.
+    """
 
     task: Task
     reported: Reported
     match: Match | None
+    tried: StudyRecord | None = None
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Where it is printed, and for which setting; several tasks may have the same."""
+        return self.reported.table, self.reported.setting
+
+    @property
+    def not_run(self) -> str:
+        """Return `not run`, with the budget of what was tried."""
+        return "not run" if self.tried is None else f"not run; tried: {budget(self.tried, self.reported)}"
 
 
-def beside_ours(tasks: Sequence[Task], studies: Sequence[tuple[StudyRecord, Sequence[Row]]]) -> tuple[Figure, ...]:
+def beside_ours(tasks: Sequence[Task], studies: Ranked) -> tuple[Figure, ...]:
     """Return all that the reports print for these tasks, in their order, each with the study that trained it longest.
 
-    `studies` have their ranked rows with them.
+    `studies` have their ranked rows with them. A study whose trials had too little to learn from counts as none.
     """
-    return tuple(Figure(task, reported, _find(task, reported, studies)) for task in tasks for reported in task.reported)
+    enough = [(study, rows) for study, rows in studies if says_something(study)]
+    return tuple(_figure(task, reported, enough, studies) for task in tasks for reported in task.reported)
 
 
 def ranked_rows(study: StudyRecord) -> tuple[Row, ...]:
@@ -69,8 +88,8 @@ def elected(candidates: Iterable[tuple[str, StudyRecord, Row | None]]) -> tuple[
 
 
 def task_of(study: StudyRecord) -> Task | None:
-    """Return the study's task in the catalogue; None for a task file."""
-    return next((task for task in TASKS if task.name == study.terms.task), None)
+    """Return the study's task in the catalogue; None for a task file, whatever its task is called."""
+    return next((task for task in TASKS if task.name == study.terms.task == study.reference), None)
 
 
 def effort(protocol: Protocol) -> tuple[float, float]:
@@ -78,18 +97,36 @@ def effort(protocol: Protocol) -> tuple[float, float]:
     return (float("inf") if protocol.images is None else protocol.images, protocol.most_epochs)
 
 
-def budget(study: StudyRecord) -> str:
-    """Return `full`, or what was cut from the task's protocol."""
-    task = task_of(study)
-    own, used = (task.protocol if task else study.terms.protocol), study.terms.protocol
-    cuts = []
-    if used.epochs != own.epochs:
-        cuts.append(f"{used.epochs} epochs of {own.epochs}")
+def says_something(study: StudyRecord) -> bool:
+    """Return True if a study's trials had enough images and epochs for what they say of a setting to be worth telling:
+    those of its task or, if these are more, `LEAST_IMAGES` and `LEAST_EPOCHS`."""
+    task, used = task_of(study), study.terms.protocol
+    own = task.protocol if task else used
+    images, most_images = used.images or math.inf, own.images or math.inf
+    return images >= min(LEAST_IMAGES, most_images) and used.most_epochs >= min(LEAST_EPOCHS, own.most_epochs)
+
+
+def budget(study: StudyRecord, reported: Reported | None = None) -> str:
+    """Return `full`, or what was cut from the task's protocol; of a user's own task, which may have been cut too, what
+    its trials had. Beside a figure for which a report says its epochs, these count in place of the task's."""
+    task, used = task_of(study), study.terms.protocol
+    if task is None:
+        return _had(used)
+    own, cuts = task.protocol, []
+    epochs = own.epochs if reported is None or reported.epochs is None else reported.epochs
+    if used.epochs != epochs:
+        cuts.append(f"{used.epochs} epochs of {epochs:,}")
     if used.images != own.images:
         cuts.append(f"{used.images:,} images")
     if used.precision != own.precision:
         cuts.append(used.precision)
     return ", ".join(cuts) or "full"
+
+
+def _had(used: Protocol) -> str:
+    epochs = [] if used.epochs is None else [f"{used.epochs} epochs"]
+    images = [] if used.images is None else [f"{used.images:,} images"]
+    return ", ".join([*epochs, *images, *used.numerics]) or "until each trial ends"
 
 
 def params_text(params: Params) -> str:
@@ -136,20 +173,31 @@ def piped(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _find(task: Task, reported: Reported, studies: Sequence[tuple[StudyRecord, Sequence[Row]]]) -> Match | None:
+def _figure(task: Task, reported: Reported, enough: Ranked, studies: Ranked) -> Figure:
+    point = reported.params or reported.place or 0
+    match = find(task, point, enough)
+    tried = None if match is not None else find(task, point, studies)
+    return Figure(task, reported, match, None if tried is None else tried.study)
+
+
+def find(task: Task, point: Params | int, studies: Ranked) -> Match | None:
+    """Return the row of a configuration of a task, from the study that trained it longest; None if it was not run.
+
+    `point` are its params or, of one that was transferred from another task, its place there.
+    """
     matches = [
         Match(study, row)
         for study, rows in studies
         if study.terms.task == task.name
         and study.terms.objective == task.objective  # else its scores are another thing
         for row in rows
-        if row.state == "complete" and row.params_id == _wanted(reported, study)
+        if row.state == "complete" and row.params_id == _identity(point, study)
     ]
     return max(matches, key=lambda match: effort(match.study.terms.protocol), default=None)
 
 
-def _wanted(reported: Reported, study: StudyRecord) -> str | None:
-    if reported.params is not None:
-        return params_id(reported.params)
+def _identity(point: Params | int, study: StudyRecord) -> str | None:
+    if not isinstance(point, int):
+        return params_id(point)
     moved = sorted(study.transfers, key=lambda transfer: transfer.place)
-    return moved[reported.place - 1].params_id if reported.place and len(moved) >= reported.place else None
+    return moved[point - 1].params_id if len(moved) >= point else None

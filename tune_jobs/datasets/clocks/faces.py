@@ -67,6 +67,16 @@ class ClockFaces:
         return TIMES * self.per_time
 
     @property
+    def is_upright(self) -> bool:
+        """True if the clocks are upright and clean, which those of the reports are not."""
+        return self.difficulty == UPRIGHT
+
+    @property
+    def words(self) -> str:
+        """How the pictures are, in words."""
+        return f"{self.size}x{self.size}, {'upright and clean' if self.is_upright else 'turned'}"
+
+    @property
     def digest(self) -> str:
         """16 hex digits that change with any setting, and with the version of the drawing."""
         settings = json.dumps({"version": drawing.VERSION, **asdict(self)}, sort_keys=True)
