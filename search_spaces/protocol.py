@@ -69,7 +69,8 @@ class Protocol:
     `fit`: `{0: 1.0, 1: 5.0}`; others count 1.
 
     Layers compute in `precision`; weights, losses and scores are always float32. With `deterministic`, a score repeats
-    to the last digit on a GPU too, which is slower; on a CPU it always does.
+    to the last digit on a GPU too, which is slower; on a CPU it always does. With `portable`, a CPU uses instructions
+    alone that every x86-64 processor of the last ten years has, so that scores repeat on others too, which is slower.
 
     A trial's score is that of its best epoch, or that of its `scored_epoch` "last": where a score is built up over
     steps, as a mean is, only the last one is whole.
@@ -95,6 +96,7 @@ class Protocol:
     scored_epoch: Literal["best", "last"] = "best"
     class_weight: Mapping[Any, float] | None = field(default=None, hash=False)
     folds: int | None = None
+    portable: bool = False
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -110,8 +112,9 @@ class Protocol:
             )
         if not isinstance(self.precision, str) or self.precision not in PRECISIONS:
             raise TaskError(f"Protocol needs precision {' or '.join(PRECISIONS)}; got {self.precision!r}")
-        if not isinstance(self.deterministic, bool):
-            raise TaskError(f"Protocol needs deterministic True or False; got {self.deterministic!r}")
+        for name in ("deterministic", "portable"):
+            if not isinstance(getattr(self, name), bool):
+                raise TaskError(f"Protocol needs {name} True or False; got {getattr(self, name)!r}")
         if self.class_weight is not None:
             object.__setattr__(self, "class_weight", _class_weight(self.class_weight))
         if self.scored_epoch not in ("best", "last"):
@@ -175,11 +178,15 @@ class Protocol:
     @property
     def numerics(self) -> tuple[str, ...]:
         """The settings of how numbers are computed that do not have their defaults, in words."""
-        return (self.precision,) * (self.precision != "float32") + ("deterministic",) * self.deterministic
+        return (
+            *(self.precision,) * (self.precision != "float32"),
+            *("deterministic",) * self.deterministic,
+            *("portable",) * self.portable,
+        )
 
 
 ABOUT_DATA = ("batch_size", "validation", "images", "class_weight", "folds")
-_ADDED_LATER = ("precision", "deterministic", "scored_epoch", "class_weight", "folds")
+_ADDED_LATER = ("precision", "deterministic", "scored_epoch", "class_weight", "folds", "portable")
 
 
 def _class_weight(weights: Any) -> dict[str, float]:

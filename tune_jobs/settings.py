@@ -219,7 +219,7 @@ def prepare_own_training() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
-def prepare_tensorflow() -> None:
+def prepare_tensorflow(*, portable: bool = False) -> None:
     """Set the variables that TensorFlow reads at its import, so call this before; those that the user set stay.
 
     - CUDA numbers GPUs as NVIDIA's tools do, not the fastest first, so that each GPU's figures are its own.
@@ -228,7 +228,10 @@ def prepare_tensorflow() -> None:
     - TensorFlow's start-up messages are off.
     - Keras uses TensorFlow, and has none of the user's settings (`neutral_keras`): these two do not stay.
     - `tf.keras` is that Keras, and not the older one of TF_USE_LEGACY_KERAS, with which no model can be mixed.
+    - A `portable` process holds oneDNN to AVX2, whatever the user set. oneDNN reads that at its first operation.
     """
+    if portable:
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

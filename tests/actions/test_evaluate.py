@@ -444,8 +444,29 @@ def test_kept_weights_and_training_again_give_the_same_to_the_last_digit(
     assert candidate.trial.best_epoch == 1
     again = candidate.score(with_weights=False)
     assert again.val_score == candidate.trial.score
+    assert again.is_retrained
     monkeypatch.setattr(finalist, "_trained", None)  # it would be called in vain
-    assert candidate.score(with_weights=True) == again
+    assert candidate.score(with_weights=True) == replace(again, is_retrained=False)
+
+
+@pytest.mark.slow
+def test_kept_weights_whose_score_moves_in_its_last_digits_are_those_that_were_ranked(candidate: Finalist) -> None:
+    score = candidate.trial.score
+    assert score is not None
+    for factor, is_used in ((1.0005, True), (1.01, False)):
+        result = replace(candidate.trial.result, score=factor * score)
+        elsewhere = replace(candidate, trial=replace(candidate.trial, result=result))
+        tested = elsewhere.score(with_weights=True)
+        assert (tested.is_retrained, tested.val_score) == (not is_used, score)
+
+
+def test_what_is_said_of_a_model_is_whether_it_is_the_one_that_was_ranked() -> None:
+    kept, anew = TestResult(val_score=0.5, is_retrained=False), TestResult(val_score=0.5, is_retrained=True)
+    assert evaluating._which_model(kept, 0.5) == ""
+    assert evaluating._which_model(kept, 0.51) == " (kept weights, validation 0.5000, was 0.5100)"
+    assert evaluating._which_model(anew, 0.5) == " (no weights were kept: trained anew, the same validation score)"
+    assert evaluating._which_model(anew, 0.6) == " (no weights were kept: trained anew, validation 0.5000, was 0.6000)"
+    assert evaluating._which_model(TestResult(), 0.6) == " (trained on all rows)"
 
 
 def _cut(file: Path) -> None:

@@ -42,7 +42,7 @@ from tune_jobs.live.signals import interruptible
 from tune_jobs.records.studies import Budget, Launch, Scheduling, StudyRecord
 from tune_jobs.search import samplers
 from tune_jobs.search.candidates import Candidate
-from tune_jobs.search_spaces import SpaceError
+from tune_jobs.search_spaces import SpaceError, catalog
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 from tune_jobs.study.storage import study_names
@@ -118,7 +118,10 @@ def test_a_study_keeps_its_scheduler_and_its_budgets(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"grace": 2}, r"--grace and --eta are a scheduler's: say which with --scheduler \(asha, hyperband, "),
+        (
+            {"grace": 2},
+            r"--grace, --eta and --resource are a scheduler's: say which with --scheduler \(asha, hyperband, ",
+        ),
         ({"scheduler": "asha", "grace": 3}, "--scheduler asha has nothing to decide: --grace 3 is all of the 3 epochs"),
         ({"scheduler": "asha", "search": "baseline"}, "--search baseline runs every trial to its end"),
     ],
@@ -433,3 +436,25 @@ def test_what_mlflow_missed_is_delivered_once(hard_life: HardLife) -> None:
         for name in ("val_accuracy", "val_loss", "images"):
             points = [(epoch, metrics[name]) for epoch, metrics in enumerate(trial.history, start=1)]
             assert hard_life.logged.curve(trial.number, name) == points
+
+
+def test_no_scheduler_stops_a_trial_before_the_grace_that_its_task_declares(
+    settings: Settings, resolved: Callable[[LaunchRequest], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = replace(catalog.find("digits-mlp"), grace=8)  # of 20 epochs, a 27th of which is one at least
+    monkeypatch.setattr(catalog, "TASKS", tuple(digits if task.name == digits.name else task for task in catalog.TASKS))
+
+    def grace(**asked: Any) -> int:
+        launched = resolved(LaunchRequest("digits-mlp", search="random", **asked))
+        said[:] = launched.said
+        launch = Study.open(asked["study"], settings).record().launch
+        assert launch is not None
+        return launch.scheduling.grace
+
+    said: list[str] = []
+    assert grace(study="one", scheduler="asha") == 8
+    assert grace(study="two", scheduler="asha", grace=2) == 2
+    assert any("--grace 2 judges trials of task digits-mlp before they have learned anything" in line for line in said)
+    assert grace(study="three", scheduler="asha", folds=20) == 1
+    with pytest.raises(UserError, match="--grace 8 is all of the 5 epochs"):
+        grace(study="four", scheduler="asha", epochs=5)

@@ -293,7 +293,7 @@ def test_a_model_that_is_saved_knows_its_study_and_where_its_task_is_now(
     now = f"{own.file.rename(home.folder / 'renamed.py')}:OWN"
     home.launch(now)
     saved: list[Origin] = []
-    monkeypatch.setattr(train.tensorflow_start, "start", lambda cpus: None)
+    monkeypatch.setattr(train.tensorflow_start, "start", lambda cpus, **_: None)
     monkeypatch.setattr(train, "_can_be_saved", lambda *_: False)
     monkeypatch.setattr(train, "rerun", lambda *_: SimpleNamespace(model=object(), artifacts=None))
     monkeypatch.setattr(train, "_train_again", lambda *_: (0.96, 1))

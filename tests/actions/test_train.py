@@ -41,11 +41,11 @@ def test_a_trial_of_several_gpus_is_trained_again_on_as_many_or_says_that_here_a
 ) -> None:
     started: list[tuple[Any, ...]] = []
     said: list[str] = []
-    monkeypatch.setattr(train_action.tensorflow_start, "start", lambda *given: started.append(given))
+    monkeypatch.setattr(train_action.tensorflow_start, "start", lambda *given, **_: started.append(given))
     train_action.start_tensorflow(1.0, said.append, 2)
     assert (started, said) == ([(1.0, 2)], [])
 
-    def start(cpus: float, *gpus: int) -> None:
+    def start(cpus: float, *gpus: int, portable: bool) -> None:
         if gpus:
             raise FewGpusError("a trial was given 2 GPUs, and TensorFlow sees 0 of them")
         started.append((cpus,))

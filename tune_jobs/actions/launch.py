@@ -64,6 +64,7 @@ class LaunchRequest:
     images: int | None = None
     precision: Precision | None = None
     deterministic: bool | None = None
+    portable: bool | None = None
     folds: int | None = None  # in place of one part for validation
     seed: int | None = None
     narrowed: Mapping[str, str] = field(default_factory=dict)
@@ -212,7 +213,7 @@ def _with_space(task: Task, request: LaunchRequest, before: Conditions) -> Condi
 
 
 def _protocol(task: Task, request: LaunchRequest, before: Conditions) -> Protocol:
-    names = ("epochs", "images", "precision", "deterministic")
+    names = ("epochs", "images", "precision", "deterministic", "portable")
     asked = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
     if request.folds is not None:
         asked |= {"folds": request.folds, "validation": DEFAULT_VALIDATION}
@@ -315,8 +316,14 @@ def _scheduling(launching: _Launching, search: Search) -> Scheduling:
     eta, task, images = request.eta or last.eta, launching.inputs.task, launching.inputs.n_images
     resource = request.resource or (last.resource if last.name == name else "epochs")
     most = images if resource == "images" else task.protocol.steps
-    usual = max(1, (most or 1) // (_GENERATIONS if name == "pbt" else eta**3))
+    least = task.grace if resource == "epochs" and task.protocol.folds is None else 1
+    usual = max(least, (most or 1) // (_GENERATIONS if name == "pbt" else eta**3))
     grace = request.grace or (last.grace if (last.name, last.resource) == (name, resource) else usual)
+    if grace < least:
+        launching.say(
+            f"--grace {grace} judges trials of task {task.name} before they have learned anything, which takes "
+            f"{least} epochs by its declaration"
+        )
     scheduling = Scheduling(name, grace, eta, resource)
     if resource == "images" and request.resources.checkpoint_every is not None:
         raise UserError("a trial of --resource images that is interrupted begins anew: leave out --checkpoint-every")

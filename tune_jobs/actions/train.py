@@ -30,7 +30,7 @@ from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
-from tune_jobs.study.provenance import versions
+from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
 from tune_jobs.training import epochs, on_all_rows, tensorflow_start, weights
 from tune_jobs.training.devices import FewGpusError
@@ -79,6 +79,8 @@ def train(
         UserError: if the file, its task or its data are missing or have changed; if the trial fails.
     """
     config, task, data = _found(path, trial, settings, say)
+    if other := provenance.other_machine(config.numerics, config.protocol):
+        say(other)
     model_files.check(output, task)
     if register is not None:
         tracking.check_registered_name(register, with_mlflow=with_mlflow)
@@ -87,7 +89,7 @@ def train(
         tracking.check(settings)
     form: TrainingData | None = None
     if data is not None and not task.trains_itself:
-        _start(config.cpus, config.gpus, say)
+        _start(config.cpus, config.gpus, say, portable=config.protocol.portable)
         with_mlflow = _can_be_saved(config, task, data, output, with_mlflow, say)
         form = epochs.form_of(task, config.params, data, config.seed)
     if form is not None and data is not None and _is_of_folds(task):
@@ -228,7 +230,7 @@ def best_model(name: str, settings: Settings, say: Say) -> keras.Model:
     if data.digest != record.terms.data_digest:
         datasets.check_steady(task, data.digest, settings.data_dir)
         raise DataError(f"study {name!r} has data {record.terms.data_digest}, and {data.name} is now {data.digest}")
-    start_tensorflow(trial.cpus or 1.0, say, trial.gpus)
+    start_tensorflow(trial.cpus or 1.0, say, trial.gpus, portable=task.protocol.portable)
 
     if _is_of_folds(task):
         epochs_on_all = trial.best_epoch or 1
@@ -260,21 +262,21 @@ def _task_of(record: StudyRecord) -> Task:
     return replace(datasets.on_data(task, terms.given_data), protocol=terms.protocol, objective=terms.objective)
 
 
-def _start(cpus: float, gpus: int | None, say: Say) -> None:
+def _start(cpus: float, gpus: int | None, say: Say, *, portable: bool) -> None:
     """Import TensorFlow with the threads of a trial and, where they are here, as many GPUs together as it had."""
     if gpus is not None:
         try:
-            tensorflow_start.start(cpus, gpus)
+            tensorflow_start.start(cpus, gpus, portable=portable)
             return
         except FewGpusError:
             say(f"the trial had {gpus} GPUs together, and here are fewer: the last digits of its score may differ")
-    tensorflow_start.start(cpus)
+    tensorflow_start.start(cpus, portable=portable)
 
 
-def start_tensorflow(cpus: float, say: Say, gpus: int | None = None) -> None:
+def start_tensorflow(cpus: float, say: Say, gpus: int | None = None, *, portable: bool = False) -> None:
     """Import TensorFlow with these threads and GPUs; leave it as it is, with a message, if it was used already."""
     try:
-        _start(cpus, gpus, say)
+        _start(cpus, gpus, say, portable=portable)
     except SettingsError:
         from tune_jobs.models.lazy_keras import keras
 
@@ -299,7 +301,7 @@ def _origin(config: BestConfig, task: Task, data: TrainingData, score: float) ->
         metric=config.metric,
         direction=config.direction,
         score=score,
-        versions=versions(),
+        versions=provenance.versions(),
         study=config.study,
         classes=data.classes,
         inputs=forms_of(data.train.x),

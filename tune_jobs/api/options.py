@@ -37,7 +37,7 @@ class RunOptions(PlaceOptions, total=False):
     cpus_per_trial: float
     max_retries: int
     checkpoint_every: int  # epochs
-    keep_weights: bool
+    keep_weights: bool  # of each trial, or of none; default: of the ten best configurations
     notify: str | Sequence[str]  # addresses and commands
 
 
@@ -57,6 +57,7 @@ class LaunchOptions(TransferOptions, total=False):
     search: AskedSearch
     precision: Precision
     deterministic: bool
+    portable: bool  # CPU kernels that other processors have too
     folds: int
     seed: int
     set: Mapping[str, Range]

@@ -53,6 +53,12 @@ from tune_jobs.search_spaces.protocol import PRECISIONS
     help="Use deterministic GPU kernels, which are slower: scores repeat to the last digit (default: the task's).",
 )
 @click.option(
+    "--portable/--no-portable",
+    default=None,
+    help="Compute on a CPU with instructions that other processors have too, which is slower: scores repeat on another "
+    "machine (default: the task's).",
+)
+@click.option(
     "--folds",
     type=click.IntRange(min=2),
     metavar="K",

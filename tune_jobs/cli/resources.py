@@ -115,7 +115,10 @@ _TRAINING = (
         "fails or ends (default: TUNE_JOBS_NOTIFY; 'none' for nobody). @FILE has one of them in each line. Repeatable.",
     ),
     click.option(
-        "--keep-weights", is_flag=True, help="Keep each trial's weights, so that `evaluate` need not train again."
+        "--keep-weights/--no-keep-weights",
+        default=None,
+        help="Keep each trial's weights, or none (default: those of the ten best configurations), so that `evaluate` "
+        "tests the models that were ranked.",
     ),
 )
 

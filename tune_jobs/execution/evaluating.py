@@ -63,11 +63,15 @@ class _Notes:
             return
         self._study.note_test(trial.number, replace(result, reading=self._reading))
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
-        self._say(f"{head} {metrics}{_repeated(result.val_score, trial.score)}")
+        self._say(f"{head} {metrics}{_which_model(result, trial.score)}")
 
 
-def _repeated(val_score: float | None, score: float | None) -> str:
-    """Return what a model that was trained again differs in. One of all rows has no validation score."""
-    if val_score is None:
+def _which_model(result: TestResult, score: float | None) -> str:
+    """Return whether the model is the one that was ranked. One of all rows has no validation score."""
+    if result.val_score is None:
         return " (trained on all rows)"
-    return "" if val_score == score else f" (validation {val_score:.4f}, was {score:.4f})"
+    same = result.val_score == score
+    came = "the same validation score" if same else f"validation {result.val_score:.4f}, was {score:.4f}"
+    if result.is_retrained:
+        return f" (no weights were kept: trained anew, {came})"
+    return "" if same else f" (kept weights, {came})"

@@ -94,7 +94,8 @@ class _Evaluator:
         self._job = job
         working_folder.enter_new("evaluation")
         tensorflow_start.hush()
-        tensorflow_start.start(job.cpus, gpu_share)  # before the task's file is imported, which may use TensorFlow
+        # before the task's file is imported, which may use TensorFlow
+        tensorflow_start.start(job.cpus, gpu_share, portable=job.protocol.portable)
         self._task = replace(job.source.load(), protocol=job.protocol, objective=job.objective)
 
     def score(self, trial: TrialRecord, kept: Weights | None) -> TestResult | TrialError:

@@ -44,14 +44,25 @@ class _WeightsActor:
 
 @dataclass(frozen=True)
 class WeightsKeeper:
-    """Sends the weights of a trial from its worker to the driver's machine."""
+    """Keeps the weights of trials in a folder on the driver's machine; where workers run on others, by an actor there.
 
-    actor: Any
+    If the user has not asked for weights, those of complete trials are kept, up to `weights.MOST_BYTES` each.
+    """
 
-    def save(self, model: keras.Model, number: int) -> None:
+    folder: Path
+    is_asked: bool
+    actor: Any = None
+
+    def save(self, model: keras.Model, number: int, state: str) -> None:
         """Keep a trial's weights; they are on disk when this returns. An error costs the weights and not the trial."""
+        if not self.is_asked and (state != "complete" or weights.size(model) > weights.MOST_BYTES):
+            return
+        content = weights.packed(model)
+        if self.actor is None:
+            weights.keep(content, self.folder, number)
+            return
         with suppress(ray.exceptions.RayError):
-            ray.get(self.actor.keep.remote(weights.packed(model), number))
+            ray.get(self.actor.keep.remote(content, number))
 
 
 class _FilesActor:
@@ -98,9 +109,10 @@ def start_checkpoints(folder: Path) -> Any:
     return _beside_driver(_CheckpointActor, folder)
 
 
-def start_weights(folder: Path) -> WeightsKeeper:
+def start_weights(folder: Path, *, is_asked: bool) -> WeightsKeeper:
     """Start a keeper of weights in `folder`. It ends with the connection to Ray."""
-    return WeightsKeeper(_beside_driver(_WeightsActor, folder))
+    is_alone = sum(node["Alive"] for node in ray.nodes()) == 1
+    return WeightsKeeper(folder, is_asked, None if is_alone else _beside_driver(_WeightsActor, folder))
 
 
 def _beside_driver(kind: type, folder: Path) -> Any:

@@ -64,7 +64,7 @@ class Resources:
     max_retries: int = 3  # of a trial whose worker is lost
     checkpoint_every: int | None = None  # epochs
     address: str | None = None  # of a running Ray cluster; None starts one of our own
-    keep_weights: bool = False  # of every trial, in the home folder
+    keep_weights: bool | None = None  # of every trial, in the home folder; None: of the best alone; False: of none
     notify: tuple[str, ...] = ()  # addresses and commands that are told how the sweep goes; empty: as the settings say
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tune_jobs.execution.kept_weights import KeptWeights
 from tune_jobs.execution.plan import Plan, Resources, StudyRun
 from tune_jobs.execution.ray_variables import prepare_ray
 from tune_jobs.execution.task_source import TaskSource
@@ -62,7 +63,8 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
             measures_devices=packed.slots.gpus > 0 or resources.gpus_per_trial == "auto",
         )
         n_gpus = _gpus_together(packed.slots.gpus, run.say, has_own_loop=context.has_own_loop)
-        ledger = TrialLedger(study, checkpoints, context.cpus, n_gpus)
+        kept = None if resources.keep_weights else KeptWeights(study, settings.weights_dir(study.identity))
+        ledger = TrialLedger(study, checkpoints, context.cpus, n_gpus, kept)
         baseline = params_id(inputs.task.baseline)
         strategy = SearchStrategy(
             inputs.space,
@@ -89,6 +91,8 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
                 news.begin(progress.n_finished)
                 with progress.shown():
                     failures = driver.run_sweep(sweep, context)
+        if kept is not None:
+            kept.prune()
         ended()  # the rest is delivered while Ray goes down
     return failures
 
@@ -122,6 +126,7 @@ def _sweep_context(
     inputs, resources, identity = run.inputs, run.resources, run.study.identity
     weights_dir, checkpoints_dir = run.settings.weights_dir(identity), run.settings.checkpoints_dir(identity)
     files_dir, protocol = run.settings.trial_files_dir(run.study.name), inputs.task.protocol
+    keeps = _keeps_weights(run)
     if is_population:
         protocol = replace(protocol, patience=None)  # a member that is behind continues from another's weights
     return worker.SweepContext(
@@ -131,7 +136,7 @@ def _sweep_context(
         constraints=inputs.constraints,
         data=inputs.data,
         cpus=resources.cpus_per_trial,
-        weights_keeper=keeper.start_weights(weights_dir) if resources.keep_weights else None,
+        weights_keeper=keeper.start_weights(weights_dir, is_asked=bool(resources.keep_weights)) if keeps else None,
         files_keeper=keeper.start_files(files_dir) if "artifacts" in inputs.task.run_takes else None,
         checkpoint_keeper=keeper.start_checkpoints(checkpoints_dir) if keeps_checkpoints else None,
         checkpoint_every=_checkpoint_every(run),
@@ -144,6 +149,12 @@ def _sweep_context(
 def _checkpoint_every(run: StudyRun) -> int | None:
     """Return after how many epochs a trial saves a checkpoint, if it is told; folds that ended are always kept."""
     return run.resources.checkpoint_every if run.inputs.task.protocol.folds is None else 1
+
+
+def _keeps_weights(run: StudyRun) -> bool:
+    """Return True if weights are kept: those of models that can be evaluated, unless the user says otherwise."""
+    task = run.inputs.task
+    return run.resources.keep_weights is not False and not task.trains_itself and task.protocol.folds is None
 
 
 def _goes_on(task: Task) -> bool:

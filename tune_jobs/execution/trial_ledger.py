@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tune_jobs.execution.kept_weights import KeptWeights
 from tune_jobs.records.constraints import is_untrained
 from tune_jobs.records.trials import Spent, TrialRecord, TrialResult
 from tune_jobs.search.candidates import Candidate
@@ -24,8 +25,10 @@ class TrialLedger:
         checkpoints: CheckpointFolder | None = None,
         cpus: float = 1.0,
         gpus: int | None = None,
+        kept: KeptWeights | None = None,
     ) -> None:
         self._study, self._checkpoints, self._cpus, self._gpus = study, checkpoints, cpus, gpus
+        self._kept = kept
         self.metric = study.terms.objective.metric  # which scores an epoch
         self.step = study.terms.protocol.step  # what is scored: an epoch or a fold
 
@@ -49,10 +52,13 @@ class TrialLedger:
         self._study.note_epoch(number, epoch, score)
 
     def finish(self, trial: TrialRecord, result: TrialResult, spent: Spent | None = None) -> TrialRecord:
-        """Write the result with what it took, then delete the trial's checkpoint."""
+        """Write the result with what it took, then delete the trial's checkpoint, and weights that no evaluation would
+        ask for."""
         trial = self._study.finish(trial, result, self._cpus, self._gpus, spent)
         if self._checkpoints is not None:
             self._checkpoints.drop(key(trial.number))
+        if self._kept is not None:
+            self._kept.ended(trial)
         return trial
 
     def checkpoint(self, number: int) -> str | None:

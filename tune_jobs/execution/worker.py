@@ -183,7 +183,7 @@ class TrialWorker:
                     prepare_own_training()
                 else:
                     share = self._assignment.gpus or None
-                    tensorflow_start.start(self._context.cpus, share)
+                    tensorflow_start.start(self._context.cpus, share, portable=self._context.protocol.portable)
                     tensorflow_start.check_room(self._context.data, share)
                 self._task = self._task or self._load_task()
                 _is_warm = True
@@ -267,7 +267,7 @@ class TrialWorker:
     def _keep_weights(self) -> None:
         keeper, run = self._context.weights_keeper, self._run
         if keeper is not None and run is not None and run.model is not None and run.result.state != "failed":
-            keeper.save(run.model, self._assignment.number)
+            keeper.save(run.model, self._assignment.number, run.result.state)
 
     def _keep_files(self) -> None:
         """Keep what the trial reports, once."""

@@ -48,6 +48,7 @@ class BestConfig:
     course: Lineage = ()  # how the params changed in flight, in a population
     data_given: bool = False  # `dataset` was named at the launch, in place of the task's own
     gpus: int | None = None  # that trained it together, where they were several
+    numerics: Mapping[str, str] = field(default_factory=dict)  # of the machine that launched the study
 
     @property
     def objective(self) -> Objective:
@@ -123,6 +124,7 @@ def _config(study: StudyRecord, row: Row) -> dict[str, Any]:
         **({"gpus": trial.gpus} if trial.gpus else {}),
         "best_epoch": trial.best_epoch,
         "versions": dict(study.launch.versions) if study.launch else {},
+        **({"numerics": dict(study.launch.numerics)} if study.launch and study.launch.numerics else {}),
         **({"course": [asdict(segment) for segment in trial.changes]} if trial.changes else {}),
     }
 

@@ -101,6 +101,7 @@ class Board:
             notes.append("stopped configurations come last: how they would have ended is not known")
         notes += self._notes_on_the_limits() + self._notes_on_changes()
         notes += [self._note_on_the_test_split()] if self.study.terms.has_data else []
+        notes += self._note_on_models_trained_anew()
         return tuple(notes)
 
     def _notes_on_the_order(self) -> list[str]:
@@ -181,7 +182,23 @@ class Board:
         how_often = "once," if len(evaluations) == 1 else f"{len(evaluations)} times, last"
         n = len(last.trials)
         read = f"the test split was read {how_often} on {day} for {last.by}, {n} trial{'s' if n > 1 else ''}"
-        return "; ".join(filter(None, (read, place_among_all(last))))
+        n_since = sum(trial.started is not None and trial.started > last.at for trial in self.study.trials)
+        since = f"{n_since} trial{'s' if n_since > 1 else ''} of this study began after it" if n_since else ""
+        return "; ".join(filter(None, (read, place_among_all(last), since)))
+
+    def _note_on_models_trained_anew(self) -> list[str]:
+        """Return which models that were tested are others than those that were ranked, by their validation scores."""
+        tested = [(trial, trial.tested) for trial in self.study.trials if trial.tested is not None]
+        form = self.score_format
+        others = [
+            f"trial {trial.number} ({format(result.val_score, form)} for {format(score, form)})"
+            for trial, result in tested
+            if result.is_retrained and result.val_score is not None
+            if (score := trial.score) is not None and score != result.val_score
+        ]
+        if not others:
+            return []
+        return [f"tested with models that were trained anew, to other validation scores: {', '.join(others)}"]
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

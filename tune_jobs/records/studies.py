@@ -145,6 +145,7 @@ class Launch:
     unit: str = ""  # of the objective, such as "euros"
     baseline: str | None = None  # the identity of the task's own configuration; None: it has none, or is not known
     constraints: tuple[Constraint, ...] = ()
+    numerics: Mapping[str, str] = field(default_factory=dict)  # what the last digits of scores depend on there
 
 
 @dataclass(frozen=True)

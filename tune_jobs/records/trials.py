@@ -120,6 +120,7 @@ class TestResult:
     readings: str | None = None  # the true and the read value of each image, packed; of an encoding with a scale
     worst: str | None = None  # the images that were read worst, packed (`readings.py` has both)
     reading: int | None = None  # of the study's readings of the test split, from one; None in studies from before
+    is_retrained: bool | None = None  # the model was trained anew, and not the one that was ranked; None: not known
 
 
 @dataclass(frozen=True)

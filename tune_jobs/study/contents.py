@@ -21,7 +21,7 @@ from tune_jobs.records.studies import Change, Evaluation, Launch, Replication, S
 from tune_jobs.records.trials import Lineage, RecordedResult, State, TestResult, TrialRecord
 from tune_jobs.search_spaces.scalars import Params, Value
 
-_LATER = ("reference", "code", "with_paths", "constraints")  # of a launch
+_LATER = ("reference", "code", "with_paths", "constraints", "numerics")  # of a launch
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TEST = re.compile(r"test:(0|[1-9][0-9]{0,8})")
 _SPARSEST = 1000  # epochs for each that was scored

@@ -24,6 +24,7 @@ def _options(record: StudyRecord) -> Iterator[str]:
     yield from () if protocol.images is None else ("--images", str(protocol.images))
     yield from () if protocol.precision == "float32" else ("--precision", protocol.precision)
     yield from ("--deterministic",) if protocol.deterministic else ()
+    yield from ("--portable",) if protocol.portable else ()
     yield from () if protocol.folds is None else ("--folds", str(protocol.folds))
     for objective in terms.objectives if terms.further_objectives else ():
         yield from ("--objective", f"{objective.direction[:3]}:{objective.metric}")
@@ -50,7 +51,7 @@ def facts(record: StudyRecord) -> dict[str, str]:
         "Seed": str(terms.seed),
     }
     if launch is not None:
-        known["Machine"] = launch.host
+        known["Machine"] = ", ".join([launch.host, *filter(None, [launch.numerics.get("processor")])])
         known["Versions"] = ", ".join(f"{package} {version}" for package, version in launch.versions.items())
         known["Commit"] = launch.commit or "none"
     return known

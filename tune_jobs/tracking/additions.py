@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _OUR_TAGS = {
-    *("state", "reason", "seed", "precision", "deterministic"),  # of trials
+    *("state", "reason", "seed", "precision", "deterministic", "portable"),  # of trials
     *("study", "task", "trials", "search", "scheduler", "best_trial", "best_params"),
 }
 _OUR_FILES = {"leaderboard", "test", "artifacts", "report.html"}

@@ -229,7 +229,7 @@ def system_tags(study: StudyRecord) -> dict[str, str]:
     """Return the tags of every run of a study: its source, its commit, and special settings of its protocol."""
     tags = {"mlflow.source.name": "tune-jobs", "mlflow.source.type": "JOB"}
     protocol = study.terms.protocol.to_dict()
-    tags |= {name: str(protocol[name]) for name in ("precision", "deterministic") if name in protocol}
+    tags |= {name: str(protocol[name]) for name in ("precision", "deterministic", "portable") if name in protocol}
     if study.launch is not None and study.launch.commit is not None:
         tags["mlflow.source.git.commit"] = study.launch.commit
     return tags

@@ -6,6 +6,7 @@ A plain function that knows nothing of Ray. It gets the test split from `executi
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tune_jobs.datasets import AnyTrainingData, TrainingData
@@ -35,26 +36,32 @@ def score(
 
     Of streamed data, whose test part is opened here, nothing is kept of each row.
 
-    Kept weights are used if they repeat the trial's validation score. Otherwise the model is trained again, up to the
-    trial's best epoch. That of a cross-validated trial is trained on all rows, and has no validation score.
+    Kept weights are used if they are this trial's, by its validation score. Otherwise the model is trained anew, up to
+    the trial's best epoch, and the result says so. That of a cross-validated trial is trained on all rows, and has no
+    validation score.
 
     Raises:
         TrialError: the model could not be trained again, or nothing scores it.
     """
-    model, val_score = weights.scored_model(task, trial, data, kept_weights) or _trained(task, trial, data)
+    kept = weights.scored_model(task, trial, data, kept_weights)
+    model, val_score = kept or _trained(task, trial, data)
+    return replace(_tested(task, trial, model, test), val_score=val_score, is_retrained=kept is None)
+
+
+def _tested(task: Task, trial: TrialRecord, model: keras.Model, test: Split | None) -> TestResult:
     metrics = _metrics(task, trial, model, test)
     if test is None:
-        return TestResult(metrics, val_score=val_score)
+        return TestResult(metrics)
     mean_of, encoding = mean_of_objective(task, trial.params, model), task.encoding_of(trial.params)
     if own_answers.has_image_errors(model):
-        return TestResult(metrics, _own_errors(task, trial, model, test, mean_of, metrics), val_score)
+        return TestResult(metrics, _own_errors(task, trial, model, test, mean_of, metrics))
     if mean_of is None and Presentation(encoding).scale is None:
-        return TestResult(metrics, val_score=val_score)
+        return TestResult(metrics)
     try:
         errors, read, worst = _of_each_image(task, encoding, model, test, mean_of, metrics)
     except ValueError as error:  # of an encoding whose answers have another form
         raise TrialError(Reason.INVALID, one_line(error)) from error
-    return TestResult(metrics, errors, val_score, readings=read, worst=worst)
+    return TestResult(metrics, errors, readings=read, worst=worst)
 
 
 def _metrics(task: Task, trial: TrialRecord, model: keras.Model, test: Split | None) -> dict[str, float]:

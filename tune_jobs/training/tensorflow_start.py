@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 _Around = Callable[[], AbstractContextManager[None]]
 
 
-def start(cpus: float, gpu_share: float | None = None) -> None:
+def start(cpus: float, gpu_share: float | None = None, *, portable: bool = False) -> None:
     """Import TensorFlow and prepare its devices for `cpus` threads and a share of a GPU; call it before the first op.
 
-    Without a share it gets the whole GPU; with 2 or more, as many GPUs together.
+    Without a share it gets the whole GPU; with 2 or more, as many GPUs together. A `portable` process computes on a CPU
+    with instructions that other processors have too.
     """
-    prepare_tensorflow()
+    prepare_tensorflow(portable=portable)
     with _native_stderr_held_back():
         from tune_jobs.training import tensorflow_process
 
