@@ -697,6 +697,12 @@ def test_mlflow_uvicorn_options() -> None:
     assert "sys.path.insert(0, app_dir)" in source("uvicorn", "main.py")
 
 
+def test_mlflow_server_process() -> None:
+    text = source("mlflow", "server/__init__.py")
+    assert "server_proc = _exec_cmd(\n        full_command,\n        extra_env=env_map," in text
+    assert '        "-m",\n        "uvicorn",\n        *opts,' in text
+
+
 def test_click_parser() -> None:
     import click
 

@@ -57,12 +57,12 @@ def open_privately(address: str, folder: Path) -> None:
     click.launch(file.as_uri())
 
 
-def announce(program: str, answers_at: str, then: Callable[[], object]) -> None:
-    """Say that a program starts, and when it answers; then call `then`.
+def announce(program: str, answers_at: str, then: Callable[[], object], *, meanwhile: str = "") -> None:
+    """Say that a program starts, with what it does meanwhile, and when it answers; then call `then`.
 
-    This process goes on meanwhile, and may become the program. The process that waits in its place ends with it.
+    This process goes on meanwhile, and serves the page. The process that waits in its place ends with it.
     """
-    say(f"{program} is starting …")
+    say(f"{program} is starting{meanwhile and ': '}{meanwhile} …")
     served_by, began = os.getpid(), time.monotonic()
     child = os.fork()
     if child:

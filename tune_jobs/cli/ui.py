@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
 from tune_jobs.cli import local_pages
 from tune_jobs.cli.options import home_option, read_settings, say
-from tune_jobs.settings import Settings, prepare_mlflow_password, prepare_mlflow_ui, safe_path
+from tune_jobs.settings import Settings, prepare_mlflow_password, prepare_mlflow_ui
 
 
 @click.command(short_help="Open the MLflow UI on the studies.")
@@ -54,8 +53,9 @@ def ui(study: str | None, port: int, opens: bool, no_auth: bool, home: Path | No
         "MLflow",
         f"http://127.0.0.1:{port}/health",
         lambda: local_pages.open_privately(f"{address}{view}", folder) if opens else None,
+        meanwhile="Python reads its server, which takes some seconds",
     )
-    _become_mlflow(settings, port, no_auth=no_auth)
+    _serve(settings, port, no_auth=no_auth)
 
 
 def _say_address(settings: Settings, port: int, *, no_auth: bool) -> tuple[str, Path]:
@@ -81,16 +81,15 @@ def _say_view(address: str, study: str | None, view: str) -> None:
         say(f"The trials of {study} are at {address}{view}")
 
 
-def _become_mlflow(settings: Settings, port: int, *, no_auth: bool) -> None:
-    """Run MLflow's server in place of this process. One worker answers one user, and starts in half the time."""
+def _serve(settings: Settings, port: int, *, no_auth: bool) -> None:
+    """Run MLflow's server here. One worker answers one user, and needs no other process."""
     from tune_jobs import tracking
 
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [] if no_auth else ["--app-name", "basic-auth"]
+    arguments = ["ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    arguments += [] if no_auth else ["--app-name", "basic-auth"]
     if settings.mlflow_file is not None:
         tracking.prepare_file(settings, say)
         os.chdir(settings.home)
     os.umask(0o077)  # of what MLflow writes for the page
     prepare_mlflow_ui(settings)
-    with safe_path():
-        os.execv(sys.executable, command)
+    tracking.serve_ui(arguments)

@@ -11,6 +11,7 @@ from tune_jobs.tracking.tracker import Tracker
 from tune_jobs.tracking.ui_password import check_port as check_ui_port
 from tune_jobs.tracking.ui_password import make as make_ui_password
 from tune_jobs.tracking.ui_password import new_folder as new_ui_folder
+from tune_jobs.tracking.ui_server import run as serve_ui
 
 __all__ = [
     "Tracker",
@@ -22,4 +23,5 @@ __all__ = [
     "make_ui_password",
     "new_ui_folder",
     "prepare_file",
+    "serve_ui",
 ]
