@@ -298,6 +298,11 @@ def prepare_mlflow_ui(settings: Settings) -> None:
     os.environ["MLFLOW_UVICORN_OPTS"] = f"{app_dir} {os.environ.get('MLFLOW_UVICORN_OPTS', '')}".strip()
 
 
+def prepare_mlflow_server(variables: Mapping[str, str]) -> None:
+    """Set the variables that MLflow's command has for its server."""
+    os.environ.update(variables)
+
+
 def prepare_mlflow_password(config: Path, user: str, password: str) -> None:
     """Set the variables with which MLflow's server asks for a password; `config` is the file of its settings."""
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(config)

@@ -6,9 +6,10 @@ MLflow's command prepares the store and then starts uvicorn in another process, 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from tune_jobs.settings import prepare_mlflow_server
 
 
 class _Ended:
@@ -34,6 +35,6 @@ def _serve(command: Sequence[str], *, extra_env: Mapping[str, str], **options: A
     """Run the server of a command `python -m uvicorn …` here."""
     import uvicorn
 
-    os.environ.update(extra_env)
+    prepare_mlflow_server(extra_env)
     uvicorn.main(list(command[command.index("uvicorn") + 1 :]), standalone_mode=False)
     return _Ended()
