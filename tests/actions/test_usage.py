@@ -22,6 +22,16 @@ def test_a_study_without_figures_has_dashes_and_says_so(tmp_path: Path, settings
     assert "Of 2 of these trials only a part was recorded" in err
 
 
+def test_accounts_are_written_to_a_file(tmp_path: Path, settings: Settings) -> None:
+    finished_study(own_task(tmp_path, width="Choice(1, 2)"), settings)
+    file = tmp_path / "accounts.csv"
+    code, out, err = called(settings, "usage", "--by", "study", "-o", str(file))
+    assert (code, out, err) == (0, "", f"wrote {file}\n")
+    heading, line = file.read_text().splitlines()
+    assert heading == "study,trials,cpu_seconds,cpu_idle,gpu_seconds,gpu_idle,energy_wh,unrecorded"
+    assert line.startswith("own,2,")
+
+
 def test_nothing_to_show_and_a_wrong_key_are_said_in_a_line(settings: Settings) -> None:
     assert called(settings, "usage")[2].startswith("No trial has ended yet.")
     code, _, err = called(settings, "usage", "--by", "year")

@@ -26,7 +26,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def one_gpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayHead]:
     """A node of one logical GPU and enough CPUs, and what its device says of itself."""
-    device = {"index": "0", "memory_used_mb": 5_000.0, "memory_total_mb": 20_000.0, "utilisation": 0.2}
+    device = {"index": "0", "memory_used_mb": 5_000.0, "memory_total_mb": 20_000.0, "utilisation": 0.2, "joules": 7.0}
     file = tmp_path_factory.mktemp("device") / "figures.json"
     file.write_text(json.dumps([device]))
     head = RayHead(cpus=2, gpus=1, environment={"TUNE_JOBS_DEVICE_FIGURES": str(file)})
@@ -105,4 +105,10 @@ def test_auto_packs_as_many_trials_as_the_first_ones_showed_to_fit(
         kill_family(process)
     assert code == 0, stderr
     assert at_once(own) == 3
-    assert [trial.attempts for trial in Study.open("own", settings).record().trials] == [1] * 12
+    trials = Study.open("own", settings).record().trials
+    assert [trial.attempts for trial in trials] == [1] * 12
+    took = [trial.spent for trial in trials if trial.spent is not None]
+    shares = sorted(round(spent.gpu_held / spent.cpu_held / 2, 2) for spent in took)  # each has half a CPU
+    assert shares == [0.33] * 9 + [1.0] * 3  # a whole GPU while the first three were measured
+    assert [spent.gpu_used for spent in took] == pytest.approx([0.2 * spent.gpu_held for spent in took])
+    assert {spent.joules for spent in took} == {0.0}

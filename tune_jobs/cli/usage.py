@@ -36,9 +36,18 @@ def _keys(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, .
     show_default=True,
     help="Format of the output.",
 )
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write CSV, or JSON if it is asked for, to FILE instead of the terminal.",
+)
 @json_option
 @home_option
-def usage(studies: tuple[str, ...], by: tuple[str, ...], form: str, as_json: bool, home: Path | None) -> None:
+def usage(
+    studies: tuple[str, ...], by: tuple[str, ...], form: str, output: Path | None, as_json: bool, home: Path | None
+) -> None:
     """Show what the trials of these studies, or of all, took of the machines: seconds of CPUs and GPUs that they held,
     the share of these that was idle, and the energy of GPUs where their driver reports it.
 
@@ -48,14 +57,19 @@ def usage(studies: tuple[str, ...], by: tuple[str, ...], form: str, as_json: boo
     Example:  tune-jobs usage
               tune-jobs usage --by user,month --format csv
     """
+    from tune_jobs import exports
     from tune_jobs.actions import usage
     from tune_jobs.exports import accounts
 
     lines, all_together = usage.usage(studies, read_settings(home), say, by)  # type: ignore[arg-type]
-    if as_json or form == "json":
-        print_text(accounts.json_text(lines), nl=False)
-    elif form == "csv":
-        print_text(accounts.csv_text(lines, by), nl=False)  # type: ignore[arg-type]
+    is_json = as_json or form == "json"
+    if is_json or form == "csv" or output is not None:
+        text = accounts.json_text(lines) if is_json else accounts.csv_text(lines, by)  # type: ignore[arg-type]
+        if output is None:
+            print_text(text, nl=False)
+        else:
+            exports.write(output, text)
+            say(f"wrote {output}")
     elif lines:
         _print(lines, vars(all_together), by)
     else:
