@@ -49,7 +49,7 @@ def main() -> None:
     print_machine()
     print(f"load of the last minute: {os.getloadavg()[0]:.1f}\n")
     cases = [(processor, False) for processor in PROCESSORS] + [("this one", True), ("with AVX2", True)]
-    for network in NETWORKS:
+    for network in [name for name in NETWORKS if name.startswith(options.only)]:
         found = {case: _run(network, *case, options) for case in cases}
         first = {False: found["this one", False], True: found["this one", True]}
         rows = [_row(*case, figures, first[case[1]], first[False]) for case, figures in found.items()]
@@ -58,6 +58,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = make_sweep_parser(__doc__)
+    parser.add_argument("--only", default="", help="MLP or CNN (default: both)")
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--images", type=int, default=6000)

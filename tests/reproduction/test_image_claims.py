@@ -148,9 +148,20 @@ def test_the_summary_has_ten_lines_and_says_what_was_not_run_and_how_winners_wer
     assert "1 were run with enough to say something: 1 are better here, 0 not told apart, 0 worse." in text
     assert "report A, Table 4 (2)" in text
     assert "1 of 1 are from studies of at most 5 configurations: set by hand, and not found by a search." in text
+    assert "not found by a search. 0 began after the test split of their data had been read" in text
     assert "fashion-mnist 1" in text
     n = len(image_claims.CLAIMS)
     assert f"- Conclusions: 0 confirmed (none), 0 refuted (none), {n} not decided." in summary
+
+
+def test_a_winner_that_began_after_another_study_had_read_its_test_split_is_counted() -> None:
+    best = evaluated(0.93)
+    for other_at, n in ((4.0, 1), (6.0, 0)):
+        trials = tuple(replace(one, started=5.0) for one in best.trials)
+        readings = (Evaluation(other_at, "ada", (0,)),)
+        other = study("other", DROPOUT.name, trial(0, {}, 0.5), readings=readings)
+        page = images.page([replace(best, trials=trials), other], MACHINE, 0.0)
+        assert f"{n} began after the test split of their data had been read for another study" in page
 
 
 def test_a_worse_figure_says_what_the_same_network_has_with_other_batches() -> None:

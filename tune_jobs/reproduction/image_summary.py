@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tune_jobs.records.split_readings import is_same_data
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.reproduction.claims import ClaimResult
 from tune_jobs.reproduction.reported import Figure, Match, Ranked, budget
@@ -66,7 +67,7 @@ def lines(evidence: Evidence) -> Iterator[str]:
     yield f"- Worse: {_by_table(worse)}."
     missing = Counter(figure.reported.table for figure in accuracies if figure.match is None)
     yield f"- Not run: {_listed(f'{table} ({n})' for table, n in missing.items())}."
-    yield from _of_winners(evidence.winners)
+    yield from _of_winners(evidence)
     yield _of_claims(evidence.claims)
     losses = [figure for figure in evidence.figures if figure.reported.metric != "test_accuracy"]
     n_losses = sum(figure.match is not None for figure in losses)
@@ -81,19 +82,31 @@ def lines(evidence: Evidence) -> Iterator[str]:
     )
 
 
-def _of_winners(winners: Sequence[tuple[str, Match, float | None]]) -> Iterator[str]:
+def _of_winners(evidence: Evidence) -> Iterator[str]:
+    winners = evidence.winners
     gains = [
         match.row.tested.score - value
         for _, match, value in winners
         if match.row.tested is not None and value is not None
     ]
     by_hand = sum(len(match.study.searched) <= _FEW for _, match, _ in winners)
+    late = sum(_began_after_a_reading(match, [study for study, _ in evidence.ranked]) for _, match, _ in winners)
     if gains:
         yield (
             f"- The best of each kind: {sum(gain > 0 for gain in gains)} of {len(gains)} are above the reports' best, "
             f"by {min(gains):+.4f} to {max(gains):+.4f}. {by_hand} of {len(winners)} are from studies of at most "
-            f"{_FEW} configurations: set by hand, and not found by a search."
+            f"{_FEW} configurations: set by hand, and not found by a search. {late} began after the test split of "
+            "their data had been read for another study: what was seen there may have helped to choose them."
         )
+
+
+def _began_after_a_reading(match: Match, studies: Sequence[StudyRecord]) -> bool:
+    """Return True if another study had read the test split of these data before the first trial of a winner."""
+    began = min((trial.started or math.inf for trial in match.study.trials), default=math.inf)
+    others = [
+        study for study in studies if study.name != match.study.name and is_same_data(study.terms, match.study.terms)
+    ]
+    return any(reading.at < began for study in others for reading in study.readings)
 
 
 def _of_claims(results: Sequence[ClaimResult]) -> str:
