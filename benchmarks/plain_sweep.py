@@ -2,6 +2,7 @@
 
 It is a function trainable that reports each epoch of `model.fit`, with its data from `tune.with_parameters`, a grid
 search, two trials at a time with one CPU each, and `MLflowLoggerCallback` on SQLite. It uses nothing of this project.
+With `--expert` it has what an expert turns on: workers that are used again, 50 steps in one call, one thread a trial.
 """
 
 import argparse
@@ -11,9 +12,17 @@ import numpy as np
 from ray import tune
 from ray.air.integrations.mlflow import MLflowLoggerCallback
 
+EXPERT_STEPS = 50  # in one call
 
-def train(config, data, epochs, batch_size):
+
+def train(config, data, epochs, batch_size, is_expert):
     import keras
+
+    if is_expert:
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
     class ReportEachEpoch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -32,6 +41,7 @@ def train(config, data, epochs, batch_size):
         optimizer=optimizer(learning_rate=config["optimizer"]["learning_rate"]),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
+        steps_per_execution=EXPERT_STEPS if is_expert else 1,
     )
     model.fit(
         data["x_train"],
@@ -53,6 +63,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--max-concurrent", type=int, default=2)
+    parser.add_argument("--expert", action="store_true", help="turn on what an expert turns on")
     options = parser.parse_args()
 
     with np.load(options.data) as arrays:
@@ -60,7 +71,9 @@ def main():
     for name in ("x_train", "x_val"):
         data[name] = data[name].astype("float32") / 255
 
-    trainable = tune.with_parameters(train, data=data, epochs=options.epochs, batch_size=options.batch_size)
+    trainable = tune.with_parameters(
+        train, data=data, epochs=options.epochs, batch_size=options.batch_size, is_expert=options.expert
+    )
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
         param_space={
@@ -74,7 +87,12 @@ def main():
                 ]
             ),
         },
-        tune_config=tune.TuneConfig(metric="val_accuracy", mode="max", max_concurrent_trials=options.max_concurrent),
+        tune_config=tune.TuneConfig(
+            metric="val_accuracy",
+            mode="max",
+            max_concurrent_trials=options.max_concurrent,
+            reuse_actors=options.expert,
+        ),
         run_config=tune.RunConfig(
             name="plain",
             storage_path=str(options.folder / "ray_results"),

@@ -1,11 +1,13 @@
-"""Measure the same sweep by `tune-jobs launch` and by a plain script (plain_sweep.py), from cold start to logged.
+"""Measure the same sweep by `tune-jobs launch`, by a plain script (plain_sweep.py) and by that of an expert, from cold
+start to logged.
 
     python benchmarks/sweep.py --data-dir data
 
-Both train the same 12 configurations of a 784-128-10 network on the same 55,000 images of Fashion-MNIST, 2 epochs at
+All train the same 12 configurations of a 784-128-10 network on the same 55,000 images of Fashion-MNIST, 2 epochs at
 batch 128, two at a time with one CPU each, and log to MLflow on SQLite. The time of a side is from the start of its
-process to its exit, when the 12 runs must be finished in its MLflow store. The programs of both are read from the disk
-once before. The plain side gets its data ready to load; ours unpacks and checks the original files.
+process to its exit, when the 12 runs must be finished in its MLflow store. The programs of all are read from the disk
+once before. The plain sides get their data ready to load; ours unpacks and checks the original files. The expert's
+script is the plain one with workers that are used again, 50 steps in one call and one thread a trial.
 """
 
 from __future__ import annotations
@@ -45,17 +47,24 @@ def main() -> None:
     with work_folder(options.keep) as folder:
         data = _prepare(options.data_dir, folder)
         warm_disk()
-        plain, ours = [], []
+        plain, expert, ours = [], [], []
         for repeat in range(options.repeats):
             say(f"{n_configurations} configurations by the plain script ({repeat + 1} of {options.repeats})")
             plain.append(_run_plain(options, folder / f"plain-{repeat}", data))
+            say(f"the same by the expert's script ({repeat + 1} of {options.repeats})")
+            expert.append(_run_plain(options, folder / f"expert-{repeat}", data, "--expert"))
             say(f"the same by tune-jobs launch ({repeat + 1} of {options.repeats})")
             ours.append(_run_ours(options, folder / f"ours-{repeat}", n_configurations))
     print_table(
-        ["", "plain script", "tune-jobs", "ratio"],
+        ["", "plain script", "expert's script", "tune-jobs", "plain / ours", "expert's / ours"],
         [
-            _seconds(f"{n_configurations} trials x {options.epochs} epochs, seconds", plain, ours),
-            ["best validation accuracy", *(f"{max(side[0][1].values()):.4f}" for side in (plain, ours)), ""],
+            _seconds(f"{n_configurations} trials x {options.epochs} epochs, seconds", plain, expert, ours),
+            [
+                "best validation accuracy",
+                *(f"{max(side[0][1].values()):.4f}" for side in (plain, expert, ours)),
+                "",
+                "",
+            ],
         ],
     )
     _print_accuracies(plain[0][1], ours[0][1])
@@ -70,7 +79,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--initializers", default="glorot_uniform,glorot_normal")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--max-concurrent", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=1, help="of both sides; medians are compared (default: 1)")
+    parser.add_argument("--repeats", type=int, default=1, help="of all sides; medians are compared (default: 1)")
     return parser.parse_args()
 
 
@@ -89,7 +98,7 @@ def _prepare(data_dir: Path, folder: Path) -> Path:
     return path
 
 
-def _run_plain(options: argparse.Namespace, folder: Path, data: Path) -> Side:
+def _run_plain(options: argparse.Namespace, folder: Path, data: Path, *further: str) -> Side:
     folder.mkdir()
     flags = {
         "--data": data,
@@ -100,7 +109,7 @@ def _run_plain(options: argparse.Namespace, folder: Path, data: Path) -> Side:
         "--max-concurrent": options.max_concurrent,
     }
     words = [str(word) for flag in flags.items() for word in flag]
-    command = [sys.executable, str(HERE / "plain_sweep.py"), *words]
+    command = [sys.executable, str(HERE / "plain_sweep.py"), *words, *further]
     seconds = time_command(command, plain_environment(), folder / "log", cwd=folder)
     return seconds, {
         _plain_key(run): _last_accuracy(run) for run in trial_runs(f"sqlite:///{folder}/mlflow.db", "plain")
@@ -145,9 +154,10 @@ def _last_accuracy(run: Run) -> float:
     return run.metrics["val_accuracy"]
 
 
-def _seconds(title: str, plain: list[Side], ours: list[Side]) -> list[str]:
-    slow, fast = statistics.median([side[0] for side in plain]), statistics.median([side[0] for side in ours])
-    return [title, f"{slow:.1f}", f"{fast:.1f}", f"{slow / fast:.2f}x"]
+def _seconds(title: str, *sides: list[Side]) -> list[str]:
+    """Return the median of each side, ours last, and the ratios of the others to it."""
+    *others, ours = (statistics.median([run[0] for run in side]) for side in sides)
+    return [title, *(f"{each:.1f}" for each in (*others, ours)), *(f"{other / ours:.2f}x" for other in others)]
 
 
 def _print_accuracies(plain: Mapping[Configuration, float], ours: Mapping[Configuration, float]) -> None:

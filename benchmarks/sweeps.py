@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from measuring import plain_environment, time_command
+from measuring import ROOT, plain_environment, time_command
 
 from tune_jobs.errors import StudyError
 from tune_jobs.records.studies import StudyRecord
@@ -34,6 +34,7 @@ class Sweep:
     data_dir: Path = Path("data")
     settings: tuple[str, ...] = ()  # NAME=VALUE
     tracking_uri: str | None = None
+    code: Path = ROOT  # the checkout that is run
 
     @property
     def command(self) -> list[str]:
@@ -52,11 +53,8 @@ class Sweep:
 
     @property
     def env(self) -> dict[str, str]:
-        return (
-            plain_environment()
-            if self.tracking_uri is None
-            else plain_environment(MLFLOW_TRACKING_URI=self.tracking_uri)
-        )
+        address = {} if self.tracking_uri is None else {"MLFLOW_TRACKING_URI": self.tracking_uri}
+        return plain_environment(PYTHONPATH=str(self.code), **address)
 
     @property
     def _settings(self) -> Settings:

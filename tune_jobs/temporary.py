@@ -26,9 +26,9 @@ def make(place: Path | None = None) -> Path:
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
+def folder(place: Path | None = None) -> Iterator[Path]:
     """Give a new folder, as `make` does, which exists until the block ends."""
-    made, descriptor = _made(None)
+    made, descriptor = _made(place)
     try:
         yield made
     finally:

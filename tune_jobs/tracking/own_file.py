@@ -23,6 +23,7 @@ from tune_jobs.study.locks import taking_turns
 from tune_jobs.tracking.marks import STUDY, TASK
 from tune_jobs.words import Say
 
+_MEMORY = Path("/dev/shm")  # a folder that Linux keeps in memory
 _PATIENCE_S = 20.0  # for another process that writes to the file
 _PLACES = (  # where MLflow keeps addresses of artifacts
     ("experiments", "artifact_location"),
@@ -60,16 +61,15 @@ def _link_to(folder: Path) -> Path:
 def make(file: Path, artifacts: Path) -> None:
     """Make MLflow's file if there is none, whole or not at all. Its files go to the folder `artifacts`.
 
-    MLflow creates its tables one after another. Killed in between, it leaves a file that it does not open again.
+    MLflow creates its tables one after another. Killed in between, it leaves a file that it does not open again. It
+    waits for the disk a hundred times, so that the tables are made in memory where there is a folder for that.
     """
-    from mlflow import MlflowClient
-
     if file.exists():
         return
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         part.touch(0o600)
-        MlflowClient(tracking_uri=address(part)).search_experiments(max_results=1)
+        _make_tables(part)
         with closing(sqlite3.connect(part)) as database, database:
             database.execute(
                 "UPDATE experiments SET artifact_location = ? || '/' || experiment_id", [artifacts.as_uri()]
@@ -79,6 +79,16 @@ def make(file: Path, artifacts: Path) -> None:
         pass  # another process was faster
     finally:
         part.unlink(missing_ok=True)
+
+
+def _make_tables(part: Path) -> None:
+    """Have MLflow make its tables, and write them to a file."""
+    from mlflow import MlflowClient
+
+    with temporary.folder(_MEMORY if os.access(_MEMORY, os.W_OK) else None) as folder:
+        made = folder / "mlflow.db"
+        MlflowClient(tracking_uri=address(made)).search_experiments(max_results=1)
+        _copy(made, part)
 
 
 def settle(file: Path, artifacts: Path) -> None:

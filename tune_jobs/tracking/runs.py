@@ -40,6 +40,7 @@ class DeliveredRun:
     files: str | None = None  # a digest of the files that it has
     tested: str | None = None  # a digest of the results on the test split that it has
     points: dict[tuple[str, int], float] = field(default_factory=dict)  # values by metric and step; of a run not final
+    new_tags: Mapping[str, str] | None = None  # of a run that was created a moment ago
 
     def lacks(self, points: Sequence[Metric]) -> list[Metric]:
         """Return those of a trial's points that the run lacks. MLflow keeps one twice if its time is another."""
@@ -106,7 +107,7 @@ class StudyRuns:
             | mlflow_form.system_tags(study),
             run_name=mlflow_form.trial_name(study, trial.number),
         )
-        return DeliveredRun(run.info.run_id)
+        return DeliveredRun(run.info.run_id, new_tags=run.data.tags)
 
     def trials(
         self, study: StudyRecord, latest: Callable[[], StudyRecord] | None, say: Say | None = None

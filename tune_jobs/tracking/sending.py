@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LONGEST_BATCH = 400_000  # characters of JSON; MLflow's limit is a million
 _MOST = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's limits
+_MOST_TOGETHER = 1000  # items of all kinds in one call
 
 
 @dataclass
@@ -35,6 +36,23 @@ class Sender:
         """Log metrics, params or tags."""
         for batch in _batches(items, _MOST[kind]):
             self._log(kind, batch)
+
+    def log_together(self, params: Sequence[Any], metrics: Sequence[Any]) -> None:
+        """Log params and metrics in one call where MLflow takes them so, else the params first."""
+        kinds = {"params": params, "metrics": metrics}
+        is_one_call = all(len(list(_batches(items, _MOST[kind]))) == 1 for kind, items in kinds.items())
+        if not is_one_call or len(params) + len(metrics) > _MOST_TOGETHER or not self._logged(kinds):
+            for kind, items in kinds.items():
+                self.log(kind, items)
+
+    def _logged(self, kinds: Mapping[str, Sequence[Any]]) -> bool:
+        """Log items of several kinds; return False if some of them are refused."""
+        try:
+            self.client.log_batch(self.run_id, **kinds, synchronous=True)
+        except Exception as error:
+            self._refused("", error, is_one=False)
+            return False
+        return True
 
     def _log(self, kind: str, items: Sequence[Any]) -> None:
         """Log a batch; one that is refused is halved until the refused items are found."""

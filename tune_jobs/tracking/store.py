@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
+from tune_jobs import later_imports
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import redact
 from tune_jobs.settings import Settings, mlflow_login, prepare_mlflow
@@ -119,11 +120,15 @@ def client(settings: Settings, say: Say = lambda line: None) -> MlflowClient:
         SettingsError: if the store's tables are of another MLflow version.
     """
     prepare_mlflow()
-    from mlflow import MlflowClient
-    from mlflow.tracking._tracking_service import utils
+    uri = address(settings)
+    with later_imports.without_collections():
+        from mlflow import MlflowClient
+        from mlflow.tracking._tracking_service import utils
+
+        if not uri.startswith("http"):
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 (which the first call would import)
 
     utils._artifact_repos_cache.clear()  # it knows runs by their ids alone, and a home that was copied has the same
-    uri = address(settings)
     if settings.mlflow_file is not None:
         prepare_file(settings, say)
     with _turn_to_make_tables(uri):

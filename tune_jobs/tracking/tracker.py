@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,9 +150,7 @@ class Tracker:
         delivered = self._of_this_attempt(runs, study, trial, points)
         sender = Sender(runs.client, delivered.run_id)
         if not delivered.is_final:
-            if not delivered.is_described:
-                _describe(sender, study, trial, delivered)
-            sender.log("metrics", delivered.lacks(points))
+            _describe(sender, study, trial, delivered, delivered.lacks(points))
             delivered.note(points)
             delivered.epochs = max(delivered.epochs, len(trial.history))
         if trial.tested is not None and _is_test_new(delivered, trial):
@@ -160,9 +158,10 @@ class Tracker:
             delivered.tested = mlflow_form.tested_digest(trial.tested)
         if trial.is_finished:
             _deliver_pictures(sender, trial)
-            _finish(sender, study, trial, names)
+            _finish(sender, study, trial, names, delivered.new_tags)
             delivered.is_final = True
             delivered.points.clear()
+        delivered.new_tags = None
         self._note_left_out(f"trial {trial.number}", sender)
         return True
 
@@ -224,12 +223,18 @@ def _is_test_new(delivered: DeliveredRun, trial: TrialRecord) -> bool:
     return tested is not None and bool(tested.metrics) and delivered.tested != mlflow_form.tested_digest(tested)
 
 
-def _describe(sender: Sender, study: StudyRecord, trial: TrialRecord, delivered: DeliveredRun) -> None:
-    """Log a trial's params and, last, its data set if it has one. Doing so twice changes nothing."""
+def _describe(
+    sender: Sender, study: StudyRecord, trial: TrialRecord, delivered: DeliveredRun, points: list[Metric]
+) -> None:
+    """Log points and, before they are there, a trial's params and, last, its data set if it has one. Doing so twice
+    changes nothing."""
     from mlflow.entities import Param
 
+    if delivered.is_described:
+        sender.log("metrics", points)
+        return
     params = mlflow_form.params(trial, mlflow_form.param_names(study))
-    sender.log("params", [Param(name, value) for name, value in params.items()])
+    sender.log_together([Param(name, value) for name, value in params.items()], points)
     if study.terms.has_data:
         parent.log_data(sender, study.terms)
     delivered.is_described = True
@@ -259,21 +264,23 @@ def _deliver_pictures(sender: Sender, trial: TrialRecord) -> None:
                 sender.log_picture(name, trial_pictures.content(text), epoch)
 
 
-def _finish(sender: Sender, study: StudyRecord, trial: TrialRecord, names: MetricNames) -> None:
-    """Log how a trial ended, and end its run."""
+def _finish(
+    sender: Sender, study: StudyRecord, trial: TrialRecord, names: MetricNames, new_tags: Mapping[str, str] | None
+) -> None:
+    """Log how a trial ended, and end its run, which has the tags `new_tags` if it is new."""
     from mlflow.entities import RunTag
 
-    run = sender.client.get_run(sender.run_id)
+    tags_there = sender.client.get_run(sender.run_id).data.tags if new_tags is None else new_tags
     metrics = mlflow_form.metrics(trial, study.terms, names)
     metrics += mlflow_form.tested_metrics(trial, names)
     known = sorted({point.key for point in metrics})
     tags = {marks.METRICS: "\n".join(known)} | names.tags(known) | mlflow_form.param_tags(study, trial)
-    if (trial.reason is not None or trial.changes) and marks.has_our_note(run.data.tags, f"trial {trial.number} of "):
+    if (trial.reason is not None or trial.changes) and marks.has_our_note(tags_there, f"trial {trial.number} of "):
         tags |= marks.note(mlflow_form.trial_note(study, trial))
     left_out = "; ".join(f"{what} ({why})" for what, why in sender.left_out.items())
-    if left_out or run.data.tags.get(marks.LEFT_OUT):
+    if left_out or tags_there.get(marks.LEFT_OUT):
         tags[marks.LEFT_OUT] = cut(left_out, LONGEST_TAG)
     tags |= mlflow_form.end_tags(study, trial)
-    new = {name: value for name, value in tags.items() if run.data.tags.get(name) != value}
+    new = {name: value for name, value in tags.items() if tags_there.get(name) != value}
     sender.log("tags", [RunTag(name, value) for name, value in new.items()])
     sender.client.set_terminated(sender.run_id, STATUS[trial.state], mlflow_form.end_ms(study, trial))
