@@ -210,6 +210,7 @@ def test_ray_agents() -> None:
     start = source("ray", "_private/services.py")
     for kind in ("DASHBOARD_AGENT", "RUNTIME_ENV_AGENT"):
         assert f"ray_constants.PROCESS_TYPE_{kind}, session_dir\n" in start
+    assert "ray._private.utils.get_dashboard_dependency_error()" in start
     assert "RUNTIME_ENV_AGENT_PORT_NAME" in source("ray", "_private/runtime_env/agent/main.py")
 
 

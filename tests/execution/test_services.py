@@ -29,11 +29,15 @@ def test_the_own_cluster_starts_without_monitors_and_api_server() -> None:
 
 
 def test_ray_is_as_before_after_the_block() -> None:
-    from ray._private import node, parameter
+    from ray._private import node, parameter, utils
 
-    before = parameter.RayParams, node.Node.start_api_server
+    def changed() -> tuple[object, ...]:
+        return parameter.RayParams, node.Node.start_api_server, utils.get_dashboard_dependency_error
+
+    before = changed()
     with without_unused_services():
         assert parameter.RayParams().no_monitor
-        assert (parameter.RayParams, node.Node.start_api_server) != before
-    assert (parameter.RayParams, node.Node.start_api_server) == before
+        assert utils.get_dashboard_dependency_error() is None
+        assert all(now != then for now, then in zip(changed(), before, strict=True))
+    assert changed() == before
     assert not parameter.RayParams().no_monitor
