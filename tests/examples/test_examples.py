@@ -36,7 +36,7 @@ def run(folder: Path, *words: str) -> str:
 
 def test_each_example_is_run_by_a_test() -> None:
     names = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
-    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parents[1].rglob("test_*.py"))
     assert {name for name in names if f'"{name}"' not in tests} == set()
 
 
