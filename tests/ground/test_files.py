@@ -76,6 +76,16 @@ def test_a_file_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> No
     assert only(tmp_path) == {}
 
 
+def test_the_folder_of_a_file_that_a_user_names_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.make_parent(tmp_path / "a" / "b" / "file")
+    assert (tmp_path / "a" / "b").is_dir()
+    monkeypatch.chdir(tmp_path)
+    files.make_parent(Path("file"))
+    (tmp_path / "taken").touch()
+    with pytest.raises(UserError, match=r"^taken/x/file cannot be written, for its folder cannot be made: File exists"):
+        files.make_parent(Path("taken/x/file"))
+
+
 def test_rights_are_those_asked_for_or_those_that_suit_the_folder(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
