@@ -6,6 +6,7 @@ The durable record is the business of `study/`.
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -113,7 +114,9 @@ class OptunaSampler:
         if self._search == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         if self._search == "nsga2":
-            return SteadyStateNSGA2(seed, self._domains)
+            with warnings.catch_warnings():  # its crossover is called experimental, and has been since 2022
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return SteadyStateNSGA2(seed, self._domains)
         return QuickTPE(seed, self._observations)
 
     def _add(self, trial: TrialRecord) -> None:
