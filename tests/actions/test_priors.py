@@ -45,6 +45,7 @@ def test_a_search_learns_from_all_trials_of_another_study(own: Own, resolved: Re
     assert Study.open("mine", settings).record().trials == ()
 
 
+@pytest.mark.slow
 def test_a_study_keeps_what_it_took_over_when_the_other_is_gone(
     own: Own, resolved: Resolve, settings: Settings
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_study_keeps_what_it_took_over_when_the_other_is_gone(
     assert study_file.decoded(study_file.encoded(mine.content())).record.prior == mine.record().prior is not None
 
 
+@pytest.mark.slow
 def test_what_was_taken_over_can_be_dropped_again(own: Own, resolved: Resolve, settings: Settings) -> None:
     taught, dropped = resolved(request_of(own)), resolved(request_of(own, seed_from="none"))
     never = resolved(request_of(own, study="never", seed_from=None))

@@ -72,6 +72,7 @@ def test_the_first_trials_are_where_those_of_the_other_study_were_good(search: S
     assert np.median(taught) > np.median(alone)
 
 
+@pytest.mark.slow
 def test_a_prior_has_all_the_weight_at_first_and_none_where_it_ranks_trials_the_wrong_way_round() -> None:
     score = near(0.8, 0.2)
     same, opposite = drawn(score), drawn(lambda params: -score(params))
@@ -135,6 +136,7 @@ def test_a_left_out_point_is_predicted_as_by_a_process_without_it() -> None:
         assert draws[:, left_out].std() == pytest.approx(spread[0], rel=0.05)
 
 
+@pytest.mark.slow
 def test_draws_of_a_process_have_its_mean_and_vary_together() -> None:
     random = np.random.default_rng(0)
     x, y = random.random((6, 2)), random.standard_normal(6)
