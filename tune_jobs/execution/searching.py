@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tune_jobs.execution.packing import Packing
     from tune_jobs.execution.populations import Population
     from tune_jobs.execution.rules import Failures
+    from tune_jobs.execution.sweep import Sweep
     from tune_jobs.execution.worker import SweepContext
 
 
@@ -42,7 +43,7 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
     run.say("starting Ray …")
     workers = worker_forks.WorkerKind.training(resources.cpus_per_trial, has_own_loop=inputs.task.trains_itself)
     with _importing("ray.tune"), cluster.connection(resources.address, workers):
-        from tune_jobs.execution import driver, placement, rules, turn_taking
+        from tune_jobs.execution import placement, rules
         from tune_jobs.execution.sweep import Sweep, SweepLimits
         from tune_jobs.execution.trial_ledger import TrialLedger
         from tune_jobs.execution.trial_queue import SearchStrategy
@@ -79,22 +80,25 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
         limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial)
         progress = _progress(run, plan, news)
         sweep = Sweep(ledger, strategy, limits, packed, progress, run.interruption)
-        failures = rules.Failures()
-        with (
-            turn_taking.turn(run, packed.slots, lambda: progress.seconds_left)
-            if sweep.has_work
-            else nullcontext(True) as has_turn
-        ):
-            if has_turn:
-                sweep.count_from_now()
-                progress.count_from_now()
-                news.begin(progress.n_finished)
-                with progress.shown():
-                    failures = driver.run_sweep(sweep, context)
+        failures = _run_in_turn(run, sweep, context, progress, news) if sweep.has_work else rules.Failures()
         if kept is not None:
             kept.prune()
         ended()  # the rest is delivered while Ray goes down
     return failures
+
+
+def _run_in_turn(run: StudyRun, sweep: Sweep, context: SweepContext, progress: Progress, news: News) -> Failures:
+    """Run a sweep once its job has its turn, from which its time counts; nothing if the user stops it before."""
+    from tune_jobs.execution import driver, rules, turn_taking
+
+    with turn_taking.turn(run, sweep.placement.slots, lambda: progress.seconds_left) as has_turn:
+        if not has_turn:
+            return rules.Failures()
+        sweep.count_from_now()
+        progress.count_from_now()
+        news.begin(progress.n_finished)
+        with progress.shown():
+            return driver.run_sweep(sweep, context)
 
 
 @contextmanager
