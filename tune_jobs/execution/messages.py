@@ -17,6 +17,17 @@ from tune_jobs.records.trials import Metrics, Spent, TrialResult
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.training.devices import DeviceFigures
 
+_REPORTS = 50  # a second, of all workers together: about half of what one driver takes
+_LEAST_S = 0.5  # between two reports of a worker
+
+
+def seconds_between_reports(n_workers: int) -> float:
+    """Return how long each of so many workers trains before it reports.
+
+    It waits for the driver's answer then, so that reports that come faster than they are taken hold up the training.
+    """
+    return max(_LEAST_S, n_workers / _REPORTS)
+
 
 @dataclass(frozen=True)
 class Assignment:

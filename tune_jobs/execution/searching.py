@@ -57,6 +57,7 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
         context = _sweep_context(
             run,
             source,
+            packed.packing.max_slots,
             is_population=population is not None,
             keeps_checkpoints=bool(
                 _checkpoint_every(run) or population or checkpoints.has_any or _goes_on(inputs.task)
@@ -77,7 +78,8 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
             image_rungs=plan.image_rungs,
         )
         per_trial = rules.TrialLimits(resources.trial_limit_s, resources.max_retries)
-        limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial)
+        overtime_s = max(SweepLimits.overtime_s, 2 * context.report_every_s)
+        limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial, overtime_s)
         progress = _progress(run, plan, news)
         sweep = Sweep(ledger, strategy, limits, packed, progress, run.interruption)
         failures = _run_in_turn(run, sweep, context, progress, news) if sweep.has_work else rules.Failures()
@@ -122,10 +124,16 @@ def _population(run: StudyRun, plan: Plan, checkpoints: CheckpointFolder) -> Pop
 
 
 def _sweep_context(
-    run: StudyRun, source: TaskSource, *, is_population: bool, keeps_checkpoints: bool, measures_devices: bool
+    run: StudyRun,
+    source: TaskSource,
+    n_workers: int,
+    *,
+    is_population: bool,
+    keeps_checkpoints: bool,
+    measures_devices: bool,
 ) -> SweepContext:
     """Return what all trials share, with the actors that keep files for them."""
-    from tune_jobs.execution import keeper, worker
+    from tune_jobs.execution import keeper, messages, worker
 
     inputs, resources, identity = run.inputs, run.resources, run.study.identity
     weights_dir, checkpoints_dir = run.settings.weights_dir(identity), run.settings.checkpoints_dir(identity)
@@ -147,6 +155,7 @@ def _sweep_context(
         keeps_checkpoints=_goes_on(inputs.task) and not is_population,
         measures_devices=measures_devices,
         has_own_loop=inputs.task.trains_itself,
+        report_every_s=messages.seconds_between_reports(n_workers),
     )
 
 

@@ -21,7 +21,6 @@ from tune_jobs.live.activity import NO_FREE_SLOT, Activity, Node
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records.trials import Spent, TrialRecord, TrialResult
 
-_OVERTIME_S = 5.0  # past its time limit, before a trial's worker is killed: most return by themselves and stay warm
 _ACTIVITY_S = 1.0  # between two reports of the activity
 
 
@@ -41,6 +40,7 @@ class SweepLimits:
     trials: int | None = None  # searched trials of the study in all; None: as many as the sampler proposes
     time_limit_s: float | None = None
     per_trial: TrialLimits = field(default_factory=TrialLimits)
+    overtime_s: float = 5.0  # past its time limit, before a trial's worker is killed: most return and stay warm
 
 
 @dataclass
@@ -80,6 +80,7 @@ class Sweep:
         self._ledger, self._strategy, self.placement = ledger, strategy, placement
         self._watcher, self._interruption = watcher, interruption
         self._queue = TrialQueue(ledger, strategy, limits.trials)
+        self._overtime_s = limits.overtime_s
         self._rules = FailureRules(limits.per_trial)
         self._active: dict[str, _ActiveTrial] = {}  # by Tune's ids
         self._spent: dict[int, Spent] = {}  # in assignments that are over, by the numbers of trials
@@ -288,7 +289,7 @@ class Sweep:
         late = [
             tune_id
             for tune_id, active in self._active.items()
-            if self._rules.is_over_time(active.seconds - _OVERTIME_S)
+            if self._rules.is_over_time(active.seconds - self._overtime_s)
         ]
         for tune_id in late:
             self._active[tune_id].is_killed_for_time = True

@@ -2,7 +2,7 @@
 
 Ray Tune calls `step` until its result is marked as done. The first steps of an assignment report where the worker is.
 Each later step trains for a while and reports the epochs that ended meanwhile, so that short epochs do not cost a round
-trip each.
+trip each; the more workers there are, the longer (`messages.seconds_between_reports`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.errors import UserError
 from tune_jobs.execution import nodes, working_folder
 from tune_jobs.execution.keeper import FilesKeeper, WeightsKeeper
-from tune_jobs.execution.messages import Assignment, StepReport
+from tune_jobs.execution.messages import Assignment, StepReport, seconds_between_reports
 from tune_jobs.execution.metering import Meter
 from tune_jobs.execution.packing import Gauge
 from tune_jobs.execution.rules import WORN_OUT, CodeError
@@ -41,7 +41,6 @@ from tune_jobs.training.runs import AnyRun, new_run
 from tune_jobs.training.trial import Copy
 from tune_jobs.words import one_line
 
-_STEP_S = 0.5  # how long a step collects epochs before it reports
 _READING_S = 1.0  # between two readings of the devices
 
 _wear = Wear()  # of this process
@@ -65,6 +64,7 @@ class SweepContext:
     keeps_checkpoints: bool = False  # whether a trial saves checkpoints now and then if it is not told how often
     measures_devices: bool = False  # whether workers read the figures of their devices
     has_own_loop: bool = False  # whether the task trains itself: TensorFlow is left to it then
+    report_every_s: float = seconds_between_reports(1)
 
     def end_keepers(self) -> None:
         """End the actors that keep files: a process that stays connected to Ray would have them for ever."""
@@ -135,7 +135,7 @@ class TrialWorker:
         self._is_leaving, self._is_parked = not parks, parks
 
     def step(self) -> dict[str, Any]:
-        """Report where this worker is; once it is ready, train for `_STEP_S`, to a milestone or to the end.
+        """Report where this worker is; once it is ready, train for `report_every_s`, to a milestone or to the end.
 
         Returns a `StepReport` in plain values.
 
@@ -176,7 +176,7 @@ class TrialWorker:
         """Report where this worker is: first with nothing on its devices, then once it is ready to train there."""
         global _is_warm
         if self._is_parked:
-            time.sleep(_STEP_S)
+            time.sleep(self._context.report_every_s)
         elif self._has_reported:
             try:
                 if self._context.has_own_loop:
@@ -231,10 +231,10 @@ class TrialWorker:
             return StepReport(refusal=self._refusal)
 
     def _train_until(self) -> StepReport:
-        """Train to a milestone, to the end, or for `_STEP_S`."""
+        """Train to a milestone, to the end, or for `report_every_s`."""
         assert self._run is not None
         epochs, self._unreported = list(self._unreported), []
-        until = time.monotonic() + _STEP_S
+        until = time.monotonic() + self._context.report_every_s
         for pulse in self._pulses:
             if isinstance(pulse, Rung):
                 return StepReport(so_far=self._run.partial_result)
