@@ -14,9 +14,9 @@ from tune_jobs.training.checkpoints import CheckpointFolder, key
 class TrialLedger:
     """Writes what happens to the trials of a sweep into the study.
 
-    Every method returns once its record is durable. `cpus` is how many CPU threads each trial trains with, and `gpus`
-    how many GPUs, where they are several; the study keeps both with the result. Without `checkpoints` an interrupted
-    trial starts again from its first epoch.
+    Every method returns once its record is durable; an epoch is so with the next record. `cpus` is how many CPU
+    threads each trial trains with, and `gpus` how many GPUs, where they are several; the study keeps both with the
+    result. Without `checkpoints` an interrupted trial starts again from its first epoch.
     """
 
     def __init__(

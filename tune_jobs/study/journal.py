@@ -19,7 +19,8 @@ from tune_jobs.study import lines, replay
 
 
 class Journal(BaseJournalBackend):
-    """Optuna's journal in a file. An append that fails leaves the file as it was.
+    """Optuna's journal in a file. An append that fails leaves the file as it was. One that returns is on the disk with
+    all before it, but for epochs: if the machine fails, their trials run again.
 
     It needs no lock: the process that appends holds the whole study. What is there when it is opened is given to Optuna
     with one record for each trial (`replay.py`), unless it `is_literal`.
@@ -68,7 +69,8 @@ class Journal(BaseJournalBackend):
                 raise StudyError(f"the study file {self._path} was changed by another program: run the command again")
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if any(log["op_code"] != lines.EPOCH for log in logs):  # which a trial that runs again reports again
+                os.fsync(file.fileno())
 
 
 def _ended(line: bytes, place: lines.Place) -> bytes:
