@@ -37,6 +37,7 @@ from tune_jobs.execution.placement import Placement
 from tune_jobs.execution.sweep import Sweep, SweepLimits
 from tune_jobs.execution.trial_ledger import TrialLedger
 from tune_jobs.execution.trial_queue import SearchStrategy
+from tune_jobs.leaderboard import inference  # noqa: F401 (its import of SciPy is not measured)
 from tune_jobs.live.progress import Progress, SweepOutline
 from tune_jobs.live.signals import Interruption
 from tune_jobs.records import per_image

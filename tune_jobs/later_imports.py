@@ -34,7 +34,7 @@ def at_first_use() -> Iterator[None]:
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Look for no garbage in the block, in which modules are imported.
+    """Look for no garbage in the block, in which modules are imported or a study is read.
 
     They make hundreds of thousands of objects that stay. To walk through them again and again takes a fifth of the
     time.

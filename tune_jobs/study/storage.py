@@ -12,6 +12,7 @@ from typing import cast
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
+from tune_jobs import later_imports
 from tune_jobs.errors import StudyError
 from tune_jobs.masking import redact, without_password
 from tune_jobs.settings import Settings
@@ -50,7 +51,8 @@ def open_storage(name: str, settings: Settings) -> BaseStorage:
     if settings.storage is not None:
         return database(settings.storage)
     path = journal_file(name, settings)
-    storage = _journal_storage(path)
+    with later_imports.without_collections():
+        storage = _journal_storage(path)
     for other in storage.get_all_studies():
         if other.study_name != name:  # a copy, or a renamed file: another study must not be begun inside it
             raise StudyError(f"the study file {path} is that of study {other.study_name!r}: give it that name again")

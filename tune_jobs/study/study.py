@@ -22,6 +22,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_jobs import later_imports
 from tune_jobs.decoding import ContentError
 from tune_jobs.errors import StudyError
 from tune_jobs.records.priors import Prior
@@ -187,7 +188,8 @@ class Study:
         """Return a snapshot of the study and all its trials, those of earlier versions too."""
         notes = self._notes  # before the trials: no note is about a later one
         trials = self._storage.get_all_trials(self._begun_id, deepcopy=False)
-        record = contents.study_record(self.name, notes, tuple(self._record_of(trial) for trial in trials))
+        with later_imports.without_collections():
+            record = contents.study_record(self.name, notes, tuple(self._record_of(trial) for trial in trials))
         if notes is not self._compared_notes:
             self._read(lambda: checking.check_notes_on_trials(notes, record), self._attributes)
             self._compared_notes = notes
