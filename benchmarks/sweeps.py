@@ -49,7 +49,7 @@ class Sweep:
         }
         given = [text for name, value in flags.items() if value is not None for text in (name, str(value))]
         narrowed = [text for setting in self.settings for text in ("--set", setting)]
-        return [sys.executable, "-m", "tune_jobs", "launch", self.task, *given, *narrowed]
+        return [sys.executable, "-P", "-m", "tune_jobs", "launch", self.task, *given, *narrowed]
 
     @property
     def env(self) -> dict[str, str]:
