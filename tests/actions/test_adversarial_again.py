@@ -35,7 +35,7 @@ def test_a_network_of_two_players_trains_again_to_the_same_score_and_is_saved(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sample_scores, "ALIKE", 0.0)  # two epochs draw nothing yet
-    monkeypatch.setattr(train.tensorflow_start, "start", lambda *_: None)  # this process has used it
+    monkeypatch.setattr(train.tensorflow_start, "start", lambda *_, **__: None)  # this process has used it
     own = Own(tmp_path / "own_task.py")
     own.file.write_text(TASK_FILE, encoding="utf-8")
     record = finished_study(own, settings)

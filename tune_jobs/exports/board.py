@@ -243,7 +243,7 @@ class Board:
     def _fold_spread(self, row: Row) -> str:
         """Return the standard deviation over the folds, the mean of those of several seeds."""
         name = fold_rows.spread_name(self.study.terms.objective.metric)
-        spreads = [self.study.trials[number].metrics.get(name) for number in row.trials]
+        spreads = [self.study.trial(number).metrics.get(name) for number in row.trials]
         known = [spread for spread in spreads if spread is not None]
         return format(statistics.fmean(known), self.score_format) if known else ABSENT
 
