@@ -324,7 +324,8 @@ def test_the_command_line_writes_it_and_prints_where(settings: Settings, tmp_pat
     code, out, _ = called(settings, "report", "shown")
     assert Path(out.strip()).read_text() == (tmp_path / "own.html").read_text()
     assert called(settings, "report", "missing")[0] == 2
-    assert called(settings, "report", "shown", "-o", str(tmp_path / "no" / "folder.html"))[0] == 2
+    assert called(settings, "report", "shown", "-o", str(tmp_path / "new" / "folder.html"))[0] == 0
+    assert called(settings, "report", "shown", "-o", str(tmp_path / "own.html" / "file.html"))[0] == 2
 
 
 @pytest.mark.slow
