@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tune_jobs.execution.populations import Population
     from tune_jobs.execution.rules import Failures
     from tune_jobs.execution.sweep import Sweep
+    from tune_jobs.execution.trial_queue import SearchStrategy
     from tune_jobs.execution.worker import SweepContext
 
 
@@ -46,7 +47,6 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
         from tune_jobs.execution import placement, rules
         from tune_jobs.execution.sweep import Sweep, SweepLimits
         from tune_jobs.execution.trial_ledger import TrialLedger
-        from tune_jobs.execution.trial_queue import SearchStrategy
 
         drained = drains.Watch(settings.drained_file(study.name), run.say)
         packed = placement.Placement(_packing(resources), drained)
@@ -67,16 +67,7 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
         n_gpus = _gpus_together(packed.slots.gpus, run.say, has_own_loop=context.has_own_loop)
         kept = None if resources.keep_weights else KeptWeights(study, settings.weights_dir(study.identity))
         ledger = TrialLedger(study, checkpoints, context.cpus, n_gpus, kept)
-        baseline = params_id(inputs.task.baseline)
-        strategy = SearchStrategy(
-            inputs.space,
-            plan.sampler,
-            plan.scheduler,
-            population,
-            spared=baseline,
-            enqueued=plan.enqueued,
-            image_rungs=plan.image_rungs,
-        )
+        strategy = _strategy(run, plan, population)
         per_trial = rules.TrialLimits(resources.trial_limit_s, resources.max_retries)
         overtime_s = max(SweepLimits.overtime_s, 2 * context.report_every_s)
         limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial, overtime_s)
@@ -87,6 +78,21 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
             kept.prune()
         ended()  # the rest is delivered while Ray goes down
     return failures
+
+
+def _strategy(run: StudyRun, plan: Plan, population: Population | None) -> SearchStrategy:
+    """Return what decides which trial is next; the task's baseline is not stopped early."""
+    from tune_jobs.execution.trial_queue import SearchStrategy
+
+    return SearchStrategy(
+        run.inputs.space,
+        plan.sampler,
+        plan.scheduler,
+        population,
+        spared=params_id(run.inputs.task.baseline),
+        enqueued=plan.enqueued,
+        image_rungs=plan.image_rungs,
+    )
 
 
 def _run_in_turn(run: StudyRun, sweep: Sweep, context: SweepContext, progress: Progress, news: News) -> Failures:
