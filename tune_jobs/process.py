@@ -6,6 +6,7 @@ this as it is.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 128 + signal.SIGINT  # exit code, as of a shell
 _LINE = b"tune-jobs: interrupted\n"
 
+_code: int | None = None  # exit code, once the command is done
 _stderr = 2  # a copy of it, once the process is prepared: it is held back while TensorFlow is imported
 
 
@@ -110,10 +112,31 @@ def _share_processors(leader: str, niceness: int) -> None:
         return
 
 
-def finish() -> None:
-    """Let Ctrl-C do nothing more: the command is done, and only Python itself has to end."""
+def finish(code: int) -> None:
+    """Let Ctrl-C do nothing more: the command is done, and only Python itself has to end, with this exit code."""
+    global _code
+    _code = code
     if signal.getsignal(signal.SIGINT) in (_interrupt, _end):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _leave() -> None:
+    """End the process of a command that is done, before Python and native libraries are torn down.
+
+    Threads of Ray and TensorFlow run on while that happens. Rarely, one of them meets what is gone already, and a
+    command that had done all its work ends with a segmentation fault.
+    """
+    if _code is None:
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # Python tries once more, complains and gives the exit code for it
+    os._exit(_code)
+
+
+atexit.register(_leave)  # before all others, to be called after them
 
 
 def abandon_output() -> None:

@@ -71,6 +71,17 @@ cli.run = lambda arguments: 7
 cli.main()
 """
 
+TORN_DOWN = """
+import atexit, ctypes
+from tune_jobs import cli
+
+libc = ctypes.CDLL(None)
+libc.__cxa_atexit(libc.abort, None, None)  # as a thread of a native library that meets what is gone already
+atexit.register(print, "is tidied")
+cli.run = lambda arguments: 7
+cli.main()
+"""
+
 
 def start(*words: str, **variables: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
@@ -123,6 +134,11 @@ def test_ctrl_c_elsewhere_leaves_time_to_tidy_up() -> None:
 
 def test_ctrl_c_while_python_ends_changes_nothing() -> None:
     assert interrupted(start("-c", ENDING)) == (7, "is tidied\n", "")
+
+
+def test_what_native_libraries_do_at_the_end_is_no_failure_of_a_command_that_is_done() -> None:
+    process = start("-c", TORN_DOWN)
+    assert (*process.communicate(timeout=60), process.returncode) == ("is tidied\n", "", 7)
 
 
 def test_a_ctrl_c_that_the_shell_ignores_stays_ignored() -> None:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tests.support.sweeping import Logged, logged, until
+from tests.support.sweeping import Logged, logged
 from tests.support.trials import changed, trial_record
 from tune_jobs import tracking
 from tune_jobs.errors import SettingsError
@@ -135,15 +135,12 @@ def shown(store: Settings, record: StudyRecord) -> Logged:
 
 @pytest.mark.slow
 def test_a_file_whose_making_was_killed_is_made_anew(tmp_path: Path, settings: Settings) -> None:
-    code = "import sys; from pathlib import Path; from tune_jobs.tracking import own_file; "
-    code += "own_file.make(*map(Path, sys.argv[1:]))"
+    code = "import os, sys; from pathlib import Path; from tune_jobs.tracking import own_file; "
+    code += "own_file.os.link = lambda *files: os.kill(os.getpid(), 9); own_file.make(*map(Path, sys.argv[1:]))"
     settings.home.mkdir(parents=True)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(settings.mlflow_file), str(settings.artifacts_dir)], stderr=subprocess.DEVNULL
-    )
-    until(lambda: any(part.stat().st_size > 0 for part in settings.home.glob(".mlflow.db.*")), "its tables to be begun")
-    process.kill()
-    process.wait()
+    killed = subprocess.run([sys.executable, "-c", code, settings.mlflow_file, settings.artifacts_dir], check=False)
+    assert killed.returncode == -9
+    assert any(part.stat().st_size > 0 for part in settings.home.glob(".mlflow.db.*"))
     assert not (settings.home / "mlflow.db").exists()
     assert tracking.store.client(settings).search_experiments(max_results=1)
     assert (settings.home / "mlflow.db").exists()

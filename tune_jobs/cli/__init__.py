@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     settings.prepare_python()
     tensorflow_start.hush()
     code = run(arguments)
-    process.finish()
+    process.finish(code)
     sys.exit(code)
 
 

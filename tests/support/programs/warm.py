@@ -15,6 +15,7 @@ import threading
 from select import select
 from typing import Any
 
+from tune_jobs import process  # noqa: F401 (what it registers for the exit is called last, so it comes first)
 from tune_jobs.execution.ray_variables import prepare_ray
 
 gc.disable()
