@@ -106,7 +106,7 @@ def _measure(options: argparse.Namespace) -> None:
     name, side = options.child
     workload = WORKLOADS[name]
     if side != "fit":
-        from tune_jobs.settings import prepare_tensorflow
+        from tune_jobs.environment import prepare_tensorflow
 
         prepare_tensorflow()
         from tune_jobs.training import tensorflow_process

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from measuring import print_machine
 
+from tune_jobs.environment import prepare_tensorflow
 from tune_jobs.models.generative import features
-from tune_jobs.settings import prepare_tensorflow
 
 EPOCHS = {"digits": 60, "mnist": 8, "fashion-mnist": 10, "butterflies": 40}
 SIZES = {"butterflies": "@64"}  # of a folder of images

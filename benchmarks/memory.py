@@ -13,9 +13,9 @@ from pathlib import Path
 from measuring import make_parser, print_machine
 
 from tune_jobs import datasets
+from tune_jobs.environment import prepare_tensorflow
 from tune_jobs.execution.wear import Wear
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.settings import prepare_tensorflow
 from tune_jobs.training import devices
 from tune_jobs.training.trial import TrialRun
 

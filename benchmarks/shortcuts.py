@@ -22,8 +22,8 @@ from typing import Any
 from measuring import json_from, make_parser, plain_environment, print_machine, print_table, say
 
 from tune_jobs import datasets, later_imports
+from tune_jobs.environment import prepare_tensorflow
 from tune_jobs.search_spaces.catalog import find
-from tune_jobs.settings import prepare_tensorflow
 
 UNITS = ("16", "32", "64", "128")  # of the hidden layers: a structure each
 SEEDS = 3  # trials of each structure, of which the first is not counted

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 import sqlalchemy
 
+from tune_jobs.environment import prepare_tensorflow
 from tune_jobs.execution.ray_variables import prepare_ray
-from tune_jobs.settings import Settings, prepare_tensorflow
+from tune_jobs.settings import Settings
 
 gc.disable()  # until all test files are imported
 os.environ["TUNE_JOBS_REPORT"] = "no"  # seconds of CPU for each sweep

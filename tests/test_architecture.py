@@ -32,10 +32,11 @@ HOMES = {
     "tensorflow": ("tune_jobs/training/",),
 }
 READS_ENVIRONMENT = (
+    "tune_jobs/environment.py",
     "tune_jobs/settings.py",
     "tune_jobs/execution/worker_launcher.py",  # a program that hands all of it on, and has to start in a moment
 )
-SETS_ENVIRONMENT = ("tune_jobs/settings.py", "tune_jobs/execution/")
+SETS_ENVIRONMENT = ("tune_jobs/environment.py", "tune_jobs/execution/")
 READS_TEST_SPLIT = ("tune_jobs/datasets/", "tune_jobs/execution/evaluating.py")
 HANDS_TEST_SPLIT_ON = "tune_jobs/execution/evaluators.py"
 

@@ -15,9 +15,9 @@ from tune_jobs import process
 
 process.prepare()
 if sys.flags.optimize > 1:
-    from tune_jobs import settings
+    from tune_jobs import environment
 
-    settings.restart_with_docstrings()
+    environment.restart_with_docstrings()
 
 
 def main() -> None:

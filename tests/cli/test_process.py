@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.house import ROOT
 from tune_jobs import process
+from tune_jobs.environment import prepare_python
 from tune_jobs.process import is_strict
-from tune_jobs.settings import prepare_python
 
 # A process whose import of a module lasts until it is told to stop; the module takes every exception for another one.
 WAITS = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tune_jobs import settings
+from tune_jobs import environment
 from tune_jobs.neutral_keras import other_settings
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def likeness(tmp_path: Path) -> Path:
     return tmp_path
 
 
-PREPARE = "from tune_jobs.settings import prepare_keras; prepare_keras(); import keras; "
+PREPARE = "from tune_jobs.environment import prepare_keras; prepare_keras(); import keras; "
 
 
 # Keras's own imports are the slow part of this file, so one process shows two things of them.
@@ -103,10 +103,10 @@ def test_what_variables_say_is_reset_too(likeness: Path) -> None:
 def test_an_older_keras_is_for_loops_of_the_tasks_own_alone(
     prepare: str, is_installed: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "find_spec", lambda name: name if is_installed else None)
-    monkeypatch.setattr(settings.neutral_keras, "install", lambda: None)
+    monkeypatch.setattr(environment, "find_spec", lambda name: name if is_installed else None)
+    monkeypatch.setattr(environment.neutral_keras, "install", lambda: None)
     monkeypatch.setattr(os, "environ", {"TF_USE_LEGACY_KERAS": "1"})
-    getattr(settings, f"prepare_{prepare}")()
+    getattr(environment, f"prepare_{prepare}")()
     assert os.environ["TF_USE_LEGACY_KERAS"] == expected
 
 
@@ -125,7 +125,7 @@ def test_another_backend_stays_for_a_loop_of_the_tasks_own_if_it_is_installed(ba
 
 def test_what_trains_models_has_tensorflow_whatever_is_installed(likeness: Path) -> None:
     (likeness / "jax.py").write_text("")
-    code = "from tune_jobs.settings import prepare_tensorflow; prepare_tensorflow(); import keras; " + SHOW
+    code = "from tune_jobs.environment import prepare_tensorflow; prepare_tensorflow(); import keras; " + SHOW
     done = run(code, likeness, KERAS_HOME=str(likeness / "home"), KERAS_BACKEND="jax")
     assert done.stdout.split() == NEUTRAL, done.stderr
 

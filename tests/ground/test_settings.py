@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tune_jobs import homes
+from tests.support.house import ROOT
+from tune_jobs import cli, homes, settings
 from tune_jobs.errors import SettingsError
 from tune_jobs.settings import Settings
 
@@ -96,3 +99,22 @@ def test_a_folder_without_write_permission_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr("os.access", lambda *_: False)  # root, as which CI may run, may write anywhere
     with pytest.raises(SettingsError, match="Permission denied"):
         Settings.read(home=tmp_path).prepare()
+
+
+def test_a_variable_of_ours_that_is_none_is_said_with_the_one_that_was_meant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUNE_JOBS_DATA_DIR", "/data")
+    monkeypatch.setenv("TUNE_JOBS_REPORT", "no")
+    assert cli.run(["show", "digits-mlp"]) == 0
+    line = "TUNE_JOBS_DATA_DIR in the environment is no variable of ours and does nothing; near it: TUNE_JOBS_DATA"
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_the_variables_are_those_that_the_code_names_and_the_page_of_configuration_lists() -> None:
+    sources = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tune_jobs").rglob("*.py"))
+    named = Counter(re.findall('"(TUNE_JOBS_[A-Z_]*[A-Z])"', sources))
+    assert set(named) == settings.VARIABLES | settings._OTHER_VARIABLES
+    assert all(named[name] > 1 for name in settings.VARIABLES)  # each is read, and not listed alone
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(TUNE_JOBS_\w+)`", page, re.MULTILINE)) == settings.VARIABLES

@@ -13,8 +13,9 @@ import pytest
 
 from tests.support.house import ROOT
 from tune_jobs.datasets.clocks import faces
+from tune_jobs.environment import end_safe_path, prepare_mlflow_ui, safe_path
 from tune_jobs.execution.task_source import TaskSource
-from tune_jobs.settings import Settings, end_safe_path, prepare_mlflow_ui, safe_path
+from tune_jobs.settings import Settings
 from tune_jobs.tracking import delivery
 
 
@@ -92,7 +93,7 @@ def test_processes_that_draw_clocks_start_with_a_safe_path(monkeypatch: pytest.M
 
 def test_mlflows_server_keeps_the_users_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MLFLOW_UVICORN_OPTS", "--timeout-keep-alive 7")
-    prepare_mlflow_ui(Settings.read(home=tmp_path))
+    prepare_mlflow_ui("sqlite:///mlflow.db", tmp_path.as_uri())
     first, folder, *rest = os.environ["MLFLOW_UVICORN_OPTS"].split()
     assert (first, rest) == ("--app-dir", ["--timeout-keep-alive", "7"])
     assert folder in sys.path

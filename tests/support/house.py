@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 GROUND = (
     "process",
     "settings",
+    "environment",
     "homes",
     "errors",
     "words",

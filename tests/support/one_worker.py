@@ -21,8 +21,8 @@ from typing import Any
 from tests.support.small_tasks import small_tasks
 from tests.support.sweeping import data_of
 from tune_jobs.datasets import TrainingData
+from tune_jobs.environment import prepare_tensorflow
 from tune_jobs.search_spaces import Task
-from tune_jobs.settings import prepare_tensorflow
 from tune_jobs.training.trial import TrialRun
 
 _FORK = multiprocessing.get_context("fork")

@@ -15,8 +15,9 @@ import pytest
 
 from tests.support.people import TRIALS, facts, settings_of, study, sync, trial
 from tests.support.sweeping import logged
+from tune_jobs.environment import prepare_mlflow
 from tune_jobs.errors import SettingsError
-from tune_jobs.settings import Settings, prepare_mlflow
+from tune_jobs.settings import Settings
 from tune_jobs.tracking import own_file, store
 from tune_jobs.tracking.tracker import Tracker
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.people import ACTIONS, TRIALS, People, facts, gc, settings_of, study, sync, trial
 from tests.support.sweeping import logged
-from tune_jobs.settings import prepare_mlflow
+from tune_jobs.environment import prepare_mlflow
 from tune_jobs.tracking import experiments, marks, store
 from tune_jobs.tracking.tracker import Tracker
 

@@ -10,9 +10,10 @@ import pytest
 from tests.support.people import TRIALS, settings_of, study, sync, trial
 from tests.support.sweeping import Own, called, finished_study, logged, own_task
 from tune_jobs.actions import status
+from tune_jobs.environment import prepare_mlflow
 from tune_jobs.errors import SettingsError
 from tune_jobs.search_spaces import Choice, Float, Objective, Space
-from tune_jobs.settings import Settings, prepare_mlflow
+from tune_jobs.settings import Settings
 from tune_jobs.tracking import delivery, marks, report, store
 from tune_jobs.tracking.report import Report
 

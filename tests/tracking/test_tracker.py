@@ -17,12 +17,13 @@ import pytest
 from tests.support.sweeping import Logged, logged
 from tests.support.trials import changed, trial_record
 from tune_jobs import tracking
+from tune_jobs.environment import prepare_mlflow
 from tune_jobs.errors import SettingsError
 from tune_jobs.records.studies import Launch, StudyRecord, StudyTerms
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces import Choice, Fixed, Float, Int, Objective, Protocol, Space, Task, Variants
 from tune_jobs.search_spaces.catalog import TASKS
-from tune_jobs.settings import Settings, prepare_mlflow
+from tune_jobs.settings import Settings
 from tune_jobs.tracking import views
 from tune_jobs.tracking.tracker import Tracker
 

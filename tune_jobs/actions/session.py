@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tune_jobs import datasets, exports, tracking
 from tune_jobs.actions import notifying, rehearsal, report
 from tune_jobs.datasets import AnyTrainingData
+from tune_jobs.environment import prepare_python
 from tune_jobs.errors import Reason, SettingsError, StudyError, UserError
 from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
 from tune_jobs.execution.rules import CodeError, Failures, TaskFailure
@@ -31,7 +32,7 @@ from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.scalars import SpaceError, params_id
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.settings import Settings, prepare_python
+from tune_jobs.settings import Settings
 from tune_jobs.study import provenance
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from tune_jobs import process, settings
+from tune_jobs import environment, process, settings
 from tune_jobs.training import tensorflow_start
 from tune_jobs.words import printable, printable_lines
 
@@ -119,15 +119,19 @@ def cli() -> None:
     \b
     Example:  tune-jobs launch digits-mlp --trials 12
     """
-    from tune_jobs.settings import prepare_keras
+    from tune_jobs.environment import prepare_keras
+    from tune_jobs.search_spaces.spelling import near
 
     prepare_keras()  # before a task's file is read
+    for name in settings.unread_variables():
+        hint = near(name, settings.VARIABLES, most=1)
+        click.echo(printable(f"{name} in the environment is no variable of ours and does nothing{hint}"), err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line in a process of its own and exit with its exit code."""
     process.prepare()
-    settings.prepare_python()
+    environment.prepare_python()
     tensorflow_start.hush()
     code = run(arguments)
     process.finish(code)

@@ -16,8 +16,9 @@ import click
 from tune_jobs.cli.launch import launch
 from tune_jobs.cli.options import address_option, json_option, print_json, print_table, read_settings, say
 from tune_jobs.cli.resources import take_resources
+from tune_jobs.environment import enable_ray_token
 from tune_jobs.execution.ray_variables import prepare_ray
-from tune_jobs.settings import enable_ray_token, jobs_address, notify_variable
+from tune_jobs.settings import jobs_address, notify_variable
 from tune_jobs.words import printable_lines
 
 if TYPE_CHECKING:

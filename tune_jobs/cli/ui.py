@@ -9,7 +9,8 @@ import click
 
 from tune_jobs.cli import local_pages
 from tune_jobs.cli.options import home_option, read_settings, say
-from tune_jobs.settings import Settings, prepare_mlflow_password, prepare_mlflow_ui
+from tune_jobs.environment import prepare_mlflow_password, prepare_mlflow_ui
+from tune_jobs.settings import Settings
 
 
 @click.command(short_help="Open the MLflow UI on the studies.")
@@ -87,9 +88,11 @@ def _serve(settings: Settings, port: int, *, no_auth: bool) -> None:
 
     arguments = ["ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     arguments += [] if no_auth else ["--app-name", "basic-auth"]
+    store = settings.tracking_uri
     if settings.mlflow_file is not None:
         tracking.prepare_file(settings, say)
-        os.chdir(settings.home)
+        os.chdir(settings.home)  # its name may be one that an address cannot hold
+        store = f"sqlite:///{settings.mlflow_file.name}"
     os.umask(0o077)  # of what MLflow writes for the page
-    prepare_mlflow_ui(settings)
+    prepare_mlflow_ui(store, settings.artifacts_dir.as_uri())
     tracking.serve_ui(arguments)

@@ -13,12 +13,12 @@ import ray
 from ray._private import ray_constants
 from ray.job_config import JobConfig
 
+from tune_jobs.environment import safe_path
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import reachability, services, tokens, worker_forks
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.watch import ends_with_ray
 from tune_jobs.execution.worker_forks import PLAIN, WorkerKind
-from tune_jobs.settings import safe_path
 
 
 @contextmanager

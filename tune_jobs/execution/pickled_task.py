@@ -13,10 +13,10 @@ from types import ModuleType
 
 from ray import cloudpickle
 
+from tune_jobs.environment import prepare_tensorflow
 from tune_jobs.search_spaces.installed import is_installed
 from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.settings import prepare_tensorflow
 from tune_jobs.words import one_line
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from tune_jobs import temporary
 from tune_jobs.datasets import TrainingData
 from tune_jobs.decoding import ContentError, decode_json
+from tune_jobs.environment import with_variables
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.search_spaces.protocol import Objective, Protocol
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.settings import environment
 from tune_jobs.training import tensorflow_start
 from tune_jobs.training.rehearsal import Rehearsal
 
@@ -42,7 +42,7 @@ def rehearse(source: TaskSource, task: Task, data: TrainingData) -> Rehearsal | 
     from tune_jobs.training.rehearsal import few_rows
 
     given = _Given(source, task.protocol, task.objective, few_rows(data))
-    with temporary.folder() as folder, environment(_NO_GPUS):
+    with temporary.folder() as folder, with_variables(_NO_GPUS):
         (folder / _GIVEN).write_bytes(pickle.dumps(given))
         command = [sys.executable, "-P", "-m", __name__, str(folder)]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_jobs import files, temporary
+from tune_jobs.environment import end_safe_path, prepare_keras
 from tune_jobs.search_spaces import catalog
 from tune_jobs.search_spaces.python_tasks import is_made_in_python
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.search_spaces.task_files import TaskFiles
-from tune_jobs.settings import end_safe_path, prepare_keras
 from tune_jobs.words import Say
 
 

@@ -24,14 +24,14 @@ from pathlib import Path
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from tune_jobs import temporary
-from tune_jobs.errors import SettingsError
-from tune_jobs.settings import (
+from tune_jobs.environment import (
     enable_ray_token,
-    environment,
     is_ray_token_disabled,
     is_ray_token_named,
     ray_temp_dir,
+    with_variables,
 )
+from tune_jobs.errors import SettingsError
 
 _SOCKET_PATH = 107  # bytes that the path of a socket may have
 _PREFIX, _MARK = "tj-", "made-by-tune-jobs"  # the first is short, for it is part of the paths of sockets
@@ -50,7 +50,7 @@ def private_ray() -> Iterator[str]:
         SettingsError: if the user's token cannot be read, or no folder can be made for ours.
     """
     folder = private_folder()
-    with environment(_variables(folder)):  # Ray's processes copy it when they start, and need it only then
+    with with_variables(_variables(folder)):  # Ray's processes copy it when they start, and need it only then
         _reload()
         _check_token()
         yield str(folder / "ray")

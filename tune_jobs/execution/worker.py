@@ -19,6 +19,7 @@ from typing import Any
 import ray
 
 from tune_jobs.datasets import AnyTrainingData
+from tune_jobs.environment import prepare_own_training
 from tune_jobs.errors import UserError
 from tune_jobs.execution import nodes, working_folder
 from tune_jobs.execution.keeper import FilesKeeper, WeightsKeeper
@@ -33,7 +34,6 @@ from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.trials import Metrics, Rung
 from tune_jobs.search_spaces.protocol import Objective, Protocol, TaskError
 from tune_jobs.search_spaces.task import Task
-from tune_jobs.settings import prepare_own_training
 from tune_jobs.training import checkpoints, devices, tensorflow_start
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.devices import DeviceFigures

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from ray._private import parameter
 
+from tune_jobs.environment import safe_path, threads_of_numpy, with_variables
 from tune_jobs.execution import tokens, worker_launcher
-from tune_jobs.settings import environment, safe_path, threads_of_numpy
 
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 
@@ -141,7 +141,7 @@ def used() -> Iterator[None]:
     assert _forks is not None  # prepared
     parameter.RayParams = functools.partial(params, setup_worker_path=worker_launcher.__file__)
     try:
-        with environment({worker_launcher.SOCKET: str(_forks.link)}):
+        with with_variables({worker_launcher.SOCKET: str(_forks.link)}):
             yield
     finally:
         parameter.RayParams = params

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from tune_jobs import later_imports
+from tune_jobs.environment import mlflow_login, prepare_mlflow
 from tune_jobs.errors import SettingsError
 from tune_jobs.masking import redact
-from tune_jobs.settings import Settings, mlflow_login, prepare_mlflow
+from tune_jobs.settings import Settings
 from tune_jobs.tracking import own_file
 from tune_jobs.words import Say
 

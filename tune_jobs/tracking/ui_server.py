@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune_jobs.settings import prepare_mlflow_server
+from tune_jobs.environment import prepare_mlflow_server
 
 
 class _Ended:

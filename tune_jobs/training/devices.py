@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tune_jobs.decoding import ContentError, decode_json
+from tune_jobs.environment import visible_devices
 from tune_jobs.errors import SettingsError
-from tune_jobs.settings import device_figures_file, visible_devices
+from tune_jobs.settings import device_figures_file
 
 HOST = "host"  # the index of the machine itself, where it has no other device
 

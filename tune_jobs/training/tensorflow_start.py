@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tune_jobs.settings import prepare_tensorflow, tensorflow_is_quiet
+from tune_jobs.environment import prepare_tensorflow, tensorflow_is_quiet
 
 if TYPE_CHECKING:
     from tune_jobs.datasets import AnyTrainingData

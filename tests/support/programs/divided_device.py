@@ -6,7 +6,7 @@ The processor stands for a GPU: TensorFlow divides it too, into parts without a 
 import json
 from typing import Any
 
-from tune_jobs.settings import prepare_tensorflow
+from tune_jobs.environment import prepare_tensorflow
 
 prepare_tensorflow()
 

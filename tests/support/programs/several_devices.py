@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tune_jobs.settings import prepare_tensorflow
+from tune_jobs.environment import prepare_tensorflow
 
 prepare_tensorflow()
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tune_jobs.settings import prepare_tensorflow
+from tune_jobs.environment import prepare_tensorflow
 
 prepare_tensorflow()
 

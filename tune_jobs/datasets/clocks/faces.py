@@ -27,8 +27,8 @@ from tune_jobs.datasets.dataset import Original, Split
 from tune_jobs.datasets.progress import Progress, silent
 from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
+from tune_jobs.environment import safe_path
 from tune_jobs.errors import DataError
-from tune_jobs.settings import safe_path
 from tune_jobs.words import Say
 
 Images = NDArray[np.uint8]
