@@ -32,6 +32,11 @@ def seconds(text: str) -> float:
     return float(total)
 
 
+def counted(n: float, noun: str) -> str:
+    """Return `1 trial`, `2 trials` or `0.5 trials`."""
+    return f"{n:g} {noun}{'' if n == 1 else 's'}"
+
+
 def times(count: int) -> str:
     """Return `never`, `once`, or `3 times`."""
     return {0: "never", 1: "once"}.get(count, f"{count} times")

@@ -92,7 +92,7 @@ def test_more_gpus_than_a_node_has_are_refused_in_one_line(
     words = ("launch", own.reference, "--address", four_gpus.address, "--gpus-per-trial", "5")
     code, _, stderr = ended(warm.command_line(settings, *words, before=WITHOUT_MLFLOW, **four_gpus.client))
     assert code == 2
-    assert "a trial asks for 1 CPUs and 5 GPUs, more than any node has (2 CPUs and 4 GPUs)" in refusal(stderr)
+    assert "a trial asks for 1 CPU and 5 GPUs, more than any node has (2 CPUs and 4 GPUs)" in refusal(stderr)
 
 
 def test_a_network_is_trained_and_evaluated_on_two_devices_to_the_score_of_one(

@@ -23,7 +23,7 @@ from tune_jobs.search_spaces.scalars import Params, params_id
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
-from tune_jobs.words import Say
+from tune_jobs.words import Say, counted
 
 DEFAULT_BUDGET = 50  # further trials at most, of a race that might never end between equals
 
@@ -246,5 +246,5 @@ def _announce_more(outcome: Outcome, request: ReplicateRequest, task: Task, say:
     upcoming = _chosen(record, request, _baseline(record, task) if request.baseline else None)
     fewer = {params_id(candidate.params) for candidate in _missing(upcoming, record.trials, record.terms.seed)}
     if fewer and upcoming != record.replication:
-        counted = f"{len(fewer)} configuration{'s' if len(fewer) > 1 else ''}"
-        say(f"{counted} with fewer seeds now among the best {request.top}: the same command replicates more")
+        configurations = counted(len(fewer), "configuration")
+        say(f"{configurations} with fewer seeds now among the best {request.top}: the same command replicates more")

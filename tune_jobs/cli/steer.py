@@ -12,6 +12,7 @@ import click
 from tune_jobs.cli.options import address_option, data_dir_option, home_option, read_settings, say
 from tune_jobs.cli.resources import Duration, print_outcome, resource_options, take_resources
 from tune_jobs.settings import jobs_address
+from tune_jobs.words import counted
 
 
 def _trials(ctx: click.Context, param: click.Parameter, text: str) -> str:
@@ -156,13 +157,12 @@ def delete(study: str, yes: bool, home: Path | None) -> int:
 
     settings = read_settings(home)
     record = Study.open(study, settings).history()
-    if not yes:
-        counted = f"{len(record.trials)} trial{'s' if len(record.trials) != 1 else ''}"
-        if not click.confirm(f"Delete study {study} of task {record.terms.task} with its {counted}?", err=True):
-            say("Nothing was deleted")
-            return 0
+    asked = f"Delete study {study} of task {record.terms.task} with its {counted(len(record.trials), 'trial')}?"
+    if not yes and not click.confirm(asked, err=True):
+        say("Nothing was deleted")
+        return 0
     record, left = steer.delete(study, settings)
-    say(f"Deleted study {study} with its {len(record.trials)} trials")
+    say(f"Deleted study {study} with its {counted(len(record.trials), 'trial')}")
     if left is not None:
         say(f"Its runs are still in MLflow at {settings.shown_tracking_uri}: {left}")
     return 0

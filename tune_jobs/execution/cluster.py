@@ -19,6 +19,7 @@ from tune_jobs.execution import reachability, services, tokens, worker_forks
 from tune_jobs.execution.packing import Slots
 from tune_jobs.execution.watch import ends_with_ray
 from tune_jobs.execution.worker_forks import PLAIN, WorkerKind
+from tune_jobs.words import counted
 
 
 @contextmanager
@@ -135,10 +136,12 @@ def slots(cpus: float, gpus: float | None, max_concurrent: int | None) -> Slots:
         gpus = float(any(node.get("GPU", 0) >= 1 for node in nodes))
     count = sum(_fitting(node, cpus, gpus) for node in nodes)
     if not count:
-        available = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+        available = ", ".join(
+            f"{counted(node.get('CPU', 0), 'CPU')} and {counted(node.get('GPU', 0), 'GPU')}" for node in nodes
+        )
         raise SettingsError(
-            f"a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, more than any node has ({available}): "
-            "ask for less with --cpus-per-trial or --gpus-per-trial"
+            f"a trial asks for {counted(cpus, 'CPU')} and {counted(gpus, 'GPU')}, more than any node has "
+            f"({available}): ask for less with --cpus-per-trial or --gpus-per-trial"
         )
     if max_concurrent is not None and max_concurrent < count:
         return Slots(cpus, gpus, count=max_concurrent, submitted=max_concurrent)

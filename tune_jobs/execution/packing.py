@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from tune_jobs.training.devices import DeviceFigures
+from tune_jobs.words import counted
 
 PROBES = 3  # trials that are measured before any of them share a device
 _MEMORY_MARGIN = 1.25  # on the memory of the largest measured trial: later ones may be larger
@@ -28,8 +29,8 @@ class Slots:
     submitted: int  # trials that Ray is given: one more, to start at once in a free slot, unless the user set a limit
 
     def __str__(self) -> str:
-        size = f"{self.cpus:g} CPU{'s' if self.cpus != 1 else ''}"
-        return size + (f" and {self.gpus:g} GPU{'s' if self.gpus != 1 else ''}" if self.gpus else "")
+        size = counted(self.cpus, "CPU")
+        return size + (f" and {counted(self.gpus, 'GPU')}" if self.gpus else "")
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Packing:
         n_others = self.per_device - 1
         self._is_measuring = False
         self._pack(self.per_device // 2)
-        self._why = f"a trial ran out of memory beside {n_others} other{'s' if n_others > 1 else ''}"
+        self._why = f"a trial ran out of memory beside {counted(n_others, 'other')}"
         return True
 
     def _fewest_with_same_count(self, per_device: int) -> int:

@@ -21,7 +21,7 @@ from tune_jobs.search_spaces import fitting, scalars
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.words import printable
+from tune_jobs.words import counted, printable
 
 ABSENT = "-"  # a parameter that a configuration does not have
 
@@ -181,9 +181,9 @@ class Board:
         day = _day(last.at)
         how_often = "once," if len(evaluations) == 1 else f"{len(evaluations)} times, last"
         n = len(last.trials)
-        read = f"the test split was read {how_often} on {day} for {last.by}, {n} trial{'s' if n > 1 else ''}"
+        read = f"the test split was read {how_often} on {day} for {last.by}, {counted(n, 'trial')}"
         n_since = sum(trial.started is not None and trial.started > last.at for trial in self.study.trials)
-        since = f"{n_since} trial{'s' if n_since > 1 else ''} of this study began after it" if n_since else ""
+        since = f"{counted(n_since, 'trial')} of this study began after it" if n_since else ""
         return "; ".join(filter(None, (read, place_among_all(last), since)))
 
     def _note_on_models_trained_anew(self) -> list[str]:

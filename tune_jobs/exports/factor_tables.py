@@ -11,6 +11,7 @@ from tune_jobs.exports.board import ABSENT
 from tune_jobs.exports.tables import escaped
 from tune_jobs.leaderboard.factors import Factor, FactorStudy, ScoredLevel
 from tune_jobs.search_spaces.task import NO_DATA
+from tune_jobs.words import counted
 
 HEADINGS = ("level", "n", "mean", "std", "95 %", "from baseline", "judged")
 _STANDINGS = {"best": "the best", "tied": "tied with the best", "worse": "worse", None: ABSENT}
@@ -24,7 +25,7 @@ def cells(factor: Factor) -> list[tuple[str, ...]]:
 def about(study: FactorStudy) -> str:
     """Return one line on what the tables show."""
     row = study.baseline.row
-    known = ABSENT if row is None else f"{numbers.score(row.score)}, {row.n} seed{'s' if row.n > 1 else ''}"
+    known = ABSENT if row is None else f"{numbers.score(row.score)}, {counted(row.n, 'seed')}"
     objective = f"{study.objective.direction} {study.objective.metric}"
     subject = study.task if study.dataset == NO_DATA else f"{study.task} on {study.dataset}"
     return f"study {study.study}: {subject}, {objective}; baseline {known}"

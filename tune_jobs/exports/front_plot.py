@@ -16,7 +16,7 @@ from tune_jobs.leaderboard import fronts
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.objectives import LATENCY
 from tune_jobs.search_spaces.protocol import Objective
-from tune_jobs.words import printable
+from tune_jobs.words import counted, printable
 
 _PANEL = (5.2, 3.4)  # inches, of the one panel of two objectives
 _SMALL = (2.9, 2.4)  # of each of several
@@ -85,7 +85,7 @@ def _figure(
     n_rows = math.ceil(len(pairs) / columns)
     left, right, top, bottom, gap = 1.0, 0.35, 0.85, 0.6, (1.05, 0.75)
     n = len(front)
-    title = f"{study}: {n} configuration{'s' if n > 1 else ''} on the Pareto front"
+    title = f"{study}: {counted(n, 'configuration')} on the Pareto front"
     scales = [
         _Scale.of(objective, [row.values[index] for row in front], [row.values[index] for row in others])
         for index, objective in enumerate(objectives)

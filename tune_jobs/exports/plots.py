@@ -25,7 +25,7 @@ from tune_jobs.exports import numbers
 from tune_jobs.files import write, write_bytes
 from tune_jobs.leaderboard.comparison import Comparison, Winner
 from tune_jobs.search_spaces.protocol import Objective
-from tune_jobs.words import printable, printable_lines
+from tune_jobs.words import counted, printable, printable_lines
 
 # Okabe and Ito (2008), distinct with any colour vision; without their yellow, which is too faint on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -154,7 +154,7 @@ def _draw_winner(axes: Axes, place: int, winner: Winner) -> None:
     if row.interval is not None:
         axes.plot(row.interval, [above, above], color=COLOURS[0], linewidth=2, solid_capstyle="butt")
     axes.plot(row.score, above, "o", color=COLOURS[0], markersize=7)
-    words = f"{numbers.score(row.score)}  {row.n} seed{'s' if row.n > 1 else ''}"
+    words = f"{numbers.score(row.score)}  {counted(row.n, 'seed')}"
     _write_beside(axes, above, words)
     if tested is None:
         return

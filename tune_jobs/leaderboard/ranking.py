@@ -18,6 +18,7 @@ from tune_jobs.records.objectives import metric_on_test
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
+from tune_jobs.words import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +108,7 @@ class Summary:
         reasons += f"; {self.retried} run again" if self.retried else ""
         failed = f"{self.states['failed']} failed"
         parts = [f"{count} ({reasons})" if count == failed else count for count in counts]
-        return f"{self.total} trial{'s' if self.total > 1 else ''}: {', '.join(parts)}{apart and '; '}{apart}"
+        return f"{counted(self.total, 'trial')}: {', '.join(parts)}{apart and '; '}{apart}"
 
 
 def rank(

@@ -30,7 +30,7 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.budgets import BudgetedSampler
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.words import duration, printable
+from tune_jobs.words import counted, duration, printable
 
 _BESIDE = ("stopped", "failed", "not trained")  # what is counted beside the complete trials and the running ones
 
@@ -257,7 +257,7 @@ class Progress:
         if self._outline.step == "epoch":
             return f"at epoch {trial.best_epoch}"
         spread, n = trial.metrics.get(fold_rows.spread_name(self._objective.metric)), len(trial.history)
-        return f"{'' if spread is None else f'+- {spread:.4f} '}over {n} fold{'s' if n > 1 else ''}"
+        return f"{'' if spread is None else f'+- {spread:.4f} '}over {counted(n, 'fold')}"
 
 
 @contextmanager

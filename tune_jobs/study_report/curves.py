@@ -12,7 +12,7 @@ from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.study.optuna_view import Snapshot
 from tune_jobs.study_report.figures import ABOVE, BLUE, GREEN, GREY, ORANGE, RED, Figure, view
-from tune_jobs.words import printable
+from tune_jobs.words import counted, printable
 
 _COLOURS = (BLUE, GREEN, "#a463b8", "#b8932b", "#4fa7c9")  # of the best configurations
 _MOST = 300  # curves of each kind
@@ -47,7 +47,7 @@ def curves(snapshot: Snapshot, rows: Sequence[Row]) -> Iterator[Figure]:
         "hovermode": "closest",
     }
     states = ", ".join(f"{sum(t.state == s for t in record.trials)} {s}" for s, _, _ in kinds)
-    alt = f"{metric} after each {step} of {drawn + len(best)} trials ({states})"
+    alt = f"{metric} after each {step} of {counted(drawn + len(best), 'trial')} ({states})"
     yield Figure("curves", alt, {"data": traces, "layout": layout}, 460)
 
 

@@ -42,7 +42,7 @@
         row.hidden = !hit || (!showsAll && n >= SHOWN);
         n += !row.hidden;
       }
-      status.textContent = `${n} of ${hits === rows.length ? rows.length : `${hits} found`} rows`;
+      status.textContent = `${n} of ${hits === rows.length ? rows.length : `${hits} found`} row${hits === 1 ? "" : "s"}`;
       more.hidden = showsAll || n === hits;
     };
     const more = element("button", { type: "button", textContent: `Show all ${rows.length}` });

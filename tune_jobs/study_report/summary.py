@@ -7,6 +7,7 @@ from tune_jobs.exports import numbers
 from tune_jobs.exports.board import Board
 from tune_jobs.leaderboard import fronts, ranking
 from tune_jobs.leaderboard.ranking import Row
+from tune_jobs.words import counted
 
 
 def sentences(board: Board) -> tuple[str, str, str]:
@@ -22,9 +23,8 @@ def _run(board: Board) -> str:
     seeds = f", {replicated} of them with several seeds" if replicated else ", with one seed each"
     aims = " and ".join(f"{objective.direction} {objective.metric}" for objective in terms.objectives)
     total = ranking.summary(study.trials).words()
-    return (
-        f"A search{by} to {aims} of {terms.subject} ran {total}; {len(board.rows)} configurations have a score{seeds}."
-    )
+    having = f"{counted(len(board.rows), 'configuration')} {'has' if len(board.rows) == 1 else 'have'} a score"
+    return f"A search{by} to {aims} of {terms.subject} ran {total}; {having}{seeds}."
 
 
 def _first(board: Board, best: Row | None) -> str:

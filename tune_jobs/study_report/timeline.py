@@ -9,7 +9,7 @@ from typing import Any
 
 from tune_jobs.records.trials import State, TrialRecord
 from tune_jobs.study_report.figures import ABOVE, GREEN, GREY, ORANGE, RED, Figure
-from tune_jobs.words import duration, printable
+from tune_jobs.words import counted, duration, printable
 
 _COLOURS: Mapping[State, str] = {"complete": GREEN, "stopped": ORANGE, "failed": RED}
 _PAUSE_S = 60.0  # in which nothing ran: the study was not being run
@@ -102,7 +102,8 @@ def timeline(trials: Sequence[TrialRecord]) -> Iterator[Figure]:
         "showlegend": True,
         "bargap": 0.25,
     }
-    alt = f"{sum(len(lane.trials) for lane in shown)} trials on {len(shown)} workers over time"
+    n_trials = sum(len(lane.trials) for lane in shown)
+    alt = f"{counted(n_trials, 'trial')} on {counted(len(shown), 'worker')} over time"
     data = [_bars(state, shown) for state in states]
     yield Figure("timeline", alt, {"data": data, "layout": layout}, 150 + 26 * len(shown))
 
