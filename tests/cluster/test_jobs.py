@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from tests.security.conftest import Intruder
 from tests.support.clusters import TOKEN, RayHead
-from tests.support.sweeping import Own, ended, own_task, until
+from tests.support.sweeping import WITHOUT_MLFLOW, Own, ended, own_task, until
 from tests.support.warm import Command, WarmServer
 from tune_jobs import cli
 from tune_jobs.actions import status
@@ -55,9 +57,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def head(server: Settings) -> Iterator[RayHead]:
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a `tune-jobs` that delivers nothing to MLflow, for jobs to find first."""
+    program = tmp_path_factory.mktemp("commands") / "tune-jobs"
+    main = "from tune_jobs.__main__ import main\n"
+    program.write_text(f"#!{sys.executable} -P\n{main}{WITHOUT_MLFLOW}main()\n", encoding="utf-8")
+    program.chmod(0o755)
+    return program.parent
+
+
+@pytest.fixture(scope="module")
+def head(server: Settings, commands: Path) -> Iterator[RayHead]:
+    """A node of one CPU, so that each sweep has one worker to start."""
     stores = {"TUNE_JOBS_HOME": str(server.home), "MLFLOW_TRACKING_URI": server.tracking_uri}
-    head = RayHead(has_dashboard=True, environment=stores)
+    path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]])
+    head = RayHead(cpus=1, has_dashboard=True, environment=stores | {"PATH": path})
     try:
         head.start()
         yield head
@@ -195,7 +209,7 @@ def test_a_job_waits_for_its_turn_which_comes_when_the_one_before_is_killed(
     assert client.call("stop", "third", "--wait", "2m")[0] == 0  # it trains nothing
     assert second.trained == []
 
-    (driver,) = [one for one in head.processes() if "launch-sent" in one.cmdline()[:3] and "first" in one.cmdline()]
+    (driver,) = [one for one in head.processes() if _is_driver(one, "first")]
     driver.kill()
     code, out, _ = client.call("logs", "second", "-f")
     assert code == 0, out
@@ -204,6 +218,14 @@ def test_a_job_waits_for_its_turn_which_comes_when_the_one_before_is_killed(
     assert trial.spent is not None
     assert "third" not in study_names(server) or not record(server, "third").trials
     assert list((server.home / "queue").glob("*.ticket")) == []
+
+
+def _is_driver(process: psutil.Process, study: str) -> bool:
+    """Return True for the command that was sent, not for what it started; False for a process that has ended."""
+    with suppress(psutil.NoSuchProcess):
+        words = process.cmdline()
+        return any(Path(word).name == "tune-jobs" for word in words[:3]) and {"launch-sent", study} <= {*words}
+    return False
 
 
 def _listens_at(process: psutil.Process) -> set[int]:

@@ -108,6 +108,7 @@ class RayHead:
         ray = {
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as for a cluster of our own: 127.0.0.1 is this machine
             "RAY_prestart_worker_first_driver": "0",  # it would start a worker for each CPU, for the first driver alone
+            "TUNE_JOBS_REPORT": "no",  # as for all commands of tests
         }
         return plain | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)} | ray | self.client | self.environment
 

@@ -30,11 +30,11 @@ def with_optimizer(make: Callable[[], Any]) -> Callable[[], keras.Model]:
     return lambda: model_of(keras.layers.Dense(3), optimizer=make())
 
 
-def frozen() -> keras.Model:
-    """A layer with a batch normalization, both frozen, under one that learns."""
+def normalized() -> keras.Model:
+    """Two layers with a batch normalization each; those of the first are frozen."""
     base = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()])
     base.trainable = False
-    return model_of(base)
+    return model_of(base, keras.layers.Dense(3), keras.layers.BatchNormalization())
 
 
 class Penalized(keras.layers.Layer):  # type: ignore[misc]
@@ -75,24 +75,27 @@ FEATURES: dict[str, Callable[[], keras.Model]] = {
     ),
     "loss scaling": with_optimizer(lambda: keras.optimizers.LossScaleOptimizer(SGD(0.05))),
     "a fixed loss scale": with_optimizer(lambda: SGD(0.05, loss_scale_factor=8.0)),
-    "clipped gradients": with_optimizer(lambda: SGD(0.05, global_clipnorm=0.1)),
-    "decay of weights": with_optimizer(lambda: keras.optimizers.AdamW(0.05, weight_decay=0.1)),
-    "averaged weights": with_optimizer(lambda: SGD(0.05, use_ema=True, ema_overwrite_frequency=3)),
-    "a schedule over steps": with_optimizer(lambda: SGD(Schedules.CosineDecay(0.1, 6))),
+    "clipped gradients and a decay of weights": with_optimizer(
+        lambda: keras.optimizers.AdamW(0.05, weight_decay=0.1, global_clipnorm=0.1)
+    ),
+    "a schedule over steps and averaged weights": with_optimizer(
+        lambda: SGD(Schedules.CosineDecay(0.1, 6), use_ema=True, ema_overwrite_frequency=3)
+    ),
     "optimizers with moments": with_optimizer(lambda: keras.optimizers.Lion(0.01)),
-    "frozen layers": frozen,
-    "a loss that a layer adds": lambda: model_of(Penalized()),
-    "regularizers": lambda: model_of(keras.layers.Dense(3, kernel_regularizer="l2", activity_regularizer="l1")),
+    "frozen layers and batch normalization": normalized,
+    "what layers add to a loss, and its weight": lambda: model_of(
+        Penalized(),
+        keras.layers.Dense(3, kernel_regularizer="l2", activity_regularizer="l1"),
+        loss_weights=[0.3],
+    ),
     "a loss of the model's own": lambda: model_of(kind=OwnLoss, loss=None),
     "a step of the model's own": lambda: model_of(kind=OwnStep),
-    "batch normalization": lambda: model_of(keras.layers.Dense(3), keras.layers.BatchNormalization()),
-    "weights of losses": lambda: model_of(loss_weights=[0.3]),
     "a function as the loss": lambda: model_of(loss=lambda y, read: keras.ops.mean(keras.ops.abs(y - read), axis=-1)),
     "a loss that is a sum over the batch": lambda: model_of(loss=keras.losses.MeanSquaredError(reduction="sum")),
     "a loss within the batch": lambda: model_of(loss=in_batch),
-    "a function of the batch as a metric": lambda: model_of(metrics=[rmse]),
-    "weighted metrics": lambda: model_of(weighted_metrics=["mse"]),
-    "metrics of two kinds": lambda: model_of(metrics=[keras.metrics.R2Score(), keras.metrics.RootMeanSquaredError()]),
+    "metrics of every kind": lambda: model_of(
+        metrics=[rmse, keras.metrics.R2Score(), keras.metrics.RootMeanSquaredError()], weighted_metrics=["mse"]
+    ),
 }
 
 
