@@ -15,7 +15,7 @@ from tune_jobs.records import trial_pictures
 from tune_jobs.records.per_image import pack
 from tune_jobs.records.studies import Launch, Scheduling, StudyRecord, StudyTerms
 from tune_jobs.records.trials import TestResult, TrialRecord
-from tune_jobs.reproduction import generative, generative_studies, images, pages
+from tune_jobs.reproduction import contests, generative, generative_studies, images, pages
 from tune_jobs.search_spaces.catalog import find
 from tune_jobs.settings import Settings
 
@@ -131,7 +131,7 @@ def test_the_best_of_a_front_is_nowhere_worse_than_the_baseline() -> None:
 
 def test_a_study_without_its_baseline_stands_in_the_table_of_studies_alone() -> None:
     record = study("mnist-vae", bound(BETTER, 91.0))
-    assert generative_studies.contest_of(record) is None
+    assert contests.contest_of(record) is None
     assert len(rows_of(made(record), "mnist-vae")) == 1
     assert generative.drawings([record]) == {}
 
@@ -149,7 +149,7 @@ def test_every_figure_of_the_report_is_told_and_ours_is_linked_or_was_not_run(se
 
 
 def test_pictures_are_of_the_last_seed_which_the_search_did_not_choose_by(searched: StudyRecord) -> None:
-    best = generative_studies.contest_of(searched)
+    best = contests.contest_of(searched)
     assert best is not None
     shown = generative_studies.shown_trial(searched, best.best)
     assert shown is not None

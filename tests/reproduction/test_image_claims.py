@@ -147,7 +147,8 @@ def test_the_summary_has_ten_lines_and_says_what_was_not_run_and_how_winners_wer
     text = "\n".join(summary)
     assert "1 were run with enough to say something: 1 are better here, 0 not told apart, 0 worse." in text
     assert "report A, Table 4 (2)" in text
-    assert "1 of 1 are from studies of at most 5 configurations: set by hand, and not found by a search." in text
+    assert "0 of 1 were found by a search of 20 configurations or more; 1 are from studies of at most 5" in text
+    assert "on the validation split: none." in text
     assert "not found by a search. 0 began after the test split of their data had been read" in text
     assert "fashion-mnist 1" in text
     n = len(image_claims.CLAIMS)

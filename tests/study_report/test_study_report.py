@@ -213,6 +213,14 @@ def test_fanova_of_a_large_group_takes_an_even_sample() -> None:
 
 
 @pytest.mark.slow
+def test_importances_of_a_record_without_its_storage_are_the_same(snapshot: Snapshot) -> None:
+    of_record = importances.overall(Snapshot.of_record(snapshot.record))
+    assert of_record is not None
+    assert of_record == importances.overall(snapshot)
+    assert of_record in importances.assess(snapshot)
+
+
+@pytest.mark.slow
 def test_figures_are_of_the_trials_that_they_say(snapshot: Snapshot) -> None:
     complete = sum(trial.state == "complete" for trial in snapshot.record.trials)
     (history,) = figures.histories(snapshot)

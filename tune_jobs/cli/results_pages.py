@@ -39,9 +39,9 @@ def results(
 
     A STUDY is a name as in `studies`, or a file that `export-study` wrote.
 
-    With -o, the plots of the page are written beside it. For images they are the learning curves of one-factor studies;
-    for clocks, the learning curves of the label encodings, the errors over the time shown, and the images with the
-    largest errors; for generative networks, what the baseline and the best of each study draw.
+    With -o, the plots of the page are written beside it. For images they are the learning curves of one-factor studies
+    and how each search went; for clocks, the learning curves of the label encodings, the errors over the time shown,
+    and the images with the largest errors; for generative networks, what the baseline and the best of each study draw.
 
     \b
     Example:  tune-jobs results -o results.md

@@ -9,20 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tune_jobs.leaderboard import fronts, ranking
+from tune_jobs.leaderboard import fronts
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
-from tune_jobs.reproduction.generative_studies import (
-    Contest,
-    agreements,
-    contest_of,
-    is_generative,
-    scores,
-    shown_trial,
-)
+from tune_jobs.reproduction.contests import Contest, changes, contest_of, how, value_text
+from tune_jobs.reproduction.generative_studies import agreements, is_generative, scores, shown_trial
 from tune_jobs.reproduction.page import Origin, Section, rendered
 from tune_jobs.reproduction.reported import ABSENT, budget, piped, studies_table
-from tune_jobs.search_spaces.scalars import Value, text
+from tune_jobs.search_spaces.scalars import text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -168,14 +162,12 @@ def _difference(contest: Contest) -> tuple[str, str]:
 
 def _study(contest: Contest, files: Mapping[str, str]) -> Iterator[str]:
     study = contest.study
-    yield f"{_how(study)}."
+    yield f"{how(study)}."
     yield ""
     yield from _scores_table(contest)
     yield ""
     if contest.changes:
-        changed = (f"{name} {_value(old)} → {_value(new)}" for name, (old, new) in contest.changes.items())
-        yield f"From the baseline to the best: {', '.join(changed)}."
-        yield ""
+        yield from (changes(contest), "")
     if study.terms.further_objectives:
         yield from _front_table(contest)
     for name, words in (
@@ -185,20 +177,6 @@ def _study(contest: Contest, files: Mapping[str, str]) -> Iterator[str]:
     ):
         if name in files:
             yield from (f"![{study.name}: {words}]({files[name]})", "")
-
-
-def _how(study: StudyRecord) -> str:
-    """Return the data, the trials, the search with its scheduler and the budget of a study, in words.
-
-    A search that has not run all the trials that it was given is said to be unfinished.
-    """
-    parts = [f"`{study.terms.dataset}`", ranking.summary(study.trials).words()]
-    launch, ended = study.launch, sum(trial.is_finished for trial in study.trials)
-    if launch is not None:
-        parts.append(launch.search + ("" if launch.scheduling.name == "none" else f" with {launch.scheduling.name}"))
-        if launch.trials is not None and ended < launch.trials:
-            parts.append(f"**unfinished: {ended} of {launch.trials} trials**")
-    return ", ".join([*parts, f"budget: {budget(study)}"])
 
 
 def _scores_table(contest: Contest) -> Iterator[str]:
@@ -222,7 +200,7 @@ def _front_table(contest: Contest) -> Iterator[str]:
     yield piped(*["--:"] * (2 + len(further) + len(names)))
     for row in front:
         values = (_number(value) for value in row.values[1:])
-        params = (_value(row.params.get(name)) for name in names)
+        params = (value_text(row.params.get(name)) for name in names)
         yield piped(_number(row.score), _interval(row.interval), *values, *params)
     yield ""
 
@@ -251,12 +229,6 @@ def _agreements(studies: Sequence[StudyRecord]) -> Iterator[str]:
 
 def _number(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.4g}"
-
-
-def _value(value: Value | None) -> str:
-    if value is None or isinstance(value, float):
-        return _number(value)
-    return text(value)
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

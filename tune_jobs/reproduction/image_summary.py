@@ -15,6 +15,7 @@ from tune_jobs.records.split_readings import is_same_data
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.reproduction.claims import ClaimResult
 from tune_jobs.reproduction.reported import Figure, Match, Ranked, budget
+from tune_jobs.reproduction.searches import FEWEST, Search, gains, is_search
 from tune_jobs.search_spaces.scalars import Params, params_id
 
 Standing = Literal["better", "not told apart", "worse"]
@@ -33,6 +34,7 @@ class Evidence:
     figures: Sequence[Figure]
     winners: Sequence[tuple[str, Match, float | None]]  # of each kind, with the best reported figure
     claims: Sequence[ClaimResult]
+    searches: Sequence[Search]
 
 
 def standing(figure: Figure) -> Standing | None:
@@ -68,35 +70,37 @@ def lines(evidence: Evidence) -> Iterator[str]:
     missing = Counter(figure.reported.table for figure in accuracies if figure.match is None)
     yield f"- Not run: {_listed(f'{table} ({n})' for table, n in missing.items())}."
     yield from _of_winners(evidence)
+    gained = _listed(gains(evidence.searches))
+    yield f"- Searches, with their gains over the task's baseline on the validation split: {gained}."
     yield _of_claims(evidence.claims)
     losses = [figure for figure in evidence.figures if figure.reported.metric != "test_accuracy"]
     n_losses = sum(figure.match is not None for figure in losses)
-    yield (
-        f"- Losses: {n_losses} of {len(losses)} printed ones have a figure of ours beside them and no verdict: the "
-        "reports do not say whether penalties are in them, and which epoch they are of."
-    )
     yield f"- Readings of the test split so far: {_listed(_readings([study for study, _ in evidence.ranked]))}."
     yield (
-        "- Not comparable: figures that are the highest of several runs (`best`), since ours are means; all figures "
-        "on clocks, whose pictures are others ([the page on clocks](clock.md))."
+        f"- Not comparable: losses ({n_losses} of {len(losses)} printed ones have a figure of ours beside them), since "
+        "the reports do not say whether penalties are in them, and which epoch they are of; figures that are the "
+        "highest of several runs (`best`), since ours are means; all figures on clocks, whose pictures are others "
+        "([the page on clocks](clock.md))."
     )
 
 
 def _of_winners(evidence: Evidence) -> Iterator[str]:
     winners = evidence.winners
-    gains = [
+    above = [
         match.row.tested.score - value
         for _, match, value in winners
         if match.row.tested is not None and value is not None
     ]
     by_hand = sum(len(match.study.searched) <= _FEW for _, match, _ in winners)
+    by_search = sum(is_search(match.study) for _, match, _ in winners)
     late = sum(_began_after_a_reading(match, [study for study, _ in evidence.ranked]) for _, match, _ in winners)
-    if gains:
+    if above:
         yield (
-            f"- The best of each kind: {sum(gain > 0 for gain in gains)} of {len(gains)} are above the reports' best, "
-            f"by {min(gains):+.4f} to {max(gains):+.4f}. {by_hand} of {len(winners)} are from studies of at most "
-            f"{_FEW} configurations: set by hand, and not found by a search. {late} began after the test split of "
-            "their data had been read for another study: what was seen there may have helped to choose them."
+            f"- The best of each kind: {sum(gain > 0 for gain in above)} of {len(above)} are above the reports' best, "
+            f"by {min(above):+.4f} to {max(above):+.4f}. {by_search} of {len(winners)} were found by a search of "
+            f"{FEWEST} configurations or more; {by_hand} are from studies of at most {_FEW}: set by hand, and not "
+            f"found by a search. {late} began after the test split of their data had been read for another study: what "
+            "was seen there may have helped to choose them."
         )
 
 

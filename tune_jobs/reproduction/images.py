@@ -17,7 +17,7 @@ from tune_jobs.leaderboard.factors import factor_study, is_one_factor
 from tune_jobs.leaderboard.ranking import Row
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.records.trials import TrialRecord
-from tune_jobs.reproduction import claims, image_claims, image_summary
+from tune_jobs.reproduction import claims, image_claims, image_summary, searches
 from tune_jobs.reproduction.clock_studies import CLOCK_TASKS, is_of_clocks
 from tune_jobs.reproduction.generative_studies import is_generative
 from tune_jobs.reproduction.image_summary import Evidence
@@ -71,26 +71,33 @@ def winners(studies: Sequence[StudyRecord]) -> tuple[tuple[str, Match], ...]:
 
 
 def drawings(studies: Sequence[StudyRecord]) -> dict[str, Drawing]:
-    """Draw the learning curves of each one-factor study that says something, by its name."""
+    """Draw the learning curves of each one-factor study that says something, by its name, and each search's history."""
     from tune_jobs.exports import curves
 
-    own = [study for study in of_images(studies) if is_one_factor(study) and says_something(study)]
-    factors = {study.name: factor_study(study) for study in own}
-    return {name: curves.curves_plot(study) for name, study in factors.items() if study.has_curves}
+    own = of_images(studies)
+    factors = {study.name: factor_study(study) for study in own if is_one_factor(study) and says_something(study)}
+    drawn = {name: curves.curves_plot(study) for name, study in factors.items() if study.has_curves}
+    return drawn | searches.drawings(searches.searches(own))
 
 
 def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Mapping[str, str] | None = None) -> str:
     """Return the page in Markdown; `machine` is where it was run, `plots` has the files of the drawings."""
     studies = of_images(studies)
     ranked = [(study, ranked_rows(study)) for study in studies if not study.terms.data_given]
-    reported, best = figures(studies), winners(studies)
+    reported, best, searched = figures(studies), winners(studies), searches.searches(studies)
     run, decided = sum(figure.match is not None for figure in reported), image_claims.claim_results(ranked)
     evidence = Evidence(
-        ranked, reported, [(kind, match, _best_value(kind)) for kind, match in best], [result for result, _ in decided]
+        ranked,
+        reported,
+        [(kind, match, _best_value(kind)) for kind, match in best],
+        [result for result, _ in decided],
+        searched,
     )
+    kinds = {task.name: _kind(task) for task in TASKS}
     sections = (
         Section("Summary", image_summary.lines(evidence)),
         Section("The best of each kind", (*_ABOUT_WINNERS, *_winners_table(best, studies))),
+        Section("Searches", searches.lines(searched, kinds, plots or {})),
         Section(
             "Every figure of the reports on images",
             (*coverage(run, len(reported)), *_ABOUT_FIGURES, *_figures_table(reported)),

@@ -7,9 +7,10 @@ It follows the study as that grows. A parameter that exists only under an option
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
-from typing import Any
+import functools
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import BaseStorage
@@ -23,7 +24,7 @@ from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search_spaces.one_factor import space_from_json
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.settings import Settings
-from tune_jobs.study.optuna_form import optuna_form
+from tune_jobs.study.optuna_form import OptunaForm, optuna_form
 from tune_jobs.study.storage import open_storage
 from tune_jobs.study.study import Study
 from tune_jobs.study.unwritable import UnwritableStorage
@@ -50,7 +51,7 @@ class Snapshot:
 
     record: StudyRecord
     trials: tuple[FrozenTrial, ...]
-    _storage: ReadOnlyStorage
+    _part: Callable[[Sequence[FrozenTrial]], OptunaStudy]
 
     @classmethod
     def of(cls, record: StudyRecord, settings: Settings) -> Snapshot:
@@ -60,11 +61,34 @@ class Snapshot:
             StudyError: there is no such study any more.
         """
         storage = ReadOnlyStorage(Study.open(record.name, settings), open_storage(record.name, settings))
-        return cls(record, tuple(storage.trials_of(record)), storage)
+        return cls(record, tuple(storage.trials_of(record)), storage.part)
+
+    @classmethod
+    def of_record(cls, record: StudyRecord) -> Snapshot:
+        """Take a snapshot of a study of one objective that no storage has, such as one in a file: of those of its
+        complete trials that are in its space."""
+        space = space_from_json(record.terms.space)
+        complete = [trial for trial in record.trials if trial.state == "complete"]
+        inside = tuple(trial for trial in complete if space.why_not(trial.params) is None)
+        trials = tuple(_complete_trial(trial, optuna_form(space, trial.params)) for trial in inside)
+        part = functools.partial(_in_memory, record.terms.objective.direction)
+        return cls(replace(record, trials=inside), trials, part)
 
     def study(self, trials: Sequence[FrozenTrial]) -> OptunaStudy:
-        """Return a read-only Optuna study of these trials alone, in which one may be several times."""
-        return self._storage.part(trials)
+        """Return an Optuna study of these trials alone, in which one may be several times."""
+        return self._part(trials)
+
+
+def _complete_trial(trial: TrialRecord, form: OptunaForm) -> FrozenTrial:
+    frozen = optuna.trial.create_trial(params=form.params, distributions=form.distributions, value=trial.score)
+    frozen.number = trial.number
+    return frozen
+
+
+def _in_memory(direction: Literal["maximize", "minimize"], trials: Sequence[FrozenTrial]) -> OptunaStudy:
+    study = optuna.create_study(direction=direction)
+    study.add_trials(trials)
+    return study
 
 
 class ReadOnlyStorage(UnwritableStorage):

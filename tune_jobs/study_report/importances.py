@@ -11,6 +11,7 @@ import math
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +25,7 @@ from optuna.search_space import intersection_search_space
 
 from tune_jobs.study.optuna_view import OptunaStudy, OptunaTrial, Snapshot
 from tune_jobs.study_report import trials as chosen
-from tune_jobs.study_report.trials import Group
+from tune_jobs.study_report.trials import ALL, Group
 
 Method = Literal["fANOVA", "PED-ANOVA"]
 Target = Callable[[OptunaTrial], float]
@@ -64,11 +65,24 @@ def assess(snapshot: Snapshot) -> tuple[Assessment, ...]:
     """
     trials = chosen.searched(snapshot)
     groups = chosen.groups(trials)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the target of a maximized objective, and quantiles of few trials
-        found = [_ped_anova(snapshot, Group("all configurations", trials))] if len(groups) > 1 else []
+    with _quiet():
+        found = [_ped_anova(snapshot, Group(ALL, trials))] if len(groups) > 1 else []
         found += [each for group in groups[:_GROUPS] for each in _of_group(snapshot, group)]
     return tuple(each for each in found if each is not None)
+
+
+def overall(snapshot: Snapshot) -> Assessment | None:
+    """Return the importances by PED-ANOVA of the params that all configurations have; None of too few trials."""
+    with _quiet():
+        return _ped_anova(snapshot, Group(ALL, chosen.searched(snapshot)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out Optuna's warnings of the target of a maximized objective, and of quantiles of few trials."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _of_group(snapshot: Snapshot, group: Group) -> Iterator[Assessment | None]:

@@ -10,6 +10,8 @@ from tune_jobs.exports.board import value_text
 from tune_jobs.search_spaces.scalars import typed
 from tune_jobs.study.optuna_view import OptunaTrial, Snapshot
 
+ALL = "all configurations"
+
 
 @dataclass(frozen=True)
 class Group:
@@ -47,7 +49,7 @@ def groups(trials: Sequence[OptunaTrial]) -> tuple[Group, ...]:
 def _label(group: Sequence[OptunaTrial], trials: Sequence[OptunaTrial]) -> str:
     """Return what is the same in a group and not in all trials; its params where that is nothing."""
     if len(group) == len(trials):
-        return "all configurations"
+        return ALL
     same = []
     for name in group[0].params:
         values = {typed(trial.params[name]) for trial in group}
