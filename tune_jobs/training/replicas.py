@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.lazy_keras import keras
+from tune_jobs.training import mapped
 
 _devices: tuple[str, ...] = ()  # that this process trains on together
 _weight: ContextVar[Any] = ContextVar("weight", default=None)  # of the share that a device has of the batch at hand
@@ -52,8 +53,10 @@ def _mirrored(devices: tuple[str, ...]) -> Any:
 
 def copies(array: Any) -> Any:
     """Return an array as a tensor on the device, or as one on each device."""
-    if count() == 1 or tf.as_dtype(array.dtype) == tf.string:
+    if tf.as_dtype(array.dtype) == tf.string:
         return tf.constant(array)
+    if count() == 1:
+        return mapped.tensor(array)
 
     def on_device(context: Any) -> Any:
         with tf.device(_devices[context.replica_id_in_sync_group]):
