@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from tests.support.sweeping import Own, called, deliver_nothing, finished_study,
 from tune_jobs.actions import session
 from tune_jobs.cli import cli
 from tune_jobs.errors import SettingsError
-from tune_jobs.execution.plan import Plan, StudyRun
+from tune_jobs.execution.plan import Beside, Plan, StudyRun
 from tune_jobs.execution.rules import Failures
 from tune_jobs.live.news import News
 from tune_jobs.search.candidates import Candidate
@@ -24,7 +23,7 @@ TWO = "Choice(1, 2)"
 CRASHED = "crashed (RuntimeError: no such thing). Once it is mended, run `tune-jobs retry own --reason crashed`."
 
 
-def train_here(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News) -> Failures:
+def train_here(run: StudyRun, plan: Plan, beside: Beside, news: News) -> Failures:
     """Train what the plan proposes in this process, without Ray."""
     inputs, study = run.inputs, run.study
     while plan.trials is None or len(study.record().searched) < plan.trials:
@@ -118,7 +117,7 @@ def test_a_sweep_shows_the_first_error_with_its_place(tmp_path: Path, settings: 
 def test_a_ray_that_does_not_start_after_ctrl_c_is_no_failure(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News) -> Failures:
+    def fail(run: StudyRun, plan: Plan, beside: Beside, news: News) -> Failures:
         signal.raise_signal(signal.SIGINT)
         raise SettingsError("Ray did not start on this machine: it timed out")
 

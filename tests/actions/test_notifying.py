@@ -12,7 +12,7 @@ from tests.support.sweeping import SharedRay, called, deliver_nothing, own_task,
 from tests.support.webhooks import silent_server, webhook
 from tune_jobs.actions import session
 from tune_jobs.errors import UserError
-from tune_jobs.execution.plan import Plan, StudyRun
+from tune_jobs.execution.plan import Beside, Plan, StudyRun
 from tune_jobs.execution.rules import Failures
 from tune_jobs.live.news import News
 from tune_jobs.search_spaces import Objective
@@ -20,10 +20,10 @@ from tune_jobs.settings import Settings
 from tune_jobs.training.runs import run_trial
 
 SECRET = "s3cr3t-77ab"
-Run = Callable[[StudyRun, Plan, Callable[[], None], News], Failures]
+Run = Callable[[StudyRun, Plan, Beside, News], Failures]
 
 
-def train_here(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News) -> Failures:
+def train_here(run: StudyRun, plan: Plan, beside: Beside, news: News) -> Failures:
     """Train what the plan proposes in this process, without Ray; each trial is told as the best."""
     news.begin(0)
     while (one := plan.sampler.ask()) is not None:
@@ -79,7 +79,7 @@ def test_the_variable_names_whom_to_tell_and_an_option_takes_its_place(
 
 
 def test_a_failure_is_told_in_place_of_an_end(here: Callable[[Run], None], tmp_path: Path, settings: Settings) -> None:
-    def refuse(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News) -> Failures:
+    def refuse(run: StudyRun, plan: Plan, beside: Beside, news: News) -> Failures:
         news.begin(0)
         raise UserError(f"no worker reaches postgresql://ada:{SECRET}@host/db")
 

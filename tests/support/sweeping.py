@@ -217,7 +217,7 @@ def sweeps_here() -> Iterator[None]:
 
 def deliver_nothing(patch: pytest.MonkeyPatch) -> None:
     """What runs delivers nothing to MLflow."""
-    delivered = SimpleNamespace(sweep_ended=lambda: None, wait=lambda: True)
+    delivered = SimpleNamespace(sweep_began=lambda: None, sweep_ended=lambda: None, wait=lambda: True)
     patch.setattr(delivery, "alongside", lambda *_: nullcontext(delivered))
 
 
@@ -226,7 +226,9 @@ def deliver_here(patch: pytest.MonkeyPatch) -> None:
 
     def alongside(name: str, settings: Settings) -> Any:
         deliver = partial(delivery.deliver_once, name, settings)
-        return nullcontext(SimpleNamespace(sweep_ended=lambda: None, wait=lambda: bool(deliver())))
+        return nullcontext(
+            SimpleNamespace(sweep_began=lambda: None, sweep_ended=lambda: None, wait=lambda: bool(deliver()))
+        )
 
     patch.setattr(delivery, "alongside", alongside)
 

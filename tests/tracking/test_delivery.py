@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,6 +61,54 @@ def test_delivery_goes_on_to_the_end_when_the_driver_is_gone(own: Own, settings:
     until(lambda: len(logged(settings, record).trials) == 4, "all trials in MLflow")
     until(lambda: logged(settings, record).parents[0].info.status == "FINISHED", "the end of the delivery")
     assert scores(settings, record) == {trial.number: trial.score for trial in record.trials}
+
+
+class _Noted:
+    """MLflow, whose calls are noted; the sweep ends while it is imported."""
+
+    failed: dict[int, str] = {}  # noqa: RUF012
+    left_out: dict[str, str] = {}  # noqa: RUF012
+    news: tuple[str, ...] = ()
+    view = None
+
+    def __init__(self, steps: list[str], driver: int) -> None:
+        self._steps, self._driver = steps, driver
+
+    def connect(self, record: StudyRecord) -> None:
+        self._steps.append("connects")
+        os.close(self._driver)
+
+    def deliver(self, record: StudyRecord) -> int:
+        self._steps.append("delivers")
+        return 0
+
+    def close(self, record: StudyRecord) -> None:
+        self._steps.append("closes")
+
+
+@pytest.mark.parametrize(
+    ("says_so", "steps"),
+    [(True, ["connects", "gives way", "ceases to", "delivers", "closes"]), (False, ["delivers", "closes"])],
+)
+def test_mlflow_is_imported_once_the_driver_waits_for_workers_and_gives_way_until_it_waits_for_this(
+    says_so: bool, steps: list[str], own: Own, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished_study(own, settings)
+    read_end, driver = os.pipe()
+    noted: list[str] = []
+    monkeypatch.setattr(delivery, "Tracker", lambda *_: _Noted(noted, driver))
+    monkeypatch.setattr(delivery.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(delivery.os, "umask", lambda _: None)
+    monkeypatch.setattr(delivery.process, "give_way", lambda _: noted.append("gives way"))
+    monkeypatch.setattr(delivery.process, "end_giving_way", lambda _: noted.append("ceases to"))
+    if says_so:
+        os.write(driver, b".")
+    else:
+        os.close(driver)
+    with os.fdopen(read_end) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert delivery.follow("own", settings) == 0
+    assert noted == steps
 
 
 class _Study:

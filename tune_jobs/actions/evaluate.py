@@ -6,7 +6,7 @@ The note is durable before the first image is read. No search, replicate or lead
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from tune_jobs.actions.readings import known_studies
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import UserError
 from tune_jobs.execution.evaluating import score_finalists
-from tune_jobs.execution.plan import Resources, StudyRun, check_counts
+from tune_jobs.execution.plan import Beside, Resources, StudyRun, check_counts
 from tune_jobs.execution.rules import TaskFailure
 from tune_jobs.leaderboard import ranking
 from tune_jobs.records.split_readings import SplitReading, begun_since, readings_of
@@ -60,7 +60,8 @@ def evaluate(request: EvaluateRequest, settings: Settings, say: Say) -> Outcome:
         earlier = readings_of(split, record.terms, known)
         trials = begun or _wanted(record, request, earlier, say)
 
-        def score(run: StudyRun, _ended: Callable[[], None]) -> None:
+        def score(run: StudyRun, beside: Beside) -> None:
+            beside.sweep_began()
             if not begun:
                 say(_announcement(record, earlier, known))
                 if record.launch and (other := provenance.other_machine(record.launch.numerics, record.terms.protocol)):

@@ -19,7 +19,7 @@ from tune_jobs.actions import notifying, rehearsal, report
 from tune_jobs.datasets import AnyTrainingData
 from tune_jobs.environment import prepare_python
 from tune_jobs.errors import Reason, SettingsError, StudyError, UserError
-from tune_jobs.execution.plan import Conditions, Plan, Resources, StudyInputs, StudyRun
+from tune_jobs.execution.plan import Beside, Conditions, Plan, Resources, StudyInputs, StudyRun
 from tune_jobs.execution.rules import CodeError, Failures, TaskFailure
 from tune_jobs.execution.searching import run_trials
 from tune_jobs.execution.task_source import TaskSource
@@ -43,8 +43,8 @@ from tune_jobs.words import Say
 _QUICK_S = 2.0  # a function that loads data in less is called once more to see whether it returns the same
 
 if TYPE_CHECKING:
-    # What a session runs on Ray; it calls the second argument once nothing more is trained.
-    Work = Callable[[StudyRun, Callable[[], None]], Failures | None]
+    # What a session runs on Ray; it tells the second argument how far it is.
+    Work = Callable[[StudyRun, Beside], Failures | None]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Session:
             raise UserError(f"a population of study {name!r} is under way: launch it with --scheduler pbt first")
         with notifying.told(self.study.name, inputs, plan, resources, self.settings, self.say) as told:
             news = told.news
-            outcome = self.conduct(lambda run, ended: run_trials(run, plan, ended, news), inputs, resources)
+            outcome = self.conduct(lambda run, beside: run_trials(run, plan, beside, news), inputs, resources)
             if outcome.task_failure is not None:
                 news.fail(outcome.task_failure.message, outcome.study)
             else:
@@ -128,7 +128,7 @@ class Session:
         with interruptible(self.say) as interruption, delivery.alongside(name, self.settings) as delivered:
             if work is not None:
                 run = StudyRun(self.study, inputs, resources, self.settings, interruption, self.say)
-                failures = _unless_interrupted(work, run, delivered.sweep_ended) or failures
+                failures = _unless_interrupted(work, run, delivered) or failures
             record = self.study.record()
             exports.write_all(record, folder)
             self.say("delivering to MLflow …")
@@ -139,10 +139,10 @@ class Session:
         return Outcome(record, folder, is_delivered, interruption.signal, failure, view)
 
 
-def _unless_interrupted(work: Work, run: StudyRun, ended: Callable[[], None]) -> Failures | None:
+def _unless_interrupted(work: Work, run: StudyRun, beside: Beside) -> Failures | None:
     """Do the work. A set-up that fails after Ctrl-C, as Ray's slow start may, is told and is not how the run ended."""
     try:
-        return work(run, ended)
+        return work(run, beside)
     except SettingsError as error:
         if not run.interruption.is_set:
             raise

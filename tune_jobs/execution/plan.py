@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -170,6 +171,16 @@ class Plan:
     compare_every: int | None = None  # epochs, where the trials are a population
     enqueued: EnqueuedSampler | None = None  # the sampler again, where what users enqueue comes first
     image_rungs: tuple[int, ...] = ()  # on how many images a trial trains before it trains on all
+
+
+class Beside(typing.Protocol):
+    """What goes on beside a sweep in a process of its own, and is told how far the sweep is."""
+
+    def sweep_began(self) -> None:
+        """Learn that Ray is there, and the sweep waits for its workers."""
+
+    def sweep_ended(self) -> None:
+        """Learn that nothing more is trained."""
 
 
 @dataclass(frozen=True)

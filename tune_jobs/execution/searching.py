@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tune_jobs.execution.kept_weights import KeptWeights
-from tune_jobs.execution.plan import Plan, Resources, StudyRun
+from tune_jobs.execution.plan import Beside, Plan, Resources, StudyRun
 from tune_jobs.execution.ray_variables import prepare_ray
 from tune_jobs.execution.task_source import TaskSource
 from tune_jobs.live import drains
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tune_jobs.execution.worker import SweepContext
 
 
-def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News) -> Failures:
-    """Run the study's unfinished trials and what the plan proposes; call `ended` when nothing more is trained.
+def run_trials(run: StudyRun, plan: Plan, beside: Beside, news: News) -> Failures:
+    """Run the study's unfinished trials and what the plan proposes.
 
     Return what went wrong with the trials.
     """
@@ -73,10 +73,10 @@ def run_trials(run: StudyRun, plan: Plan, ended: Callable[[], None], news: News)
         limits = SweepLimits(plan.trials, resources.time_limit_s, per_trial, overtime_s)
         progress = _progress(run, plan, news)
         sweep = Sweep(ledger, strategy, limits, packed, progress, run.interruption)
-        failures = _run_in_turn(run, sweep, context, progress, news) if sweep.has_work else rules.Failures()
+        failures = _run_in_turn(run, sweep, context, progress, news, beside) if sweep.has_work else rules.Failures()
         if kept is not None:
             kept.prune()
-        ended()  # the rest is delivered while Ray goes down
+        beside.sweep_ended()  # the rest is delivered while Ray goes down
     return failures
 
 
@@ -95,7 +95,9 @@ def _strategy(run: StudyRun, plan: Plan, population: Population | None) -> Searc
     )
 
 
-def _run_in_turn(run: StudyRun, sweep: Sweep, context: SweepContext, progress: Progress, news: News) -> Failures:
+def _run_in_turn(
+    run: StudyRun, sweep: Sweep, context: SweepContext, progress: Progress, news: News, beside: Beside
+) -> Failures:
     """Run a sweep once its job has its turn, from which its time counts; nothing if the user stops it before."""
     from tune_jobs.execution import driver, rules, turn_taking
 
@@ -105,6 +107,7 @@ def _run_in_turn(run: StudyRun, sweep: Sweep, context: SweepContext, progress: P
         sweep.count_from_now()
         progress.count_from_now()
         news.begin(progress.n_finished)
+        beside.sweep_began()
         with progress.shown():
             return driver.run_sweep(sweep, context)
 

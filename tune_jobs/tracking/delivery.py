@@ -1,7 +1,8 @@
 """Delivers a study to MLflow from a process of its own, so that a sweep never waits for MLflow.
 
-The process reads the study, has lower priority than training, and asks nothing of the driver. It ends when the pipe to
-the driver closes, which happens however the driver ends. While MLflow is away it tries again; an MLflow that denies
+The process reads the study, and asks nothing of the driver. It imports MLflow once the driver waits for its workers, so
+that Ray starts sooner, and then has lower priority than training. It ends when the pipe to the driver closes, which
+happens however the driver ends. While MLflow is away it tries again; an MLflow that denies
 access, or refuses the study, is asked once more at the end. The next launch or `tune-jobs sync` delivers the rest. A
 report (`report.py`) says what keeps anything from MLflow.
 """
@@ -35,6 +36,8 @@ from tune_jobs.words import one_line, printable
 ACCESS_DENIED = 3  # exit code of the process if MLflow denies access
 
 _POLL_S = 1.0
+_START_S = 30.0  # for the word that the driver waits for its workers
+_NICENESS = 10  # while others train
 _GRACE_S = 15.0  # for a store that is away, once the sweep has ended
 
 
@@ -46,6 +49,12 @@ class Delivery:
     _log: Path
     _study: str
     _settings: Settings
+
+    def sweep_began(self) -> None:
+        """Let the process import MLflow: the driver waits for workers now."""
+        assert self._process.stdin is not None
+        with suppress(OSError):  # the process has ended
+            self._process.stdin.write(b".")
 
     def sweep_ended(self) -> None:
         """Let the process deliver the rest and end. A second call does nothing.
@@ -74,7 +83,9 @@ def alongside(study_name: str, settings: Settings) -> Iterator[Delivery]:
     file = settings.home / "delivery.log"
     report.write(study_name, settings, Report(view=report.read(study_name, settings).view))
     with files.opened(file, mode=0o600) as log:
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, bufsize=0
+        )
     delivery = Delivery(child, file, study_name, settings)
     try:
         yield delivery
@@ -89,18 +100,27 @@ def follow(study_name: str, settings: Settings) -> int:
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray sends it to all processes of a job; the driver handles it
     os.umask(0o077)  # of what MLflow writes
-    if not _input_closed(0.0):
-        process.give_way(10)
+    is_over = _input_closed(_START_S)
     study = Study.open(study_name, settings)
     with _one_at_a_time(study_name, settings):
         tracker = Tracker(settings, study.history)
         follower = _Follower(study, tracker)
+        if not is_over:
+            follower.connect()  # at full speed: beside much else MLflow would not be imported when the sweep ends
+            _give_way()
         is_delivered = follower.run()
         problem = None if is_delivered or follower.is_denied else follower.problem
         report.write(study_name, settings, _report(tracker, problem))
     if is_delivered:
         return 0
     return ACCESS_DENIED if follower.is_denied else 1
+
+
+def _give_way() -> None:
+    """Let training go first while the sweep runs."""
+    process.give_way(_NICENESS)
+    if _input_closed(0.0):  # the driver may have said before that somebody waits for this process
+        process.end_giving_way(os.getpid())
 
 
 def deliver_once(study_name: str, settings: Settings) -> tuple[StudyRecord, int]:
@@ -176,6 +196,10 @@ class _Follower:
         self._is_hopeless = False  # asking again is pointless until somebody changes something
         self._deadline: float | None = None  # for a store that is away, once the sweep has ended
 
+    def connect(self) -> None:
+        """Import MLflow, and find or create the study's runs, if it answers."""
+        self._try(self._tracker.connect)
+
     def run(self) -> bool:
         """Deliver until standard input closes. Return True if everything is delivered."""
         while True:
@@ -248,6 +272,6 @@ def _one_at_a_time(study_name: str, settings: Settings) -> AbstractContextManage
 
 
 def _input_closed(wait_s: float) -> bool:
-    """Return True if the driver has closed its end of the pipe; wait up to `wait_s` for that."""
+    """Return True if the driver has closed its end of the pipe; wait up to `wait_s` for that, or for a word from it."""
     ready, _, _ = select.select([sys.stdin], [], [], wait_s)
     return bool(ready) and not os.read(sys.stdin.fileno(), 4096)

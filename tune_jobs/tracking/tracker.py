@@ -67,6 +67,10 @@ class Tracker:
                 self.failed[trial.number] = one_line(error)
         return n_new
 
+    def connect(self, study: StudyRecord) -> None:
+        """Import MLflow and find or create the study's runs, so that what comes next is delivered at once."""
+        self._connect(study)
+
     def forget(self, study: StudyRecord) -> int:
         """Mark the study's runs as deleted, which `mlflow gc` then removes. Return how many there were."""
         client = store.client(self.settings)

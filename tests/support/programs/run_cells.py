@@ -36,7 +36,9 @@ async def run(path):
 
 def alongside(name, settings):
     return nullcontext(
-        SimpleNamespace(sweep_ended=lambda: None, wait=lambda: bool(delivery.deliver_once(name, settings)))
+        SimpleNamespace(
+            sweep_began=lambda: None, sweep_ended=lambda: None, wait=lambda: bool(delivery.deliver_once(name, settings))
+        )
     )
 
 

@@ -6,5 +6,5 @@ from typing import Any, cast
 
 from tune_jobs.tracking import delivery
 
-_DELIVERED = SimpleNamespace(sweep_ended=lambda: None, wait=lambda: True)
+_DELIVERED = SimpleNamespace(sweep_began=lambda: None, sweep_ended=lambda: None, wait=lambda: True)
 cast(Any, delivery).alongside = lambda *_: nullcontext(_DELIVERED)
