@@ -13,7 +13,6 @@ from tests.support.sweeping import (
     Own,
     SharedRay,
     called,
-    ended,
     finished_study,
     kill_family,
     own_task,
@@ -130,7 +129,7 @@ def test_a_study_of_another_process_takes_them_next_and_a_kill_loses_none(
     assert own.trained[1] == (9, 0)
     called(settings, "enqueue", "own", "--set", "width=7")
     own.make_room(None)
-    code, _, stderr = ended(ray.command_line(settings, *launch))
+    code, _, stderr = called(settings, *launch)
     assert code == 0, stderr
     trials = Study.open("own", settings).record().trials
     assert [(trial.params["width"], trial.state) for trial in trials] == [(width, "complete") for width in (1, 9, 6, 7)]

@@ -16,7 +16,6 @@ from tests.support.sweeping import (
     SharedRay,
     called,
     data_of,
-    ended,
     finished_study,
     kill_family,
     own_task,
@@ -337,7 +336,7 @@ def test_a_study_grows_twice_and_becomes_another_version_with_a_kill_at_each_tur
     killed_after(5, "--open", "depth")
     killed_after(7, "--open", "depth", "--set", "width=1,2")
     own.make_room(None)
-    code, _, stderr = ended(ray.command_line(settings, *begun, "--epochs", "2", "--accept-change", "shorter"))
+    code, _, stderr = called(settings, *begun, "--epochs", "2", "--accept-change", "shorter")
     assert code == 0, stderr
     history = Study.open("own", settings).history()
     assert [change.what.split(" ")[0:4:3] for change in history.changes][:2] == [["the", "depth"], ["the", "width"]]

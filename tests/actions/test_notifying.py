@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sweeping import SharedRay, called, deliver_nothing, own_task, until
-from tests.support.webhooks import silent_server, webhook
+from tests.support.web_servers import silent_server, webhook
 from tune_jobs.actions import session
 from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Beside, Plan, StudyRun

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.support.clusters import RayHead
-from tests.support.sweeping import ended, kill_family, own_task, until
+from tests.support.sweeping import WITHOUT_MLFLOW, ended, kill_family, own_task, until
 from tests.support.warm import WarmServer
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import reachability
@@ -102,7 +102,7 @@ def test_a_sweep_runs_there_and_a_raylet_that_dies_ends_its_driver_with_a_line(
     (tmp_path / ".ray" / "auth_token").write_text(head.client["RAY_AUTH_TOKEN"])
     words = ("launch", own.reference, "--search", "grid", "--address", head.address)
     own.make_room(1)
-    process = warm.command_line(settings, *words, HOME=str(tmp_path))
+    process = warm.command_line(settings, *words, before=WITHOUT_MLFLOW, HOME=str(tmp_path))
     try:
         until(lambda: len(own.noted("begin", "width")) > 1, "the sweep to run", process)
         (raylet,) = (one for one in psutil.process_iter(["name", "cmdline"]) if _is_raylet_of(one, head))

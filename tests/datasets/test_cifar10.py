@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.file_server import NOWHERE, served
+from tests.support.web_servers import NOWHERE, served
 from tune_jobs import datasets
 from tune_jobs.datasets import cifar10, download, pickled_batch
 from tune_jobs.datasets.dataset import Array

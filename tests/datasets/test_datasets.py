@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.file_server import NOWHERE, FileServer, served
+from tests.support.web_servers import NOWHERE, FileServer, served
 from tune_jobs import datasets
 from tune_jobs.datasets import download, idx, mnist
 from tune_jobs.datasets.dataset import Array, Split, TrainingData, digest

@@ -30,9 +30,9 @@ PLAN: dict[str, list[Group]] = {
 
 
 def test_a_command_that_is_killed_and_given_again_leaves_what_an_undisturbed_one_does(
-    tmp_path: Path, shared_ray: SharedRay, warm: WarmServer
+    tmp_path: Path, ray: SharedRay, warm: WarmServer
 ) -> None:
-    ground = Ground.make(tmp_path / "ground", Runner(warm, shared_ray), has_networks=False)
+    ground = Ground.make(tmp_path / "ground", Runner(warm, ray, is_here=True), has_networks=False)
     undisturbed = Undisturbed(Course(tmp_path / "alone", ground))
     undisturbed.run(list(PLAN))
     killer = CommandKiller(undisturbed, random.Random(1))

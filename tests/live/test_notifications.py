@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sweeping import until
-from tests.support.webhooks import silent_server, webhook
+from tests.support.web_servers import silent_server, webhook
 from tune_jobs.errors import SettingsError
 from tune_jobs.live import notifications, notifier
 from tune_jobs.live.notifications import Notifications, Target

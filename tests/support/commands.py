@@ -40,6 +40,7 @@ from tune_jobs.study.study import Study
 from tune_jobs.tracking import store
 
 PATIENCE_S = 1200.0  # for a command; one that evaluates imports TensorFlow, on a machine that may be busy
+LEAST_S = 5.0  # what a command as a process takes at least, from its start to its end
 Group = tuple[Victim, ...]  # processes of one command, killed one after another
 _OF_TRIALS: tuple[Group, ...] = (("worker", "driver"), ("raylet",), ("deliverer", "driver"), ("gcs_server",))
 GROUPS: Mapping[str, tuple[Group, ...]] = {
@@ -67,11 +68,17 @@ def settings_of(home: Path) -> Settings:
 class Runner:
     """Starts commands as processes, on a Ray of their own where that is to be killed, else on the shared one.
 
-    They deliver to MLflow by a process where that is to be killed. Elsewhere the next `sync` does.
+    They deliver to MLflow by a process where that is to be killed. Elsewhere the next `sync` does. With `is_here`,
+    those that nobody kills run in this process (`sweeping.sweeps_here`).
     """
 
     warm: WarmServer
     ray: SharedRay
+    is_here: bool = False
+
+    def finish(self, settings: Settings, words: Sequence[str]) -> tuple[int, str, str]:
+        """Run a command that nobody kills."""
+        return called(settings, *words) if self.is_here else ended(self.start(settings, words), PATIENCE_S)
 
     def start(self, settings: Settings, words: Sequence[str], group: Group = ()) -> Command:
         is_shared = not has_own_ray(group) and words[0] not in ("import-study", "delete")
@@ -96,7 +103,7 @@ class Ground:
         store.client(settings)  # makes its tables
         if has_networks:
             words = ("launch", ground.networks.reference, "--study", "networks", "--search", "grid")
-            code, _, stderr = ended(runner.start(settings, words), PATIENCE_S)
+            code, _, stderr = runner.finish(settings, words)
             assert code == 0, stderr
         finished_study(own_task(folder / "other", width="Choice(*range(1, 31))"), other, "other")
         portable.export_study("other", ground.file, other, lambda _: None)
@@ -166,9 +173,12 @@ class Course:
         }
         return [steps[name] for name in names]
 
-    def start(self, step: Step, group: Group = ()) -> Command:
+    def start(self, step: Step, group: Group) -> Command:
+        return self.ground.runner.start(self.settings, self._words(step), group)
+
+    def _words(self, step: Step) -> tuple[str, ...]:
         subject = {"launch": self.own.reference, "import-study": str(self.ground.file)}.get(step.name, step.study)
-        return self.ground.runner.start(self.settings, (step.name, subject, *step.words), group)
+        return step.name, subject, *step.words
 
     def prepare(self, step: Step, *, waits: bool) -> None:
         if step.name == "retry":
@@ -179,7 +189,7 @@ class Course:
         """Give the command until it ends well, and deliver what is left."""
         step.make_room(None)
         for _ in range(3):
-            code, _, stderr = ended(self.start(step), PATIENCE_S)
+            code, _, stderr = self.ground.runner.finish(self.settings, self._words(step))
             if code == 0 or any(words in stderr for words in _NOTHING_LEFT):
                 break
             assert "Ray did not start" in stderr, stderr  # what was killed may still be going down
@@ -220,7 +230,7 @@ class Undisturbed:
             began = time.monotonic()
             self.course.prepare(step, waits=False)
             self.course.finish(step)
-            self.seconds[step.name] = time.monotonic() - began
+            self.seconds[step.name] = max(LEAST_S, time.monotonic() - began)
             self.seen[step.name] = self.course.seen(step)
 
 
