@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.exports.test_exports import study, trial
+from tests.support.small_studies import study, trial
 from tests.support.trials import changed
 from tune_jobs import exports
 from tune_jobs.search_spaces import Protocol

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.exports.test_exports import study, trial
+from tests.support.small_studies import study, trial
 from tune_jobs import exports
 from tune_jobs.records.studies import Evaluation
 from tune_jobs.records.trials import TestResult

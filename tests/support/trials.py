@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tune_jobs.records.trials import FINISHED, RecordedResult, State, TrialRecord
-from tune_jobs.search_spaces import Value
+from tune_jobs.search_spaces import Task, Value
+
+if TYPE_CHECKING:
+    from tune_jobs.datasets import TrainingData
+    from tune_jobs.training.trial import TrialRun
 
 _OF_RESULT = {field.name for field in fields(RecordedResult)} - {"state"}
 
@@ -29,3 +33,13 @@ def changed(trial: TrialRecord, **changes: Any) -> TrialRecord:
     of_result = {name: changes.pop(name) for name in _OF_RESULT & changes.keys()}
     state = changes.get("state", trial.state)
     return replace(trial, result=replace(trial.result, state=state, **of_result), **changes)
+
+
+def trained(task: Task, params: Any, data: TrainingData, seed: int) -> TrialRun:
+    """Train a trial to its end, here."""
+    from tune_jobs.training.trial import TrialRun
+
+    run = TrialRun(task, params, data, seed=seed)
+    for _ in run:
+        pass
+    return run
