@@ -26,6 +26,8 @@ def test_a_trial_goes_on_with_more_images_if_it_is_good_and_begins_anew_after_a_
     process = ray.command_line(settings, *words)
     try:
         until(lambda: len(own.trained) == 5, "the second trial to be in its second rung", process)
+        rung = "trial 1 in the rung of 600 images"
+        until(lambda: rung in called(settings, "status", "own")[1], "status to name its rung", process)
     finally:
         kill_family(process)
     own.make_room(None)

@@ -42,6 +42,7 @@ def test_the_trials_of_a_study_or_of_the_last_are_at_the_address(delivered: Sett
     code, _, told = called(delivered, "ui", **server)
     assert code == 0
     assert f"The trials of second are at {SERVER}/#/experiments/1/runs?x=second" in told
+    assert "choose Model training" in told  # else MLflow's links lead to pages without trials
     assert opened == []
     assert called(delivered, "ui", "first", "--open", **server)[0] == 0
     assert opened == [f"{SERVER}/#/experiments/0/runs?x=first"]

@@ -181,6 +181,16 @@ def test_a_narrow_terminal_keeps_a_line_a_trial(width: int) -> None:
     assert len(seen(view, width).splitlines()) <= height + 2  # the headline may fold
 
 
+def test_a_trial_in_a_rung_shows_its_images_in_place_of_its_epoch() -> None:
+    view = progress()
+    view.trial_started(running(1))
+    view.activity_changed(Activity(images={1: 6000}))
+    assert "6,000 images" in seen(view)
+    assert "0/12" not in seen(view)
+    view.activity_changed(Activity())
+    assert "0/12" in seen(view)
+
+
 def test_values_are_shown_as_they_are_even_where_they_look_like_markup() -> None:
     outline = SweepOutline("clock", Objective("a", "maximize"), 3, ("pooling",), total=2)
     view = Progress(outline, Interruption(), NOWHERE)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tune_jobs.records import constraints
 from tune_jobs.records.priors import Prior, PriorTrial
-from tune_jobs.records.studies import Change, Launch, StudyRecord, StudyTerms
+from tune_jobs.records.studies import NO_DATA, Change, Launch, StudyRecord, StudyTerms
 from tune_jobs.search_spaces import Float, Objective, Protocol, Space
 from tune_jobs.tracking import mlflow_form
 
@@ -23,6 +23,12 @@ def test_a_plain_study_says_nothing_of_limits_versions_and_others() -> None:
     note = mlflow_form.study_note(study(), None)
     assert [word for word in ("Limits", "ersion", "learns") if word in note] == []
     assert "version" not in mlflow_form.study_tags(study())
+
+
+def test_the_list_of_experiments_says_what_each_is_about() -> None:
+    terms = study().terms
+    assert mlflow_form.experiment_note(terms) == "digits: maximize val_accuracy"
+    assert mlflow_form.experiment_note(replace(terms, dataset=NO_DATA)) == "maximize val_accuracy"
 
 
 def test_a_page_says_which_limits_there_are_and_how_the_study_changed() -> None:

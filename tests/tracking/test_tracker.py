@@ -220,6 +220,8 @@ def test_the_parent_says_what_the_study_is_and_what_came_out_of_it(shown: Logged
     assert "**Best: val_accuracy 0.9**, trial 0" in note
     assert "| rate | 0.01 |" in note
     assert {run.data.tags["study"] for run in shown.trials} == {"first"}
+    last = max(trial.finished for trial in TRIALS if trial.finished is not None)
+    assert parent.info.end_time == round(1000 * last)  # whenever it is delivered
 
 
 def view_of(settings: Settings, record: StudyRecord, address: str) -> dict[str, Any]:
@@ -229,6 +231,7 @@ def view_of(settings: Settings, record: StudyRecord, address: str) -> dict[str, 
     page, _, asked = address.partition("?")
     experiment = MlflowClient(tracking_uri=settings.tracking_uri).get_experiment(page.split("/")[2])
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert experiment.tags["mlflow.note.content"].endswith("maximize val_accuracy")
     kept = json.loads(experiment.tags[f"mlflow.sharedViewState.{dict(parse_qsl(asked))['viewStateShareKey']}"])
     assert kept["name"] == record.name
     state: dict[str, Any] = json.loads(kept["state"])

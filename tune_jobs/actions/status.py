@@ -135,6 +135,7 @@ class Status:
         return {
             "trial": trial.number,
             self.record.terms.protocol.step: len(trial.history),
+            "images": self.activity.images.get(trial.number),
             "params": dict(trial.params),
             "place": self.activity.place(trial.number),
         }
@@ -151,9 +152,15 @@ class Status:
         since = "" if trial.started is None else f", for {max(0.0, time.time() - trial.started):.0f} s"
         place = activity.place(trial.number)
         on = "" if place is None else f", on {place}"
+        return f"{self._where(trial)}{since}{on}"
+
+    def _where(self, trial: TrialRecord) -> str:
+        """Return how far a running trial is: its rung, or its epoch or fold."""
+        images = self.activity.images.get(trial.number)
+        if images is not None:
+            return f"in the rung of {images:,} images"
         most, step = self.record.terms.protocol.steps, self.record.terms.protocol.step
-        of_most = "" if most is None else f" of at most {most}"
-        return f"in {step} {len(trial.history) + 1}{of_most}{since}{on}"
+        return f"in {step} {len(trial.history) + 1}{'' if most is None else f' of at most {most}'}"
 
 
 def status(name: str, settings: Settings) -> Status:

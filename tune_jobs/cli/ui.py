@@ -80,6 +80,7 @@ def _say_address(settings: Settings, port: int, *, no_auth: bool) -> tuple[str, 
 def _say_view(address: str, study: str | None, view: str) -> None:
     if study is not None:
         say(f"The trials of {study} are at {address}{view}")
+        say("On a page with GenAI at its top left, choose Model training there: the browser remembers it")
 
 
 def _serve(settings: Settings, port: int, *, no_auth: bool) -> None:

@@ -53,10 +53,17 @@ class _ActiveTrial:
     scores: list[float] = field(default_factory=list)  # the objective after each epoch
     is_killed_for_time: bool = False
     spent: Spent | None = None  # in this assignment, as its worker said last
+    n_rungs: int = 0  # of images, that are behind it
 
     @property
     def number(self) -> int:
         return self.trial.number
+
+    @property
+    def images(self) -> int | None:
+        """On how many images a trial in a rung trains; None before it starts, and on all of them."""
+        rungs = self.assignment.rungs[self.n_rungs :]
+        return None if self.since is None or not rungs else rungs[0]
 
     @property
     def seconds(self) -> float:
@@ -193,6 +200,7 @@ class Sweep:
             raise UserError(f"a worker could not prepare the task: {report.refusal}")
         self.placement.record_figures(active.number, report.figures)
         active.spent = report.spent or active.spent
+        active.n_rungs = active.n_rungs if report.so_far is None else len(report.so_far.rungs)
         self._record_epochs(active, report)
         result = report.result or self._early_result(active, report)
         if result is not None:
@@ -312,7 +320,8 @@ class Sweep:
         self._activity_reported = time.monotonic()
         nodes = alive_nodes()
         packing, devices = str(self.placement.packing), self.placement.devices(nodes)
-        self._watcher.activity_changed(Activity(self._waiting_reasons(), packing, nodes, devices))
+        images = {active.number: active.images for active in self._active.values() if active.images is not None}
+        self._watcher.activity_changed(Activity(self._waiting_reasons(), packing, nodes, devices, images=images))
 
     def _waiting_reasons(self) -> dict[int, str]:
         """Return why each trial waits, by its number."""

@@ -57,6 +57,7 @@ class Activity:
     nodes: tuple[Node, ...] = ()
     devices: tuple[Device, ...] = ()
     queue: str = ""  # what a job waits for that has not had its turn
+    images: Mapping[int, int] = field(default_factory=dict)  # how many a trial in a rung of images has, by its number
 
     def place(self, trial: int) -> str | None:
         """Return where a trial runs, in words; None if it does not run."""

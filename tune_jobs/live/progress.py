@@ -231,13 +231,20 @@ class Progress:
         for number, running in sorted(self._running.items()):
             table.add_row(
                 str(number),
-                str(running.epoch) if self._outline.steps is None else f"{running.epoch}/{self._outline.steps}",
+                self._how_far(running),
                 "…" if running.score is None else f"{running.score:.4f}",
                 Text(
                     printable(short_params(running.trial.params, self._outline.varied))
                 ),  # a str would be read as markup
             )
         return table
+
+    def _how_far(self, running: _RunningTrial) -> str:
+        """Return a running trial's epoch or fold, or the images of its rung."""
+        images = self._activity.images.get(running.trial.number)
+        if images is not None:
+            return f"{images:,} images"
+        return str(running.epoch) if self._outline.steps is None else f"{running.epoch}/{self._outline.steps}"
 
     def _line(self, trial: TrialRecord) -> str:
         """Return the line for a finished trial."""

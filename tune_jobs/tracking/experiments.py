@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
-from tune_jobs.tracking.marks import STUDY, TASK
+from tune_jobs.tracking.marks import NOTE, STUDY, TASK
 from tune_jobs.words import Say
 
 if TYPE_CHECKING:
@@ -28,14 +28,15 @@ def parents(client: MlflowClient, study: StudyRecord) -> list[Run]:
     return _parents_in(client, others, study)
 
 
-def of_task(client: MlflowClient, task: str, settings: Settings, say: Say) -> str:
-    """Return the id of a task's experiment, which is created if there is none."""
+def of_task(client: MlflowClient, task: str, settings: Settings, say: Say, about: str = "") -> str:
+    """Return the id of a task's experiment, which is created with `about` as its description if there is none."""
     found = _of_task(client, task)
     if found:
         return ready(client, found[0].experiment_id, task, say)
     location = None if settings.tracking_uri.startswith("http") else (settings.artifacts_dir / task).as_uri()
     try:
-        return str(client.create_experiment(task, artifact_location=location, tags=_KIND | {TASK: task}))
+        tags = _KIND | {TASK: task} | ({NOTE: about} if about else {})
+        return str(client.create_experiment(task, artifact_location=location, tags=tags))
     except Exception:
         found = _of_task(client, task)  # another process may have been faster
         if not found:

@@ -24,6 +24,11 @@ def end_ms(study: StudyRecord, trial: TrialRecord) -> int:
     return to_ms(trial.finished or study.created)
 
 
+def study_end_ms(study: StudyRecord) -> int:
+    """Return when the last trial of a study ended, in unix ms; its beginning, if none has."""
+    return max((end_ms(study, trial) for trial in study.trials), default=to_ms(study.created))
+
+
 def end_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
     """Return the tags that say how a finished trial ended."""
     reason = {} if trial.reason is None else {"reason": trial.reason}
@@ -141,6 +146,11 @@ def _assignments(values: Params, names: Sequence[str]) -> str:
 def note_beginning(terms: StudyTerms) -> str:
     """Return how the description of a study's run begins."""
     return f"task {terms.task} on " if terms.has_data else f"task {terms.task}, "
+
+
+def experiment_note(terms: StudyTerms) -> str:
+    """Return the description of a task's experiment, which stands in the list of all: its data and its objectives."""
+    return f"{f'{terms.dataset}: ' if terms.has_data else ''}{objectives.words(terms.objectives)}"
 
 
 def study_note(study: StudyRecord, best: Row | None) -> str:

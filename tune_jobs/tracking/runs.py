@@ -78,7 +78,8 @@ class StudyRuns:
         task = study.terms.task
         found = experiments.parents(client, study)
         if not found:
-            return cls.create(client, experiments.of_task(client, task, settings, say), study)
+            about = mlflow_form.experiment_note(study.terms)
+            return cls.create(client, experiments.of_task(client, task, settings, say, about), study)
         found.sort(key=lambda run: not _is_active(run))
         experiment = experiments.ready(client, found[0].info.experiment_id, task, say)
         parent = _one(client, study, [client.get_run(run.info.run_id) for run in found])

@@ -102,7 +102,7 @@ class Tracker:
         sender = Sender(runs.client, runs.parent)
         parent.deliver(sender, study, self._metric_names(study))
         self._note_left_out("the study", sender)
-        runs.client.set_terminated(runs.parent, "FINISHED")
+        runs.client.set_terminated(runs.parent, "FINISHED", mlflow_form.study_end_ms(study))
         return n_new
 
     def _connect(self, study: StudyRecord) -> StudyRuns:
