@@ -120,12 +120,13 @@ def test_what_finalists_came_to_on_the_test_split_is_shown_with_how_often_it_was
     assert [(row["test_score"], row["test_n"]) for row in rows] == [(0.7, 1), (None, None)]
 
 
-def test_a_wide_study_stays_within_120_columns_and_keeps_all_its_parameters() -> None:
+@pytest.mark.parametrize("width", [None, 80, 60])
+def test_a_wide_study_stays_within_its_columns_and_keeps_all_its_parameters(width: int | None) -> None:
     wide = study(
         *(trial(n, n / 10, **{f"parameter_number_{k}": f"value-{n}-{k}" for k in range(30)}) for n in range(3))
     )
-    text = exports.render(wide, "table")
-    assert max(len(line) for line in text.splitlines()) <= 120
+    text = exports.render(wide, "table") if width is None else exports.table(wide, None, width)
+    assert max(len(line) for line in text.splitlines()) <= (width or 120)
     assert all(f"value-2-{k}" in text for k in range(30))
 
 

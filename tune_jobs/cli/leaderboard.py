@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tune_jobs.cli import colours
-from tune_jobs.cli.options import home_option, json_option, print_text, read_settings, say
+from tune_jobs.cli.options import home_option, json_option, print_text, read_settings, say, terminal_width
 from tune_jobs.exports import FORMATS
 from tune_jobs.files import make_parent
 
@@ -53,10 +53,12 @@ def leaderboard(
     from tune_jobs.study.study import Study
 
     record = Study.open(study, read_settings(home)).history().of_version(version)
+    width = terminal_width()
+    if output is None and form == "table" and not as_json and width is not None:
+        colours.print_leaderboard(exports.table(record, top, width))
+        return
     text = exports.render(record, "json" if as_json else form, top)  # type: ignore[arg-type]
-    if output is None and form == "table" and not as_json:
-        colours.print_leaderboard(text)
-    elif output is None:
+    if output is None:
         print_text(text, nl=not text.endswith("\n"))
     else:
         make_parent(output)

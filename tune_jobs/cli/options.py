@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,17 +76,34 @@ def print_json(value: object) -> None:
     print_text(json.dumps(value, indent=2))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a plain, aligned table; columns of numbers are aligned to the right."""
-    texts = [[_text(cell) for cell in row] for row in rows]
-    widths = [max([len(column), *(len(row[i]) for row in texts)]) for i, column in enumerate(columns)]
-    numeric = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
-    for line in [list(columns), *texts]:
-        cells = [
-            text.rjust(width) if is_number else text.ljust(width)
-            for text, width, is_number in zip(line, widths, numeric, strict=True)
-        ]
-        print_text("  ".join(cells).rstrip())
+def terminal_width() -> int | None:
+    """Return how many columns a table may have, at most 120; None where stdout is no terminal."""
+    return min(120, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], less: Sequence[str] = ()) -> None:
+    """Print a plain, aligned table; columns of numbers are aligned to the right.
+
+    On a terminal that is too narrow, columns without any value are left out, then those of `less`, the first of them
+    first.
+    """
+    shown = [_aligned(column, [row[i] for row in rows]) for i, column in enumerate(columns)]
+    width = terminal_width()
+    empty = [column for i, column in enumerate(columns) if all(row[i] is None for row in rows)]
+    for name in (*empty, *less):
+        if width is None or sum(len(cells[0]) + 2 for cells in shown) - 2 <= width:
+            break
+        shown = [cells for cells in shown if cells[0].strip() != name]
+    for line in zip(*shown, strict=True):
+        print_text("  ".join(line).rstrip())
+
+
+def _aligned(heading: str, cells: Sequence[object]) -> list[str]:
+    """Return the heading and the cells of a column as texts of one width."""
+    texts = [heading, *map(_text, cells)]
+    width = max(map(len, texts))
+    is_number = all(isinstance(cell, int | float | None) for cell in cells)
+    return [text.rjust(width) if is_number else text.ljust(width) for text in texts]
 
 
 def _text(cell: object) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tune_jobs.actions.readings import NotedReading
 
 _COLUMNS = ("data", "reading", "when", "for whom", "study", "task", "trials", "begun since")
+_LESS = ("task", "trials", "for whom", "begun since")  # what a narrow terminal may do without, the first first
 
 
 @click.command(short_help="List the readings of test splits.")
@@ -36,7 +37,7 @@ def readings(home: Path | None, as_json: bool) -> None:
     if as_json:
         print_json([asdict(reading) for reading in noted])
     elif noted:
-        print_table(_COLUMNS, [_cells(reading) for reading in noted])
+        print_table(_COLUMNS, [_cells(reading) for reading in noted], less=_LESS)
     else:
         say("No test split was read yet. `tune-jobs evaluate STUDY` reads one.")
 

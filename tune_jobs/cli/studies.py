@@ -24,7 +24,7 @@ def studies(home: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        print_table(COLUMNS, [tuple(row.values()) for row in rows])
+        print_table(COLUMNS, [tuple(row.values()) for row in rows], less=("task", "failed"))
     else:
         say("There is no study yet. Begin one with `tune-jobs launch digits-mlp`.")
 

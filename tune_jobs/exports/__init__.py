@@ -59,6 +59,11 @@ def render(study: StudyRecord, format: Format, top: int | None = None) -> str:  
     return _FORMATS[format](board_of(study, top))
 
 
+def table(study: StudyRecord, top: int | None, width: int) -> str:
+    """Return the format `table` for a terminal of `width` columns."""
+    return tables.text(board_of(study, top), width)
+
+
 def brief_table(study: StudyRecord, top: int) -> str:
     """Return the best `top` configurations for a terminal of 80 columns, in one line each."""
     return tables.brief(board_of(study, top))

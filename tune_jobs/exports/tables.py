@@ -16,15 +16,15 @@ _EMPTY = "no trial has a score yet"
 _LESS = ("state", "places", "95 %", "std")  # what goes last where there is no room for it, the last first
 
 
-def text(board: Board) -> str:
-    """Return aligned text of at most 120 columns.
+def text(board: Board, width: int = _WIDTH) -> str:
+    """Return aligned text of at most `width` columns, or as few more as there have to be.
 
     If there is not enough room, details are left out, and then the last parameters move to a second line of each row.
     """
     same = "  ".join(f"{name}={value}" for name, value in board.same)
     head = [printable(board.about), *([f"in all rows: {same}"] if same else [])]
-    rows = list(_rows(board.columns)) if board.shown else [_EMPTY]
-    return _page(head, rows, board.notes, _WIDTH)
+    rows = list(_rows(board.columns, width)) if board.shown else [_EMPTY]
+    return _page(head, rows, board.notes, width)
 
 
 def brief(board: Board) -> str:
@@ -86,9 +86,9 @@ def markdown(board: Board) -> str:
     return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in board.notes)]) + "\n"
 
 
-def _rows(columns: Sequence[Column]) -> Iterator[str]:
+def _rows(columns: Sequence[Column], width: int) -> Iterator[str]:
     """Yield the headings, then each row with the line of its folded parameters."""
-    shown, folded = _fold(columns)
+    shown, folded = _fold(columns, width)
     yield _aligned(shown, [column.heading for column in shown])
     for index in range(len(columns[0].cells)):
         yield _aligned(shown, [column.cells[index] for column in shown])
@@ -96,15 +96,15 @@ def _rows(columns: Sequence[Column]) -> Iterator[str]:
             f"{column.heading}={column.cells[index]}" for column in folded if column.cells[index] != ABSENT
         )
         if rest:
-            yield from _wrapped(f"      {rest}", "      ")
+            yield from _wrapped(f"      {rest}", "      ", width)
 
 
-def _fold(columns: Sequence[Column]) -> tuple[list[Column], list[Column]]:
+def _fold(columns: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
     """Return the columns that fit side by side, and the last parameters, which do not."""
     shown = list(columns)
     folded: list[Column] = []
     to_go = [column for kind in ("param", "detail") for column in columns if column.kind == kind]
-    while to_go and _total(shown) > _WIDTH:
+    while to_go and _total(shown) > width:
         column = to_go.pop()
         shown.remove(column)
         if column.kind == "param":
@@ -124,7 +124,7 @@ def _is_left(column: Column) -> bool:
     return column.kind in ("text", "param")
 
 
-def _wrapped(line: str, indent: str, width: int = _WIDTH) -> list[str]:
+def _wrapped(line: str, indent: str, width: int) -> list[str]:
     return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
 
 
