@@ -470,6 +470,14 @@ def test_optuna_journal_records() -> None:
     assert lines.EPOCH == Operation.SET_TRIAL_INTERMEDIATE_VALUE
 
 
+def test_optuna_journal_distributions() -> None:
+    from optuna.distributions import json_to_distribution
+    from optuna.storages.journal import _storage
+
+    assert _storage.json_to_distribution is json_to_distribution
+    assert parameters(json_to_distribution) == ["json_str"]
+
+
 def test_optuna_nsga2_selection() -> None:
     from optuna.samplers import NSGAIISampler
 

@@ -10,6 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
+from tune_jobs.study import storage as storages
 from tune_jobs.study.journal import Journal
 
 MAXIMIZE = [StudyDirection.MAXIMIZE]
@@ -58,6 +59,17 @@ def test_it_says_the_same_as_record_by_record(tmp_path: Path) -> None:
     assert condensed == content(tmp_path / "study.journal", is_literal=True)
     assert "nan" in condensed
     assert condensed.count("FrozenTrial") == 4
+
+
+def test_equal_distributions_are_one_object_in_trials_that_are_else_the_same(tmp_path: Path) -> None:
+    write(tmp_path / "study.journal")
+    plain = JournalStorage(Journal(tmp_path / "study.journal"))
+    shared = storages._journal_storage(tmp_path / "study.journal")
+    number = plain.get_study_id_from_name("study")
+    trials = shared.get_all_trials(number, deepcopy=False)
+    assert str(trials) == str(plain.get_all_trials(number, deepcopy=False))  # with a NaN, which equals none
+    assert len(trials) == 4
+    assert len({id(trial.distributions["rate"]) for trial in trials}) == 1
 
 
 def test_what_comes_after_a_trial_has_ended_changes_nothing(tmp_path: Path) -> None:

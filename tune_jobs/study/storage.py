@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+from optuna.distributions import json_to_distribution
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import _storage as optuna_journal
 
 from tune_jobs import later_imports
 from tune_jobs.errors import StudyError
@@ -25,6 +27,8 @@ _ALREADY_MADE = ("23505", "42P07", "42710")
 _TABLE_TRIES, _TABLE_PAUSE_S = 10, 0.3
 _POOL = {"pool_size": 1, "max_overflow": 20}  # connections to a server that a process keeps, and opens for a moment
 _SQLITE_TIMEOUT_S = 1.0  # SQLite's own wait for a lock; after it we retry
+
+_distribution = functools.lru_cache(maxsize=10_000)(json_to_distribution)
 
 
 def study_names(settings: Settings) -> tuple[str, ...]:
@@ -97,7 +101,8 @@ def _journal_storage(path: Path) -> JournalStorage:
     for is_literal in (False, True):
         try:
             backend = journal.Journal(path, is_literal=is_literal)
-            return JournalStorage(backend)
+            with _distributions_shared():
+                return JournalStorage(backend)
         except StudyError:
             raise
         except OSError as error:
@@ -105,6 +110,21 @@ def _journal_storage(path: Path) -> JournalStorage:
         except Exception as error:  # whatever Optuna raises for a record that is not as it wrote it
             why, number = error, backend.end.number - 1
     raise journal.damaged(path, number, f"{type(why).__name__}: {why}") from why
+
+
+@contextmanager
+def _distributions_shared() -> Iterator[None]:
+    """Have Optuna give equal distributions of a journal's trials as one object, which nothing changes.
+
+    It reads the JSON of each anew, for every parameter of every trial. Private to Optuna: a journal is not asked.
+    """
+    module: Any = optuna_journal
+    read = module.json_to_distribution
+    module.json_to_distribution = _distribution
+    try:
+        yield
+    finally:
+        module.json_to_distribution = read
 
 
 def _unreadable(path: Path, error: OSError) -> StudyError:
