@@ -60,24 +60,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def printed(folder: Path) -> dict[str, str]:
     """What each file prints. They run in one process, one after the other: each further one would import TensorFlow."""
-    files = (EXAMPLES / "own_task.py", NOTEBOOK, PAGE)
+    files = (EXAMPLES / "compare_searches.py", EXAMPLES / "own_task.py", NOTEBOOK, PAGE)
     _, *parts = run(folder, str(PROGRAMS / "run_cells.py"), *map(str, files)).split("begin ")
     return dict(part.split("\n", 1) for part in parts)
 
 
 @pytest.mark.slow
-def test_searches_are_compared(tmp_path: Path) -> None:
-    lines = run(tmp_path, str(EXAMPLES / "compare_searches.py")).splitlines()
+def test_searches_are_compared(printed: dict[str, str], folder: Path) -> None:
+    lines = printed["compare_searches.py"].splitlines()
     assert [line.split(":")[0].strip() for line in lines] == ["random", "tpe", "gp"]
     assert all(re.search(r"val_loss 0\.\d{4} with \{'learning_rate': ", line) for line in lines)
-    assert (tmp_path / "sweeps" / "exports" / "logistic-gp" / "best.yaml").is_file()
+    assert (folder / "compare_searches" / "sweeps" / "exports" / "logistic-gp" / "best.yaml").is_file()
 
 
 @pytest.mark.slow
 def test_a_task_of_ones_own_is_swept_replicated_evaluated_and_predicted_with(printed: dict[str, str]) -> None:
     lines = printed["own_task.py"]
     assert "the test split was read once" in lines
-    true, read = (line.split()[1:] for line in lines.splitlines()[-3:-1])  # the last line is of what ran it
+    true, read = (line.split()[1:] for line in lines.splitlines()[-2:])
     assert len(true) == len(read) == 10
     assert sum(a == b for a, b in zip(true, read, strict=True)) >= 5  # by chance 2.5
 
