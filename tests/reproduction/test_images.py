@@ -107,6 +107,15 @@ def test_a_loss_is_given_as_its_mean_and_range() -> None:
     assert loss[4:6] == ["0.0200", "seeds 0.0100 to 0.0300"]
 
 
+def test_of_equal_budgets_the_one_that_was_tested_counts_then_the_one_with_more_seeds() -> None:
+    """A search over the same task has its baseline too, whose test split is not read."""
+    tested = study("tested", DROPOUT.name, trial(0, TOP[0], 0.80, 0.79))
+    unread = study("a", DROPOUT.name, *(trial(seed, TOP[0], 0.81, seed=seed) for seed in range(2)))
+    single = study("b", DROPOUT.name, trial(0, TOP[0], 0.82))
+    for studies, said in (((unread, tested), "0.8000"), ((tested, unread), "0.8000"), ((single, unread), "0.8100")):
+        assert rows_of(images.page(studies, MACHINE, 0.0), "report A, Table 4")[0][6] == said
+
+
 def of_budget(name: str, epochs: int, n_images: int | None, score: float = 0.7) -> StudyRecord:
     protocol = replace(DROPOUT.protocol, epochs=epochs, images=n_images)
     return study(name, DROPOUT.name, trial(0, TOP[0], score), terms=terms(DROPOUT.name, protocol))

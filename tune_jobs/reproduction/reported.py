@@ -183,6 +183,8 @@ def _figure(task: Task, reported: Reported, enough: Ranked, studies: Ranked) -> 
 def find(task: Task, point: Params | int, studies: Ranked) -> Match | None:
     """Return the row of a configuration of a task, from the study that trained it longest; None if it was not run.
 
+    Of studies of the same budget, one whose test split was read comes first, then the one with the most seeds.
+
     `point` are its params or, of one that was transferred from another task, its place there.
     """
     matches = [
@@ -193,7 +195,11 @@ def find(task: Task, point: Params | int, studies: Ranked) -> Match | None:
         for row in rows
         if row.state == "complete" and row.params_id == _identity(point, study)
     ]
-    return max(matches, key=lambda match: effort(match.study.terms.protocol), default=None)
+    return max(matches, key=_weight, default=None)
+
+
+def _weight(match: Match) -> tuple[float, float, bool, int]:
+    return (*effort(match.study.terms.protocol), match.row.tested is not None, match.row.n)
 
 
 def _identity(point: Params | int, study: StudyRecord) -> str | None:

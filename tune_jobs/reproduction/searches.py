@@ -207,10 +207,7 @@ def _important(study: StudyRecord, when: str) -> str:
         n = sum(trial.state == "complete" for trial in study.searched)
         return f"What mattered {when} is not known of {n} configurations; {importances.FEWEST} are needed."
     most = (f"{each.name} {each.share:.0%} ± {each.spread:.0%}" for each in assessed.importances[:_NAMED])
-    return (
-        f"What mattered most {when}, by {assessed.method} over {assessed.n} configurations, of the parameters that all "
-        f"have: {', '.join(most)}."
-    )
+    return f"What mattered most {when}, by {assessed.method} over {assessed.n} configurations: {', '.join(most)}."
 
 
 def _after(study: StudyRecord, epochs: int) -> StudyRecord:

@@ -72,7 +72,7 @@ def assess(snapshot: Snapshot) -> tuple[Assessment, ...]:
 
 
 def overall(snapshot: Snapshot) -> Assessment | None:
-    """Return the importances by PED-ANOVA of the params that all configurations have; None of too few trials."""
+    """Return the importances by PED-ANOVA over all configurations; None of too few trials."""
     with _quiet():
         return _ped_anova(snapshot, Group(ALL, chosen.searched(snapshot)))
 
