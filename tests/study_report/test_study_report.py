@@ -220,6 +220,13 @@ def test_importances_of_a_record_without_its_storage_are_the_same(snapshot: Snap
     assert of_record in importances.assess(snapshot)
 
 
+def luminance(colour: str) -> float:
+    """The relative luminance of #rrggbb, as the accessibility guidelines WCAG 2 define it."""
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 @pytest.mark.slow
 def test_figures_are_of_the_trials_that_they_say(snapshot: Snapshot) -> None:
     complete = sum(trial.state == "complete" for trial in snapshot.record.trials)
@@ -228,6 +235,8 @@ def test_figures_are_of_the_trials_that_they_say(snapshot: Snapshot) -> None:
     slices = {figure.name: figure for figure in figures.slices(snapshot)}
     assert set(slices) >= {"optimizer", "units", "rate", "optimizer=sgd/learning_rate"}
     assert slices["rate"].plot["layout"]["xaxis"]["type"] == "log"
+    for _, colour in slices["rate"].plot["data"][0]["marker"]["colorscale"]:  # no point fades into the page
+        assert 0.15 < luminance(colour) < 0.5
     pairs = [figure.name for figure in figures.contours(snapshot, importances.assess(snapshot))]
     assert len(pairs) == len(set(pairs))
     assert not any("sgd/" in pair and "adam/" in pair for pair in pairs)  # which never occur together

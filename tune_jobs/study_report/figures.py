@@ -133,6 +133,7 @@ def slices(snapshot: Snapshot) -> Iterator[Figure]:
         for trace in plot["data"]:
             trace["marker"] = (trace.get("marker") or {}) | {"size": 7, "line": {"width": 0.6, "color": GREY}}
             trace["marker"]["colorbar"] = {"title": {"text": "trial"}, "thickness": 12}
+            trace["marker"] |= {"colorscale": [[0, BLUE], [1, ORANGE]], "reversescale": False}  # seen on light and dark
         plot["layout"]["yaxis"] |= view([float(trial.values[0]) for trial in trials], objective)
         _unquote(plot)
         n = sum(name in trial.params for trial in trials)

@@ -222,7 +222,7 @@ _PARALLEL = (
     "Each line is a configuration. Drag along an axis to keep only the lines that cross it there, drag a name to move "
     "its axis. A dash marks what a configuration does not have."
 )
-_SLICES = "Each point is a configuration; a darker one was tried later."
+_SLICES = "Each point is a configuration, from blue for those tried first to orange for the last."
 _CONTOURS = (
     "The score over two of the parameters that mattered most, interpolated between the points; on long axes a point "
     "is the best of those close to it."
