@@ -8,6 +8,7 @@ file of the same name beside the task, as it does in `python task.py`.
 from __future__ import annotations
 
 import functools
+import os
 import re
 import site
 import sys
@@ -32,8 +33,14 @@ def is_installed(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None)
     if module.__name__.partition(".")[0] == PACKAGE or not isinstance(file, str):
         return True
-    path = Path(file).resolve()
-    return any(path.is_relative_to(folder) for folder in _FOLDERS)
+    return _is_of_installed(os.path.dirname(file))  # noqa: PTH120 (asked of thousands of modules)
+
+
+@functools.cache
+def _is_of_installed(folder: str) -> bool:
+    """Return True for a folder of installed modules, from wherever an installer links the files in it."""
+    place = Path(folder).resolve()
+    return any(place.is_relative_to(installed) for installed in _FOLDERS)
 
 
 def is_reserved(name: str, folder: Path) -> bool:

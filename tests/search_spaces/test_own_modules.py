@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from tune_jobs.search_spaces import TaskError, own_modules
+from tune_jobs.search_spaces import TaskError, installed, own_modules
 from tune_jobs.search_spaces.task_files import TaskFiles
 
 Load = Callable[..., ModuleType]
@@ -117,3 +117,18 @@ def test_a_module_that_fails_can_be_mended(load: Load) -> None:
 def test_a_package_knows_its_folder(load: Load, tmp_path: Path) -> None:
     task = load(task="import nets_", nets___in____init__="")
     assert list(task.nets_.__path__) == [str(tmp_path / "a" / "nets_")]
+
+
+def test_a_module_that_an_installer_linked_from_elsewhere_is_an_installed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, packages = tmp_path / "store", tmp_path / "packages"
+    for folder in (store, packages):
+        folder.mkdir()
+    (store / "linked.py").touch()
+    (packages / "linked.py").symlink_to(store / "linked.py")
+    monkeypatch.setattr(installed, "_FOLDERS", [packages])
+    module = ModuleType("linked")
+    for folder, is_one in ((packages, True), (store, False)):
+        module.__file__ = str(folder / "linked.py")
+        assert installed.is_installed(module) is is_one
