@@ -154,7 +154,7 @@ def print_outcome(outcome: Outcome) -> int:
     colours.print_leaderboard(exports.brief_table(outcome.study, _TOP))
     say_exports(outcome.exports_dir)
     if writes_reports():
-        say("The report, report.html, is there in some seconds")
+        say("The report, report.html, is being written there")
     say_delivery(outcome.study.name, outcome.view, is_delivered=outcome.is_delivered)
     return exit_code(outcome)
 
