@@ -115,6 +115,19 @@ def test_a_study_in_which_nothing_was_better_says_so() -> None:
     page = made(study("mnist-vae", bound(VAE.baseline, 90.0), bound(BETTER, 91.0)))
     assert rows_of(page, "mnist-vae")[0][6:8] == ["nothing was better", "-"]
     assert "From the baseline" not in page
+    assert "## The photographs" not in page
+
+
+def test_a_study_of_the_baseline_alone_says_so() -> None:
+    page = made(study("mnist-vae", bound(VAE.baseline, 90.0)))
+    assert rows_of(page, "mnist-vae")[0][6:8] == ["nothing else was tried", "-"]
+
+
+def test_a_page_that_shows_photographs_names_where_they_are_from() -> None:
+    record = study("mnist-vae", bound(VAE.baseline, 90.0))
+    page = made(replace(record, terms=replace(record.terms, dataset="butterflies@64")))
+    assert "Butterfly Genetics Group" in page
+    assert "CC BY 4.0" in page
 
 
 def test_the_best_of_a_front_is_nowhere_worse_than_the_baseline() -> None:

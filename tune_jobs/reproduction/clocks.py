@@ -108,7 +108,7 @@ def drawings(studies: Sequence[StudyRecord]) -> dict[str, Drawing]:
 
 
 def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Mapping[str, str] | None = None) -> str:
-    """Return the page in Markdown; `machine` is where it was run, `plots` has the files of the drawings."""
+    """Return the page in Markdown; `machine` is where it is made, `plots` has the files of the drawings."""
     studies, plots = of_clocks(studies), plots or {}
     reported = figures(studies)
     run = {figure.name for figure in reported if figure.match}

@@ -84,7 +84,7 @@ def drawings(studies: Sequence[StudyRecord]) -> dict[str, Drawing]:
 
 
 def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Mapping[str, str] | None = None) -> str:
-    """Return the page in Markdown; `machine` is where it was run, `plots` has the files of the drawings."""
+    """Return the page in Markdown; `machine` is where it is made, `plots` has the files of the drawings."""
     own, files = of_generative(studies), plots or {}
     contests = [contest for study in own if (contest := contest_of(study)) is not None]
     sections = (
@@ -92,6 +92,7 @@ def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Ma
         *(Section(contest.study.name, _study(contest, files)) for contest in contests),
         Section("The figures of the report", (*_ABOUT_FIGURES, *_figures_table(contests, files))),
         Section("What the numbers do not say", (*_LIMITS, *_agreements(own))),
+        *([Section("The photographs", _PHOTOGRAPHS)] if any(map(_has_photographs, own)) else []),
         Section("The studies", studies_table(own)),
     )
     origin = Origin(len(own), machine, made_at)
@@ -110,6 +111,13 @@ _ABOUT_CONTESTS = (
     "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)); with one seed, over the images alone.",
     "Those of KID are over seeds alone.",
     "",
+)
+_PHOTOGRAPHS = (
+    "The butterflies are *Heliconius* from the collection records of the Butterfly Genetics Group, University of",
+    "Cambridge, published on Zenodo under CC BY 4.0 and made smaller here. They are wings on green or grey boards, and",
+    "stand in for the report's pictures of live butterflies and moths. The records are 3082688, 4288311, 4291095,",
+    "2714333, 2707828, 5526257, 2686762, 4153502, 2555086, 5561246, 2702457, 2735056, 2677821, 2684906, 2813153,",
+    "4289223, 2550097, 1748277, 2548678, 2549524 and 2682458.",
 )
 _ABOUT_FIGURES = (
     "The report's pictures are not copied: what they show is told in words. A walk moves the same coordinates, but the",
@@ -151,10 +159,14 @@ def _contests_table(contests: Sequence[Contest]) -> Iterator[str]:
         )
 
 
+def _has_photographs(study: StudyRecord) -> bool:
+    return study.terms.dataset.startswith("butterflies")
+
+
 def _difference(contest: Contest) -> tuple[str, str]:
     pair = contest.difference
     if pair is None:
-        return "nothing was better", ABSENT
+        return "nothing was better" if len(contest.rows) > 1 else "nothing else was tried", ABSENT
     if pair.difference is None:
         return _number(contest.best.score - contest.baseline.score), ABSENT
     return f"{pair.difference:+.4g}", _interval(pair.interval)

@@ -81,7 +81,7 @@ def drawings(studies: Sequence[StudyRecord]) -> dict[str, Drawing]:
 
 
 def page(studies: Sequence[StudyRecord], machine: str, made_at: float, plots: Mapping[str, str] | None = None) -> str:
-    """Return the page in Markdown; `machine` is where it was run, `plots` has the files of the drawings."""
+    """Return the page in Markdown; `machine` is where it is made, `plots` has the files of the drawings."""
     studies = of_images(studies)
     ranked = [(study, ranked_rows(study)) for study in studies if not study.terms.data_given]
     reported, best, searched = figures(studies), winners(studies), searches.searches(studies)

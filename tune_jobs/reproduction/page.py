@@ -11,7 +11,7 @@ from tune_jobs.reproduction.reported import LEAST_EPOCHS, LEAST_IMAGES
 
 @dataclass(frozen=True)
 class Origin:
-    """What a page was made from: the number of studies, the machine they were run on, and when, in unix seconds."""
+    """What a page was made from: the number of studies, the machine it was made on, and when, in unix seconds."""
 
     studies: int
     machine: str
@@ -29,7 +29,7 @@ class Section:
 def rendered(title: str, command: str, origin: Origin, about: Sequence[str], sections: Sequence[Section]) -> str:
     """Return a page in Markdown: its title, what it was made from, an introduction, and its sections."""
     day = datetime.fromtimestamp(origin.made_at, UTC).strftime("%Y-%m-%d")
-    made = f"Made by `{command}` on {day} from {origin.studies} studies run on {origin.machine}."
+    made = f"Made by `{command}` on {day} from {origin.studies} studies, on {origin.machine}."
     lines = [f"# {title}", "", made, *about]
     for section in sections:
         lines += ["", f"## {section.heading}", "", *section.lines]

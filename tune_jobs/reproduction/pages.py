@@ -23,7 +23,7 @@ Records = Sequence[StudyRecord]
 class Page:
     """How a page is made of studies.
 
-    `text` takes the studies, the machine they were run on, the time in unix seconds, and the files of the plots by
+    `text` takes the studies, the machine it is made on, the time in unix seconds, and the files of the plots by
     what they show; `drawings` has the plots by the same names.
     """
 
