@@ -2,8 +2,8 @@
 
 The process reads the study, and asks nothing of the driver. It imports MLflow once the driver waits for its workers, so
 that Ray starts sooner, and then has lower priority than training. It ends when the pipe to the driver closes, which
-happens however the driver ends. While MLflow is away it tries again; an MLflow that denies
-access, or refuses the study, is asked once more at the end. The next launch or `tune-jobs sync` delivers the rest. A
+happens however the driver ends. While MLflow is away it tries again; an MLflow that denies access, or refuses the
+study, is asked once more at the end. The next launch or `tune-jobs sync` delivers the rest. A
 report (`report.py`) says what keeps anything from MLflow.
 """
 
