@@ -130,6 +130,16 @@ def test_a_wide_study_stays_within_its_columns_and_keeps_all_its_parameters(widt
     assert all(f"value-2-{k}" in text for k in range(30))
 
 
+def test_scores_with_long_names_stay_within_the_terminal_and_what_has_no_room_is_told_below() -> None:
+    name = "mean_absolute_percentage_error"
+    tested = TestResult({f"test_{name}": 0.7}, None, 0.9)
+    trials = [replace(trial(n, 0.9, width=n // 2), seed=n, tested=tested) for n in range(4)]
+    text = exports.table(study(*trials, objective=Objective(f"val_{name}", "minimize")), None, 80)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "test_mean_absolute_percentage_error=0.7000" in text
+    assert "width=1" in text
+
+
 @pytest.mark.parametrize(
     ("scores", "shown"),
     [

@@ -19,7 +19,8 @@ _LESS = ("state", "places", "95 %", "std")  # what goes last where there is no r
 def text(board: Board, width: int = _WIDTH) -> str:
     """Return aligned text of at most `width` columns, or as few more as there have to be.
 
-    If there is not enough room, details are left out, and then the last parameters move to a second line of each row.
+    If there is not enough room, details are left out. Then the last parameters move to a second line of each row, and
+    then the last numbers.
     """
     same = "  ".join(f"{name}={value}" for name, value in board.same)
     head = [printable(board.about), *([f"in all rows: {same}"] if same else [])]
@@ -100,16 +101,17 @@ def _rows(columns: Sequence[Column], width: int) -> Iterator[str]:
 
 
 def _fold(columns: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
-    """Return the columns that fit side by side, and the last parameters, which do not."""
+    """Return the columns that fit side by side, and those that do not: parameters, then what is told of the score."""
     shown = list(columns)
     folded: list[Column] = []
-    to_go = [column for kind in ("param", "detail") for column in columns if column.kind == kind]
+    told = columns[2:-1]  # the place and the score begin a row, and its trials end it
+    to_go = [column for kind in ("number", "param", "detail") for column in told if column.kind == kind]
     while to_go and _total(shown) > width:
         column = to_go.pop()
         shown.remove(column)
-        if column.kind == "param":
-            folded.insert(0, column)
-    return shown, folded
+        if column.kind != "detail":
+            folded.append(column)
+    return shown, [column for column in columns if column in folded]
 
 
 def _aligned(columns: Sequence[Column], cells: Sequence[str]) -> str:
