@@ -33,8 +33,9 @@ def seconds(text: str) -> float:
 
 
 def counted(n: float, noun: str) -> str:
-    """Return `1 trial`, `2 trials` or `0.5 trials`."""
-    return f"{n:g} {noun}{'' if n == 1 else 's'}"
+    """Return `1 trial`, `2 trials`, `0.5 trials` or `2 studies`."""
+    plural = re.sub(r"([^aeiou])y$", r"\1ie", noun) + "s"
+    return f"{n:.12g} {noun if n == 1 else plural}"
 
 
 def times(count: int) -> str:

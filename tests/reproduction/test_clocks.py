@@ -181,7 +181,7 @@ def test_a_smaller_budget_and_other_data_are_said() -> None:
 def test_studies_of_other_things_are_not_on_the_page() -> None:
     other = study("digits", [], terms=replace(terms(), objective=find("digits-mlp").objective))
     page = clocks.page([other, of_errors(AS_REPORTED)], MACHINE, 0.0)
-    assert "from 1 studies" in page
+    assert "from 1 study" in page
     assert "digits" not in page
 
 
@@ -457,7 +457,7 @@ def test_the_command_writes_the_page_with_its_plots(settings: Settings, capfd: p
     assert [f"({name})" in page for name in names] == [True] * 3
     assert sorted(path.name for path in settings.home.glob("clock-*.svg")) == names
     assert all((settings.home / name).read_text(encoding="utf-8").startswith("<?xml") for name in names)
-    assert "1 studies, on a big one." in page
+    assert "1 study, on a big one." in page
     assert f"wrote {output} and 3 plots beside it" in capfd.readouterr().err
     assert cli.run(["results", "--page", "clock", *home]) == 0
     assert "svg" not in capfd.readouterr().out

@@ -68,7 +68,7 @@ def test_studies_of_clocks_are_left_to_their_own_page() -> None:
     clocks = find("clock-encodings")
     record = study("clocks", clocks.name, trial(0, clocks.reported[0].params, 40.0, 40.0))
     page = images.page([record, study("one", DROPOUT.name, trial(0, TOP[0], 0.9))], MACHINE, 0.0)
-    assert "from 1 studies" in page
+    assert "from 1 study" in page
     assert "| clocks |" not in page
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tune_jobs.reproduction.reported import LEAST_EPOCHS, LEAST_IMAGES
+from tune_jobs.words import counted
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Section:
 def rendered(title: str, command: str, origin: Origin, about: Sequence[str], sections: Sequence[Section]) -> str:
     """Return a page in Markdown: its title, what it was made from, an introduction, and its sections."""
     day = datetime.fromtimestamp(origin.made_at, UTC).strftime("%Y-%m-%d")
-    made = f"Made by `{command}` on {day} from {origin.studies} studies, on {origin.machine}."
+    made = f"Made by `{command}` on {day} from {counted(origin.studies, 'study')}, on {origin.machine}."
     lines = [f"# {title}", "", made, *about]
     for section in sections:
         lines += ["", f"## {section.heading}", "", *section.lines]
