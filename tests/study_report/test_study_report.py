@@ -18,7 +18,8 @@ import pytest
 
 from tests.support.sweeping import called, data_of, own_task, terms_of
 from tests.support.trials import changed, trial_record
-from tune_jobs import exports, process, study_report
+from tune_jobs import exports, files, process, study_report
+from tune_jobs.actions import report
 from tune_jobs.leaderboard import comparison
 from tune_jobs.records import trial_pictures
 from tune_jobs.records.studies import Evaluation, Launch, StudyRecord
@@ -358,6 +359,26 @@ def test_what_a_launch_starts_leaves_a_deleted_study_alone(
     assert called(settings, "delete", "shown", "--yes")[0] == 0
     assert called(settings, "report", "shown", "--after-launch")[0] == 0
     assert not settings.exports_dir("shown").exists()
+
+
+@pytest.mark.slow
+def test_what_a_launch_starts_leaves_a_moved_home_moved(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "give_way", lambda _: None)  # this process has more tests to run
+    make_study(settings, tmp_path, 3)
+    settings.exports_dir("shown").mkdir(parents=True)
+    files_write = files.write
+
+    def write_then_move(path: Path, text: str) -> None:
+        files_write(path, text)
+        settings.home.rename(tmp_path / "moved")
+
+    monkeypatch.setattr(files, "write", write_then_move)
+    report.write_after_launch("shown", settings)
+    assert not settings.home.exists()
+    report.write_after_launch("shown", settings)  # begun after it was moved
+    assert not settings.home.exists()
 
 
 def test_several_studies_have_one_report(snapshot: Snapshot, settings: Settings) -> None:

@@ -51,12 +51,15 @@ def turns_file(name: str, settings: Settings) -> Path:
 def write_after_launch(name: str, settings: Settings) -> None:
     """Write the report where the leaderboard is, then send it to MLflow; two such processes take turns.
 
-    A study or a folder that was deleted meanwhile stays deleted. An MLflow that is away is not waited for: the next
-    launch sends another report.
+    A study or a folder that was deleted meanwhile stays deleted, and a home that was moved is not made anew. An MLflow
+    that is away is not waited for: the next launch sends another report.
     """
     process.give_way(19)
     path = settings.exports_dir(name) / study_report.FILE
+    if not settings.studies_dir.is_dir():
+        return
     with taking_turns(turns_file(name, settings)), suppress(UserError):
         record = Study.open(name, settings).record()
         files.write(path, study_report.text(record, settings))
-        delivery.send_file(record, path, settings)
+        if path.exists():
+            delivery.send_file(record, path, settings)
