@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+_PLACES = re.compile(
+    r"^Detected at node .* defined at \(most recent call last\):$|^ *File .*, line \d+, in .*$|\[\[\{\{node .*$",
+    re.MULTILINE,
+)
+
 Say = Callable[[str], None]  # shows the user a message
 
 
@@ -73,6 +78,7 @@ def printable_lines(text: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception in one line of at most 300 characters."""
-    text = " ".join(str(error).split())
+    """Return an exception in one line of at most 300 characters, without the places in a graph of TensorFlow, which
+    stand before what happened there and are longer."""
+    text = " ".join(_PLACES.sub("", str(error)).split())
     return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:300]

@@ -58,6 +58,10 @@ def test_a_pydataset_is_read_batch_by_batch() -> None:
 
 
 def test_what_cannot_be_read_is_one_line() -> None:
+    import tensorflow as tf
+
+    rows = tf.ragged.constant([[1] * (1 + n // 4) for n in Y])
+
     def fails(x: Any, y: Any) -> Any:
         import tensorflow as tf
 
@@ -67,6 +71,8 @@ def test_what_cannot_be_read_is_one_line() -> None:
         (pipeline(X, Y).repeat(), r"never ends: leave out repeat\(\)"),
         (pipeline(X, Y).take(0), "a pipeline of batches is empty"),
         (pipeline(X, Y).map(fails), "a pipeline of batches raised .*division by zero"),
+        (pipeline(rows, Y).map(lambda x, y: (x.to_tensor(), y)), "rows have different shapes: pad them all"),
+        (pipeline(rows, Y), "has ragged or sparse tensors: make arrays"),
         (pipeline(X), r"must return \(\(x_train, y_train\)"),
     ):
         with pytest.raises(DataError, match=says) as caught:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from tune_jobs import datasets
 from tune_jobs.datasets.dataset import Array
@@ -145,9 +146,30 @@ WORDS = np.where(np.arange(N) % 2, "dog", "cat")
         ({"x_test": at((0, 0), np.inf, (N_TEST, 3))}, "x_test[0, 0] is inf: a network needs finite numbers"),
         (
             {"y_train": (np.arange(N) % 2).astype(object)},
+            "got an array of object; y_train.astype(int) makes one of it",
+        ),
+        (
+            {"y_train": (np.arange(N) / 2).astype(object)},
             "got an array of object; y_train.astype(float) makes one of it",
         ),
-        ({"x_train": [[1, 2], [3]]}, "x_train needs to be an array of numbers: ValueError: setting an array element"),
+        ({"x_train": [[1, 2], [3]]}, "x_train has rows of different shapes: keras.utils.pad_sequences makes one"),
+        ({"x_train": np.array([[1, 2], [3]], object)}, "x_train has rows of different shapes"),
+        ({"x_train": [np.ones((N, 2)), np.ones((N, 3))]}, "several inputs are a tuple or a mapping of arrays"),
+        (
+            {"x_train": csr_matrix(np.ones((N, 3)))},
+            "x_train is a csr_matrix: x_train needs to be an array; x_train.toarray() makes one of it",
+        ),
+        ({"y_train": np.array([b"cat", b"dog"] * N)}, "y_train has bytes: y_train needs numbers or texts; np.char.dec"),
+        ({"y_train": np.arange(N) % 2 - 1, "y_test": np.arange(N_TEST) % 2 - 1}, "y_train + 1 would fit"),
+        (
+            {"y_train": np.eye(2)[np.arange(N) % 2], "y_test": np.eye(2)[np.arange(N_TEST) % 2]},
+            "y_train[0] is [1.0, 0.0]: labels must be whole numbers of shape (N,); got float64 of (40, 2); "
+            "y_train.argmax(axis=1) would fit",
+        ),
+        (
+            {"y_train": np.arange(N) % 2 * 2 - 1, "y_test": np.arange(N_TEST) % 2 * 2 - 1},
+            "np.unique(y_train, return_inverse=True)[1] would fit",
+        ),
         ({"x_train": np.full((N, 3), 1j)}, "x_train[0, 0] is 1j: x_train needs numbers"),
         ({"x_train": {"a": 1}}, "x_train and y_train: x['a'] must hold one entry an image; its shape is ()"),
         (

@@ -14,6 +14,7 @@ from tune_jobs.datasets import nests
 from tune_jobs.errors import DataError
 from tune_jobs.words import one_line
 
+_NO_ARRAYS = {"RaggedTensorSpec", "SparseTensorSpec"}
 _INFINITE = -1  # what `tf.data.Dataset.cardinality` calls it
 
 
@@ -28,7 +29,7 @@ def read(pipeline: Any) -> tuple[Any, ...]:
     The elements of a pipeline that has not batched them are the rows.
 
     Raises:
-        DataError: it never ends, has no batch, or raises.
+        DataError: it never ends, has no batch or rows of different shapes, or raises.
     """
     try:
         batches = list(_batches(pipeline))
@@ -38,6 +39,7 @@ def read(pipeline: Any) -> tuple[Any, ...]:
         raise DataError(f"a pipeline of batches raised {one_line(error)}") from error
     if not batches:
         raise DataError("a pipeline of batches is empty")
+    _check_shapes(batches)
     join = np.concatenate if all(np.ndim(array) for array in nests.arrays(batches[0])) else np.stack
     leaves = zip(*map(nests.arrays, batches), strict=True)
     joined = iter([_texts(join(parts)) for parts in leaves])
@@ -50,7 +52,22 @@ def _batches(pipeline: Any) -> Iterator[Any]:
         return (_as_arrays(pipeline[index]) for index in range(pipeline.num_batches or 0))
     if int(pipeline.cardinality()) == _INFINITE:
         raise DataError("a tf.data.Dataset never ends: leave out repeat(), each epoch takes all its batches")
+    if {type(spec).__name__ for spec in nests.arrays(pipeline.element_spec)} & _NO_ARRAYS:
+        raise DataError(
+            "a tf.data.Dataset has ragged or sparse tensors: make arrays of them, as by "
+            "map(lambda x, y: (x.to_tensor(), y)) or tf.sparse.to_dense"
+        )
     return iter(pipeline.as_numpy_iterator())
+
+
+def _check_shapes(batches: list[Any]) -> None:
+    """Refuse what cannot lie in one array in memory."""
+    forms = {tuple(np.shape(array)[1:] for array in nests.arrays(batch)) for batch in batches}
+    if len(forms) > 1:
+        raise DataError(
+            "a pipeline has batches whose rows have different shapes: pad them all to one length, as by "
+            "padded_batch(…, padded_shapes=…), or stream them (tj.streamed)"
+        )
 
 
 def _is_py_dataset(value: Any) -> bool:

@@ -22,6 +22,11 @@ from tune_jobs.words import one_line, short
 Encode = Callable[[Nest], Nest]  # labels to targets
 
 IMAGES = "uint8 on 4 axes"  # the form of images, (N, H, W, C)
+_CALLS = {  # by what has their method: sparse matrices, and tensors with ragged rows or few values
+    "toarray": "{}.toarray()",
+    "to_tensor": "{}.to_tensor()",
+    "dense_shape": "tf.sparse.to_dense({})",
+}
 
 
 def array(value: object, name: str) -> Array:
@@ -36,10 +41,11 @@ def array(value: object, name: str) -> Array:
         raise DataError(f"{_at(name, masked)} is masked: {name} needs numbers; {name}.filled(0) has them")
     try:
         array = np.asarray(value, dtype=object if is_text else None)
-    except ValueError as error:  # rows of different lengths
-        raise DataError(f"{name} needs to be an array of numbers: {one_line(error)}") from error
+    except ValueError as error:
+        raise _unequal(name) from error
     if array.dtype.kind in "buif":
         return array
+    _check_kind(array, value, name)
     array = array.astype(object) if array.dtype.kind in "UT" else array
     kind, fits = ("texts", _is_text) if array.size and _is_text(array.flat[0]) else ("numbers", _is_number)
     place = next((place for place in np.ndindex(array.shape) if not fits(array[place])), None)
@@ -47,8 +53,31 @@ def array(value: object, name: str) -> Array:
         raise DataError(f"{_at(name, place)} is {_shown(array[place])}: {name} needs {kind}")
     if kind == "texts":
         return array
-    advice = f"; {name}.astype(float) makes one of it" if array.dtype == object else ""
+    advice = f"; {name}.astype({_plain_type(array)}) makes one of it" if array.dtype == object else ""
     raise DataError(f"{name} needs to be an array of numbers; got an array of {array.dtype}{advice}")
+
+
+def _check_kind(array: Array, value: object, name: str) -> None:
+    """Refuse what holds numbers or texts in a form of its own, with the call that gives them."""
+    if array.dtype.kind == "S":
+        raise DataError(f"{name} has bytes: {name} needs numbers or texts; np.char.decode({name}) has them")
+    if array.ndim and array.size and isinstance(array.flat[0], list | tuple | np.ndarray):
+        raise _unequal(name)
+    call = next((call for method, call in _CALLS.items() if hasattr(value, method)), None)
+    if array.ndim == 0 and call is not None:
+        kind = type(value).__name__
+        raise DataError(f"{name} is a {kind}: {name} needs to be an array; {call.format(name)} makes one of it")
+
+
+def _unequal(name: str) -> DataError:
+    return DataError(
+        f"{name} has rows of different shapes: keras.utils.pad_sequences makes one array of them, "
+        "and several inputs are a tuple or a mapping of arrays"
+    )
+
+
+def _plain_type(array: Array) -> str:
+    return "int" if all(isinstance(number, int | np.integer) for number in array.flat) else "float"
 
 
 def check_alike(train: Split, other: Split, part: str) -> None:
@@ -176,10 +205,19 @@ def _advice(name: str, labels: Nest, encode: Encode) -> Iterator[str]:
     if labels.dtype.kind in "fb" and (labels == labels.astype(np.int64)).all():
         changes.append((f"{name}.astype(int)", labels.astype(np.int64)))
     if labels.dtype.kind in "iu":
-        changes.append((f"{name} - {labels.min()}", labels - labels.min()))
+        least = int(labels.min())
+        changes.append((f"{name} {'-' if least > 0 else '+'} {abs(least)}", labels - least))
+    if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "buif" and _is_one_hot(labels):
+        changes.append((f"{name}.argmax(axis=1)", labels.argmax(axis=1)))
+    if labels.ndim == 1 and labels.dtype.kind in "iuf":
+        changes.append((f"np.unique({name}, return_inverse=True)[1]", np.unique(labels, return_inverse=True)[1]))
     for words, changed in changes:
         if _why_refused(changed, encode) is None:
             yield f"; {words} would fit"
+
+
+def _is_one_hot(labels: Array) -> bool:
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
 
 
 def _is_text(value: object) -> bool:

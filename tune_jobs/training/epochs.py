@@ -249,7 +249,7 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
         TrialError: the builder refuses the params, or the images have another type than the model's input.
     """
     from tune_jobs.models import optimizers
-    from tune_jobs.training import replicas
+    from tune_jobs.training import replicas, sparse_labels
     from tune_jobs.training.precision import dtype_policy
 
     encoding, routed = fitted(_encoding(task, params), data.train.labels), task.route(params)
@@ -262,6 +262,9 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
                 _compile(model, encoding, optimizers.from_params(routed.optimizer, **schedule))
             elif task.encoding is None and encoding.loss() is not None:
                 raise ValueError("build compiles the model, and the task names a loss too: leave one of them out")
+            if task.encoding is None:
+                for part in (data.train, data.validation):
+                    sparse_labels.check(model, part.labels)
     except (ValueError, TypeError) as error:
         raise TrialError(Reason.INVALID, one_line(error)) from error
     _check_images(model, data)
