@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from tune_jobs.records.trial_pictures import EpochPictures
 from tune_jobs.records.trials import TestResult, TrialRecord, TrialResult
 from tune_jobs.search_spaces import Choice, Float, Objective, Space, Variants
 from tune_jobs.settings import Settings
+from tune_jobs.study.locks import taking_turns
 from tune_jobs.study.optuna_view import OptunaTrial, Snapshot
 from tune_jobs.study.study import Study
 from tune_jobs.study_report import curves, figures, importances, page, parallel, reproduction, summary, timeline, trials
@@ -379,6 +381,25 @@ def test_what_a_launch_starts_leaves_a_moved_home_moved(
     assert not settings.home.exists()
     report.write_after_launch("shown", settings)  # begun after it was moved
     assert not settings.home.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+def test_reports_after_launches_are_written_one_after_the_other(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "give_way", lambda _: None)
+    make_study(settings, tmp_path, 3)
+    file = settings.exports_dir("shown") / "report.html"
+    file.parent.mkdir(parents=True)
+    writer = threading.Thread(target=report.write_after_launch, args=("shown", settings))
+    with taking_turns(report.turns_file(settings)):
+        writer.start()
+        writer.join(1)
+        assert writer.is_alive()
+        assert not file.exists()
+    writer.join()
+    assert file.exists()
 
 
 def test_several_studies_have_one_report(snapshot: Snapshot, settings: Settings) -> None:

@@ -43,22 +43,23 @@ def begin(name: str, settings: Settings) -> None:
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
-def turns_file(name: str, settings: Settings) -> Path:
-    """Return the file on which processes that write a study's report take turns."""
-    return settings.studies_dir / f"{name}.report.lock"
+def turns_file(settings: Settings) -> Path:
+    """Return the file on which processes that write reports take turns."""
+    return settings.home / "report.lock"
 
 
 def write_after_launch(name: str, settings: Settings) -> None:
-    """Write the report where the leaderboard is, then send it to MLflow; two such processes take turns.
+    """Write the report where the leaderboard is, then send it to MLflow.
 
-    A study or a folder that was deleted meanwhile stays deleted, and a home that was moved is not made anew. An MLflow
-    that is away is not waited for: the next launch sends another report.
+    The processes of a home take turns, for each needs hundreds of megabytes, and a user may launch many short studies
+    one after the other. A study or a folder that was deleted meanwhile stays deleted, and a home that was moved is not
+    made anew. An MLflow that is away is not waited for: the next launch sends another report.
     """
     process.give_way(19)
     path = settings.exports_dir(name) / study_report.FILE
-    if not settings.studies_dir.is_dir():
+    if not settings.home.is_dir():
         return
-    with taking_turns(turns_file(name, settings)), suppress(UserError):
+    with taking_turns(turns_file(settings)), suppress(UserError):
         record = Study.open(name, settings).record()
         files.write(path, study_report.text(record, settings))
         if path.exists():
