@@ -116,6 +116,11 @@ def start_weights(folder: Path, *, is_asked: bool) -> WeightsKeeper:
 
 
 def _beside_driver(kind: type, folder: Path) -> Any:
-    """Start an actor on the driver's machine, whose disk has the study's home."""
+    """Start an actor on the driver's machine, whose disk has the study's home.
+
+    A keeper that is killed, as by a machine that runs out of memory, is started again and asked again: it holds nothing
+    but the name of its folder, and to keep a file twice is to keep it once.
+    """
     own_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(kind).options(num_cpus=0, scheduling_strategy=own_node).remote(folder)
+    placed = ray.remote(kind).options(num_cpus=0, scheduling_strategy=own_node, max_restarts=-1, max_task_retries=-1)
+    return placed.remote(folder)
