@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,16 +63,16 @@ def log_model(settings: Settings, model: keras.Model, trained: TrainedModel, reg
     signature = infer_signature(trained.sample, compiled.predict(model, trained.sample))  # Keras' takes no texts
     client.log_metric(run.info.run_id, near(f"best_{trained.metric}"), trained.score, synchronous=True)
     with _tracking_at(store.address(settings)), mlflow.start_run(run_id=run.info.run_id):
-        with redirect_stdout(io.StringIO()):  # of Keras' progress, when MLflow tries the example
-            logged = Model.log(
-                artifact_path=None,
-                name="model",
-                flavor=_Flavor(),
-                model=model,
-                signature=signature,
-                input_example=_example(trained.sample),
-                pip_requirements=["tensorflow", "keras"],
-            )
+        logged = Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=_Flavor(),
+            model=model,
+            signature=signature,
+            input_example=_example(trained.sample),
+            pip_requirements=["tensorflow", "keras"],
+            validate_serving_input=False,  # MLflow would read the model, without the layers of its task
+        )
         if register is None:
             return str(logged.model_uri)
         score = {trained.metric: repr(trained.score)}
@@ -84,12 +83,13 @@ def log_model(settings: Settings, model: keras.Model, trained: TrainedModel, reg
 
 
 class _Flavor:
-    """MLflow's form of Keras models, which writes an input example before it has made the folder for it."""
+    """MLflow's form of Keras models, which writes an input example before it has made the folder for it, and is told
+    what is for `Model.log` alone."""
 
     __name__ = "mlflow.keras"
 
     @staticmethod
-    def save_model(path: str, **more: Any) -> None:
+    def save_model(path: str, *, validate_serving_input: bool, **more: Any) -> None:
         import mlflow
 
         Path(path).mkdir(parents=True, exist_ok=True)
