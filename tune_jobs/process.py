@@ -58,12 +58,21 @@ def _take_ctrl_c() -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt; end the process at once at the second Ctrl-C, or while something is imported.
 
-    What is half imported may print the exception, swallow it or take it for a missing module.
+    What is half imported may print the exception, swallow it or take it for a missing module. The script that pip makes
+    of an entry point has lines of its own between the import and the call of us, and nobody would catch it there.
     """
     signal.signal(number, _end)
-    if _is_importing(frame):
+    if _is_importing(frame) or not _is_in_a_command(frame):
         _end(number, frame)
     raise KeyboardInterrupt
+
+
+def _is_in_a_command(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("tune_jobs."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_importing(frame: FrameType | None) -> bool:

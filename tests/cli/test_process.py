@@ -106,6 +106,11 @@ def test_ctrl_c_while_the_command_line_is_imported_is_one_line(entry: tuple[str,
     assert interrupted(process) == (130, "", "tune-jobs: interrupted\n")
 
 
+def test_ctrl_c_before_the_command_begins_is_one_line() -> None:
+    script = "import time\nfrom tune_jobs.__main__ import main\nprint('waits', flush=True)\ntime.sleep(60)\nmain()"
+    assert interrupted(start("-c", script)) == (130, "", "tune-jobs: interrupted\n")
+
+
 def test_the_process_is_prepared_before_anything_is_imported_that_takes_time() -> None:
     program = "import sys\nfrom tune_jobs import process\n"
     program += "print({'typing', 'importlib', 're', 'pathlib', 'dataclasses', 'click'} & set(sys.modules))"
