@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -219,3 +219,27 @@ def test_a_database_of_somebody_elses_is_named_with_the_command_and_left_alone(
     with pytest.raises(SettingsError, match=rf"back them up and run `mlflow db upgrade sqlite:///{file}`, or"):
         Tracker(replace(home, tracking_uri=f"sqlite:///{file}")).deliver(study(*TRIALS))
     assert file.read_bytes() == before
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def overwritten(file: Path) -> None:
+    file.write_bytes(b"garbage" * 1000)
+
+
+def robbed(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("DROP TABLE latest_metrics")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [emptied, overwritten, robbed])
+def test_a_damaged_file_is_named_with_what_helps(home: Settings, damage: Callable[[Path], None]) -> None:
+    assert home.mlflow_file is not None
+    damage(home.mlflow_file)
+    with pytest.raises(SettingsError, match=r"mlflow.db is damaged \(.*\): move it away, then `tune-jobs sync STUDY`"):
+        store.client(home)
+    home.mlflow_file.unlink()
+    assert sync(home, study(*TRIALS)).failed == {}

@@ -25,6 +25,7 @@ from tune_jobs.words import Say
 
 _MEMORY = Path("/dev/shm")  # a folder that Linux keeps in memory
 _PATIENCE_S = 20.0  # for another process that writes to the file
+_TABLES = ("experiments", "runs", "experiment_tags", "tags", "params", "metrics", "latest_metrics")  # of any version
 _PLACES = (  # where MLflow keeps addresses of artifacts
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -89,6 +90,31 @@ def _make_tables(part: Path) -> None:
         made = folder / "mlflow.db"
         MlflowClient(tracking_uri=address(made)).search_experiments(max_results=1)
         _copy(made, part)
+
+
+def check(file: Path) -> None:
+    """Check that a file has the tables of MLflow.
+
+    Raises:
+        SettingsError: it is damaged, or another program's.
+    """
+    try:
+        with closing(sqlite3.connect(file, timeout=_PATIENCE_S)) as database:
+            found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.OperationalError:  # it is locked, or its disk fails: that may pass
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _damaged(file, str(error)) from error
+    missing = [name for name in _TABLES if name not in found]
+    if missing:
+        raise _damaged(file, f"it has no table {missing[0]}")
+
+
+def _damaged(file: Path, why: str) -> SettingsError:
+    return SettingsError(
+        f"MLflow's file {file} is damaged ({why}): move it away, then `tune-jobs sync STUDY` makes the runs of each "
+        "study anew; nothing of a study is lost"
+    )
 
 
 def settle(file: Path, artifacts: Path) -> None:

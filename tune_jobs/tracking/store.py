@@ -159,11 +159,12 @@ def prepare_file(settings: Settings, say: Say) -> None:
     """Make MLflow's file in the home, settle it, or bring it up to date, whatever is needed.
 
     Raises:
-        SettingsError: if it cannot be brought up to date.
+        SettingsError: if it is damaged, or cannot be brought up to date.
     """
     file = settings.mlflow_file
     assert file is not None
     own_file.make(file, settings.artifacts_dir)
+    own_file.check(file)
     own_file.settle(file, settings.artifacts_dir)
     if _is_of_another_version(own_file.address(file)):
         own_file.upgrade(file, say)
