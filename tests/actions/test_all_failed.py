@@ -127,6 +127,25 @@ def test_a_ray_that_does_not_start_after_ctrl_c_is_no_failure(
     assert "Ray did not start" in stderr
 
 
+@pytest.mark.usefixtures("_here")
+def test_nothing_goes_on_after_ctrl_c(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def interrupted(run: StudyRun, plan: Plan, beside: Beside, news: News) -> Failures:
+        signal.raise_signal(signal.SIGINT)
+        return Failures()
+
+    monkeypatch.setattr(session.report, "begin", lambda name, settings: begun.append(name))
+    monkeypatch.setattr(session, "run_trials", interrupted)
+    own = own_task(tmp_path)
+    code, _, stderr = called(settings, "launch", own.reference)
+    assert (code, begun) == (130, [])
+    assert "`tune-jobs report own` writes its report" in stderr
+    monkeypatch.setattr(session, "run_trials", train_here)
+    assert called(settings, "launch", own.reference, "--trials", "1")[0] == 0
+    assert begun == ["own"]
+
+
 def test_help_lists_the_exit_codes() -> None:
     import click
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tune_jobs import files, process, study_report
 from tune_jobs.errors import UserError
 from tune_jobs.settings import Settings, writes_reports
-from tune_jobs.study.locks import taking_turns
+from tune_jobs.study.locks import taking_turns, unless_held
 from tune_jobs.study.study import Study
 from tune_jobs.tracking import delivery
 
@@ -48,18 +48,28 @@ def turns_file(settings: Settings) -> Path:
     return settings.home / "report.lock"
 
 
+def waiting_file(name: str, settings: Settings) -> Path:
+    """Return the file that a process has while it waits to write the report of this study."""
+    return settings.studies_dir / f"{name}.report.lock"
+
+
 def write_after_launch(name: str, settings: Settings) -> None:
     """Write the report where the leaderboard is, then send it to MLflow.
 
     The processes of a home take turns, for each needs hundreds of megabytes, and a user may launch many short studies
-    one after the other. A study or a folder that was deleted meanwhile stays deleted, and a home that was moved is not
-    made anew. An MLflow that is away is not waited for: the next launch sends another report.
+    one after the other. Where one waits for a study already, it will see all that this one would. A study or a folder
+    that was deleted meanwhile stays deleted, and a home that was moved is not made anew. An MLflow that is away is not
+    waited for: the next launch sends another report.
     """
     process.give_way(19)
     path = settings.exports_dir(name) / study_report.FILE
-    if not settings.home.is_dir():
+    if not settings.studies_dir.is_dir():
         return
-    with taking_turns(turns_file(settings)), suppress(UserError):
+    with ExitStack() as turn, suppress(UserError):
+        with unless_held(waiting_file(name, settings)) as is_alone:
+            if not is_alone:
+                return
+            turn.enter_context(taking_turns(turns_file(settings)))
         record = Study.open(name, settings).record()
         files.write(path, study_report.text(record, settings))
         if path.exists():

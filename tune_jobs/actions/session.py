@@ -133,7 +133,8 @@ class Session:
             exports.write_all(record, folder)
             self.say("delivering to MLflow …")
             is_delivered = delivered.wait()
-        report.begin(name, self.settings)
+        if interruption.signal is None:  # nothing goes on after Ctrl-C
+            report.begin(name, self.settings)
         all_failed = None if interruption.is_set else _all_failed(record, before, failures.first)
         failure, view = failures.stopped or all_failed, server_address(name, self.settings)
         return Outcome(record, folder, is_delivered, interruption.signal, failure, view)

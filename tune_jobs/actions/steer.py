@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 from tune_jobs import tracking
+from tune_jobs.actions import report
 from tune_jobs.errors import StudyError
 from tune_jobs.live import activity, drains
 from tune_jobs.live.activity import Activity
@@ -117,6 +118,7 @@ def delete(name: str, settings: Settings) -> tuple[StudyRecord, str | None]:
             shutil.rmtree(folder, ignore_errors=True)
         for file in (settings.activity_file, settings.drained_file, settings.delivery_file):
             file(name).unlink(missing_ok=True)
+        report.waiting_file(name, settings).unlink(missing_ok=True)
         enqueued.file_of(name, settings).unlink(missing_ok=True)
         study.delete()  # last: whoever is killed before deletes it again, and finds what is left by it
     return record, left

@@ -153,7 +153,9 @@ def print_outcome(outcome: Outcome) -> int:
 
     colours.print_leaderboard(exports.brief_table(outcome.study, _TOP))
     say_exports(outcome.exports_dir)
-    if writes_reports():
+    if outcome.signal is not None:
+        say(f"`tune-jobs report {outcome.study.name}` writes its report")
+    elif writes_reports():
         say("The report, report.html, is being written there")
     say_delivery(outcome.study.name, outcome.view, is_delivered=outcome.is_delivered)
     return exit_code(outcome)

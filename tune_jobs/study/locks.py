@@ -179,6 +179,13 @@ def taking_turns(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def unless_held(path: Path) -> Iterator[bool]:
+    """Hold a file until the block ends and yield True; yield False if another process holds it."""
+    with files.opened(path) as file:
+        yield _try_flock(file.fileno())
+
+
 def _take_flock(descriptor: int) -> bool:
     """Try a few times, because a process that looks for the holder has the lock for an instant too."""
     for _ in range(10):
