@@ -322,9 +322,37 @@ def test_two_objectives_have_a_front(settings: Settings, tmp_path: Path) -> None
     record = make_study(settings, tmp_path, further=(Objective("parameters", "minimize"),))
     snapshot = Snapshot.of(record, settings)
     board = exports.board_of(record, None)
-    (figure,) = figures.fronts(snapshot, [row for row in board.rows if row.rank == 1])
-    assert len(figure.plot["data"]) == 2
+    (figure,) = figures.fronts(snapshot, board.rows)
+    dominated, front = figure.plot["data"]
+    best = [row for row in board.rows if row.rank == 1]
+    assert front["name"] == f"on the front ({len(best)})"
+    assert list(zip(front["x"], front["y"], strict=True)) == [row.values for row in best]
+    assert len(dominated["x"]) + len(best) == sum(row.is_result for row in board.rows)
+    assert front["marker"]["color"] != dominated["marker"]["color"]
     assert len(list(figures.histories(snapshot))) == 2
+
+
+def test_a_front_of_three_objectives_is_in_space_with_long_axes_logarithmic(settings: Settings, tmp_path: Path) -> None:
+    more = (Objective("parameters", "minimize"), Objective("train_seconds", "minimize"))
+    record = make_study(settings, tmp_path, further=more)
+    first, *others = exports.board_of(record, None).rows
+    rows = (replace(first, values=(0.5, 1e6, 1.0)), *others)
+    (figure,) = figures.fronts(Snapshot.of(record, settings), rows)
+    assert {trace["type"] for trace in figure.plot["data"]} == {"scatter3d"}
+    scene = figure.plot["layout"]["scene"]
+    assert (scene["xaxis"].get("type"), scene["yaxis"].get("type")) == (None, "log")
+
+
+def test_names_of_colour_bars_stand_beside_them_and_axes_apart(snapshot: Snapshot) -> None:
+    (lines,) = parallel.parallel(snapshot)
+    trace = lines.plot["data"][0]
+    assert {len(text) > 14 for axis in trace["dimensions"] for text in (axis["label"],)} == {True, False}
+    assert lines.width == 100 * len(trace["dimensions"])
+    assert lines.width <= 1400
+    bars = [trace["line"]["colorbar"]]
+    bars += [trace["colorbar"] for each in figures.contours(snapshot, ()) for trace in each.plot["data"][:1]]
+    assert len(bars) > 1
+    assert {(bar["title"]["text"], bar["title"]["side"]) for bar in bars} == {("val_accuracy", "right")}
 
 
 def test_the_command_begins_such_a_study(snapshot: Snapshot) -> None:

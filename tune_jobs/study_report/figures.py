@@ -31,6 +31,7 @@ _MOST_SLICES = 24  # params
 _MOST_PAIRED = 6  # params, of which each two have a contour
 _STEPS = 24  # of a contour's axis with more values than that
 _MOST_OBJECTIVES = 3  # that a front is drawn of
+_LONG = 100  # times the least value is the largest one: such an axis is logarithmic
 
 ABOVE = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}  # where a legend is
 
@@ -59,7 +60,8 @@ def histories(snapshot: Snapshot) -> Iterator[Figure]:
         _set_axes(plot, "trial", _title(objective))
         for trace in plot["data"]:
             trace["marker"] = {"size": 5, "color": GREY} if trace.get("mode") == "markers" else {"color": BLUE}
-        plot["layout"]["yaxis"] |= view([float(trial.values[index]) for trial in trials], objective)
+        values = [float(trial.values[index]) for trial in trials]
+        plot["layout"]["yaxis"] |= scale(values) or view(values, objective)
         plot["layout"]["legend"] = ABOVE
         yield Figure(objective.metric, _history_alt(trials, objective, index), plot)
 
@@ -132,7 +134,7 @@ def slices(snapshot: Snapshot) -> Iterator[Figure]:
         _set_axes(plot, name, _title(objective))
         for trace in plot["data"]:
             trace["marker"] = (trace.get("marker") or {}) | {"size": 7, "line": {"width": 0.6, "color": GREY}}
-            trace["marker"]["colorbar"] = {"title": {"text": "trial"}, "thickness": 12}
+            trace["marker"]["colorbar"] = colour_bar("trial")
             trace["marker"] |= {"colorscale": [[0, BLUE], [1, ORANGE]], "reversescale": False}  # seen on light and dark
         plot["layout"]["yaxis"] |= view([float(trial.values[0]) for trial in trials], objective)
         _unquote(plot)
@@ -156,7 +158,7 @@ def contours(snapshot: Snapshot, assessments: Sequence[Assessment]) -> Iterator[
         for trace in plot["data"]:
             if trace["type"] == "contour":
                 trace["reversescale"] = objective.direction == "minimize"
-                trace |= {"colorbar": {"title": {"text": objective.metric}, "thickness": 12}, "hoverinfo": "x+y+z"}
+                trace |= {"colorbar": colour_bar(objective.metric), "hoverinfo": "x+y+z"}
                 trace |= {"zmin": low, "zmax": high, "zauto": low is None}
             else:
                 trace["marker"] = {"size": 4, "color": "rgba(30,30,30,.55)", "line": {"width": 0}}
@@ -203,27 +205,52 @@ def _steps(values: Sequence[Any]) -> Mapping[Any, Any]:
     if not are_numbers or len(distinct) <= _STEPS:
         return {}
     low, high = min(distinct), max(distinct)
-    is_log = low > 0 and high / low > 100
+    is_log = low > 0 and high / low > _LONG
     to_place, to_value = (math.log, math.exp) if is_log else (float, float)
     first, step = to_place(low), (to_place(high) - to_place(low)) / (_STEPS - 1)
     return {value: to_value(first + step * round((to_place(value) - first) / step)) for value in distinct}
 
 
-def fronts(snapshot: Snapshot, front: Sequence[Row]) -> Iterator[Figure]:
-    """Yield the plane, or the space, of two or three objectives with the front."""
-    terms = snapshot.record.terms
-    trials = chosen.searched(snapshot)
-    if not terms.further_objectives or len(terms.objectives) > _MOST_OBJECTIVES or not trials:
+def fronts(snapshot: Snapshot, rows: Sequence[Row]) -> Iterator[Figure]:
+    """Yield the plane, or the space, of two or three objectives with the front of the leaderboard."""
+    targets = snapshot.record.terms.objectives
+    shown = [row for row in rows if row.is_result and None not in row.values]
+    if not 1 < len(targets) <= _MOST_OBJECTIVES or not shown:
         return
-    names = [objective.metric for objective in terms.objectives]
-    plot = _plain(_quiet(visualization.plot_pareto_front, snapshot.study(trials), target_names=names))
-    plot["layout"] |= {"legend": ABOVE, "showlegend": True}
-    for trace in plot["data"]:
-        is_front = "Best" in trace.get("name", "")
-        trace |= {"name": f"on the front ({len(front)})" if is_front else "dominated"}
-        trace["marker"] = {"size": 9 if is_front else 5, "color": BLUE if is_front else GREY}
-    _set_axes(plot, _title(terms.objectives[0]), _title(terms.objectives[1]))
-    yield Figure("front", f"{len(trials)} configurations in {' and '.join(names)}; {len(front)} are on the front", plot)
+    front = [row for row in shown if row.rank == 1]
+    others = [row for row in shown if row.rank > 1]
+    data = [_points("dominated", others, 5, GREY), _points("on the front", front, 9, BLUE)]
+    layout: dict[str, Any] = {"legend": ABOVE, "showlegend": True, "hovermode": "closest"}
+    axes = layout if len(targets) == 2 else layout.setdefault("scene", {})
+    for name, index in zip("xyz", range(len(targets)), strict=False):
+        axes[f"{name}axis"] = _axis(_title(targets[index])) | scale(_known(shown, index))
+    names = [printable(target.metric) for target in targets]
+    alt = f"{len(shown)} configurations in {' and '.join(names)}; {len(front)} are on the front"
+    yield Figure("front", alt, {"data": data, "layout": layout})
+
+
+def _points(name: str, rows: Sequence[Row], size: int, colour: str) -> dict[str, Any]:
+    """Return configurations as points: the means over their seeds."""
+    columns = {axis: _known(rows, index) for index, axis in enumerate("xyz"[: len(rows[0].values)])} if rows else {}
+    return {
+        "type": "scatter3d" if "z" in columns else "scatter",
+        "mode": "markers",
+        "name": f"{name} ({len(rows)})",
+        "text": [f"trial {', '.join(map(str, row.trials))}" for row in rows],
+        "marker": {"size": size, "color": colour},
+    } | columns
+
+
+def _known(rows: Sequence[Row], index: int) -> list[float]:
+    return [float(value) for row in rows if (value := row.values[index]) is not None]
+
+
+def scale(values: Sequence[float]) -> dict[str, Any]:
+    """Return a logarithmic scale for an axis of positive values over more than two decades."""
+    if not values or min(values) <= 0 or max(values) / min(values) <= _LONG:
+        return {}
+    ticks = {"dtick": "D2"} if max(values) / min(values) < _LONG**2 else {}  # 1, 2 and 5: others would overlap
+    return {"type": "log", "exponentformat": "power"} | ticks
 
 
 def view(values: Sequence[float], objective: Objective) -> dict[str, Any]:
@@ -234,6 +261,11 @@ def view(values: Sequence[float], objective: Objective) -> dict[str, Any]:
     room = 0.05 * abs(near[0] - near[-1])
     low, high = sorted((near[0], near[-1]))
     return {"range": [low - room, high + room]}
+
+
+def colour_bar(name: str) -> dict[str, Any]:
+    """Return a colour bar with its name beside it: above it, a long name would take its width from the plot."""
+    return {"title": {"text": printable(name), "side": "right"}, "thickness": 12}
 
 
 def _unquote(plot: Plot) -> None:
@@ -273,6 +305,10 @@ def _plain(figure: Any) -> Plot:
 def _set_axes(plot: Plot, x: str, y: str) -> None:
     for axis, title in (("xaxis", x), ("yaxis", y)):
         layout = plot["layout"].setdefault(axis, {})
-        layout |= {"title": {"text": printable(title), "standoff": 12}, "automargin": True}
+        layout |= _axis(title)
         if layout.get("type") == "log":
             layout["exponentformat"] = "power"
+
+
+def _axis(title: str) -> dict[str, Any]:
+    return {"title": {"text": printable(title), "standoff": 12}, "automargin": True}

@@ -22,7 +22,6 @@ from tune_jobs import exports
 from tune_jobs.exports import page as leaderboard_page
 from tune_jobs.exports import pictures
 from tune_jobs.exports.board import Board
-from tune_jobs.leaderboard import fronts
 from tune_jobs.study.optuna_view import Snapshot
 from tune_jobs.study_report import curves, figures, importances, parallel, reproduction, summary, tables, timeline
 from tune_jobs.study_report.figures import Figure
@@ -69,9 +68,8 @@ def assembled(title: str, head: Iterable[str], sections: Iterable[Section]) -> s
 def _sections(snapshot: Snapshot, board: Board) -> Iterator[Section]:
     record = snapshot.record
     assessed = importances.assess(snapshot)
-    front = fronts.first(board.rows)
     yield Section("leaderboard", "Leaderboard", _LEADERBOARD, tables=(_leaderboard(board),))
-    yield Section("front", "Pareto front", _FRONT, tuple(figures.fronts(snapshot, front)))
+    yield Section("front", "Pareto front", _FRONT, tuple(figures.fronts(snapshot, board.rows)))
     words = _HISTORIES if record.terms.further_objectives else _HISTORY
     yield Section("history", "How the search went", words, tuple(figures.histories(snapshot)))
     yield Section(
@@ -207,9 +205,13 @@ _LEADERBOARD = (
     "The configurations, best first. A heading sorts; what is written in the field below leaves only the rows that "
     "have it."
 )
-_FRONT = "Each point is a configuration. On the front, no other is as good in every objective and better in one."
-_HISTORY = "Each point is a configuration, in the order in which they began; the line is the best so far."
-_HISTORIES = "Each point is a configuration, in the order in which they began."
+_FRONT = (
+    "Each point is a configuration, the mean over its seeds. On the front, no other is as good in every objective and "
+    "better in one."
+)
+_FAR_OFF = "The view leaves out what is far off, such as a trial that diverged; a double click shows all."
+_HISTORY = f"Each point is a configuration, in the order in which they began; the line is the best so far. {_FAR_OFF}"
+_HISTORIES = f"Each point is a configuration, in the order in which they began. {_FAR_OFF}"
 _IMPORTANCE = (
     "Shares of the importance. fANOVA: the share of the variance of the score, over all of the space, that a "
     "parameter explains alone (Hutter et al. 2014). PED-ANOVA: how much it decides on being among the best tenth "
@@ -222,15 +224,12 @@ _PARALLEL = (
     "Each line is a configuration. Drag along an axis to keep only the lines that cross it there, drag a name to move "
     "its axis. A dash marks what a configuration does not have."
 )
-_SLICES = "Each point is a configuration, from blue for those tried first to orange for the last."
+_SLICES = f"Each point is a configuration, from blue for those tried first to orange for the last. {_FAR_OFF}"
 _CONTOURS = (
     "The score over two of the parameters that mattered most, interpolated between the points; on long axes a point "
     "is the best of those close to it."
 )
-_CURVES = (
-    "The objective after each epoch. The view leaves out what is far off, such as a trial that diverged; a double "
-    "click shows all."
-)
+_CURVES = f"The objective after each epoch. {_FAR_OFF}"
 _TIMELINE = "When and where trials ran. Times in which nothing ran for over a minute do not count as idle."
 _PICTURES = (
     "Pictures that the task makes of a model: with the weights of the best epoch, and in the course of training, after "

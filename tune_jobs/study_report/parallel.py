@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tune_jobs.exports.board import value_text
 from tune_jobs.search_spaces.scalars import Value
 from tune_jobs.study.optuna_view import OptunaTrial, Snapshot
 from tune_jobs.study_report import trials as chosen
-from tune_jobs.study_report.figures import BLUE, GREY, ORANGE, Figure, view
+from tune_jobs.study_report.figures import BLUE, GREY, ORANGE, Figure, colour_bar, view
 from tune_jobs.words import printable
 
 _MOST = 14  # axes
 _TICKS = 5
+_LETTER = 7  # pixels
+_LEAST_APART, _MOST_APART = 60, 100  # pixels between two axes: the most of them fit a page of 1440 pixels
 _ABSENT = "–"
 
 
@@ -37,14 +39,20 @@ def parallel(snapshot: Snapshot) -> Iterator[Figure]:
         "cmin": low,
         "cmax": high,
         "showscale": True,
-        "colorbar": {"title": {"text": printable(terms.objective.metric)}, "thickness": 12},
+        "colorbar": colour_bar(terms.objective.metric),
     }
     params = [_of_param(name, trials) for name in names]
     axes = [*further, *params][:_MOST]
     trace = {"type": "parcoords", "line": line, "dimensions": axes, "labelangle": -12}
     layout = {"margin": {"t": 90, "b": 40, "l": 70, "r": 40}}
     alt = f"parallel coordinates of {len(trials)} configurations: {', '.join(names[:_MOST])}"
-    yield Figure("parallel", alt, {"data": [trace], "layout": layout}, 460, 75 * len(axes))
+    yield Figure("parallel", alt, {"data": [trace], "layout": layout}, 460, _width(axes))
+
+
+def _width(axes: Sequence[Mapping[str, Any]]) -> int:
+    """Return the pixels in which the texts of an axis do not reach the next one."""
+    longest = max(len(text) for axis in axes for text in (*axis["ticktext"], axis["label"]))
+    return len(axes) * min(max(_LEAST_APART, _LETTER * longest), _MOST_APART)
 
 
 def _of_param(name: str, trials: Sequence[OptunaTrial]) -> dict[str, Any]:

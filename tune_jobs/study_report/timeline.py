@@ -96,7 +96,7 @@ def timeline(trials: Sequence[TrialRecord]) -> Iterator[Figure]:
     names = [lane.name for lane in shown]
     layout = {
         "barmode": "overlay",
-        "xaxis": {"type": "date", "automargin": True, "title": {"text": "time (UTC)"}},
+        "xaxis": {"type": "date", "automargin": True, "tickangle": 0, "title": {"text": "time (UTC)", "standoff": 12}},
         "yaxis": {"categoryorder": "array", "categoryarray": names[::-1], "automargin": True},
         "legend": ABOVE,
         "showlegend": True,
