@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.sweeping import called
 from tests.support.trials import trial_record
+from tune_jobs.exports import plots
 from tune_jobs.records import trial_pictures
 from tune_jobs.records.per_image import pack
 from tune_jobs.records.studies import Launch, Scheduling, StudyRecord, StudyTerms
@@ -173,6 +175,20 @@ def test_pictures_are_of_the_last_seed_which_the_search_did_not_choose_by(search
     assert titles == ["best, epoch 1", "best, epoch 2"]
     first = np.asarray(drawn["mnist-vae"].axes[0].get_images()[0].get_array())
     np.testing.assert_array_equal(first, np.arange(64).reshape(8, 8))
+
+
+def test_an_svg_has_a_picture_as_the_file_that_the_study_keeps(searched: StudyRecord) -> None:
+    drawn = generative.drawings([searched])
+    svg = plots.svg_text(drawn["training-mnist-vae"])
+    kept = searched.trial(3).progress
+    sources = re.findall(r'href="data:image/png;base64,([^"]*)"', svg)
+    assert sources == [each.pictures["training"] for each in kept]
+
+
+def test_what_a_handful_of_configurations_won_is_not_called_found_by_a_search(searched: StudyRecord) -> None:
+    assert "It tried 2 configurations, the baseline among them: too few to call it a search." in made(searched)
+    alone = study("mnist-vae", *[trial for trial in searched.trials if trial.params == searched.trials[0].params])
+    assert "too few" not in made(alone)
 
 
 def test_a_front_is_drawn() -> None:

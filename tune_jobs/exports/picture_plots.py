@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from tune_jobs.exports.plots import INK, add_axes, new_figure, styled
+from tune_jobs.exports.plots import INK, Picture, add_axes, new_figure, styled
 from tune_jobs.records import trial_pictures
 from tune_jobs.records.trial_pictures import EpochPictures
 
@@ -40,23 +40,34 @@ def progress_plot(title: str, rows: Sequence[tuple[str, Sequence[EpochPictures]]
 
 def _table(title: str, below: str, table: Sequence[Sequence[tuple[str, str | None]]], side: float) -> Figure:
     """Draw rows of packed pictures, each `side` inches wide, with its name above; None leaves a gap."""
-    images = [[None if packed is None else _unpacked(packed) for _, packed in row] for row in table]
-    heights = [max(side * _ratio(image) for image in row if image is not None) for row in images]
+    heights = [max(side * _ratio(_unpacked(packed)) for _, packed in row if packed is not None) for row in table]
     width = _LEFT + max(map(len, table), default=0) * (side + _GAP)
     height = _TOP + sum(heights) + _WORDS * len(table) + 0.15
     with styled():
         figure = new_figure(width, height, title, below, left=_LEFT)
         foot = height - _TOP
-        for row, of_row, high in zip(table, images, heights, strict=True):
+        for row, high in zip(table, heights, strict=True):
             foot -= high + _WORDS
-            for column, ((name, _), image) in enumerate(zip(row, of_row, strict=True)):
-                if image is not None:
-                    tall = side * _ratio(image)
-                    axes = add_axes(figure, _LEFT + column * (side + _GAP), foot + high - tall, side, tall)
-                    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="none", aspect="auto")
-                    axes.set_axis_off()
-                    axes.set_title(name, loc="left", fontsize=8.5, color=INK, pad=3)
+            for column, (name, packed) in enumerate(row):
+                if packed is not None:
+                    _draw(figure, name, packed, (_LEFT + column * (side + _GAP), foot + high, side))
     return figure
+
+
+def _draw(figure: Figure, name: str, packed: str, place: tuple[float, float, float]) -> None:
+    """Draw a packed picture, at a place in inches: its left and upper edge, and its width."""
+    left, top, side = place
+    pixels = _unpacked(packed)
+    tall = side * _ratio(pixels)
+    axes = add_axes(figure, left, top - tall, side, tall)
+    picture = Picture(axes, cmap="gray", interpolation="none")
+    picture.source = f"data:{trial_pictures.media_type(packed)};base64,{packed}"
+    picture.set_data(pixels)
+    picture.set_clim(0, 255)
+    picture.set_extent(picture.get_extent())
+    axes.add_image(picture)
+    axes.set_axis_off()
+    axes.set_title(name, loc="left", fontsize=8.5, color=INK, pad=3)
 
 
 def _unpacked(packed: str) -> Pixels:

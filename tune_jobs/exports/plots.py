@@ -7,6 +7,7 @@ file. Import this module only to make a plot: matplotlib takes half a second.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
@@ -44,6 +46,12 @@ _WINNER = 0.5  # inches of height
 _NARROWEST = 6.4  # inches, in which a figure's head has room
 
 
+class Picture(AxesImage):
+    """An image that an SVG has as the file from which it was read: a photograph's JPEG is a tenth of its PNG."""
+
+    source = ""  # the file as a data URI
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the file's name.
 
@@ -68,7 +76,21 @@ def svg_text(figure: Figure) -> str:
     with styled():
         _make_printable(figure)
         figure.savefig(content, format="svg", metadata={"Date": None})
-    return content.getvalue()
+    return _with_own_files(content.getvalue(), figure)
+
+
+def _with_own_files(svg: str, figure: Figure) -> str:
+    """Put the files of pictures into an SVG, where matplotlib has its own PNGs of them, in the order of the axes.
+
+    A figure has either pictures or other images.
+    """
+    pictures = iter([image for axes in figure.axes for image in axes.get_images() if isinstance(image, Picture)])
+
+    def own(uri: re.Match[str]) -> str:
+        picture = next(pictures, None)
+        return uri[0] if picture is None else picture.source
+
+    return re.sub(r"data:image/png;base64,[\w+/=\s]+", own, svg)
 
 
 def _make_printable(figure: Figure) -> None:

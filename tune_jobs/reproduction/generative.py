@@ -16,7 +16,9 @@ from tune_jobs.reproduction.contests import Contest, changes, contest_of, how, v
 from tune_jobs.reproduction.generative_studies import agreements, is_generative, scores, shown_trial
 from tune_jobs.reproduction.page import Origin, Section, rendered
 from tune_jobs.reproduction.reported import ABSENT, budget, piped, studies_table
+from tune_jobs.reproduction.searches import is_search
 from tune_jobs.search_spaces.scalars import text
+from tune_jobs.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -105,7 +107,7 @@ _ABOUT = (
     "Everything is chosen on the validation split; test figures are those that `tune-jobs evaluate` read.",
 )
 _ABOUT_CONTESTS = (
-    "The baseline has the settings of the report, as far as it names them. `best` is what the search found with the",
+    "The baseline has the settings of the report, as far as it names them. `best` is the best that was tried with the",
     "same budget; of several objectives, the best of those configurations that are nowhere worse than the baseline.",
     "`difference` is the best's score less the baseline's, by a paired test over the seeds that both have.",
     "Intervals are at 95 %, over seeds and images ([how](leaderboard.md)); with one seed, over the images alone.",
@@ -175,6 +177,11 @@ def _difference(contest: Contest) -> tuple[str, str]:
 def _study(contest: Contest, files: Mapping[str, str]) -> Iterator[str]:
     study = contest.study
     yield f"{how(study)}."
+    if contest.best is not contest.baseline and not is_search(study):
+        yield (
+            f"It tried {counted(len(study.searched), 'configuration')}, the baseline among them: too few to call it a "
+            "search."
+        )
     yield ""
     yield from _scores_table(contest)
     yield ""
