@@ -45,8 +45,8 @@ def earlier(task: Any, file_stem: str | None) -> tuple[str, str]:
 
 
 def _settings(task: Any) -> Mapping[str, Any]:
-    is_fixed = task.encoding is not None and not callable(task.encoding)
-    return encoding_settings.settings(task.encoding) if is_fixed else _NONE
+    is_fixed = not callable(task.encoding) or isinstance(task.encoding, functools.partial)
+    return _NONE if task.encoding is None or not is_fixed else encoding_settings.settings(task.encoding)
 
 
 def _parts(task: Any, name_of: Callable[[Any], str], settings: Mapping[str, Any]) -> dict[str, Any]:
