@@ -158,7 +158,7 @@ def test_what_a_model_cannot_draw_is_said_in_one_line(
     cases = [
         ([models["cae"]], "is an autoencoder, whose latents have no distribution to draw samples from"),
         ([models["cae"], "--walk", "1"], "no distribution to draw walks from"),
-        ([models["gan"], "--map"], "has no encoder"),
+        ([models["gan"], "--map"], "has no encoder, which --between and --map need"),
         ([models["gan"], "--between", str(image), str(image)], "has no encoder"),
         ([models["vae"], "--walk", "6"], "the latents have the coordinates 1 to 5; got 6"),
         ([models["vae"], "--walk", "a"], "--walk needs coordinates from 1 on, such as 10,27; got 'a'"),

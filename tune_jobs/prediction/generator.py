@@ -98,7 +98,9 @@ class Generator:
 
     def _encoded(self, images: Array) -> Array:
         if not callable(getattr(self._model, "encode", None)):
-            raise UserError(f"{self._path} has no encoder, which finds the latents of an image: leave out images")
+            raise UserError(
+                f"{self._path} has no encoder, which --between and --map need: leave them out for samples, or use --walk"
+            )
         return self._in_batches(self._model.encode, images)
 
     def _decoded(self, points: Array) -> Array:
