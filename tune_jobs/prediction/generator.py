@@ -99,7 +99,7 @@ class Generator:
     def _encoded(self, images: Array) -> Array:
         if not callable(getattr(self._model, "encode", None)):
             raise UserError(
-                f"{self._path} has no encoder, which --between and --map need: leave them out for samples, or use --walk"
+                f"{self._path} has no encoder, which --between and --map need: leave them out, or use --walk"
             )
         return self._in_batches(self._model.encode, images)
 
