@@ -271,6 +271,17 @@ def test_a_view_has_the_names_that_mlflow_takes_and_every_objective(record: Stud
     assert {"metrics.`parameters`", "metrics.`val_loss`", "metrics.`best_val_loss`"} <= set(state["selectedColumns"])
 
 
+def test_parallel_coordinates_have_the_params_of_all_trials_since_mlflow_drops_others(record: StudyRecord) -> None:
+    def axes(*trials: TrialRecord) -> list[str]:
+        chart = views._state(replace(record, trials=trials), "parent")["compareRunCharts"][2]
+        return list(chart["selectedParams"])
+
+    with_momentum = trial_record(0, {"optimizer": "sgd", "momentum": 0.9, "rate": 0.1}, score=0.5)
+    without = trial_record(1, {"optimizer": "adam", "rate": 0.1}, score=0.6)
+    assert axes(with_momentum) == ["optimizer", "momentum", "rate"]
+    assert axes(with_momentum, without) == ["optimizer", "rate"]
+
+
 def test_runs_of_stopped_trials_from_before_are_changed_in_place(store: Settings) -> None:
     stopped = study(TRIALS[3])
     Tracker(store).deliver(stopped)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -74,7 +74,8 @@ def _state(study: StudyRecord, parent: str) -> dict[str, Any]:
     names = MetricNames(study.terms)
     best = names.ours(f"best_{study.terms.objective.metric}")
     further = mlflow_form.further_names(study.terms, names)
-    params = list(mlflow_form.param_names(study).values())[:_MOST_PARAMS]
+    names_of_params = mlflow_form.param_names(study)
+    params = list(names_of_params.values())[:_MOST_PARAMS]
     return {
         "searchFilter": f"tags.`{PARENT}` = '{parent}'",
         "orderByKey": _column("metrics", best),
@@ -85,10 +86,16 @@ def _state(study: StudyRecord, parent: str) -> dict[str, Any]:
             *(_column("tags", name) for name in ("state", "reason")),
         ],
         "compareRunSections": [_section("best", "The best ten", 2), _section("all", "All trials", 1)],
-        "compareRunCharts": _charts(names.ours(study.terms.objective.metric), best, params),
+        "compareRunCharts": _charts(names.ours(study.terms.objective.metric), best, _axes(study, names_of_params)),
         "runsHiddenMode": "FIRST_10_RUNS",
         "isAccordionReordered": True,
     }
+
+
+def _axes(study: StudyRecord, names: Mapping[str, str]) -> list[str]:
+    """Return the params that all trials have: MLflow's parallel coordinates leave out each trial that lacks one."""
+    everywhere = [found for name, found in names.items() if all(name in trial.params for trial in study.trials)]
+    return everywhere[:_MOST_AXES]
 
 
 def _column(kind: str, name: str) -> str:
@@ -102,7 +109,7 @@ def _section(uuid: str, name: str, columns: int) -> dict[str, Any]:
 def _charts(metric: str, best: str, params: Sequence[str]) -> list[dict[str, Any]]:
     curves = {"type": "LINE", "metricKey": metric, "selectedMetricKeys": [metric], **_LINE}
     bars = {"type": "BAR", "metricKey": best}
-    axes = {"type": "PARALLEL", "selectedParams": list(params[:_MOST_AXES]), "selectedMetrics": [best]}
+    axes = {"type": "PARALLEL", "selectedParams": list(params), "selectedMetrics": [best]}
     return [
         _chart("curves", "best", f"{metric} by epoch", curves),
         _chart("scores", "best", best, bars),
