@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, read_settings, say
+from tune_jobs.cli.options import data_dir_option, home_option, read_settings, say, top_option
 from tune_jobs.cli.resources import place_options, print_outcome, take_resources
 
 
 @click.command(short_help="Score the best configurations on the test split.")
 @click.argument("study")
-@click.option(
-    "--top", type=click.IntRange(min=1), metavar="N", default=1, show_default=True, help="Number of configurations."
-)
+@top_option(1)
 @click.option("--by", metavar="NAME", help="Who reads the test split, for the record (default: the logged-in user).")
 @click.option(
     "--again", is_flag=True, help="Read the test split once more; the leaderboard shows how often it was read."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, print_text, read_settings
+from tune_jobs.cli.options import data_dir_option, home_option, moved_task_option, print_text, read_settings
 from tune_jobs.errors import UserError
 
 
@@ -25,7 +25,7 @@ from tune_jobs.errors import UserError
     help="Draw the way from one image to another, in up to 8 steps.",
 )
 @click.option("--map", "with_map", is_flag=True, help="Draw where the validation images lie among the latents.")
-@click.option("--task", metavar="FILE.py:NAME", help="Where the model's task is, if its file was moved.")
+@moved_task_option
 @click.option(
     "-o",
     "--output",

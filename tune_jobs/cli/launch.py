@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import assignments, data_dir_option, home_option, read_settings, say
+from tune_jobs.cli.options import (
+    assignments,
+    data_dir_option,
+    epochs_option,
+    home_option,
+    images_option,
+    read_settings,
+    say,
+)
 from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 from tune_jobs.records.studies import RESOURCES, SCHEDULERS, SEARCHES
 from tune_jobs.search_spaces.protocol import PRECISIONS
@@ -33,15 +41,8 @@ from tune_jobs.search_spaces.protocol import PRECISIONS
     help="Search algorithm (default: tpe). 'auto' chooses one; 'baseline' runs the task's baseline, 'reported' the "
     "published configurations.",
 )
-@click.option(
-    "--epochs", type=click.IntRange(min=1), metavar="N", help="Maximum epochs of a trial (default: the task's)."
-)
-@click.option(
-    "--images",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Train on N images, stratified by class (default: all).",
-)
+@epochs_option
+@images_option
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),

@@ -33,7 +33,24 @@ address_option = click.option(
     metavar="URL",
     help="Address of a cluster's dashboard, such as http://127.0.0.1:8265 (default: TUNE_JOBS_ADDRESS).",
 )
+epochs_option = click.option(
+    "--epochs", type=click.IntRange(min=1), metavar="N", help="Maximum epochs of a trial (default: the task's)."
+)
+images_option = click.option(
+    "--images", type=click.IntRange(min=1), metavar="N", help="Train on N images, stratified by class (default: all)."
+)
+moved_task_option = click.option(
+    "--task", metavar="FILE.py:NAME", help="Where the model's task is, if its file was moved."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def top_option(default: int) -> Callable[[Command], Command]:
+    """Return a decorator that adds --top with its default."""
+    number = click.IntRange(min=1)
+    return click.option(
+        "--top", type=number, metavar="N", default=default, show_default=True, help="Number of configurations."
+    )
 
 
 def assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:

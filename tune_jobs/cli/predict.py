@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tune_jobs.cli.options import home_option, json_option, print_json, print_text, read_settings, say
+from tune_jobs.cli.options import (
+    home_option,
+    json_option,
+    moved_task_option,
+    print_json,
+    print_text,
+    read_settings,
+    say,
+)
 from tune_jobs.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Read files with a saved model.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
-@click.option("--task", metavar="FILE.py:NAME", help="Where the model's task is, if its file was moved.")
+@moved_task_option
 @json_option
 @home_option
 def predict(model: Path, files: Sequence[Path], task: str | None, as_json: bool, home: Path | None) -> int:

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, read_settings, say
+from tune_jobs.cli.options import data_dir_option, home_option, read_settings, say, top_option
 from tune_jobs.cli.resources import print_outcome, resource_options, take_resources
 
 
 @click.command(short_help="Train the best configurations again with more seeds.")
 @click.argument("study")
-@click.option(
-    "--top", type=click.IntRange(min=1), metavar="N", default=5, show_default=True, help="Number of configurations."
-)
+@top_option(5)
 @click.option(
     "--seeds",
     type=click.IntRange(min=2),

@@ -6,16 +6,24 @@ from pathlib import Path
 
 import click
 
-from tune_jobs.cli.options import data_dir_option, home_option, print_table, print_text, read_settings, say
+from tune_jobs.cli.options import (
+    data_dir_option,
+    epochs_option,
+    home_option,
+    images_option,
+    print_table,
+    print_text,
+    read_settings,
+    say,
+    top_option,
+)
 from tune_jobs.cli.resources import exit_code, resource_options, take_resources
 
 
 @click.command(short_help="Train a study's best configurations on another task.")
 @click.argument("study")
 @click.option("--to", required=True, metavar="TASK", help="The other task.")
-@click.option(
-    "--top", type=click.IntRange(min=1), metavar="N", default=3, show_default=True, help="Number of configurations."
-)
+@top_option(3)
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
@@ -25,12 +33,8 @@ from tune_jobs.cli.resources import exit_code, resource_options, take_resources
     help="Seeds of each configuration.",
 )
 @click.option("--study", "into", metavar="NAME", help="Name of the new study (default: the other task's name).")
-@click.option(
-    "--epochs", type=click.IntRange(min=1), metavar="N", help="Maximum epochs of a trial (default: the task's)."
-)
-@click.option(
-    "--images", type=click.IntRange(min=1), metavar="N", help="Train on N images, stratified by class (default: all)."
-)
+@epochs_option
+@images_option
 @resource_options
 @home_option
 @data_dir_option
