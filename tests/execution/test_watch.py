@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import threading
 import time
@@ -49,6 +50,20 @@ def test_a_gcs_that_is_gone_ends_the_driver(gcs: socket.socket, block_ended: tup
 def test_a_block_that_ends_ends_the_watch(gcs: socket.socket, block_ended: tuple[int, int]) -> None:
     threading.Timer(0.2, os.write, args=(block_ended[1], b".")).start()
     watch._watch(None, f"127.0.0.1:{gcs.getsockname()[1]}", block_ended[0])
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [(resource.RLIM_INFINITY, r"\(its raylet died\)"), (2**30, "`ulimit -v` is 1048576, and Ray needs it unlimited")],
+)
+def test_a_limit_that_ends_a_raylet_is_named(
+    limit: int, says: str, block_ended: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (limit, limit))
+    read_end, write_end = os.pipe()
+    os.close(write_end)  # what is read of it has ended, as a process has
+    with os.fdopen(read_end) as ended, pytest.raises(_EndedError, match=says):
+        watch._watch(ended.fileno(), "127.0.0.1:1", block_ended[0])
 
 
 def test_ray_itself_would_say_so_later() -> None:

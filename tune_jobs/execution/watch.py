@@ -7,6 +7,7 @@ raylet, and 70 s after the GCS.
 from __future__ import annotations
 
 import os
+import resource
 import select
 import socket
 import struct
@@ -72,10 +73,16 @@ def _watch(raylet: int | None, gcs: str, block_ended: int) -> None:
         if block_ended in events:
             return
         if events:
-            _end("Ray on this machine ended (its raylet died)")
+            _end(f"Ray on this machine ended (its raylet died{_limit()})")
         if _answers(gcs):
             last_answer = time.monotonic()
     _end(f"Ray ended (its GCS at {gcs} does not answer)")
+
+
+def _limit() -> str:
+    """Return in words what limits the addresses of a process here, of which the raylet reserves more than it uses."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return "" if soft == resource.RLIM_INFINITY else f"; `ulimit -v` is {soft // 1024}, and Ray needs it unlimited"
 
 
 def _answers(address: str) -> bool:
