@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
-from tune_jobs.cli import options
+from tune_jobs.cli import compare, options
+from tune_jobs.leaderboard.comparison import Comparison, Winner
 
 COLUMNS = ("study", "task", "trials", "best", "energy")
 ROWS = [("small", "digits-mlp", 12, 0.5, None), ("large", "digits-cnn", 3, 0.25, None)]
@@ -43,3 +46,14 @@ def test_the_width_is_that_of_a_terminal_and_at_most_120(monkeypatch: pytest.Mon
     for columns, width in (("80", 80), ("200", 120)):
         monkeypatch.setenv("COLUMNS", columns)
         assert options.terminal_width() == width
+
+
+def test_winners_fit_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    name, interval = "mnist-cnn-factors", "0.9487-0.9602"
+    winner = (name, name, "val_accuracy", 1, 0.9548, 0.001, interval, 0.9612, interval)
+    monkeypatch.setattr(options, "terminal_width", lambda: 80)
+    monkeypatch.setattr(compare, "_winner", lambda _: winner)
+    compare._print(Comparison((cast(Winner, None),), ()))
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["study", "metric", "n", "mean", "std", "95", "%", "test"]
+    assert max(len(heading), len(row)) <= 80

@@ -70,7 +70,8 @@ def _print(compared: Comparison) -> None:
     from tune_jobs.leaderboard import comparison
 
     columns = ("study", "task", "metric", "n", "mean", "std", "95 %", "test", "test 95 %")
-    print_table(columns, [_winner(winner) for winner in compared.winners])
+    less = ("task", "test 95 %", "std", "metric", "test")
+    print_table(columns, [_winner(winner) for winner in compared.winners], less)
     tested = [pair for pair in compared.pairs if pair.why_not is None]
     if tested:
         print_text()
