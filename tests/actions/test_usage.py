@@ -19,7 +19,7 @@ def test_a_study_without_figures_has_dashes_and_says_so(tmp_path: Path, settings
     heading, line = out.splitlines()
     assert heading.split("  ") == ["study", "trials", "CPU s", "CPU idle", "GPU s", "GPU idle", "GPU Wh"]
     assert line.split() == ["own", "2", "0", "-", "-", "-", "-"]
-    assert "Of 2 of these trials only a part was recorded" in err
+    assert "Of 2 trials only a part was recorded" in err
 
 
 def test_accounts_are_written_to_a_file(tmp_path: Path, settings: Settings) -> None:

@@ -83,8 +83,9 @@ class Status:
             yield f"  version   {record.version} ({change.why}): {change.what}"
         if launch is not None:
             yield f"  search    {_search(launch)}"
-        of = f" of {launch.trials}" if launch is not None and launch.trials else ""
-        yield f"  trials    {summary(record.trials).total}{of}: {_counted(record)}"
+        total = summary(record.trials).total  # with further seeds, which no search was asked for
+        of = f" of {launch.trials}" if launch is not None and total <= (launch.trials or 0) else ""
+        yield f"  trials    {total}{of}: {_counted(record)}"
         if record.prior is not None and record.prior.best is None:
             yield f"  prior     {len(record.prior.trials)} trials of study {record.prior.study}"
         if activity.queue:

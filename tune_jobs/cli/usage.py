@@ -83,7 +83,7 @@ def _print(lines: Sequence[Mapping[str, Any]], all_together: Mapping[str, Any], 
         rows.append(("total", *([""] * (len(by) - 1)), *_cells(all_together)))
     print_table((*by, *headings), rows)
     if unrecorded := all_together["unrecorded"]:
-        say(f"Of {unrecorded} of these trials only a part was recorded: they count with what is known of them")
+        say(f"Of {unrecorded} trials only a part was recorded; what is known of them counts")
 
 
 def _cells(line: Mapping[str, Any]) -> tuple[object, ...]:
