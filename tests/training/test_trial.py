@@ -166,6 +166,7 @@ def test_a_trial_that_failed_has_no_errors(tiny_task: MakeTask, tiny_data: Train
         (0.75, [0.0, 0.0, 1.0, 0.0] * 25, "right", True),
         (0.74, [0.0, 0.0, 1.0, 0.0] * 25, "right", True),  # one image of a hundred fell to the other side
         (0.72, [0.0, 0.0, 1.0, 0.0] * 25, "right", False),
+        (0.746, [0.0, 0.0, 1.0, 0.0] * 25, "right", False),  # no share of a hundred: rows have weights in it
         (30.5, [30.0, 31.0], "error", True),
         (0.4, None, "error", False),
         (0.25, [0.0, 0.0, 1.0, 0.0] * 25, "right", False),
@@ -180,6 +181,13 @@ def test_errors_explain_a_score_that_is_what_is_declared_of_them(
     assert (packed is not None) == explains
     if packed is not None:
         assert unpack(packed).tolist() == errors
+
+
+def test_errors_explain_a_mean_over_folds_of_unequal_sizes() -> None:
+    errors = np.array([0.0] * 8 + [1.0] * 3)
+    score = (1.0 + 1.0 + 0.25) / 3  # of 4, 4 and 3 rows would be a share of none
+    assert pack_matching(errors, score, "right", is_of_folds=True) is not None
+    assert pack_matching(errors, score, "right") is None
 
 
 @pytest.mark.slow

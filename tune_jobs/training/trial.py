@@ -84,6 +84,7 @@ class TrialRun:
         self._progress: list[EpochPictures] = []
         self._why_no_pictures: str | None = None
         self._errors: str | None = None  # of each validation image at the best epoch, packed
+        self._pack = functools.partial(pack_matching, is_of_folds=task.protocol.folds is not None)
         self._mean_of = functools.partial(mean_of_score, task, params)  # later: an encoding may refuse the params
         self._epochs = self._run(functools.partial(_training_of, task, params, data, seed), start)
 
@@ -188,7 +189,7 @@ class TrialRun:
             own_answers.check(self.model, self._history.best or {})
         mean_of = self._mean_of(self.model)
         if mean_of is not None:
-            self._errors = pack_matching(training.validation_errors(), self._history.score, mean_of)
+            self._errors = self._pack(training.validation_errors(), self._history.score, mean_of)
         self._draw(training)
         needs_latency = LATENCY in self._further or any(limit.name == LATENCY for limit in self._constraints)
         if needs_latency and LATENCY in training.known_objectives and not self._is_stopped:
@@ -253,17 +254,28 @@ def mean_of_objective(task: Task, params: Params, model: keras.Model | None) -> 
     return Presentation(task.encoding_of(params)).mean_of(metric)
 
 
-def pack_matching(errors: Errors | None, score: float, mean_of: MeanOf) -> str | None:
+def pack_matching(errors: Errors | None, score: float, mean_of: MeanOf, *, is_of_folds: bool = False) -> str | None:
     """Return the errors of each image, packed, if the score is their mean or 1 less it, as `mean_of` says; else None.
 
-    A model that its builder compiled may have another metric of the same name. Where two outputs are equal, an image or
-    two may count differently.
+    A model that its builder compiled may have another metric of the same name, such as an accuracy in which weights
+    count. Where two outputs are equal, an image or two may count differently; but a share of images is one of whole
+    images, unless it is the mean over folds, which may differ in size.
     """
     if errors is None:
         return None
     mean = float(errors.mean()) if mean_of == "error" else 1 - float(errors.mean())
     is_that = math.isclose(score, mean, rel_tol=1e-4, abs_tol=2.5 / len(errors))
+    is_that = is_that and (is_of_folds or not _are_counted(errors) or _is_whole(score * len(errors)))
     return pack(errors) if is_that else None
+
+
+def _are_counted(errors: Errors) -> bool:
+    return bool(((errors == 0) | (errors == 1)).all())
+
+
+def _is_whole(n_images: float) -> bool:
+    """Return True for a number of images that was computed from a float32."""
+    return abs(n_images - round(n_images)) < 0.02
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
