@@ -376,28 +376,31 @@ def test_the_command_line_writes_it_and_prints_where(settings: Settings, tmp_pat
     assert called(settings, "report", "shown", "-o", str(tmp_path / "own.html" / "file.html"))[0] == 2
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
-def test_what_a_launch_starts_leaves_a_deleted_study_alone(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def launched(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the report of a study goes that a launch has left."""
     monkeypatch.setattr(process, "give_way", lambda _: None)  # this process has more tests to run
     make_study(settings, tmp_path, 3)
-    settings.exports_dir("shown").mkdir(parents=True)
-    assert called(settings, "report", "shown", "--after-launch")[0] == 0  # MLflow has never heard of it
-    assert (settings.exports_dir("shown") / "report.html").exists()
-    assert called(settings, "delete", "shown", "--yes")[0] == 0
-    assert called(settings, "report", "shown", "--after-launch")[0] == 0
-    assert not settings.exports_dir("shown").exists()
+    file = settings.exports_dir("shown") / "report.html"
+    file.parent.mkdir(parents=True)
+    return file
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
+def test_what_a_launch_starts_leaves_a_deleted_study_alone(launched: Path, settings: Settings) -> None:
+    assert called(settings, "report", "shown", "--after-launch")[0] == 0  # MLflow has never heard of it
+    assert launched.exists()
+    assert called(settings, "delete", "shown", "--yes")[0] == 0
+    assert called(settings, "report", "shown", "--after-launch")[0] == 0
+    assert not launched.parent.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("launched")
 def test_what_a_launch_starts_leaves_a_moved_home_moved(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "give_way", lambda _: None)  # this process has more tests to run
-    make_study(settings, tmp_path, 3)
-    settings.exports_dir("shown").mkdir(parents=True)
     files_write = files.write
 
     def write_then_move(path: Path, text: str) -> None:
@@ -414,22 +417,19 @@ def test_what_a_launch_starts_leaves_a_moved_home_moved(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of MLflow's own tables
 def test_reports_after_launches_are_written_one_after_the_other(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launched: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "give_way", lambda _: None)
-    make_study(settings, tmp_path, 3)
-    file = settings.exports_dir("shown") / "report.html"
-    file.parent.mkdir(parents=True)
+    monkeypatch.setattr(study_report, "text", lambda *_: "written at once, unless it waits")
     writer = threading.Thread(target=report.write_after_launch, args=("shown", settings))
     with taking_turns(report.turns_file(settings)):
         writer.start()
         writer.join(1)
         assert writer.is_alive()
-        assert not file.exists()
+        assert not launched.exists()
         report.write_after_launch("shown", settings)  # one that waits is enough
-        assert not file.exists()
+        assert not launched.exists()
     writer.join()
-    assert file.exists()
+    assert launched.exists()
 
 
 def test_several_studies_have_one_report(snapshot: Snapshot, settings: Settings) -> None:

@@ -183,6 +183,12 @@ def test_errors_explain_a_score_that_is_what_is_declared_of_them(
         assert unpack(packed).tolist() == errors
 
 
+def test_errors_explain_a_share_of_more_images_than_a_float32_tells_apart() -> None:
+    errors = np.zeros(3_000_001)
+    errors[:1_234_567] = 1.0
+    assert pack_matching(errors, float(np.float32(1.0 - errors.mean())), "right") is not None
+
+
 def test_errors_explain_a_mean_over_folds_of_unequal_sizes() -> None:
     errors = np.array([0.0] * 8 + [1.0] * 3)
     score = (1.0 + 1.0 + 0.25) / 3  # of 4, 4 and 3 rows would be a share of none

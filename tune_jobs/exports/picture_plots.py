@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -40,7 +39,7 @@ def progress_plot(title: str, rows: Sequence[tuple[str, Sequence[EpochPictures]]
 
 def _table(title: str, below: str, table: Sequence[Sequence[tuple[str, str | None]]], side: float) -> Figure:
     """Draw rows of packed pictures, each `side` inches wide, with its name above; None leaves a gap."""
-    heights = [max(side * _ratio(_unpacked(packed)) for _, packed in row if packed is not None) for row in table]
+    heights = [max(side * _ratio(packed) for _, packed in row if packed is not None) for row in table]
     width = _LEFT + max(map(len, table), default=0) * (side + _GAP)
     height = _TOP + sum(heights) + _WORDS * len(table) + 0.15
     with styled():
@@ -57,12 +56,11 @@ def _table(title: str, below: str, table: Sequence[Sequence[tuple[str, str | Non
 def _draw(figure: Figure, name: str, packed: str, place: tuple[float, float, float]) -> None:
     """Draw a packed picture, at a place in inches: its left and upper edge, and its width."""
     left, top, side = place
-    pixels = _unpacked(packed)
-    tall = side * _ratio(pixels)
+    tall = side * _ratio(packed)
     axes = add_axes(figure, left, top - tall, side, tall)
     picture = Picture(axes, cmap="gray", interpolation="none")
     picture.source = f"data:{trial_pictures.media_type(packed)};base64,{packed}"
-    picture.set_data(pixels)
+    picture.set_data(_unpacked(packed))
     picture.set_clim(0, 255)
     picture.set_extent(picture.get_extent())
     axes.add_image(picture)
@@ -75,5 +73,7 @@ def _unpacked(packed: str) -> Pixels:
         return np.asarray(image)
 
 
-def _ratio(image: NDArray[Any]) -> float:
-    return float(image.shape[0] / image.shape[1])
+def _ratio(packed: str) -> float:
+    """Return the height of a packed picture as a share of its width, which its file says before its pixels."""
+    with Image.open(io.BytesIO(trial_pictures.content(packed))) as image:
+        return image.height / image.width

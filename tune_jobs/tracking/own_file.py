@@ -100,12 +100,12 @@ def check(file: Path) -> None:
     """
     try:
         with closing(sqlite3.connect(file, timeout=_PATIENCE_S)) as database:
-            found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            present = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.OperationalError:  # it is locked, or its disk fails: that may pass
         raise
     except sqlite3.DatabaseError as error:
         raise _damaged(file, str(error)) from error
-    missing = [name for name in _TABLES if name not in found]
+    missing = [name for name in _TABLES if name not in present]
     if missing:
         raise _damaged(file, f"it has no table {missing[0]}")
 

@@ -94,7 +94,7 @@ def _state(study: StudyRecord, parent: str) -> dict[str, Any]:
 
 def _axes(study: StudyRecord, names: Mapping[str, str]) -> list[str]:
     """Return the params that all trials have: MLflow's parallel coordinates leave out each trial that lacks one."""
-    everywhere = [found for name, found in names.items() if all(name in trial.params for trial in study.trials)]
+    everywhere = [label for name, label in names.items() if all(name in trial.params for trial in study.trials)]
     return everywhere[:_MOST_AXES]
 
 

@@ -24,7 +24,7 @@ def check(model: keras.Model, labels: Nest) -> None:
     ignored = getattr(model.loss, "ignore_class", None)
     counted = labels if ignored is None else labels[labels != ignored]
     least, most, n = int(counted.min(initial=0)), int(counted.max(initial=0)), outputs[0].shape[-1]
-    if least < 0 or most >= n:
+    if n is not None and (least < 0 or most >= n):
         wrong = least if least < 0 else most
         raise ValueError(f"the output has {n} units, for labels from 0 to {n - 1}, and a label is {wrong}")
 

@@ -275,7 +275,7 @@ def _are_counted(errors: Errors) -> bool:
 
 def _is_whole(n_images: float) -> bool:
     """Return True for a number of images that was computed from a float32."""
-    return abs(n_images - round(n_images)) < 0.02
+    return math.isclose(n_images, round(n_images), rel_tol=2e-7, abs_tol=0.02)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
