@@ -1,7 +1,7 @@
 """Check the arguments of builders: each is returned, or refused by a `ValueError` of one line.
 
 The line says what is allowed and what the argument was. A search records it as the reason why a configuration is
-invalid, so it must make sense without a traceback.
+invalid, so it must make sense without a traceback. Scalars of NumPy are the numbers that they show.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+
+from tune_jobs.models.plain_values import plain
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
@@ -21,9 +23,10 @@ def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
 
 def whole(name: str, value: object, *, at_least: int) -> int:
     """Return a whole number of `at_least` or more. Raises ValueError; `True` is not a number here."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise ValueError(f"{name} must be a whole number of at least {at_least}; got {value!r}")
-    return value
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, int) or number < at_least:
+        raise ValueError(f"{name} must be a whole number of at least {at_least}; got {number!r}")
+    return number
 
 
 def positive(name: str, value: object) -> float:
@@ -44,14 +47,15 @@ def fraction(name: str, value: object) -> float:
 
 def flag(name: str, value: object) -> bool:
     """Return True or False. Raises ValueError, also for 0, 1 and "no", which Python would take for one of them."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False; got {value!r}")  # noqa: TRY004 (one kind of refusal)
-    return value
+    is_on = plain(value)
+    if not isinstance(is_on, bool):
+        raise ValueError(f"{name} must be True or False; got {is_on!r}")  # noqa: TRY004 (one kind of refusal)
+    return is_on
 
 
 def shape(name: str, value: Sequence[int], *, rank: int | None = None) -> tuple[int, ...]:
     """Return the sizes of one image, each known and at least 1, and `rank` of them if given. Raises ValueError."""
-    sizes = tuple(value)
+    sizes = tuple(map(plain, value))
     if not sizes or not all(isinstance(size, int) and size >= 1 for size in sizes) or rank not in (None, len(sizes)):
         raise ValueError(f"{name} must be {rank or 'one or more'} sizes of at least 1; got {sizes!r}")
     return sizes
@@ -59,16 +63,17 @@ def shape(name: str, value: Sequence[int], *, rank: int | None = None) -> tuple[
 
 def widths(name: str, value: int | str) -> tuple[int, ...]:
     """Return the widths of successive layers: `128` is one layer, the label `"512-128-32"` three. Raises ValueError."""
-    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]*(-[1-9][0-9]*)*", value, re.ASCII):
-        return tuple(int(width) for width in value.split("-"))
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return (value,)
+    width = plain(value)
+    if isinstance(width, str) and re.fullmatch(r"[1-9][0-9]*(-[1-9][0-9]*)*", width, re.ASCII):
+        return tuple(map(int, width.split("-")))
+    if isinstance(width, int) and not isinstance(width, bool) and width >= 1:
+        return (width,)
     raise ValueError(f"{name} must be a width of at least 1 or a label of widths such as '64-128'; got {value!r}")
 
 
 def ascending(name: str, values: Sequence[float], *, at_least: int, at_most: int) -> tuple[float, ...]:
     """Return finite numbers, each above the one before, from `at_least` to `at_most` of them. Raises ValueError."""
-    numbers = tuple(values)
+    numbers = tuple(map(plain, values))
     are_finite = all(_finite(number) is not None for number in numbers)
     if not are_finite or not at_least <= len(numbers) <= at_most or list(numbers) != sorted(set(numbers)):
         raise ValueError(f"{name} must be {at_least} to {at_most} ascending finite numbers; got {numbers!r}")
@@ -91,6 +96,7 @@ def names(name: str, value: object) -> tuple[str, ...]:
 
 
 def _finite(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
         return None
-    return float(value)
+    return float(number)

@@ -215,7 +215,8 @@ def divided(classes: int) -> ClockEncoding:
     Raises:
         ValueError: the number of classes does not divide the minutes of the dial.
     """
-    if arguments.whole("classes", classes, at_least=2) > DIAL or DIAL % classes:
+    classes = arguments.whole("classes", classes, at_least=2)
+    if classes > DIAL or DIAL % classes:
         raise ValueError(f"classes must divide {DIAL} minutes; got {classes!r}")
     width = DIAL // classes
 

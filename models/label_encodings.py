@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tune_jobs.models import arguments
 from tune_jobs.models.lazy_keras import keras
 from tune_jobs.models.means import MeanOf
+from tune_jobs.models.plain_values import make_plain
 
 Head = Callable[["keras.KerasTensor"], "keras.KerasTensor"]  # features (B, F) to outputs (B, ...)
 Array = npt.NDArray[Any]
@@ -127,6 +128,7 @@ class Classes:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        make_plain(self)
         object.__setattr__(self, "names", arguments.names("names", self.names))
         object.__setattr__(self, "n", self.n or len(self.names))
         arguments.whole("n", self.n, at_least=2)
@@ -261,6 +263,7 @@ class MultiLabel:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        make_plain(self)
         object.__setattr__(self, "names", arguments.names("names", self.names))
         object.__setattr__(self, "n", self.n or len(self.names))
         arguments.whole("n", self.n, at_least=1)

@@ -12,6 +12,7 @@ from tune_jobs.models import arguments
 from tune_jobs.models.label_encodings import Array
 from tune_jobs.models.lazy_keras import keras
 from tune_jobs.models.means import MeanOf
+from tune_jobs.models.plain_values import make_plain
 
 CRITERIA: Final = ("mse", "mae", "huber", "log_cosh")
 
@@ -35,6 +36,7 @@ class Regression:
     std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         arguments.one_of("criterion", self.criterion, CRITERIA)
         if not self.close >= 0:
             raise ValueError(f"close must be 0 or more; got {self.close!r}")

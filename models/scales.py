@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tune_jobs.models import arguments
+from tune_jobs.models.plain_values import make_plain
 
 Array = npt.NDArray[Any]
 Form = Literal["number", "h:mm"]
@@ -34,6 +35,7 @@ class Slip:
     words: str  # "whole hours, to within ten minutes"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         arguments.positive("step", self.step)
         arguments.positive("tolerance", self.tolerance)
         arguments.short_text("words", self.words, _LONGEST_TEXT)
@@ -63,16 +65,18 @@ class Scale:
     slip: Slip | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name in ("axis", "unit", "between_ticks"):
             arguments.short_text(name, getattr(self, name), _LONGEST_TEXT)
         arguments.short_text("unit_of_one", self.unit_of_one or self.unit, _LONGEST_TEXT)
-        arguments.ascending("ticks", self.ticks, at_least=2, at_most=_MOST_TICKS)
+        for name, least in (("ticks", 2), ("error_ticks", 0)):
+            numbers = arguments.ascending(name, getattr(self, name), at_least=least, at_most=_MOST_TICKS)
+            object.__setattr__(self, name, numbers)
         if self.period is not None and arguments.positive("period", self.period) < self.ticks[-1] - self.ticks[0]:
             raise ValueError(f"period must reach from the first tick to the last; got {self.period!r}")
         arguments.one_of("form", self.form, FORMS)
         if arguments.whole("decimals", self.decimals, at_least=0) > 6:
             raise ValueError(f"decimals must be 6 or fewer; got {self.decimals}")
-        arguments.ascending("error_ticks", self.error_ticks, at_least=0, at_most=_MOST_TICKS)
         if self.error_ticks and self.error_ticks[0] <= 0:
             raise ValueError(f"error_ticks must be above 0; got {self.error_ticks[0]!r}")
         if not 1 / _LARGEST <= self.reach <= _LARGEST:

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tune_jobs.search_spaces.scalars import Params, plain
+from tune_jobs.models.plain_values import plain
+from tune_jobs.search_spaces.scalars import Params
 
 _ENCODING_PARTS = ("name", "head", "targets", "loss", "metrics", "decode", "errors")
 

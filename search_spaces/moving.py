@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tune_jobs.models.plain_values import plain
 from tune_jobs.search_spaces.narrowing import open_all
 from tune_jobs.search_spaces.one_factor import AnySpace, OneFactor
-from tune_jobs.search_spaces.scalars import Choice, Params, Scalar, SpaceError, Value, plain
+from tune_jobs.search_spaces.scalars import Choice, Params, Scalar, SpaceError, Value
 from tune_jobs.search_spaces.space import Space, options, scalar
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.search_spaces.values import meant, meant_option

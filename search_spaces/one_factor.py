@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tune_jobs.models.plain_values import plain
 from tune_jobs.search_spaces.decisions import Chooser, Decision, Question
 from tune_jobs.search_spaces.scalars import (
     Choice,
@@ -19,7 +20,6 @@ from tune_jobs.search_spaces.scalars import (
     SpaceError,
     Value,
     params_id,
-    plain,
     text,
     typed,
 )

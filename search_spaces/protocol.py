@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from tune_jobs.search_spaces.scalars import plain
+from tune_jobs.models.plain_values import make_plain, plain
 
 
 class TaskError(ValueError):
@@ -99,8 +99,7 @@ class Protocol:
     portable: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            object.__setattr__(self, name, plain(value))
+        make_plain(self)
         for name in ("epochs", "patience", "batch_size", "images"):
             number = getattr(self, name)
             if not is_count(number) and not (name != "batch_size" and number is None):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from tune_jobs.models.plain_values import make_plain
 from tune_jobs.search_spaces.declarations import plain_params, why_no_params
 from tune_jobs.search_spaces.protocol import TaskError, is_count
-from tune_jobs.search_spaces.scalars import Params, plain
+from tune_jobs.search_spaces.scalars import Params
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class Reported:
         for name in ("table", "setting", "metric"):
             if not isinstance(getattr(self, name), str):
                 raise TaskError(f"Reported needs its {name} as a text; got {getattr(self, name)!r}")
-        for name in ("value", "place", "epochs"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
+        make_plain(self)
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
             raise TaskError(f"Reported needs its value as a number; got {self.value!r}")
         if self.epochs is not None and not is_count(self.epochs):

@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tune_jobs.models.plain_values import plain
 from tune_jobs.search_spaces.decisions import Chooser, Decision, Question
 from tune_jobs.search_spaces.products import product
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, Scalar, SpaceError, Value, plain, text
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, Params, Scalar, SpaceError, Value, text
 from tune_jobs.search_spaces.spelling import near
 
 
@@ -82,8 +83,7 @@ class Fixed:
         if not isinstance(self.domain, Float | Int | Choice | Variants):
             raise SpaceError(f"Fixed holds a Float, Int, Choice or Variants; got {self.domain!r}")
         object.__setattr__(self, "value", plain(self.value))
-        wrong = scalar(self.domain).why_not(self.value)
-        if wrong:
+        if wrong := scalar(self.domain).why_not(self.value):
             raise SpaceError(f"Fixed needs a value of its domain; it {wrong}")
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tune_jobs.models.plain_values import make_plain
 from tune_jobs.search_spaces import function_names
 from tune_jobs.search_spaces.declarations import is_known, why_no_loader, why_not_called
 from tune_jobs.search_spaces.protocol import TaskError, is_count
@@ -36,6 +37,7 @@ class Streamed:
     rows: int | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if not (callable(self.batches) and is_known(self.batches)):
             raise TaskError(f"streamed needs a function that opens the data set; got {self.batches!r}")
         if wrong := why_not_called(self.batches, part="train", batch_size=1, seed=0, params={}):

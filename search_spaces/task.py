@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tune_jobs.models import optimizers
+from tune_jobs.models.plain_values import plain
 from tune_jobs.search_spaces import compiling, declarations, digests, function_names
 from tune_jobs.search_spaces.data import ConstraintsFunction, DataSource, PicturesFunction
 from tune_jobs.search_spaces.declarations import is_known, plain_params, why_no_encoding, why_no_params
@@ -140,6 +141,7 @@ class Task:
         for name, kind in (("reported", Reported), ("further_objectives", Objective)):
             if other := [value for value in getattr(self, name) if not isinstance(value, kind)]:
                 raise self._error(f"{name} needs values of type {kind.__name__}; got {other[0]!r}")
+        object.__setattr__(self, "grace", plain(self.grace))
         if not is_count(self.grace):
             raise self._error(f"grace needs a number of epochs of 1 or more; got {self.grace!r}")
         names = [objective.metric for objective in self.objectives]

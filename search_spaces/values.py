@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tune_jobs.search_spaces.scalars import Choice, Float, Scalar, Value, plain, text
+from tune_jobs.models.plain_values import plain
+from tune_jobs.search_spaces.scalars import Choice, Float, Scalar, Value, text
 
 _SPELLINGS: tuple[tuple[Value, frozenset[str]], ...] = (
     (True, frozenset({"true", "on", "yes"})),

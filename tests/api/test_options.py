@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 import tune_jobs as tj
+from tune_jobs.actions.evaluate import EvaluateRequest
+from tune_jobs.actions.extend import ExtendRequest
+from tune_jobs.actions.replicate import ReplicateRequest
+from tune_jobs.actions.transfer import TransferRequest
 from tune_jobs.api.options import RunOptions, expression, launch_request, take_resources
+from tune_jobs.execution.plan import Resources
 
 
 @pytest.mark.parametrize(
@@ -24,6 +29,8 @@ from tune_jobs.api.options import RunOptions, expression, launch_request, take_r
         (0.001, "0.001"),
         (np.int64(3), "3"),
         ([np.float64(0.5), 1.5], "0.5,1.5"),
+        (np.float32(0.1), "0.1"),
+        (np.array([1, 2]), "1,2"),
     ],
 )
 def test_what_set_keeps_of_a_parameter_is_written_as_the_command_takes_it(kept: Any, text: str) -> None:
@@ -79,6 +86,19 @@ def test_an_option_that_cannot_be_is_refused_in_one_line(
     with pytest.raises(error, match=f"^{message}") as caught:
         tj.launch("digits-mlp", **options)
     assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_numpy_are_the_numbers_that_they_show() -> None:
+    two, share = np.int64(2), np.float32(0.1)
+    places = {"max_concurrent": two, "gpus_per_trial": share, "time_limit": np.int32(90)}
+    resources = take_resources("extend", places, RunOptions)
+    assert repr(resources) == repr(Resources(time_limit_s=90, max_concurrent=2, gpus_per_trial=0.1))
+    assert repr(launch_request("mnist-mlp", {"trials": two, "seed": np.uint8(3)})) == repr(
+        launch_request("mnist-mlp", {"trials": 2, "seed": 3})
+    )
+    requests = [(ExtendRequest, "s"), (ReplicateRequest, "s", 2), (EvaluateRequest, "s"), (TransferRequest, "s", "to")]
+    for kind, *names in requests:
+        assert repr(kind(*names, two)) == repr(kind(*names, 2))
 
 
 def test_a_number_that_is_auto_or_a_whole_gpu_is_taken() -> None:

@@ -296,6 +296,10 @@ def test_the_small_set_is_divided_for_a_task(tmp_path: Path) -> None:
     assert loaded.train.labels.max(axis=0).tolist() == [11, 59]
 
 
+def test_settings_of_numpy_are_the_numbers_that_they_show() -> None:
+    assert repr(replace(SMALL, size=np.int64(32), seed=np.uint8(3))) == repr(replace(SMALL, size=32, seed=3))
+
+
 @pytest.mark.parametrize(
     "change",
     [{"size": 15}, {"size": 75.0}, {"per_time": 0}, {"per_time": 2000}, {"seed": -1}],

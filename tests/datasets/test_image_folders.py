@@ -236,6 +236,13 @@ def test_what_is_no_name_in_the_data_folder_is_no_data_set(name: str, folder: Pa
     assert "no data set named" in refusal(lambda: datasets.load(name, data_dir=folder.parent, validation=4))
 
 
+def test_a_size_of_numpy_is_the_number_that_it_shows(folder: Path) -> None:
+    assert image_folder(folder, np.int64(8)) == image_folder(folder, 8)
+    assert image_folder(folder, (np.int64(6), np.int32(8)), channels=np.int8(3)) == image_folder(
+        folder, (6, 8), channels=3
+    )
+
+
 def test_a_size_that_is_none_is_refused(folder: Path) -> None:
     for name in ("colours@big", "colours@6x8x2", "colours@8x", "colours@64x64x64", "colours@-3"):
         assert "of images is written like 64" in refusal(

@@ -104,6 +104,11 @@ def test_a_split_in_the_order_of_time_draws_nothing(tmp_path: Path) -> None:
         assert split.x[:, 0].tolist() == list(expected)
 
 
+@pytest.mark.parametrize("test", [np.float32(0.1), np.int64(4), np.array(4)])
+def test_the_part_to_test_on_may_be_a_scalar_of_numpy(test: Any, tmp_path: Path) -> None:
+    assert len(loaded(Data((TABLE, LABELS), test=test), tmp_path).test) == 4
+
+
 def test_groups_that_end_last_are_held_out_in_the_order_of_time(tmp_path: Path) -> None:
     groups = np.array([0, 1, 1, 0, 2, 3, 2, 3, 4, 4])
     data = loaded(

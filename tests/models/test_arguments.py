@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,6 +45,22 @@ def test_positive_refuses_zero_infinity_and_what_is_no_number(value: object) -> 
 def test_fraction_refuses_one_and_more(value: object) -> None:
     with pytest.raises(ValueError, match="rate must be at least 0 and below 1; "):
         arguments.fraction("rate", value)
+
+
+@pytest.mark.parametrize(
+    ("checked", "expected"),
+    [
+        (lambda: arguments.whole("layers", np.int64(2), at_least=1), 2),
+        (lambda: arguments.positive("scale", np.float32(0.1)), 0.1),
+        (lambda: arguments.fraction("rate", np.array(0.5)), 0.5),
+        (lambda: arguments.flag("batch_norm", np.bool_(True)), True),
+        (lambda: arguments.widths("units", np.uint8(128)), (128,)),
+        (lambda: arguments.shape("input_shape", np.array([28, 28])), (28, 28)),
+        (lambda: arguments.ascending("ticks", np.float32([0.1, 2]), at_least=1, at_most=2), (0.1, 2.0)),
+    ],
+)
+def test_scalars_of_numpy_are_the_numbers_that_they_show(checked: Callable[[], object], expected: object) -> None:
+    assert repr(checked()) == repr(expected)
 
 
 def test_bounds_themselves_are_allowed() -> None:

@@ -303,10 +303,12 @@ def test_values_of_numpy_are_plain_ones():
         baseline={name: np.array(value) if isinstance(value, int) else value for name, value in BASELINE.items()},
         protocol=Protocol(epochs=np.int64(5), validation=np.float32(0.2), batch_size=np.int32(16)),
         reported=[Reported("Table 1", "row", np.float64(0.9), {**BASELINE, "units": np.int64(32)})],
+        grace=np.int64(2),
     )
     plain = task(
         protocol=Protocol(epochs=5, validation=0.2, batch_size=16),
         reported=(Reported("Table 1", "row", 0.9, {**BASELINE, "units": 32}),),
+        grace=2,
     )
     assert repr(made) == repr(plain)
     assert made.digest() == plain.digest()

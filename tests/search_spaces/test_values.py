@@ -1,8 +1,7 @@
-"""What a value means for a domain, however it is spelled, and scalars of other libraries as plain values."""
+"""What a value means for a domain, however it is spelled, and spaces of NumPy's values."""
 
 from __future__ import annotations
 
-import enum
 import math
 
 import numpy as np
@@ -12,17 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.spaces import scalars
 from tune_jobs.search_spaces import Choice, Fixed, Float, Int, OneFactor, Space, narrow
-from tune_jobs.search_spaces.scalars import plain
 from tune_jobs.search_spaces.values import meant
-
-
-class Size(enum.IntEnum):
-    SMALL = 3
-
-
-class Kind(str, enum.Enum):  # noqa: UP042 (people write it so)
-    DEEP = "deep"
-
 
 # --- meant ------------------------------------------------------------------------------------------------------------
 
@@ -91,43 +80,7 @@ def test_set_takes_what_a_word_means_too():
     assert list(kept.grid()) == [{"nesterov": False, "units": 8, "rate": 0.001}]
 
 
-# --- plain ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (np.float64(0.1), 0.1),
-        (np.float32(0.1), 0.1),
-        (np.float16(0.1), 0.1),
-        (np.longdouble("0.5"), 0.5),
-        (np.int64(3), 3),
-        (np.uint8(3), 3),
-        (np.bool_(True), True),
-        (np.str_("deep"), "deep"),
-        (np.array(3), 3),
-        (np.array(0.1, np.float32), 0.1),
-        (Size.SMALL, 3),
-        (Kind.DEEP, "deep"),
-    ],
-)
-def test_a_scalar_of_another_kind_is_the_plain_value_that_it_shows(value, expected):
-    assert (type(plain(value)), plain(value)) == (type(expected), expected)
-
-
-@pytest.mark.parametrize("value", [None, True, 3, 0.5, "x", (1,), np.arange(2), np.datetime64("2020"), 1j])
-def test_anything_else_is_as_it_was(value):
-    assert plain(value) is value
-
-
-def test_a_tensorflow_scalar_is_a_plain_value():
-    class Tensor:  # of TensorFlow: its shape is a list-like of its own, and `numpy()` gives the value
-        shape = ()
-
-        def numpy(self):
-            return np.float32(0.1)
-
-    assert plain(Tensor()) == 0.1
+# --- spaces of NumPy's values ---
 
 
 def test_a_space_of_numpy_values_is_the_space_of_plain_ones():

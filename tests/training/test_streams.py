@@ -200,6 +200,7 @@ def test_data_are_known_by_their_name_and_version() -> None:
     one, other = streamed(opened, version="1"), streamed(opened, version="2")
     assert (one.data_name, len(one.digest)) == ("points", 16)
     assert one.digest == streamed(Opened(), version="1", rows=5).digest
+    assert repr(streamed(opened, rows=np.int64(5))) == repr(streamed(opened, rows=5))
     assert one.digest != other.digest
     assert datasets.load_for_task(task_of(opened, data=one), Path("nowhere")).digest == one.digest
 

@@ -549,6 +549,12 @@ def test_a_limit_on_what_a_task_says_of_params_is_checked_before_training(tiny_d
     assert dear.message == "cost would be 8, and needs cost<=5"
 
 
+@pytest.mark.parametrize("cost", [np.float32(4), np.array(4), keras.ops.convert_to_tensor(4.0)])
+def test_what_a_task_says_of_params_may_be_scalars_of_any_kind(cost: Any, tiny_data: TrainingData) -> None:
+    task = own_task(*scores(0.5), constraints=lambda params: {"cost": cost})
+    assert run_trial(task, {"units": 1}, tiny_data, seed=0, constraints=COST).metrics["cost"] == 4.0
+
+
 @pytest.mark.parametrize("answer", [7, {"cost": "much"}, {"cost": float("nan")}, {1: 2.0}])
 def test_a_task_that_says_no_numbers_of_params_is_told(answer: Any, tiny_data: TrainingData) -> None:
     task = own_task(*scores(0.5), constraints=lambda params: answer)

@@ -18,6 +18,7 @@ from tune_jobs.execution.evaluating import score_finalists
 from tune_jobs.execution.plan import Beside, Resources, StudyRun, check_counts
 from tune_jobs.execution.rules import TaskFailure
 from tune_jobs.leaderboard import ranking
+from tune_jobs.models.plain_values import make_plain
 from tune_jobs.records.split_readings import SplitReading, begun_since, readings_of
 from tune_jobs.records.studies import Evaluation, StudyRecord
 from tune_jobs.records.trials import TrialRecord
@@ -38,6 +39,7 @@ class EvaluateRequest:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_counts(1, top=self.top)
 
 

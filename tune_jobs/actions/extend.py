@@ -9,6 +9,7 @@ from tune_jobs.actions.launch import LaunchRequest, launch
 from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import StudyError
 from tune_jobs.execution.plan import Resources, check_counts
+from tune_jobs.models.plain_values import make_plain
 from tune_jobs.records.constraints import is_untrained
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
@@ -25,6 +26,7 @@ class ExtendRequest:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_counts(1, trials=self.trials)
 
 

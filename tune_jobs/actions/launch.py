@@ -15,6 +15,7 @@ from tune_jobs.actions.session import Outcome
 from tune_jobs.datasets.progress import silent
 from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Conditions, Resources, StudyInputs, check_counts
+from tune_jobs.models.plain_values import make_plain
 from tune_jobs.records import constraints, objectives
 from tune_jobs.records.priors import Prior
 from tune_jobs.records.studies import (
@@ -87,6 +88,7 @@ class LaunchRequest:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_counts(1, trials=self.trials, grace=self.grace, stop_when_flat=self.stop_when_flat)
         check_counts(1, seed_from_best=self.seed_from_best)
         priors.check(self.seed_from, self.seed_from_best)

@@ -15,6 +15,7 @@ from tune_jobs.actions.session import Outcome
 from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Plan, Resources, StudyInputs, check_counts
 from tune_jobs.leaderboard import ranking
+from tune_jobs.models.plain_values import make_plain
 from tune_jobs.records.studies import Replication, StudyRecord
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, ListSampler
@@ -42,6 +43,7 @@ class ReplicateRequest:
     baseline: bool = False
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_counts(1, top=self.top, budget=self.budget)
         check_counts(2, seeds=self.seeds)
 

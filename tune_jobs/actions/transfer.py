@@ -16,6 +16,7 @@ from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Plan, Resources, StudyInputs, check_counts
 from tune_jobs.leaderboard import ranking
 from tune_jobs.leaderboard.ranking import Row
+from tune_jobs.models.plain_values import make_plain
 from tune_jobs.records.studies import StudyRecord, Transfer
 from tune_jobs.search.candidates import Candidate, ListSampler
 from tune_jobs.search_spaces.moving import transfer_params
@@ -40,6 +41,7 @@ class TransferRequest:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_counts(1, top=self.top, seeds=self.seeds, epochs=self.epochs, images=self.images)
 
 

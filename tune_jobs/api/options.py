@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
 from tune_jobs.actions.launch import LaunchRequest
 from tune_jobs.errors import UserError
 from tune_jobs.execution.plan import Resources
+from tune_jobs.models.plain_values import plain
 from tune_jobs.records.studies import AskedSearch, Resource, SchedulerName
 from tune_jobs.search_spaces import scalars
 from tune_jobs.search_spaces.protocol import Objective, Precision
@@ -157,14 +158,14 @@ def launch_request(reference: str, options: Mapping[str, Any]) -> LaunchRequest:
 
 def expression(kept: Range) -> str:
     """Return what `--set NAME=` takes for a value, several values or the text of a range."""
-    if isinstance(kept, str):
-        return kept
-    if isinstance(kept, Sequence):
-        return ",".join(expression(value) for value in kept)
-    value = getattr(kept, "item", lambda: kept)()  # a NumPy number as one of Python's
-    if value is not None and not isinstance(value, bool | int | float):
+    value = plain(kept)
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bool | int | float):
+        return scalars.text(value)
+    if isinstance(value, Mapping | Set) or not isinstance(value, Iterable):
         raise UserError(f'set needs a value, a list of values or "low..high"; got {kept!r}')
-    return scalars.text(value)
+    return ",".join(map(expression, value))
 
 
 def _objective_words(objective: str | Objective) -> str:

@@ -13,6 +13,7 @@ from tune_jobs.datasets import nests
 from tune_jobs.datasets.dataset import Original, Split
 from tune_jobs.datasets.nests import Array, Nest
 from tune_jobs.errors import DataError
+from tune_jobs.models.plain_values import plain
 
 Indices = NDArray[np.intp]
 
@@ -99,6 +100,7 @@ def _strata(labels: Nest) -> Array:
 
 
 def _count(part: int | float, n_images: int) -> int:
+    part = plain(part)
     is_fraction = isinstance(part, float) and 0 < part < 1
     count = round(part * n_images) if is_fraction else part
     if not isinstance(count, int) or isinstance(count, bool) or not 0 < count < n_images:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.datasets import AnyTrainingData, TrainingData, on_data
 from tune_jobs.errors import UserError
+from tune_jobs.models.plain_values import make_plain
 from tune_jobs.records.constraints import Constraint
 from tune_jobs.records.studies import StudyTerms
 from tune_jobs.search.budgets import BudgetedSampler
@@ -69,6 +70,7 @@ class Resources:
     notify: tuple[str, ...] = ()  # addresses and commands that are told how the sweep goes; empty: as the settings say
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_counts(1, max_concurrent=self.max_concurrent, checkpoint_every=self.checkpoint_every)
         check_counts(0, max_retries=self.max_retries)
         for name in ("time_limit_s", "trial_limit_s", "cpus_per_trial"):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError, Value, plain
+from tune_jobs.models.plain_values import plain
+from tune_jobs.search_spaces.scalars import Choice, Float, Int, SpaceError, Value
 
 
 def int_steps(low: int, high: int, step: int) -> Int:

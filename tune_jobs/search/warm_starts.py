@@ -11,10 +11,11 @@ from pathlib import Path
 from tune_jobs import plain_yaml
 from tune_jobs.decoding import ContentError, decode
 from tune_jobs.errors import StudyError
+from tune_jobs.models.plain_values import plain
 from tune_jobs.records.trials import TrialRecord
 from tune_jobs.search.candidates import Candidate, ListSampler, Sampler
 from tune_jobs.search_spaces.moving import transfer_params
-from tune_jobs.search_spaces.scalars import Params, Value, params_id, plain
+from tune_jobs.search_spaces.scalars import Params, Value, params_id
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.words import short
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.models.plain_values import plain
 from tune_jobs.records.constraints import Constraint
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
@@ -22,7 +23,7 @@ def own_values(task: Task, params: Params) -> dict[str, float]:
     answer: object = task.constraints(params)
     if not isinstance(answer, Mapping) or not all(map(_is_named_number, answer.items())):
         raise TrialError(Reason.INVALID, f"the task's constraints need to return numbers by names; got {answer!r:.100}")
-    return {name: float(value) for name, value in answer.items()}
+    return {name: float(plain(value)) for name, value in answer.items()}
 
 
 def check(constraints: Sequence[Constraint], known: Mapping[str, float | None]) -> None:
@@ -39,6 +40,6 @@ def check(constraints: Sequence[Constraint], known: Mapping[str, float | None]) 
 
 
 def _is_named_number(item: tuple[object, object]) -> bool:
-    name, value = item
+    name, value = item[0], plain(item[1])
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(name, str) and is_number and math.isfinite(float(value))  # type: ignore[arg-type]
+    return isinstance(name, str) and is_number and math.isfinite(value)

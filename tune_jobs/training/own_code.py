@@ -13,8 +13,9 @@ import numpy as np
 from tune_jobs import temporary
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import Reason, TrialError
+from tune_jobs.models.plain_values import plain
 from tune_jobs.records.trials import Metrics
-from tune_jobs.search_spaces.scalars import Params, plain
+from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import folders
 from tune_jobs.training.checkpoints import Checkpoint

@@ -29,6 +29,7 @@ from tune_jobs.datasets.source import Source
 from tune_jobs.datasets.splitting import hold_out
 from tune_jobs.environment import safe_path
 from tune_jobs.errors import DataError
+from tune_jobs.models.plain_values import make_plain
 from tune_jobs.words import Say
 
 Images = NDArray[np.uint8]
@@ -57,6 +58,7 @@ class ClockFaces:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name, least, most in (("size", 16, 512), ("per_time", 1, 1000), ("seed", 0, 2**63)):
             value = getattr(self, name)
             if not isinstance(value, int) or not least <= value <= most:

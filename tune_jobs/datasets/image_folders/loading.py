@@ -13,6 +13,7 @@ from tune_jobs.datasets.image_folders.listing import LabelOf, Listing
 from tune_jobs.datasets.image_folders.reading import Form
 from tune_jobs.datasets.progress import silent
 from tune_jobs.datasets.splitting import divided
+from tune_jobs.models.plain_values import plain
 from tune_jobs.settings import Settings
 from tune_jobs.words import Say
 
@@ -81,8 +82,9 @@ def image_folder(
     Raises:
         DataError: a size or number of channels that cannot be. The folder is read when the data are loaded.
     """
-    sides = (size, size) if isinstance(size, int) else size
-    return ImageFolder(Path(path).expanduser().absolute(), Form(sides, channels), label)
+    side = plain(size)
+    form = Form((side, side) if isinstance(side, int) else side, channels)
+    return ImageFolder(Path(path).expanduser().absolute(), form, label)
 
 
 def load(listed: Listing, form: Form, name: str, data_dir: Path, say: Say) -> Original:

@@ -21,6 +21,7 @@ from tune_jobs.datasets.image_files import PictureError
 from tune_jobs.datasets.image_folders.tree import Entry, Opener, Tree
 from tune_jobs.datasets.progress import Progress
 from tune_jobs.errors import DataError
+from tune_jobs.models.plain_values import make_plain, plain
 from tune_jobs.words import Say
 
 KEPT = "resized"  # the folder in the data folder
@@ -43,6 +44,9 @@ class Form:
     channels: int | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
+        if isinstance(self.size, tuple):
+            object.__setattr__(self, "size", tuple(map(plain, self.size)))
         sides = (1, 1) if self.size is None else self.size
         if (
             not isinstance(sides, tuple)
