@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.sweeping import Own
-from tune_jobs.actions import extend, retry, session, train
+from tests.support.sweeping import Own, deliver_nothing
+from tune_jobs.actions import extend, portable, retry, session, train
 from tune_jobs.actions.launch import LaunchRequest, launch
 from tune_jobs.errors import DataError, StudyError
 from tune_jobs.exports.best import best_text
@@ -172,6 +172,28 @@ def test_a_task_of_the_catalogue_keeps_no_more_than_it_did(home: Home) -> None:
     kept = Study.open("plain", home.settings).content().notes["launch"]
     assert not {"reference", "code", "with_paths"} & set(kept)
     assert home.record.reference == "digits-mlp"
+
+
+def test_a_colleague_who_imports_a_study_goes_on_with_the_same_file_elsewhere(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = home.write()
+    home.launch(file)
+    home.add_trial(COMPLETE)
+    portable.export_study("plain", home.folder / "plain.study", home.settings, home.said.append)
+    file.unlink()
+    colleague = Home(home.folder / "colleague", replace(home.settings, home=home.folder / "their home"))
+    colleague.settings.prepare()
+    deliver_nothing(monkeypatch)
+    portable.import_study(home.folder / "plain.study", None, colleague.settings, colleague.said.append)
+    with pytest.raises(TaskError, match=r"^study 'plain' names the task file .*/a/plain\.py, which is not there: "):
+        colleague.do(extend.extend, extend.ExtendRequest("plain", 1, is_more=True))
+    theirs = colleague.write("theirs/other_name.py")
+    colleague.launch(theirs)
+    assert not colleague.said
+    assert colleague.record.trials == home.record.trials
+    colleague.do(extend.extend, extend.ExtendRequest("plain", 1, is_more=True))
+    assert colleague.record.reference == str(theirs)
 
 
 def test_what_failed_is_retried_once_its_code_is_mended(home: Home) -> None:

@@ -190,6 +190,17 @@ def test_data_that_cannot_be_trained_on_are_refused_with_the_first_bad_value(
     assert "\n" not in str(refused.value)
 
 
+def test_a_weight_that_is_not_finite_is_refused_with_its_place(tmp_path: Path) -> None:
+    def load_own() -> Any:
+        x, y = np.ones((N, 3), np.float32), np.arange(N) % 2
+        return (x, y, at(3, np.nan, (N,))), (x[:8], y[:8])
+
+    with pytest.raises(
+        DataError, match=r"load_own .*: w_train\[3\] is nan: a network needs finite .*\(1 of 40 are not"
+    ):
+        datasets.load_for_task(replace(task(), dataset=load_own), tmp_path)
+
+
 def test_data_that_fit_are_taken(tmp_path: Path) -> None:
     fitting = task(y_train=(np.arange(N) % 2).astype(np.uint8), y_test=(np.arange(N_TEST) % 2).astype(np.uint8))
     assert len(datasets.load_for_task(fitting, tmp_path).train) == 32

@@ -10,19 +10,27 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from tests.support import small_tasks
 from tests.support.small_studies import HOSTILE, SMALL, hostile, study, trial
+from tests.support.sweeping import finished_study
 from tests.support.trials import changed
 from tune_jobs import exports
 from tune_jobs.errors import StudyError, UserError
 from tune_jobs.exports import trial_data
+from tune_jobs.models.label_encodings import Binary, Classes
+from tune_jobs.models.regression import Regression
 from tune_jobs.records.studies import Evaluation, StudyRecord
 from tune_jobs.records.trials import TestResult
-from tune_jobs.search_spaces import Objective
+from tune_jobs.search.candidates import Candidate
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
+from tune_jobs.settings import Settings
 
 
 def test_a_leaderboard_shows_the_unit_of_its_scores() -> None:
@@ -356,3 +364,36 @@ def test_a_score_far_off_does_not_flatten_the_others_on_the_line() -> None:
     places = [float(place) for place in re.findall(r'<b[^>]* style="left:([0-9.]+)%', text)]
     assert places == pytest.approx([100, 200 / 3, 100 / 3, 0, 0], abs=0.01)
     assert text.count('<b class="off"') == 1
+
+
+LABELS = np.zeros(12, np.int64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1, 12])
+@pytest.mark.parametrize(
+    ("encoding", "metric"), [(Classes(2), "val_accuracy"), (Binary(), "val_accuracy"), (Regression(), "val_mae")]
+)
+def test_a_validation_part_of_one_row_or_one_class_is_judged_and_shown(
+    encoding: Any, metric: str, n: int, tmp_path: Path, settings: Settings
+) -> None:
+    x, labels = small_tasks.points()[0]
+
+    def load() -> Any:
+        return (x, labels), (x[:n], LABELS[:n]), (x[:4], LABELS[:4])
+
+    task = Task(
+        "rows",
+        Space(width=Choice(2, 4), dropout=Choice(0.0), norm=Choice(False)),
+        Objective(metric, "minimize" if metric == "val_mae" else "maximize"),
+        dataset=load,
+        protocol=Protocol(epochs=1, batch_size=16),
+        build=small_tasks.build,
+        encoding=encoding,
+    )
+    candidates = [Candidate(params, seed) for params in task.space.grid() for seed in (0, 1)]
+    own: Any = SimpleNamespace(task=task, reference="rows")
+    record = finished_study(own, settings, candidates=candidates)
+    assert [trial.state for trial in record.trials] == ["complete"] * 4, [trial.message for trial in record.trials]
+    assert {"leaderboard.html", "best.yaml"} <= {path.name for path in exports.write_all(record, tmp_path / "exports")}
+    assert "4 complete" in exports.render(record, "table")

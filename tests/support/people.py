@@ -97,6 +97,7 @@ class People:
     record: StudyRecord = field(default_factory=lambda: study(*TRIALS))
     chance: random.Random = field(default_factory=lambda: random.Random(1))
     theirs: dict[tuple[str, str, str], Any] = field(default_factory=dict)  # of a run: what, its name, its value
+    namesakes: list[str] = field(default_factory=list)  # experiments of theirs that are called as our task
     settings: Settings = field(init=False)
     _n: int = 0
 
@@ -120,7 +121,13 @@ class People:
         found = [f"trial {n} is {now.get(n)} and not {fact}" for n, fact in self.expected.items() if now.get(n) != fact]
         parents = logged(self.settings, self.record).parents
         found += [] if [run.info.status for run in parents] == ["FINISHED"] else [f"parents {parents}"]
+        found += [f"experiment {name} is not as it was" for name in self.namesakes if not self._is_theirs(name)]
         return found + [f"{key} is not {value!r}" for key, value in self.theirs.items() if self._has(*key) != value]
+
+    def _is_theirs(self, experiment: str) -> bool:
+        """Whether an experiment has the one run that they logged to it, and is marked by nobody."""
+        is_marked = marks.TASK in self.client.get_experiment(experiment).tags
+        return not is_marked and len(self.client.search_runs([experiment])) == 1
 
     def _has(self, run_id: str, what: str, name: str) -> Any:
         run = self.client.get_run(run_id)
@@ -156,6 +163,11 @@ class People:
 
     def delete_run(self) -> None:
         self.client.delete_run(self.run().info.run_id)
+
+    def delete_and_restore_run(self) -> None:
+        run = self.run()
+        self.client.delete_run(run.info.run_id)
+        self.client.restore_run(run.info.run_id)
 
     def delete_for_good(self) -> None:
         run = self.run()
@@ -215,6 +227,18 @@ class People:
 
     def rename_experiment(self) -> None:
         self.client.rename_experiment(self.experiment(), f"for the paper {self._n}")
+
+    def take_the_name_of_our_experiment(self) -> None:
+        """Make an experiment that is called as our task, and log a run to it."""
+        name = self.record.terms.task
+        named = self.client.get_experiment_by_name(name)
+        if named is not None and named.experiment_id in self.namesakes:
+            return
+        if named is not None:
+            self.rename_experiment()
+        namesake = self.client.create_experiment(name, artifact_location=(self.folder / "theirs").as_uri())
+        self.namesakes.append(namesake)
+        self.add(self.client.create_run(namesake), "stage", "", "active")
 
     def delete_experiment(self) -> None:
         self.client.delete_experiment(self.experiment())

@@ -32,7 +32,7 @@ from tune_jobs.search_spaces import Task, catalog
 from tune_jobs.search_spaces.task import NO_DATA
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
-from tune_jobs.tracking import delivery
+from tune_jobs.tracking import delivery, store
 from tune_jobs.training.runs import run_trial
 
 if TYPE_CHECKING:
@@ -326,7 +326,7 @@ class Logged:
 def logged(settings: Settings, record: StudyRecord) -> Logged:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    client = MlflowClient(tracking_uri=store.address(settings))
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     parents = client.search_runs(experiments, f"tags.`mlflow.tune_jobs.study` = '{record.identity}'")
     nested = (

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.people import settings_of
+from tests.support.servers import MlflowServer
 from tests.support.sweeping import Own, finished_study, logged, own_task, until
+from tune_jobs.exports.best import best_text
 from tune_jobs.records.studies import StudyRecord
 from tune_jobs.settings import Settings
 from tune_jobs.study.study import Study
@@ -39,7 +42,11 @@ def scores(settings: Settings, record: StudyRecord) -> dict[int, float | None]:
 
 
 @pytest.mark.slow
-def test_a_study_is_delivered_beside_its_driver_and_sync_finds_nothing_left(own: Own, settings: Settings) -> None:
+@pytest.mark.parametrize("name", ["home", "a?b#c %20 & größe"])
+def test_a_study_is_delivered_beside_its_driver_and_sync_finds_nothing_left(
+    name: str, own: Own, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path / name)
     record = finished_study(own, settings)
     with delivery.alongside("own", settings) as delivered:
         assert delivered.wait()
@@ -47,6 +54,24 @@ def test_a_study_is_delivered_beside_its_driver_and_sync_finds_nothing_left(own:
     before = logged(settings, record).facts
     assert delivery.deliver_once("own", settings) == (record, 0)
     assert logged(settings, record).facts == before
+
+
+@pytest.mark.slow
+def test_files_go_to_a_server_which_keeps_them(
+    own: Own, settings: Settings, mlflow_server: MlflowServer, tmp_path: Path
+) -> None:
+    away = replace(settings, tracking_uri=mlflow_server.url)
+    record = finished_study(own, away)
+    delivery.deliver_once("own", away)
+    (parent,) = logged(away, record).parents
+    assert parent.info.artifact_uri.startswith("mlflow-artifacts:")
+    assert not list(away.home.rglob("best.yaml"))
+    away.home.rename(tmp_path / "moved")
+    moved = replace(away, home=tmp_path / "moved")
+    assert delivery.deliver_once("own", moved) == (record, 0)
+    folder = Path(store.client(moved).download_artifacts(parent.info.run_id, "leaderboard", str(tmp_path)))
+    assert (folder / "best.yaml").read_text(encoding="utf-8") == best_text(record)
+    assert not away.home.exists()
 
 
 @pytest.mark.slow
