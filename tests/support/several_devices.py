@@ -38,6 +38,16 @@ def build(*, input_shape: tuple[int, ...], head: Any, units: int) -> keras.Model
     return model
 
 
+def build_with_two_optimizers(*, input_shape: tuple[int, ...], head: Any, units: int) -> keras.Model:
+    """The same, whose biases another optimizer trains."""
+    model = build(input_shape=input_shape, head=head, units=units)
+    some = keras.optimizers.OptimizerMap(
+        keras.optimizers.SGD(0.05, clipnorm=0.1), {".*bias": keras.optimizers.SGD(0.5)}
+    )
+    model.compile(keras.optimizers.MultiOptimizer(some), model.loss, metrics=["accuracy"])
+    return model
+
+
 def TASK(precision: Any) -> Task:  # noqa: N802
     return Task(
         name="blobs",
@@ -60,6 +70,7 @@ def blobs(*, part: str, batch_size: int, seed: int, params: Any) -> Any:
 
 
 STREAMED = replace(TASK("float32"), dataset=streamed(blobs))
+TWO_OPTIMIZERS = replace(TASK("float32"), build=build_with_two_optimizers)
 
 
 class Gathering(keras.Model):  # type: ignore[misc]

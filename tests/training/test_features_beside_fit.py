@@ -17,6 +17,8 @@ X = np.random.default_rng(0).normal(size=(160, 4))  # 70 rows to validate on: mo
 Y = X.sum(axis=1, keepdims=True)
 DATA = TrainingData("own", Split(X[:90], Y[:90]), Split(X[90:], Y[90:]), "none")
 TOKENS = np.random.default_rng(1).integers(0, 5, (160, 6))
+SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
+Schedules = keras.optimizers.schedules
 SEQUENCES = TrainingData("own", Split(TOKENS[:90], Y[:90]), Split(TOKENS[90:], Y[90:]), "none")
 
 
@@ -28,6 +30,10 @@ def model_of(*layers: Any, kind: Any = keras.Sequential, inputs: Any = (4,), **c
 
 def with_optimizer(make: Callable[[], Any]) -> Callable[[], keras.Model]:
     return lambda: model_of(keras.layers.Dense(3), optimizer=make())
+
+
+def two_optimizers() -> Any:
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(SGD(0.05), {".*bias": Adam(0.1)}))
 
 
 def normalized() -> keras.Model:
@@ -66,8 +72,6 @@ class OwnStep(keras.Sequential):  # type: ignore[misc]
         return super().train_step(data)
 
 
-SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
-Schedules = keras.optimizers.schedules
 FEATURES: dict[str, Callable[[], keras.Model]] = {
     "gradient accumulation": with_optimizer(lambda: SGD(0.05, gradient_accumulation_steps=2)),
     "gradient accumulation that does not divide an epoch": with_optimizer(
@@ -82,6 +86,10 @@ FEATURES: dict[str, Callable[[], keras.Model]] = {
         lambda: SGD(Schedules.CosineDecay(0.1, 6), use_ema=True, ema_overwrite_frequency=3)
     ),
     "optimizers with moments": with_optimizer(lambda: keras.optimizers.Lion(0.01)),
+    "an optimizer for some weights and another for the rest": with_optimizer(two_optimizers),
+    "averages without a schedule": with_optimizer(lambda: keras.optimizers.ScheduleFreeAdamW(0.05)),
+    "layers that draw": lambda: model_of(keras.layers.Dense(8), keras.layers.Dropout(0.5)),
+    "constrained weights": lambda: model_of(keras.layers.Dense(3, kernel_constraint="unit_norm")),
     "frozen layers and batch normalization": normalized,
     "what layers add to a loss, and its weight": lambda: model_of(
         Penalized(),
@@ -130,6 +138,37 @@ def test_masked_answers_for_each_token_are_honoured_as_in_fit() -> None:
     targets = np.cumsum(TOKENS, axis=1)[..., None].astype(np.float32)
     data = TrainingData("own", Split(TOKENS[:90], targets[:90]), Split(TOKENS[90:], targets[90:]), "none")
     assert_same(make, data, is_traced=False)
+
+
+@pytest.mark.slow
+def test_answers_for_each_token_may_count_differently() -> None:
+    def make() -> keras.Model:
+        tensorflow_process.reset(5)
+        read = keras.layers.Embedding(5, 3), keras.layers.LSTM(3, return_sequences=True)
+        return model_of(*read, inputs=(6,), weighted_metrics=["mae"])
+
+    targets = np.cumsum(TOKENS, axis=1)[..., None].astype(np.float32)
+    weights = np.random.default_rng(2).random(TOKENS.shape)
+    first, last = Split(TOKENS[:90], targets[:90], weights[:90]), Split(TOKENS[90:], targets[90:], weights[90:])
+    assert_same(make, TrainingData("own", first, last, "none"), is_traced=False)
+
+
+@pytest.mark.slow
+def test_outputs_may_count_differently() -> None:
+    def make() -> keras.Model:
+        tensorflow_process.reset(5)
+        inputs = keras.Input((4,))
+        outputs = {"sum": keras.layers.Dense(1)(inputs), "sign": keras.layers.Dense(1, "sigmoid")(inputs)}
+        model = keras.Model(inputs, outputs)
+        losses = {"sum": "mse", "sign": "binary_crossentropy"}
+        model.compile(SGD(0.05), losses, loss_weights={"sum": 0.2, "sign": 3.0}, metrics={"sign": ["accuracy"]})
+        return model
+
+    labels = {"sum": Y, "sign": (Y > 0).astype(int)}
+    parts = [
+        Split(X[rows], {name: each[rows] for name, each in labels.items()}) for rows in (slice(90), slice(90, 160))
+    ]
+    assert_same(make, TrainingData("own", parts[0], parts[1], "none"))
 
 
 @pytest.mark.slow

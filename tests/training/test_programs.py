@@ -21,6 +21,7 @@ from tune_jobs.training.trial import TrialRun
 PARAMS = {"units": 4, "rate": 0.3, "initializer": "he_normal", "l2": 0.001, "optimizer": "adam", "learning_rate": 0.01}
 SPACE = Space(**{name: Choice(value) for name, value in PARAMS.items()})
 MakeTask = Callable[..., Task]
+Adam = keras.optimizers.Adam
 
 
 def network(
@@ -148,6 +149,10 @@ def stateful() -> keras.Model:
         lambda: compiled(metrics=[lambda targets, outputs: outputs]),
         lambda: compiled(run_eagerly=True),
         lambda: compiled(optimizer=keras.optimizers.Adam(lambda: 0.1)),
+        lambda: compiled(
+            optimizer=keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(Adam(), {"x": Adam()}))
+        ),
+        lambda: compiled(optimizer=keras.optimizers.LossScaleOptimizer(Adam())),
     ],
 )
 def test_what_a_graph_depends_on_and_cannot_be_compared_is_not_kept(make: Callable[[], keras.Model]) -> None:

@@ -55,6 +55,10 @@ def test_streamed_batches_are_divided_too(answer: dict[str, Any]) -> None:
     assert_same(answer["streamed, two"], answer["streamed, one"])
 
 
+def test_two_optimizers_in_one_each_get_the_gradient_of_the_whole_batch(answer: dict[str, Any]) -> None:
+    assert_same(answer["two optimizers, two"], answer["two optimizers, one"])
+
+
 def test_a_step_of_its_own_with_batch_normalization_is_trained_as_by_fit(answer: dict[str, Any]) -> None:
     ours, by_fit = answer["own step"], answer["own step by fit"]
     for epoch, expected in zip(ours["logs"], by_fit["logs"], strict=True):

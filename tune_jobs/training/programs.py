@@ -125,6 +125,8 @@ def _optimizer(optimizer: Any) -> Any:
     if getattr(optimizer, "_exclude_from_weight_decay", None):
         raise _UnknownError
     config = dict(optimizer.get_config())
+    if "learning_rate" not in config:  # it has other optimizers inside
+        raise _UnknownError
     if isinstance(config["learning_rate"], float):
         del config["learning_rate"]
     told = {name: value for name, value in (_attributes(optimizer) | config).items() if name != "name"}

@@ -74,16 +74,27 @@ def share_gradients(model: keras.Model) -> None:
     optimizer = model.optimizer
     if count() == 1 or optimizer is None or isinstance(optimizer.apply, _SharedApply):
         return
-    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
-    for name in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
-        if getattr(inner, name, None):
-            raise TrialError(
-                Reason.INVALID,
-                f"an optimizer with {name} cannot train on {count()} devices, in Keras: leave it out, or give a trial "
-                "one GPU (--gpus-per-trial 1)",
-            )
+    for inner in _inside(optimizer, model):
+        for name in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
+            if getattr(inner, name, None):
+                raise TrialError(
+                    Reason.INVALID,
+                    f"an optimizer with {name} cannot train on {count()} devices, in Keras: leave it out, or give a "
+                    "trial one GPU (--gpus-per-trial 1)",
+                )
+        inner._all_reduce_sum_gradients = list  # they are the whole batch's already
     optimizer.apply = _SharedApply(optimizer.apply)
-    inner._all_reduce_sum_gradients = list  # they are the whole batch's already
+
+
+def _inside(optimizer: Any, model: keras.Model) -> Sequence[Any]:
+    """Return the optimizers that change weights: what is inside of one that scales the loss or divides weights among
+    several, or the optimizer itself."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if not isinstance(inner, keras.optimizers.MultiOptimizer):
+        return [inner]
+    with scope():
+        optimizer.build(model.trainable_variables)  # only then it is known which there are
+    return list(inner.optimizers)
 
 
 class _SharedApply:

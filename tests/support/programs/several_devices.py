@@ -11,7 +11,17 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from tests.support.several_devices import BATCH, DATA, GATHERING, REFUSED, STREAMED, TASK, Gathering, gathering  # noqa: E402
+from tests.support.several_devices import (  # noqa: E402
+    BATCH,
+    DATA,
+    GATHERING,
+    REFUSED,
+    STREAMED,
+    TASK,
+    TWO_OPTIMIZERS,
+    Gathering,
+    gathering,
+)
 from tune_jobs.datasets import StreamedData  # noqa: E402
 from tune_jobs.errors import TrialError  # noqa: E402
 from tune_jobs.training import compiled, replicas, tensorflow_process  # noqa: E402
@@ -22,14 +32,17 @@ tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceCo
 tensorflow_process.prepare_devices(1)
 
 
+PLAIN, HALF = TASK("float32"), TASK("mixed_float16")
+
+
 def together(n: int) -> None:
     replicas.use([f"CPU:{index}" for index in range(n)])
 
 
-def trained(n: int, precision: Any = "float32", start: Any = None, *, is_streamed: bool = False) -> dict[str, Any]:
+def trained(n: int, task: Any = PLAIN, start: Any = None) -> dict[str, Any]:
     """A trial of two epochs: its metrics, its weights, and what it measured."""
     together(n)
-    task, data = (STREAMED, StreamedData("blobs", "")) if is_streamed else (TASK(precision), DATA)
+    data = StreamedData("blobs", "") if task is STREAMED else DATA
     run = TrialRun(task, task.baseline, data, seed=3, further_objectives=(), start=start)
     checkpoints = [run.checkpoint() for _ in run]
     result = run.result
@@ -82,10 +95,12 @@ answer = {
     "two again": trained(2),
     "two resumed": trained(2, start=pair["checkpoint"]),
     "four resumed from one": trained(4, start=alone["checkpoint"]),
-    "half, one": trained(1, "mixed_float16"),
-    "half, two": trained(2, "mixed_float16"),
-    "streamed, one": trained(1, is_streamed=True),
-    "streamed, two": trained(2, is_streamed=True),
+    "half, one": trained(1, HALF),
+    "half, two": trained(2, HALF),
+    "streamed, one": trained(1, STREAMED),
+    "streamed, two": trained(2, STREAMED),
+    "two optimizers, one": trained(1, TWO_OPTIMIZERS),
+    "two optimizers, two": trained(2, TWO_OPTIMIZERS),
     "own step": own_step(by_fit=False),
     "own step again": own_step(by_fit=False),
     "own step by fit": own_step(by_fit=True),
