@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tune_jobs.datasets import own
+from tune_jobs.datasets import memory, own
 from tune_jobs.errors import DataError
 from tune_jobs.models.lazy_keras import keras
+from tune_jobs.search_spaces import Data
 
 X, Y = np.arange(24.0, dtype="float32").reshape(12, 2), np.arange(12)
 
@@ -55,6 +56,34 @@ def test_a_pydataset_is_read_batch_by_batch() -> None:
 
     original = own.load(returning((Batches(), (X, Y))))
     np.testing.assert_array_equal(original.train.x, X)
+
+
+def test_a_part_of_data_that_are_divided_is_read_too() -> None:
+    whole = Data(pipeline(X, Y), test=0.25, in_order=True)
+    original = own.load(returning(whole))
+    np.testing.assert_array_equal(original.train.x, X[:9])
+    np.testing.assert_array_equal(original.test.labels, Y[9:])
+    parts = Data(pipeline(X, Y), pipeline(X[:3], Y[:3]), validation=pipeline(X[3:5], Y[3:5]))
+    validation = own.load(returning(parts)).validation
+    assert validation is not None
+    np.testing.assert_array_equal(validation.x, X[3:5])
+
+
+def test_more_than_memory_holds_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = list[int]()
+
+    class Endless(keras.utils.PyDataset):  # type: ignore[misc]
+        def __len__(self) -> int:
+            return 10**9
+
+        def __getitem__(self, index: int) -> Any:
+            read.append(index)
+            return np.zeros((256, 128)), np.zeros(256)
+
+    monkeypatch.setattr(memory, "total", lambda: 2**22)  # of which the half is less than eight batches
+    with pytest.raises(DataError, match=r"has more than 0\.0 GiB, for which this machine has no room: stream it"):
+        own.load(returning((Endless(), (X, Y))))
+    assert len(read) == 8
 
 
 def test_what_cannot_be_read_is_one_line() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.support.image_folders import CLASSES, draw, fill, pack
 from tune_jobs import datasets
-from tune_jobs.datasets import image_files, image_folder
+from tune_jobs.datasets import image_files, image_folder, memory
 from tune_jobs.datasets.image_folders import reading, tree
 from tune_jobs.errors import DataError
 
@@ -356,7 +356,7 @@ def test_what_is_no_image_folder_is_refused_in_one_line(
 def test_images_that_need_more_than_memory_are_refused_before_they_are_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_memory", lambda: 2**20)
+    monkeypatch.setattr(memory, "total", lambda: 2**20)
     message = refusal(lambda: image_folder(folder, 1000, 3).load(tmp_path))
     assert "the images of colours@1000x1000x3 need 0.1 GiB, and this machine has 0.0 GiB: resize" in message
 

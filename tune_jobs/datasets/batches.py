@@ -5,12 +5,12 @@ Neither TensorFlow nor Keras is imported here: a pipeline is known by what it ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tune_jobs.datasets import nests
+from tune_jobs.datasets import memory, nests
 from tune_jobs.errors import DataError
 from tune_jobs.words import one_line
 
@@ -29,10 +29,10 @@ def read(pipeline: Any) -> tuple[Any, ...]:
     The elements of a pipeline that has not batched them are the rows.
 
     Raises:
-        DataError: it never ends, has no batch or rows of different shapes, or raises.
+        DataError: it never ends, has no batch or rows of different shapes, raises, or does not fit into memory.
     """
     try:
-        batches = list(_batches(pipeline))
+        batches = list(_bounded(_batches(pipeline)))
     except DataError:
         raise
     except Exception as error:
@@ -58,6 +58,19 @@ def _batches(pipeline: Any) -> Iterator[Any]:
             "map(lambda x, y: (x.to_tensor(), y)) or tf.sparse.to_dense"
         )
     return iter(pipeline.as_numpy_iterator())
+
+
+def _bounded(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield batches as long as there is room for all of them, and once more for the arrays that they are joined to."""
+    room, held = memory.total() // 2, 0
+    for batch in batches:
+        held += sum(np.asarray(array).nbytes for array in nests.arrays(batch))
+        if held > room:
+            raise DataError(
+                f"a pipeline of batches has more than {room / 2**30:,.1f} GiB, for which this machine has no room: "
+                "stream it (tj.streamed, docs/data.md)"
+            )
+        yield batch
 
 
 def _check_shapes(batches: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,15 +47,17 @@ def load(load_data: LoadData) -> Original:
 
 def _data(returned: Any) -> Data:
     if isinstance(returned, Data):
-        return returned
-    if isinstance(returned, tuple | list) and len(returned) == 3:
+        train, validation, test = returned.train, returned.validation, returned.test
+    elif isinstance(returned, tuple | list) and len(returned) == 3:
         train, validation, test = returned
     else:
         (train, test), validation = returned, None
     train, test, validation = _in_memory(train), _in_memory(test), _in_memory(validation)
-    for part in (train, test, validation or train):
-        if len(part) not in (2, 3):
+    for part in (train, validation, test):
+        if hasattr(part, "__len__") and len(part) not in (2, 3):
             raise ValueError(f"a part is (x, y) or (x, y, weights); one has {len(part)} members")
+    if isinstance(returned, Data):
+        return replace(returned, train=train, test=test, validation=validation)
     return Data(tuple(train), tuple(test), None if validation is None else tuple(validation))
 
 

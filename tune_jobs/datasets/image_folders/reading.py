@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tune_jobs.datasets import image_files, kept_arrays
+from tune_jobs.datasets import image_files, kept_arrays, memory
 from tune_jobs.datasets.dataset import Array
 from tune_jobs.datasets.image_files import PictureError
 from tune_jobs.datasets.image_folders.tree import Entry, Opener, Tree
@@ -163,18 +163,13 @@ def _each(tree: Tree, files: Sequence[Entry], use: Callable[[int], Result], indi
 
 
 def _empty(shape: tuple[int, int, int, int], name: str) -> Array:
-    needed, memory = math.prod(shape), _memory()
-    if needed > memory:
+    needed, there = math.prod(shape), memory.total()
+    if needed > there:
         raise DataError(
-            f"the images of {name} need {needed / 2**30:,.1f} GiB, and this machine has {memory / 2**30:,.1f} GiB: "
+            f"the images of {name} need {needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f} GiB: "
             "resize them to fewer pixels"
         )
     return np.empty(shape, dtype=np.uint8)
-
-
-def _memory() -> int:
-    """Return the bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _key(files: Sequence[Entry], form: Form) -> str:
