@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +16,7 @@ import pytest
 from tune_jobs.actions import train
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
+from tune_jobs.models import optimizers
 from tune_jobs.prediction import keras_files
 from tune_jobs.prediction.keras_files import UnsavableModelError
 from tune_jobs.prediction.own_objects import own_objects
@@ -146,6 +150,46 @@ def test_a_model_of_ones_own_class_is_found_again(task: Callable[..., Task], tmp
     model = built(own)
     x = np.ones((1, 4, 2, 1), np.uint8)
     np.testing.assert_allclose(read_again(model, own, tmp_path)(x), model(x), rtol=1e-6)
+
+
+SEQUENTIAL = """
+def far(targets, outputs):
+    return keras.ops.mean(keras.ops.abs(keras.ops.cast(targets, "float32") - outputs))
+
+def build(*, input_shape, head, width):
+    return keras.Sequential([keras.Input(input_shape, dtype="uint8"), Scale(1 / 255), keras.layers.Flatten(),
+                             keras.layers.Dense(width, activation=bump)])
+"""
+
+PLAIN_KERAS = """
+import sys
+import keras
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+import own
+own_parts = {name: value for name, value in vars(own).items() if name in ("Scale", "bump", "Network")}
+model = keras.models.load_model(sys.argv[2], custom_objects=own_parts)
+print(model.predict(np.ones((2, 4, 2, 1), np.uint8), verbose=0).tolist())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "code", [(LAYER, BUILD), (LAYER, SEQUENTIAL), (SAVED_SUBCLASS,)], ids=["graph", "list", "class"]
+)
+def test_a_saved_model_loads_with_plain_keras_and_the_tasks_file(
+    code: tuple[str, ...], task: Callable[..., Task], tmp_path: Path
+) -> None:
+    own = task(*code)
+    model = built(own)
+    rate = optimizers.from_params({"schedule": "cosine"}, steps_per_epoch=3, epochs=2)  # a schedule of ours
+    model.compile(rate, getattr(sys.modules[own.build.__module__], "far", "mse"))  # type: ignore[union-attr]
+    keras_files.bare(model).save(tmp_path / "model.keras")
+    program = [sys.executable, "-c", PLAIN_KERAS, str(tmp_path), str(tmp_path / "model.keras")]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expected = model.predict(np.ones((2, 4, 2, 1), np.uint8), verbose=0)
+    np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-5)
 
 
 def test_what_is_defined_elsewhere_is_not_offered_to_a_model_file(task: Callable[..., Task]) -> None:

@@ -18,10 +18,16 @@ class UnsavableModelError(UserError):
 
 
 def bare(model: keras.Model) -> keras.Model:
-    """Return the model without what a plain `load_model` does not know: its optimizer's schedule, and random views."""
+    """Return the model without what a plain `load_model` does not know: its optimizer's schedule, and random views.
+
+    A subclass saves itself, in its own way, and is no longer compiled.
+    """
     if callable(own := getattr(model, "bare", None)):
         return own()
-    if type(model).__name__ != "Functional":  # a subclass saves itself, in its own way
+    if type(model) is keras.Sequential and len(model.outputs) == 1:
+        return pictures.without_views(keras.Model(model.inputs[0], model.outputs[0], name=model.name))
+    if type(model).__name__ != "Functional":
+        model.compiled = False
         return model
     return pictures.without_views(keras.Model(model.input, model.output, name=model.name))
 
