@@ -127,6 +127,20 @@ def test_what_a_step_returns_beside_its_metrics_is_shown_as_of_the_last_batch(ti
     assert sorted(found[0]) == ["d", "g", "gap"]
 
 
+@pytest.mark.slow
+def test_each_optimizer_of_a_model_goes_on_from_where_it_was(tiny_task: MakeTask, tiny_data: TrainingData) -> None:
+    def build(*, input_shape: tuple[int, ...], head: Head, units: int) -> keras.Model:
+        return network(TwoPlayers, loss=None, metrics=None)
+
+    task = tiny_task(build=build, objective=Objective("g", "minimize"), protocol=Protocol(epochs=4))
+    whole = TrialRun(task, PARAMS, tiny_data, seed=1)
+    checkpoints = [whole.checkpoint() for _ in whole]
+    assert whole.result.state == "complete", whole.result
+    resumed = TrialRun(task, PARAMS, tiny_data, seed=1, start=checkpoints[1])
+    assert [epoch for epoch, _ in resumed] == [3, 4]
+    assert resumed.result.history == whole.result.history
+
+
 class BatchMeans(keras.Model):  # type: ignore[misc]
     """Scores as many guides write it: the mean of the batches' losses, whatever their sizes."""
 
@@ -228,17 +242,22 @@ def test_a_value_of_one_class_may_decide(tiny_task: MakeTask, tiny_data: Trainin
     assert {"f1_score/0", "f1_score/1", "f1_score/2", "val_f1_score/0"} <= result.metrics.keys()
 
 
-AVERAGES = [{}, {"ema_overwrite_frequency": 2}]
+def averaging(**more: Any) -> Any:
+    return keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.8, **more)
 
 
-def averaging(**more: Any) -> keras.Model:
-    return network(optimizer=keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.8, **more))
+def averaging_some() -> Any:
+    some = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.5), {".*bias": averaging()})
+    return keras.optimizers.MultiOptimizer(some)
+
+
+AVERAGES: list[Callable[[], Any]] = [averaging, lambda: averaging(ema_overwrite_frequency=2), averaging_some]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", AVERAGES)
-def test_averaged_weights_are_those_that_fit_leaves_behind(more: dict[str, Any], tiny_data: TrainingData) -> None:
-    model, keras_own = averaging(**more), averaging(**more)
+@pytest.mark.parametrize("make", AVERAGES, ids=["all", "overwriting", "some"])
+def test_averaged_weights_are_those_that_fit_leaves_behind(make: Callable[[], Any], tiny_data: TrainingData) -> None:
+    model, keras_own = network(optimizer=make()), network(optimizer=make())
     last = ours(model, tiny_data)[-1]
     fitted(keras_own, tiny_data)
     assert_same_weights(model, keras_own)

@@ -182,8 +182,12 @@ class CompiledEpochs:
         The learning rate stays the model's own. Return False, and change nothing, if they are another model's.
         """
         self._create_variables(data)
+        weights = self._model.variables
+        is_whole = all(optimizer.built for optimizer in steps.optimizers(self._model))
+        if not is_whole and _shapes(weights) == _shapes(variables[: len(weights)]):
+            self._on_first_rows(self._model.train_step, data)  # which builds the optimizers that it uses
         own = self._variables()
-        if [tuple(variable.shape) for variable in own] != [array.shape for array in variables]:
+        if _shapes(own) != _shapes(variables):
             return False
         for variable, array in zip(own, variables, strict=True):
             variable.assign(array)
@@ -204,9 +208,8 @@ class CompiledEpochs:
         return _all_variables(self._model)
 
     def _variables(self) -> list[Any]:
-        optimizer = self._model.optimizer
-        of_optimizer = [] if optimizer is None else optimizer.variables
-        return [*self._model.variables, *(each for each in of_optimizer if each.name != "learning_rate")]
+        of_optimizers = [each for optimizer in steps.optimizers(self._model) for each in optimizer.variables]
+        return [*self._model.variables, *(each for each in of_optimizers if each.name != "learning_rate")]
 
     def _create_variables(self, data: ResidentSplit | Stream) -> None:
         """Create the variables of metrics and optimizer; a function that creates variables is traced a second time."""
@@ -214,17 +217,20 @@ class CompiledEpochs:
             return
         self._has_variables = True
         if self._test_step is not None:
-            if isinstance(data, ResidentSplit):
-                rows = tf.range(_fixed_batch(self._model) or 1)
-                replicas.run(self._model.test_step, self._model, _batch, rows, data.parts)
-            else:
-                replicas.run(self._model.test_step, self._model, _whole, _as_tensors(data.first_row()))
+            self._on_first_rows(self._model.test_step, data)
             for layer in self._model._flatten_layers():
                 if getattr(layer, "stateful", False):
                     layer.reset_state()
         if self._model.optimizer is not None:
             with replicas.scope():
                 self._model.optimizer.build(self._model.trainable_variables)
+
+    def _on_first_rows(self, step: Callable[..., Any], data: ResidentSplit | Stream) -> None:
+        """Run a step of the model's over as few rows as it takes."""
+        if isinstance(data, ResidentSplit):
+            replicas.run(step, self._model, _batch, tf.range(_fixed_batch(self._model) or 1), data.parts)
+        else:
+            replicas.run(step, self._model, _whole, _as_tensors(data.first_row()))
 
     def _compiled(self, loop: Callable[..., Any]) -> Callable[..., Any]:
         return loop if self._model.run_eagerly else tf.function(loop, autograph=True)
@@ -237,6 +243,10 @@ class CompiledEpochs:
         assert self._test_step is not None
         size = own_answers.evaluation_batch(self._model, self._batch_size)
         return _over_batches(self._test_step, parts, rows, size)
+
+
+def _shapes(variables: Sequence[Any]) -> list[tuple[int, ...]]:
+    return [tuple(variable.shape) for variable in variables]
 
 
 def _all_variables(model: keras.Model) -> list[Any]:

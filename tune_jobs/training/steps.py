@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,20 @@ def has_loss(model: keras.Model) -> bool:
 def trains_itself(model: keras.Model) -> bool:
     """Return True for a model that needs no loss of ours."""
     return has_loss(model) or _is_own(model, "train_step")
+
+
+def optimizers(model: keras.Model) -> list[Any]:
+    """Return the optimizers that train a model: the one that it is compiled with, and those that its class keeps."""
+    every = [model.optimizer, *_kept_optimizers(list(vars(model).values()))]
+    return list({id(each): each for each in every if each is not None}.values())
+
+
+def _kept_optimizers(value: Any) -> Iterator[Any]:
+    if isinstance(value, keras.optimizers.Optimizer):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _kept_optimizers(each)
 
 
 def _step(model: keras.Model, name: str) -> Step:
