@@ -14,7 +14,7 @@ from tests.support.beside_fit import assert_same
 from tune_jobs import datasets
 from tune_jobs.datasets import TrainingData
 from tune_jobs.datasets.dataset import Split
-from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task
+from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, TaskError
 from tune_jobs.training import compiled, tensorflow_process
 from tune_jobs.training.runs import run_trial
 from tune_jobs.training.trial import TrialRun
@@ -195,11 +195,6 @@ def test_a_builder_may_compile_its_model_and_take_nothing_of_the_data() -> None:
 
 def test_a_model_without_any_loss_is_said_to_be_so() -> None:
     task = replace(TASK, loss=None, metrics=None)
-    result = run_trial(
-        task,
-        TASK.baseline,
-        data_of(lambda rows: {"a": X[rows][:70], "b": X[rows, :1][:70]}, lambda rows: Y[rows][:70]),
-        seed=0,
-    )
-    assert result.message is not None
-    assert "is not compiled, and the task has no encoding and names no loss" in result.message
+    data = data_of(lambda rows: {"a": X[rows][:70], "b": X[rows, :1][:70]}, lambda rows: Y[rows][:70])
+    with pytest.raises(TaskError, match="is not compiled, and the task has no encoding and names no loss"):
+        run_trial(task, TASK.baseline, data, seed=0)

@@ -15,7 +15,7 @@ from tests.support.beside_fit import SEED, assert_same, assert_same_weights, fit
 from tune_jobs.datasets import TrainingData
 from tune_jobs.errors import TrialError
 from tune_jobs.models.label_encodings import Classes, Head
-from tune_jobs.search_spaces import Objective, Protocol, Task
+from tune_jobs.search_spaces import Objective, Protocol, Task, TaskError
 from tune_jobs.training import finalist, tensorflow_process
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.runs import run_trial
@@ -99,7 +99,7 @@ class OwnFunction(keras.Model):  # type: ignore[misc]
 
 @pytest.mark.parametrize(("kind", "name"), [(OwnFit, "fit"), (OwnFunction, "make_train_function")])
 def test_a_class_that_trains_in_another_way_is_said_to_be_so(kind: Any, name: str, tiny_data: TrainingData) -> None:
-    with pytest.raises(TrialError, match=f"the class {kind.__name__} writes its own {name}, which nothing calls here"):
+    with pytest.raises(TaskError, match=f"the class {kind.__name__} writes its own {name}, which nothing calls here"):
         ours(network(kind), tiny_data)
 
 

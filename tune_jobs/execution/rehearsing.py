@@ -8,6 +8,7 @@ is that process: it reads what is rehearsed from the folder, and writes what cam
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -55,6 +56,7 @@ def rehearse(source: TaskSource, task: Task, data: TrainingData) -> Rehearsal | 
 
 def _answer(folder: Path) -> None:
     given: _Given = pickle.loads((folder / _GIVEN).read_bytes())
+    os.chdir(folder)  # as a trial, it works in a folder of its own: its callbacks may write files
     tensorflow_start.start(1)
     task = replace(given.source.load(), protocol=given.protocol, objective=given.objective)
     from tune_jobs.training import rehearsal

@@ -17,6 +17,7 @@ from tune_jobs.records.objectives import LATENCY, PARAMETERS
 from tune_jobs.records.per_image import Errors
 from tune_jobs.records.trials import Metrics
 from tune_jobs.search_spaces.declarations import takes_epoch
+from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.search_spaces.scalars import Params
 from tune_jobs.search_spaces.task import Task
 from tune_jobs.training import own_answers
@@ -247,6 +248,7 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
 
     Raises:
         TrialError: the builder refuses the params, or the images have another type than the model's input.
+        TaskError: the model has two losses, or none.
     """
     from tune_jobs.models import optimizers
     from tune_jobs.training import replicas, sparse_labels
@@ -261,10 +263,12 @@ def _compiled_model(task: Task, params: Params, data: TrainingData, steps_per_ep
                 _check_schedule(routed.optimizer, steps_per_epoch)
                 _compile(model, encoding, optimizers.from_params(routed.optimizer, **schedule))
             elif task.encoding is None and encoding.loss() is not None:
-                raise ValueError("build compiles the model, and the task names a loss too: leave one of them out")
+                raise TaskError("build compiles the model, and the task names a loss too: leave one of them out")
             if task.encoding is None:
                 for part in (data.train, data.validation):
                     sparse_labels.check(model, part.labels)
+    except TaskError:  # which is a ValueError
+        raise
     except (ValueError, TypeError) as error:
         raise TrialError(Reason.INVALID, one_line(error)) from error
     _check_images(model, data)
@@ -317,7 +321,7 @@ def _compile(model: keras.Model, encoding: LabelEncoding, optimizer: keras.optim
 
     loss = encoding.loss()
     if loss is None and not steps.trains_itself(model):
-        raise ValueError(
+        raise TaskError(
             "build returns a model that is not compiled, and the task has no encoding and names no loss: compile it "
             'there, or name one, as in loss="mse"'
         )

@@ -12,11 +12,15 @@ from tune_jobs.models.lazy_keras import keras
 _LOSS = "sparse_categorical_crossentropy"
 
 
+class LabelsError(ValueError):
+    """A label for which the output has no unit."""
+
+
 def check(model: keras.Model, labels: Nest) -> None:
     """Check that the labels of a model with one output fit it, if its loss is the sparse cross-entropy.
 
     Raises:
-        ValueError: some do not.
+        LabelsError: some do not.
     """
     outputs: Any = getattr(model, "outputs", None) or ()
     if len(outputs) != 1 or nests.is_nested(labels) or not _is_sparse(model.loss) or labels.dtype.kind not in "iu":
@@ -26,7 +30,7 @@ def check(model: keras.Model, labels: Nest) -> None:
     least, most, n = int(counted.min(initial=0)), int(counted.max(initial=0)), outputs[0].shape[-1]
     if n is not None and (least < 0 or most >= n):
         wrong = least if least < 0 else most
-        raise ValueError(f"the output has {n} units, for labels from 0 to {n - 1}, and a label is {wrong}")
+        raise LabelsError(f"the output has {n} units, for labels from 0 to {n - 1}, and a label is {wrong}")
 
 
 def _is_sparse(loss: Any) -> bool:

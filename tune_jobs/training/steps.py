@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tune_jobs.errors import Reason, TrialError
 from tune_jobs.models.lazy_keras import keras
+from tune_jobs.search_spaces.protocol import TaskError
 from tune_jobs.training import replicas
 
 # autograph need not translate what has no loops over tensors: it took a tenth of a second of each worker
@@ -47,13 +47,12 @@ def train_step(model: keras.Model) -> Step:
     """Return the step that trains.
 
     Raises:
-        TrialError: the model's class trains in a way that is no step.
+        TaskError: the model's class trains in a way that is no step.
     """
     for name in _BESIDE_STEPS:
         method = getattr(getattr(model, name), "__func__", None)
         if _is_own(model, name) and not str(getattr(method, "__module__", "")).startswith("keras"):
-            raise TrialError(
-                Reason.INVALID,
+            raise TaskError(
                 f"the class {type(model).__name__} writes its own {name}, which nothing calls here: write train_step "
                 "instead, or give the task a training loop of its own (train)",
             )
