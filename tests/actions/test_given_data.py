@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -119,6 +120,17 @@ def test_data_that_do_not_fit_are_refused_before_anything_is_written(
     assert "\n" not in str(caught.value)
     with pytest.raises(StudyError):
         record(settings)
+
+
+@pytest.mark.parametrize("task", ["clock-final", "clock-encodings", "clock-quick"])
+def test_a_task_of_clocks_is_launched_on_files_of_the_users(task: str, launched: Launched, settings: Settings) -> None:
+    (folder := settings.data_dir / "clock-files").mkdir(parents=True)
+    np.save(folder / "images.npy", np.random.default_rng(0).integers(0, 256, (144, 24, 24, 3), dtype=np.uint8))
+    np.save(folder / "labels.npy", np.repeat([(hour, 5 * hour) for hour in range(12)], 12, axis=0))
+    inputs = launched(task, "clock-files")
+    assert (inputs.data.name, inputs.data_given, inputs.data.train.x.shape[1:]) == ("clock-files", True, (24, 24, 3))
+    terms = record(settings).terms
+    assert (terms.dataset, terms.given_data) == ("clock-files", "clock-files")
 
 
 def test_own_data_that_cannot_be_had_are_not_compared(launched: Launched, folder: Path, tmp_path: Path) -> None:

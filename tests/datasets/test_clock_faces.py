@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,7 @@ from tune_jobs import datasets
 from tune_jobs.datasets.clocks import drawing, faces
 from tune_jobs.datasets.clocks.drawing import FULL, TURNED, UPRIGHT, Difficulty
 from tune_jobs.datasets.clocks.faces import ClockFaces
+from tune_jobs.datasets.progress import Progress
 from tune_jobs.errors import DataError
 
 Array = NDArray[Any]
@@ -322,6 +324,15 @@ def test_a_process_that_is_killed_ends_the_drawing_in_one_line(monkeypatch: pyte
 
     monkeypatch.setattr(faces, "ProcessPoolExecutor", Dying)
     assert "one of 2 processes" in refusal(lambda: faces.draw(SMALL, processes=2))
+
+
+def test_drawing_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "Progress", functools.partial(Progress, every_s=0.0))
+    said: list[str] = []
+    faces.draw(SMALL, processes=1, say=said.append)
+    assert said[0].startswith("drawing clock faces, 16x16: ")
+    assert said[-1] == "drawing clock faces, 16x16: 720 of 720 images"
+    assert len(said) > 1
 
 
 # --- what is kept --------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +20,7 @@ from tune_jobs.datasets import StreamedData
 from tune_jobs.errors import DataError
 from tune_jobs.models.label_encodings import Classes
 from tune_jobs.search_spaces import Choice, Objective, Protocol, Space, Task, TaskError, streamed
-from tune_jobs.training import compiled, finalist, parts, tensorflow_process
+from tune_jobs.training import compiled, devices, finalist, parts, tensorflow_process
 from tune_jobs.training.checkpoints import Checkpoint
 from tune_jobs.training.compiled import CompiledEpochs
 from tune_jobs.training.epochs import build_model
@@ -219,6 +220,63 @@ def test_what_a_streamed_data_set_cannot_have_is_refused() -> None:
 
     with pytest.raises(TaskError, match="dataset is streamed, and build takes it whole as x_train"):
         task_of(Opened(), build=whole)
+
+
+class PeakMemory:
+    """The most memory that this process holds within the block, in MiB beyond what it held before."""
+
+    def __enter__(self) -> PeakMemory:
+        self._before = self._most = devices.resident_mb()
+        self._is_over = threading.Event()
+        self._watch = threading.Thread(target=self._look)
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._watch.join()
+
+    def _look(self) -> None:
+        while not self._is_over.wait(0.005):
+            self._most = max(self._most, devices.resident_mb())
+
+    @property
+    def mb(self) -> float:
+        return self._most - self._before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_py_dataset", [False, True])
+def test_an_epoch_holds_a_few_batches_however_many_there_are(as_py_dataset: bool) -> None:
+    width, n_batches, read = 4096, 600, list[int]()  # of half a MiB each
+
+    def drawn(index: Any) -> Any:
+        read.append(int(index))
+        return np.full((32, width), index, np.float32), np.zeros(32, np.int64)
+
+    class Drawn(keras.utils.PyDataset):  # type: ignore[misc]
+        def __len__(self) -> int:
+            return n_batches
+
+        def __getitem__(self, index: int) -> Any:
+            return drawn(index)
+
+    def batches(*, part: str, batch_size: int, seed: int, params: Any) -> Any:
+        if as_py_dataset:
+            return Drawn()
+        signature = (tf.TensorSpec((32, width), tf.float32), tf.TensorSpec(32, tf.int64))
+        return tf.data.Dataset.from_generator(lambda: map(drawn, range(n_batches)), output_signature=signature)
+
+    task = task_of(batches, encoding=Classes(3))
+    data = datasets.training_data(task, Path("nowhere"))
+    assert data is not None
+    model = build_model(task, task.baseline, data, seed=5)
+    stream = parts.opened(task, task.baseline, data, task.encoding_of(task.baseline), seed=5).train
+    epochs = CompiledEpochs(model, batch_size=32, seed=5)
+    with PeakMemory() as peak:
+        epochs.train(stream)
+    assert len(read) >= n_batches
+    assert peak.mb < 200  # of 300 MB
 
 
 @pytest.mark.slow
