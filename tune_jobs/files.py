@@ -95,7 +95,7 @@ def opened(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     """Open a file of ours for the block, to append to it. It is made if it is missing; a link there is not followed.
 
     Raises:
-        UserError: it is no regular file.
+        UserError: it is no regular file, or has another name too where others may have given it that one.
         OSError: it cannot be opened.
     """
     try:
@@ -105,7 +105,8 @@ def opened(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
         if path.is_symlink() or path.is_fifo():
             raise _planted(path) from error
         raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or (status.st_nlink > 1 and not _is_closed(path.parent)):
         os.close(descriptor)
         raise _planted(path)
     with os.fdopen(descriptor, "a+b") as file:
@@ -114,7 +115,8 @@ def opened(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
 
 def _planted(path: Path) -> UserError:
     return UserError(
-        f"{path} is no regular file, which this program writes there: look who put it there, and remove it"
+        f"{path} is no regular file of that name alone, which this program writes there: look who put it there, and "
+        "remove it"
     )
 
 

@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tune_jobs.environment import ray_temp_dir
+
+PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # folders for temporary files, beside that of the environment
+RAY_PREFIX, RAY_MARK = "tj-", "made-by-tune-jobs"  # short, for it is in paths of sockets; a file in each that is ours
 _PREFIX, _NEW = "tune-jobs-files-", "tune-jobs-new-"
 _TRIES = 50
 _held: list[int] = []  # descriptors of this process's folders; their locks end with it, however it ends
@@ -64,19 +68,30 @@ def held(folder: Path) -> int:
     return descriptor
 
 
+def clear() -> None:
+    """Remove what killed processes of this user left, wherever this program makes temporary folders."""
+    with suppress(FileNotFoundError):  # there is no folder for temporary files
+        for place in {tempfile.gettempdir(), ray_temp_dir() or PLACES[0], *PLACES}:
+            remove_left(Path(place), _PREFIX)
+            remove_left(Path(place), RAY_PREFIX, RAY_MARK)
+
+
 def remove_left(place: Path, prefix: str, inside: str = ".") -> None:
     """Remove this user's folders of the prefix that no process holds and that have `inside` in them."""
     for folder in place.glob(f"{prefix}*"):
-        if (folder / inside).exists():
-            _remove_if_left(folder)
+        with suppress(OSError):  # another user's, one that is held, or one that a process removes or still writes to
+            _remove_if_left(folder, inside)
 
 
-def _remove_if_left(folder: Path) -> None:
-    with suppress(OSError):  # another user's, one that is held, or one that another process removes
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            if os.fstat(descriptor).st_uid == os.getuid():
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder)
-        finally:
-            os.close(descriptor)
+def _remove_if_left(folder: Path, inside: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid != os.getuid() or not (folder / inside).exists():
+            return
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for path in folder.iterdir():
+            if path.name != inside:  # which goes last: what cannot be removed now is found again by it
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        shutil.rmtree(folder)
+    finally:
+        os.close(descriptor)

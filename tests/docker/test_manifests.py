@@ -75,6 +75,15 @@ def test_the_cluster_file_keeps_to_rays_schema() -> None:
     assert any("dashboard-host=127.0.0.1" in command for command in document["head_start_ray_commands"])
 
 
+def test_the_cluster_files_advice_on_the_token_is_that_of_the_page_on_security() -> None:
+    page = (DOCKER.parent / "docs" / "security.md").read_text(encoding="utf-8")
+    (made,) = re.findall(r"^\(umask 077; .* > ~/\.ray/auth_token\)$", page, re.M)
+    text = (DOCKER / "cluster.yaml").read_text(encoding="utf-8")
+    assert f"#   {made}\n" in text
+    assert text.count("~/.ray/auth_token") == 2  # there, and where it is copied to the nodes
+    assert "token_hex" not in text.replace(made, "")
+
+
 def test_only_mlflow_and_the_dashboard_are_published_and_on_loopback() -> None:
     ports = {name: service["ports"] for name, service in services().items() if "ports" in service}
     assert ports == {

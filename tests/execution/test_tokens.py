@@ -83,7 +83,7 @@ def test_a_folder_that_the_user_names_for_ray_serves_or_is_named(
 def test_no_folder_at_all_is_a_line_with_the_variable(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, private_folder: Callable[..., Path]
 ) -> None:
-    monkeypatch.setattr(tokens, "_SHORT", (str(tmp_path / "gone"),))
+    monkeypatch.setattr(temporary, "PLACES", (str(tmp_path / "gone"),))
     with pytest.raises(SettingsError, match=r"at most 27 plain characters$"):
         private_folder(TMPDIR=str(tmp_path))
 

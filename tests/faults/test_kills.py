@@ -6,15 +6,31 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import signal
+import tempfile
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.support.auditing import audit, undisturbed
-from tests.support.killing import Killer
-from tests.support.sweeping import Own, SharedRay, command_line, kill_family, own_task, until
+from tests.support.killing import Killer, kill
+from tests.support.sweeping import (
+    WITHOUT_MLFLOW,
+    Own,
+    SharedRay,
+    command_line,
+    ended,
+    kill_family,
+    own_task,
+    until,
+)
+from tests.support.warm import WarmServer
 from tune_jobs.settings import Settings
+from tune_jobs.study.study import Study
 
 pytestmark = [
     pytest.mark.faults,
@@ -40,6 +56,42 @@ def test_a_sweep_that_is_killed_again_and_again_comes_to_what_an_undisturbed_one
     assert killer.killed == ["driver", "worker", "raylet", "gcs_server"]
     alone.go()  # without a pause in its trials
     audit(settings, undisturbed(alone, tmp_path), own=own)
+
+
+@pytest.mark.slow
+def test_a_driver_whose_gcs_is_killed_says_so_in_one_line_within_15_seconds_and_goes_on_when_called_again(
+    tmp_path: Path, warm: WarmServer
+) -> None:
+    settings = Settings.read(home=tmp_path / "home")
+    own = own_task(tmp_path / "task", "wait", width="Choice(1, 2)")
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as short:
+        launch = partial(
+            warm.command_line,
+            settings,
+            *("launch", own.reference, "--search", "grid"),
+            before=WITHOUT_MLFLOW,
+            RAY_TMPDIR=short,
+        )
+        process = launch()
+        try:
+            until(lambda: own.trained, "a trial", process)
+            before, began = process.stderr, time.monotonic()
+            assert kill(process, "gcs_server", random.Random(1))
+            seconds = time.monotonic() - began
+            code, _, stderr = ended(process)
+        finally:
+            kill_family(process)
+        assert (code, seconds < 15) == (2, True), seconds
+        assert re.fullmatch(
+            r"tune-jobs: Ray ended \(its GCS at 127\.0\.0\.1:\d+ does not answer\): finished trials are kept; run the "
+            r"same command again to continue\n",
+            stderr.removeprefix(before),
+        )
+        own.go()
+        code, _, stderr = ended(launch())
+        assert code == 0, stderr
+        assert list(Path(short).iterdir()) == []  # what the first driver could not remove is gone too
+    assert [trial.state for trial in Study.open("own", settings).record().trials] == ["complete"] * 2
 
 
 def test_a_worker_that_was_killed_is_replaced_though_trials_are_shorter_than_its_start(

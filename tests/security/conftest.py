@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401 (of sockets; the second user cannot import it where Python is closed to others)
+import encodings.ascii  # the second user cannot import these where Python is closed to others
+import encodings.idna  # noqa: F401 (of sockets)
 import json
 import os
 import shutil
@@ -83,7 +84,7 @@ def intruder() -> Intruder:
 @pytest.fixture
 def reachable() -> Iterator[Path]:
     """A folder of the first user's that the second one may enter; pytest's are closed to it."""
-    folder = Path(tempfile.mkdtemp(prefix="reachable-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="reach-", dir="/tmp"))  # short enough for the sockets of a Ray
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)

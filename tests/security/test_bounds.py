@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -80,6 +82,42 @@ def test_a_yaml_file_has_so_many_values_and_no_more(tmp_path: Path, monkeypatch:
     (tmp_path / "x.yaml").write_text("[" + "x," * 999 + "x]")
     with pytest.raises(StudyError, match="there are more than 1000 keys and values in line 1"):
         plain_yaml.read(tmp_path / "x.yaml", "")
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from tune_jobs import plain_yaml
+from tune_jobs.errors import StudyError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    plain_yaml.read(Path(sys.argv[1]), "")
+except StudyError as error:
+    print(error, file=sys.stderr)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("[" + "x," * 500_000 + "x]", "there are more than 100000 keys and values"),
+        ("".join(f"{n:x}: {{}}\n" for n in range(100_000)), "there are more than 100000 keys and values"),
+        ("- - -\n" * 170_000, "there are more than 100000 keys and values"),
+        ("x" * 1_000_000, ""),
+    ],
+    ids=["values", "keys", "lists", "a text"],
+)
+def test_a_yaml_file_takes_little_memory(content: str, why: str, tmp_path: Path) -> None:
+    """By the system's account of a process of its own: tracing each of PyYAML's objects takes minutes."""
+    file = tmp_path / "best.yaml"
+    file.write_text(content)
+    assert 900_000 < file.stat().st_size <= 2**20
+    command = [sys.executable, "-P", "-c", MEASURED, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert why in done.stderr
+    assert int(done.stdout) * 1024 < MOST
 
 
 @pytest.mark.parametrize("tag", ["timestamp", "binary", "set", "omap", "pairs"])

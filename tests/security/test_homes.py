@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.security.conftest import Intruder
-from tests.support.sweeping import finished_study, own_task
+from tests.support.sweeping import called, finished_study, own_task
 from tune_jobs import exports, files
 from tune_jobs.cli import run
 from tune_jobs.errors import SettingsError, UserError
@@ -69,10 +70,30 @@ def test_a_planted_link_is_not_followed(reachable: Path, intruder: Intruder) -> 
         pass
     with pytest.raises(UserError, match="is no regular file"), taking_turns(shared / "x.lock"):
         pass
+    os.link(victims, shared / "y.lock")  # as another user may where the system does not protect hard links
+    with pytest.raises(UserError, match="is no regular file"), StudyLock("y", shared / "y.lock").hold():
+        pass
     assert victims.read_text() == "kept"
     os.mkfifo(shared / "pipe")
     with pytest.raises(UserError, match="is no regular file"), files.opened(shared / "pipe"):
         pass
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_place_of_a_lock_keeps_no_reader_waiting(
+    open_home: Settings, reachable: Path, tmp_path: Path, intruder: Intruder
+) -> None:
+    """In a folder with a SQLite file that several users share."""
+    shared = reachable / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    settings = replace(open_home, storage=f"sqlite:///{shared / 'studies.db'}")
+    finished_study(own_task(tmp_path), settings)
+    done = intruder.does('rm -f "$1" && mkfifo "$1"', shared / "studies.db.own.lock")
+    assert done.returncode == 0, done.stderr
+    code, stdout, stderr = called(settings, "status", "own")
+    assert code == 0, stderr
+    assert "4 complete" in stdout
 
 
 @pytest.fixture

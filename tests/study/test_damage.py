@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import zlib
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from tests.support.damage import Victim, outcomes
-from tests.support.sweeping import called
+from tests.support.sweeping import called, finished_study, own_task
 from tune_jobs import files
 from tune_jobs.actions import doctor_study
 from tune_jobs.cli import run
@@ -133,6 +135,19 @@ def test_the_values_of_an_older_file_are_checked_as_those_of_an_import(
     with pytest.raises(StudyError, match="is damaged") as error:
         Study.open("own", victim.settings).record()
     assert says in str(error.value)
+
+
+def test_the_values_of_a_database_are_checked_too(victim: Victim, tmp_path: Path) -> None:
+    """A database has no checksums of ours."""
+    settings = replace(victim.settings, storage=f"sqlite:///{tmp_path / 'studies.db'}")
+    finished_study(own_task(tmp_path / "another"), settings)
+    with closing(sqlite3.connect(tmp_path / "studies.db")) as database, database:
+        changed = """UPDATE trial_user_attributes SET value_json = replace(value_json, '"cpus": 1.0', '"cpus": -1.0')
+                     WHERE trial_id = 2"""
+        assert database.execute(changed).rowcount
+    with pytest.raises(StudyError, match=r"result\.cpus needs a number from 0 to 1000000000; got -1\.0") as error:
+        Study.open("own", settings).record()
+    assert "\n" not in str(error.value)
 
 
 def test_optuna_reads_a_file_with_checksums(victim: Victim) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -166,6 +167,7 @@ def test_our_own_file_of_an_older_version_is_brought_up_to_date_and_a_copy_is_ke
         f"MLflow's file was of an older version: it had an upgrade, and {kept} is a copy from before"
     ]
     assert own_file.schema_version(kept) == "75868b020152"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600  # also in a home that others may enter
     with closing(sqlite3.connect(kept)) as database:
         assert database.execute("SELECT count(*) FROM runs").fetchone() == (4,)
     assert len(upgrades) == 1

@@ -69,6 +69,12 @@ _GROUPS = {
     },
 }
 _MODULES = {command: module for commands in _GROUPS.values() for command, module in commands.items()}
+_MAKE_ROOM = "make room, then run the same command again"
+_HELP = {  # against errors of the system that no program can avoid
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
+    errno.EACCES: "it, or a folder above it, is closed to this user",
+}
 
 
 class _Commands(click.Group):
@@ -135,7 +141,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     tensorflow_start.hush()
     code = run(arguments)
     process.finish(code)
+    _remove_what_was_left()
     sys.exit(code)
+
+
+def _remove_what_was_left() -> None:
+    """Remove the temporary folders of processes that were killed, once this command has said all that it has to say."""
+    from tune_jobs import temporary
+
+    temporary.clear()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -156,9 +170,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         process.abandon_output()
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _HELP:
             raise
-        return _refuse(f"{error.strerror} for {error.filename or 'a file'}: make room, then run the same command again")
+        return _refuse(f"{error.strerror} for {error.filename or 'a file'}: {_HELP[error.errno]}")
     except Exception as error:
         if not _is_user_error(error):
             raise

@@ -34,9 +34,7 @@ from tune_jobs.environment import (
 from tune_jobs.errors import SettingsError
 
 _SOCKET_PATH = 107  # bytes that the path of a socket may have
-_PREFIX, _MARK = "tj-", "made-by-tune-jobs"  # the first is short, for it is part of the paths of sockets
 _WITHIN = 80  # of them after the folder that we are given: `/tj-…/ray/session_…/sockets/plasma_store`
-_SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # folders for temporary files, beside that of the environment
 _PLAIN = re.compile(r"[A-Za-z0-9/._+=@,:-]+")
 
 
@@ -87,7 +85,7 @@ def _places() -> Iterator[str]:
     """Yield the folders for temporary files. A batch system may set TMPDIR to one that is too long, or gone."""
     with suppress(FileNotFoundError):
         yield tempfile.gettempdir()
-    yield from _SHORT
+    yield from temporary.PLACES
 
 
 def _folder_with_token(place: str) -> Path:
@@ -98,12 +96,12 @@ def _folder_with_token(place: str) -> Path:
     """
     if not _PLAIN.fullmatch(place):
         raise OSError("spaces and special characters do not suit Ray")
-    temporary.remove_left(Path(place), _PREFIX, _MARK)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+    temporary.remove_left(Path(place), temporary.RAY_PREFIX, temporary.RAY_MARK)
+    folder = Path(tempfile.mkdtemp(prefix=temporary.RAY_PREFIX, dir=place))
     try:
         _try_socket(folder / "x".ljust(_WITHIN - len("/tj-12345678/"), "x"))
         temporary.held(folder)
-        (folder / _MARK).touch(0o600)
+        (folder / temporary.RAY_MARK).touch(0o600)
         (folder / "token").touch(0o600)
         (folder / "token").write_text(secrets.token_hex(32), encoding="ascii")
     except OSError:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from tune_jobs import files
 from tune_jobs.decoding import ContentError, decode_json
@@ -71,7 +71,7 @@ class StudyLock:
         files.make_folder(self._path.parent)
         with files.opened(self._path) as file:
             if not _take_flock(file.fileno()):
-                raise self._refusal(_read_holder(self._path))
+                raise self._refusal(_read_holder(file))
             with self._hold_on_server():
                 os.truncate(file.fileno(), 0)
                 with suppress(OSError):  # only messages need it; on a full disk the study itself says so
@@ -82,12 +82,10 @@ class StudyLock:
     def holder(self) -> Holder | None:
         """Return the process that holds the study on this machine, if there is one."""
         try:
-            with self._path.open("r") as file:
-                if _try_flock(file.fileno(), shared=True):
-                    return None
+            with files.reading(self._path) as file:
+                return None if _try_flock(file.fileno(), shared=True) else _read_holder(file)
         except OSError:
             return None
-        return _read_holder(self._path)
 
     def take_again(self) -> None:
         """Connect to the server again if the connection was lost, and take the lock with it.
@@ -203,9 +201,10 @@ def _try_flock(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
-def _read_holder(path: Path) -> Holder | None:
+def _read_holder(file: BinaryIO) -> Holder | None:
     try:
-        return decode_json(Holder, path.read_bytes(), "the holder")
+        file.seek(0)
+        return decode_json(Holder, file.read(), "the holder")
     except (OSError, ContentError):
         return None
 

@@ -181,7 +181,8 @@ def schema_version(file: Path) -> str:
 
 
 def _copy(file: Path, to: Path) -> None:
-    """Write a database over another one, or to a new file."""
+    """Write a database over another one, or to a new file that only its owner can read."""
+    to.touch(0o600)
     with (
         closing(sqlite3.connect(file, timeout=_PATIENCE_S)) as source,
         closing(sqlite3.connect(to, timeout=_PATIENCE_S)) as target,
