@@ -55,6 +55,11 @@ def ordinal(place: int) -> str:
     return words.get(place, f"{place}{ending}")
 
 
+def span(low: str, high: str) -> str:
+    """Return a range of two numbers: `0.91-0.95`, and `-0.3 to -0.1` where one is negative."""
+    return f"{low} to {high}" if low.startswith("-") or high.startswith("-") else f"{low}-{high}"
+
+
 def short(value: object) -> str:
     """Return at most a few words of a value that may be anything."""
     if isinstance(value, list | dict):

@@ -40,6 +40,12 @@ def test_a_leaderboard_shows_the_unit_of_its_scores() -> None:
     assert first == "study first: digits-mlp on digits, maximize val_accuracy (euros), seed 4"
 
 
+def test_an_interval_below_zero_is_told_from_its_dashes() -> None:
+    lower = study(*(changed(trial(n, -9.7 - n / 100, units=8), seed=n) for n in range(3)))
+    for form in ("table", "html"):
+        assert re.search(r"-9\.\d{4} to -9\.\d{4}", exports.render(lower, form)), form
+
+
 def test_the_table_as_a_whole() -> None:
     assert exports.render(SMALL, "table").splitlines() == [
         "study first: digits-mlp on digits, maximize val_accuracy, seed 4",

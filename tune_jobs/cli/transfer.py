@@ -18,6 +18,7 @@ from tune_jobs.cli.options import (
     top_option,
 )
 from tune_jobs.cli.resources import exit_code, resource_options, take_resources
+from tune_jobs.words import span
 
 
 @click.command(short_help="Train a study's best configurations on another task.")
@@ -72,7 +73,7 @@ def _cells(line: object) -> tuple[object, ...]:
         row.score,
         row.std,
         row.n,
-        "-" if row.interval is None else f"{row.interval[0]:.4f}-{row.interval[1]:.4f}",
+        "-" if row.interval is None else span(*(f"{end:.4f}" for end in row.interval)),
         "-" if row.places is None else f"{row.places[0]}-{row.places[1]}",
         None if row.tested is None else row.tested.score,
         ",".join(map(str, row.trials)),

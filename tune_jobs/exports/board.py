@@ -21,7 +21,7 @@ from tune_jobs.search_spaces import fitting, scalars
 from tune_jobs.search_spaces.one_factor import AnySpace, space_from_json
 from tune_jobs.search_spaces.protocol import Objective
 from tune_jobs.search_spaces.scalars import Value
-from tune_jobs.words import counted, printable
+from tune_jobs.words import counted, printable, span
 
 ABSENT = "-"  # a parameter that a configuration does not have
 
@@ -304,7 +304,7 @@ def _param(name: str) -> Callable[[Row], str]:
 
 
 def _range(interval: tuple[float, float] | None, form: str) -> str:
-    return ABSENT if interval is None else f"{format(interval[0], form)}-{format(interval[1], form)}"
+    return ABSENT if interval is None else span(format(interval[0], form), format(interval[1], form))
 
 
 def _p_best(row: Row) -> str:

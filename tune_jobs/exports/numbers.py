@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tune_jobs.exports.board import ABSENT
 from tune_jobs.search_spaces.protocol import Objective
+from tune_jobs.words import span
 
 _REACH = 3  # times the distance of the median from the best
 
@@ -32,7 +33,7 @@ def signed(value: float | None) -> str:
 
 def between(interval: tuple[float, float] | None) -> str:
     """Return an interval: `0.9012-0.9198`."""
-    return ABSENT if interval is None else "-".join(map(score, interval))
+    return ABSENT if interval is None else span(*map(score, interval))
 
 
 def between_signed(interval: tuple[float, float] | None) -> str:
