@@ -22,16 +22,24 @@ if TYPE_CHECKING:
 INTERRUPTED = 128 + signal.SIGINT  # exit code, as of a shell
 _LINE = b"tune-jobs: interrupted\n"
 
+_is_command = False  # this process was prepared for one
 _code: int | None = None  # exit code, once the command is done
 _stderr = 2  # a copy of it, once the process is prepared: it is held back while TensorFlow is imported
 
 
 def prepare() -> None:
     """Make this process ready for a command. A second call does nothing."""
+    global _is_command
+    _is_command = True
     _open_standard_streams()
     _take_ctrl_c()
     _keep_warnings_from_failing()
     neutral_matplotlib.install()
+
+
+def is_command() -> bool:
+    """Return True if this process runs a command, and no program of a user's."""
+    return _is_command
 
 
 def _open_standard_streams() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.auditing import audit, undisturbed
-from tests.support.killing import Killer, kill
+from tests.support.killing import Killer, Victim, is_there, kill
 from tests.support.sweeping import (
     WITHOUT_MLFLOW,
     Own,
@@ -92,6 +92,30 @@ def test_a_driver_whose_gcs_is_killed_says_so_in_one_line_within_15_seconds_and_
         assert code == 0, stderr
         assert list(Path(short).iterdir()) == []  # what the first driver could not remove is gone too
     assert [trial.state for trial in Study.open("own", settings).record().trials] == ["complete"] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("victim", "name"), [("gcs_server", "GCS"), ("raylet", "raylet")])
+def test_a_driver_whose_ray_is_killed_while_it_starts_says_so_in_one_line(
+    victim: Victim, name: str, tmp_path: Path, warm: WarmServer
+) -> None:
+    settings = Settings.read(home=tmp_path / "home")
+    own = own_task(tmp_path / "task")
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as short:
+        process = warm.command_line(settings, "launch", own.reference, before=WITHOUT_MLFLOW, RAY_TMPDIR=short)
+        try:
+            port = "tj-*/ray/session_2*/gcs_server_port_*"  # a file for which no thread of the driver but Ray's goes on
+            until(lambda: is_there(process, victim) and [*Path(short).glob(port)], f"its {name}", process)
+            began = time.monotonic()
+            assert kill(process, victim, random.Random(1))
+            seconds = time.monotonic() - began
+            code, _, stderr = ended(process)
+        finally:
+            kill_family(process)
+    assert (code, seconds < 15) == (2, True), seconds
+    assert stderr == (
+        f"starting Ray …\ntune-jobs: Ray did not start on this machine (its {name} died): run the same command again\n"
+    )
 
 
 def test_a_worker_that_was_killed_is_replaced_though_trials_are_shorter_than_its_start(

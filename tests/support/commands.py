@@ -40,7 +40,7 @@ from tune_jobs.study.study import Study
 from tune_jobs.tracking import store
 
 PATIENCE_S = 1200.0  # for a command; one that evaluates imports TensorFlow, on a machine that may be busy
-LEAST_S = 5.0  # what a command as a process takes at least, from its start to its end
+LEAST_S = 0.5  # what a command as a process takes at least, from its start to its end
 Group = tuple[Victim, ...]  # processes of one command, killed one after another
 _OF_TRIALS: tuple[Group, ...] = (("worker", "driver"), ("raylet",), ("deliverer", "driver"), ("gcs_server",))
 GROUPS: Mapping[str, tuple[Group, ...]] = {
@@ -185,17 +185,20 @@ class Course:
             self.own.go()  # what failed ends well from now on
         step.make_room(0 if waits else None)
 
-    def finish(self, step: Step) -> None:
-        """Give the command until it ends well, and deliver what is left."""
+    def finish(self, step: Step) -> float:
+        """Give the command until it ends well, and deliver what is left. Return how many seconds the command took."""
         step.make_room(None)
         for _ in range(3):
+            began = time.monotonic()
             code, _, stderr = self.ground.runner.finish(self.settings, self._words(step))
+            seconds = time.monotonic() - began
             if code == 0 or any(words in stderr for words in _NOTHING_LEFT):
                 break
             assert "Ray did not start" in stderr, stderr  # what was killed may still be going down
         if step.name != "delete":
             code, _, stderr = called(self.settings, "sync", step.study)
             assert code == 0, stderr
+        return seconds
 
     def seen(self, step: Step) -> Seen | None:
         return Seen.of(self.settings, step.study) if step.study in study_names(self.settings) else None
@@ -227,10 +230,8 @@ class Undisturbed:
 
     def run(self, names: Sequence[str]) -> None:
         for step in self.course.steps(names):
-            began = time.monotonic()
             self.course.prepare(step, waits=False)
-            self.course.finish(step)
-            self.seconds[step.name] = max(LEAST_S, time.monotonic() - began)
+            self.seconds[step.name] = max(LEAST_S, self.course.finish(step))
             self.seen[step.name] = self.course.seen(step)
 
 
@@ -289,5 +290,6 @@ class CommandKiller:
         deadline = time.monotonic() + self.rng.uniform(0, longest)
         while time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.02)
-        step.make_room(self.rng.randint(0, 2))
-        time.sleep(self.rng.uniform(0, 0.3))
+        if step.own is not None:
+            step.make_room(self.rng.randint(0, 2))
+            time.sleep(self.rng.uniform(0, 0.3))

@@ -17,7 +17,7 @@ from tune_jobs.environment import safe_path
 from tune_jobs.errors import SettingsError
 from tune_jobs.execution import reachability, services, tokens, worker_forks
 from tune_jobs.execution.packing import Slots
-from tune_jobs.execution.watch import ends_with_ray
+from tune_jobs.execution.watch import ends_with_ray, ends_with_starting_ray
 from tune_jobs.execution.worker_forks import PLAIN, WorkerKind
 from tune_jobs.words import counted
 
@@ -29,7 +29,8 @@ def connection(address: str | None, workers: WorkerKind = PLAIN) -> Iterator[Non
     On a cluster of ours, workers of this kind start in a moment (`worker_forks`).
 
     The sweep's own cluster listens on loopback (`prepare_ray`), requires a token (`tokens.private_ray`) and
-    has no dashboard. If Ray ends within the block, this process ends with one line and exit code 2.
+    has no dashboard. If Ray ends within the block, this process ends with one line and exit code 2; so does a command
+    whose own Ray ends while it starts.
     A process that is connected already, as a notebook may be, keeps its connection and uses that cluster.
 
     Raises:
@@ -80,6 +81,7 @@ def _connect(address: str | None) -> None:
             services.without_unused_services(),
             worker_forks.used(),
             safe_path(),
+            ends_with_starting_ray(),
         ):
             ray.init(
                 "local",
