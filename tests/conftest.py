@@ -43,6 +43,7 @@ hypothesis.settings.register_profile("steady", derandomize=True, deadline=None) 
 hypothesis.settings.load_profile("steady")
 
 
+_MANY_MODULES = 100
 SLOW = {"warm", "shared_ray", "mlflow_server"}  # fixtures that take seconds
 
 
@@ -79,6 +80,16 @@ def _mlflow_copies_tables(mlflow_tables: Tables) -> Iterator[None]:
         if "mlflow" in sys.modules:
             mlflow_tables.use(patch)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imports_are_no_garbage() -> Iterator[None]:
+    """What a file imports stays: trials, each of which looks for garbage, need not look through TensorFlow."""
+    before = len(sys.modules)
+    yield
+    if len(sys.modules) > before + _MANY_MODULES:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture

@@ -48,6 +48,19 @@ def satterthwaite(variance: float, *parts: tuple[float, float]) -> float:
     return variance**2 / sum(part**2 / dof for part, dof in parts)
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_right_and_wrong_images_say_the_same_as_whole_numbers_and_as_floats(n: int) -> None:
+    rng = np.random.default_rng(3)
+    tables = [(rng.random((seeds, 300)) < share).astype(np.uint8) for seeds in (n, 3) for share in (0.7, 0.8, 0.8)]
+    of_whole, of_floats = (
+        uncertainties([Sample(table.mean(axis=1), table.astype(kind)) for table in tables], maximize=True)
+        for kind in (np.uint8, np.float64)
+    )
+    for whole, floats in zip(of_whole, of_floats, strict=True):
+        assert whole.interval == pytest.approx(floats.interval, rel=1e-12)
+        assert (whole.p_best, whole.places) == (pytest.approx(floats.p_best, abs=1e-12), floats.places)
+
+
 @pytest.mark.parametrize("seed_std", [0.0, 1.0])
 def test_an_interval_is_the_textbooks_for_two_crossed_random_effects(seed_std: float) -> None:
     rng = np.random.default_rng(0)

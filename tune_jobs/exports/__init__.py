@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
+from tune_jobs import later_imports
 from tune_jobs.errors import UserError
 from tune_jobs.exports import data, page, tables, trial_data
 from tune_jobs.exports.best import BestConfig, best_config, best_row, best_text, front_size, front_text, load_best
@@ -70,9 +71,11 @@ def brief_table(study: StudyRecord, top: int) -> str:
 
 
 def board_of(study: StudyRecord, top: int | None) -> Board:
-    objective = study.terms.objective
-    rows = ranking.with_uncertainty(ranking.rank(study.trials, objective, study.constraints), study.trials, objective)
-    rows = fronts.by_front(rows, study.trials, study.terms.objectives)
+    terms = study.terms
+    with later_imports.without_collections():
+        rows = ranking.rank(study.trials, terms.objective, study.constraints)
+        rows = ranking.with_uncertainty(rows, study.trials, terms.objective)
+        rows = fronts.by_front(rows, study.trials, terms.objectives)
     return Board(study, rows, rows[:top])
 
 

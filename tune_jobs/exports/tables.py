@@ -127,6 +127,8 @@ def _is_left(column: Column) -> bool:
 
 
 def _wrapped(line: str, indent: str, width: int) -> list[str]:
+    if len(line) <= width and line.isprintable():  # most are, and textwrap takes its time
+        return [line.rstrip()]
     return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
 
 

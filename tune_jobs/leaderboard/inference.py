@@ -8,8 +8,10 @@ trials belong together, and what is shown, is decided elsewhere.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from zlib import crc32
 
 import numpy as np
@@ -78,7 +80,8 @@ def uncertainties(samples: Sequence[Sample], *, maximize: bool) -> tuple[Uncerta
     if len(sizes) > 1:
         raise ValueError(f"per_image must be over the same images in all samples; got {sorted(sizes)} images")
     summaries = [_summary(sample) for sample in samples]
-    order = sorted(range(len(samples)), key=lambda index: summaries[index].key(maximize))
+    keys = _keys(summaries, maximize)
+    order = sorted(range(len(samples)), key=keys.__getitem__)
     ordered = _ordered_uncertainties([summaries[index] for index in order], maximize)
     return tuple(each for _, each in sorted(zip(order, ordered, strict=True), key=lambda pair: pair[0]))
 
@@ -95,31 +98,65 @@ class _Summary:
     image: float | None  # the variance of the mean over draws of the images
     images: int  # 0 if unknown
     residual: float | None  # the residual mean square; None for one seed or without per_image
-    image_means: Floats | None  # (m,) over the seeds
+    per_image: NDArray[np.generic] | None  # (n, m), of the sample
 
-    def key(self, maximize: bool) -> tuple[float, ...]:
-        """Return a key that puts the best mean first, and equal means in an order that is the same for any input."""
-        # With one seed each, equal numbers of right images are common; which images they are makes the order definite.
-        images = 0 if self.image_means is None else crc32(self.image_means.tobytes())
-        return (-self.mean if maximize else self.mean, self.n, self.spread, self.image or 0.0, images)
+    @cached_property
+    def image_means(self) -> Floats | None:
+        """Means (m,) over the seeds, less the mean of all. Few are ever asked for."""
+        return None if self.per_image is None else _image_means(_centred(self.per_image))
+
+    @property
+    def checksum(self) -> int:
+        """A number that tells apart configurations with equal means."""
+        table = self.per_image if self.n == 1 else self.image_means
+        return 0 if table is None else crc32(table.tobytes())
+
+
+def _keys(summaries: Sequence[_Summary], maximize: bool) -> list[tuple[float, ...]]:
+    """Return keys that put the best mean first, and equal means in an order that is the same for any input.
+
+    With one seed each, equal numbers of right images are common; which images they are makes the order definite.
+    """
+    keys = [(-each.mean if maximize else each.mean, each.n, each.spread, each.image or 0.0) for each in summaries]
+    counts = Counter(keys)
+    return [(*key, each.checksum if counts[key] > 1 else 0.0) for key, each in zip(keys, summaries, strict=True)]
 
 
 def _summary(sample: Sample) -> _Summary:
-    scores = np.asarray(sample.scores, dtype=np.float64)
-    n, mean = len(scores), float(scores.mean())
+    scores, table = np.asarray(sample.scores, dtype=np.float64), sample.per_image
+    n, mean = len(scores), float(scores.mean() if len(scores) > 1 else scores[0])
     spread = float(scores.var(ddof=1)) if n > 1 else 0.0
-    if sample.per_image is None:
+    if table is None:
         m = sample.images or 0
         image = _binomial(mean, m) if m else None
         return _Summary(n, mean, spread, 1 / m**2 / 12 if m else 0.0, m > 0, image, m, None, None)
-    is_share = bool(((sample.per_image == 0) | (sample.per_image == 1)).all())  # of right and wrong images
-    table = np.array(sample.per_image, dtype=np.float64)  # (n, m)
-    table -= table.mean()
-    m = table.shape[1]
-    image_means = table.mean(axis=0) if n > 1 else table[0]  # (m,) over the seeds, less the mean
-    image = _sum_of_squares(image_means) / (m - 1) / m or (_binomial(mean, m) if is_share else 0.0)
-    resolution = 1 / m**2 / 12 if is_share else 0.0
-    return _Summary(n, mean, spread, resolution, is_share, image, m, _residual(table, image_means), image_means)
+    m, is_share = table.shape[1], _is_share(table)
+    if is_share and n == 1:  # most samples are: no table of floats is made for them
+        right = int(np.count_nonzero(table))
+        squares, residual = right * (m - right) / m, None
+    else:
+        centred = _centred(table)
+        image_means = _image_means(centred)
+        squares, residual = _sum_of_squares(image_means), _residual(centred, image_means)
+    image = squares / (m - 1) / m or (_binomial(mean, m) if is_share else 0.0)
+    return _Summary(n, mean, spread, 1 / m**2 / 12 if is_share else 0.0, is_share, image, m, residual, table)
+
+
+def _is_share(table: NDArray[np.generic]) -> bool:
+    """Return True for a table of right and wrong images, 1 and 0."""
+    return bool(table.max() <= 1 if table.dtype.kind in "bu" else ((table == 0) | (table == 1)).all())
+
+
+def _centred(table: NDArray[np.generic]) -> Floats:
+    """Return a table (n, m) less its mean."""
+    centred: Floats = np.array(table, dtype=np.float64)
+    centred -= centred.mean()
+    return centred
+
+
+def _image_means(centred: Floats) -> Floats:
+    means: Floats = centred[0] if len(centred) == 1 else centred.mean(axis=0)
+    return means
 
 
 def _binomial(share: float, m: int) -> float:
@@ -249,7 +286,7 @@ def _shared(summaries: Sequence[_Summary]) -> Floats:
 
 
 def _shared_by(summary: _Summary, borrowed: float) -> float:
-    if summary.image_means is None or summary.image is None:
+    if summary.per_image is None or summary.image is None:
         return 0.0
     if summary.residual is None:
         return min(borrowed / summary.images, summary.image)

@@ -202,10 +202,12 @@ def _contributions(score: float, packed: str, maximize: bool) -> NDArray[Any]:
     Errors are kept where it is declared to be one of the two. At one half both are; then an objective that grows is the
     share of images without an error.
     """
+    import numpy as np
+
     from tune_jobs.records.per_image import unpack
 
     errors = unpack(packed)
-    mean = float(errors.mean())
+    mean = float(errors.mean() if errors.dtype.kind == "f" else np.count_nonzero(errors) / len(errors))
     nearer = abs(score - (1 - mean)) - abs(score - mean)  # to the mean of the errors
     are_errors = not maximize if abs(nearer) < 1 / len(errors) else nearer > 0
     return errors if are_errors else 1 - errors
