@@ -115,7 +115,9 @@ def _watch_start(before: Mapping[int, str], block_ended: int) -> None:
     try:
         while True:
             for pid, name in _parts().items():
-                if pid not in before and pid not in watched:
+                if pid in before or pid in watched:
+                    continue
+                with suppress(ProcessLookupError):  # Ray has seen its end, and says so itself
                     watched[pid] = descriptor = os.pidfd_open(pid)
                     names[descriptor] = name
                     poll.register(descriptor, select.POLLIN)
