@@ -53,11 +53,23 @@ def test_what_cannot_be_removed_yet_is_removed_by_the_next(tmp_path: Path, monke
         remove(path)
 
     monkeypatch.setattr(shutil, "rmtree", disturbed)
-    temporary.remove_left(tmp_path, temporary.RAY_PREFIX, temporary.RAY_MARK)
+    temporary.remove_left_by_ray(tmp_path)
     assert folder.exists()
     monkeypatch.setattr(shutil, "rmtree", remove)
-    temporary.remove_left(tmp_path, temporary.RAY_PREFIX, temporary.RAY_MARK)
+    temporary.remove_left_by_ray(tmp_path)
     assert not folder.exists()
+
+
+def test_what_a_starting_worker_made_anew_is_removed_and_what_is_not_rays_alone_is_not(tmp_path: Path) -> None:
+    """A worker makes all folders of its session, without looking whether they are there."""
+    again, others = (left_by_ray(tmp_path, name) for name in ("tj-again000", "tj-others00"))
+    for folder in (again, others):
+        (folder / temporary.RAY_MARK).unlink()
+        (folder / "token").unlink()
+    (others / "notes").touch()
+    (tmp_path / "tj-new00000").mkdir()  # its owner is about to lock it
+    temporary.remove_left_by_ray(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"tj-others00", "tj-new00000"}
 
 
 def test_it_is_looked_for_wherever_it_may_have_been_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

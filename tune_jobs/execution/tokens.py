@@ -51,7 +51,7 @@ def private_ray() -> Iterator[str]:
     with with_variables(_variables(folder)):  # Ray's processes copy it when they start, and need it only then
         _reload()
         _check_token()
-        yield str(folder / "ray")
+        yield str(folder / temporary.RAY_INSIDE)
 
 
 def use_token() -> None:
@@ -96,7 +96,7 @@ def _folder_with_token(place: str) -> Path:
     """
     if not _PLAIN.fullmatch(place):
         raise OSError("spaces and special characters do not suit Ray")
-    temporary.remove_left(Path(place), temporary.RAY_PREFIX, temporary.RAY_MARK)
+    temporary.remove_left_by_ray(Path(place))
     folder = Path(tempfile.mkdtemp(prefix=temporary.RAY_PREFIX, dir=place))
     try:
         _try_socket(folder / "x".ljust(_WITHIN - len("/tj-12345678/"), "x"))
