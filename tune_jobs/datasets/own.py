@@ -54,7 +54,7 @@ def _data(returned: Any) -> Data:
         (train, test), validation = returned, None
     train, test, validation = _in_memory(train), _in_memory(test), _in_memory(validation)
     for part in (train, validation, test):
-        if hasattr(part, "__len__") and len(part) not in (2, 3):
+        if hasattr(part, "__len__") and getattr(part, "shape", None) != () and len(part) not in (2, 3):
             raise ValueError(f"a part is (x, y) or (x, y, weights); one has {len(part)} members")
     if isinstance(returned, Data):
         return replace(returned, train=train, test=test, validation=validation)
