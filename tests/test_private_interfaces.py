@@ -542,6 +542,13 @@ def test_tensorflow_context() -> None:
     assert answer.stdout == "True False\n"
 
 
+def test_tensorflow_autograph_loader() -> None:
+    from tensorflow.python.autograph.pyct import loader
+
+    assert parameters(inspect.unwrap(loader.load_source)) == ["source", "delete_on_exit"]
+    assert "load_source(source, delete_on_exit)" in inspect.getsource(loader.load_ast)
+
+
 def test_tensorflow_onednn_allocator() -> None:
     (library,) = package_folder("tensorflow").glob("libtensorflow_framework.so.?")
     assert holds(library, b"TF_ONEDNN_USE_SYSTEM_ALLOCATOR")

@@ -22,6 +22,7 @@ from tests.support.servers import free_port
 from tests.support.sweeping import (
     Own,
     called,
+    called_here,
     ended,
     finished_study,
     kill_family,
@@ -119,9 +120,11 @@ def plant_modules(folder: Path, intruder: Intruder) -> set[Path]:
 
 def typed(folder: Path, settings: Settings, *words: str) -> Popen[str]:
     """Start a command that is typed in this folder, in which temporary files are, too."""
+    environment = plain_environment() | variables_of(settings) | {"TMPDIR": str(folder)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or nobody would see what is compiled there
     return Popen(
         [str(Path(sys.executable).with_name("tune-jobs")), *words],
-        env=plain_environment() | variables_of(settings) | {"TMPDIR": str(folder)},
+        env=environment,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -237,7 +240,7 @@ def test_what_another_user_closed_is_refused_in_one_line(
 
     def given(home: Path, folder: Path) -> list[Any]:
         settings = Settings(home, folder, None, "")
-        return list(called(settings, *(word.format(folder) for word in words), TUNE_JOBS_DATA=str(folder)))
+        return list(called_here(settings, *(word.format(folder) for word in words), TUNE_JOBS_DATA=str(folder)))
 
     given(tmp_path / "home", tmp_path / "nothing")  # imports what the other may not read, where Python is closed to it
     code, _, stderr = intruder.calls(given, open_folder / "home", closed)

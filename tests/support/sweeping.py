@@ -259,6 +259,11 @@ def called(settings: Settings, *words: str, **variables: str) -> tuple[int, str,
     """
     if words[0] == "train" and "tensorflow" in sys.modules:  # it sets threads, which no process can change afterwards
         return ended(command_line(settings, *words, **variables))
+    return called_here(settings, *words, **variables)
+
+
+def called_here(settings: Settings, *words: str, **variables: str) -> tuple[int, str, str]:
+    """Do as `called`, also with a command that would train in this process: one that is refused before."""
     from tune_jobs import cli
 
     out, err = io.StringIO(), io.StringIO()

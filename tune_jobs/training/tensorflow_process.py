@@ -14,7 +14,7 @@ from tensorflow.python.framework import ops as tf_ops
 from tune_jobs.datasets import AnyTrainingData, TrainingData, nests
 from tune_jobs.errors import DataError, SettingsError, UserError
 from tune_jobs.models.lazy_keras import keras
-from tune_jobs.training import devices, malloc, replicas
+from tune_jobs.training import autograph_files, devices, malloc, replicas
 
 # MiB that a process takes of a GPU beside its tensors: CUDA's context, cuBLAS, cuDNN. TensorFlow sets 500 to 1,800
 # aside for them where it has the whole of one, by its generation (MinSystemMemory in gpu_device.cc).
@@ -54,6 +54,7 @@ def prepare_devices(cpus: float, gpu_share: float | None = None, memory_mb: floa
 def limit_devices(cpus: float | None, gpu_share: float | None = None, memory_mb: float | None = None) -> None:
     """Do what `prepare_devices` does to TensorFlow, without Keras, which may be about to be imported; with None, limit
     no threads."""
+    autograph_files.keep_private()
     gpus = _gpus()
     limits = _memory_limits(len(gpus), gpu_share, memory_mb)
     try:
